@@ -1,0 +1,90 @@
+/* The architecture as everything above sees it. arch/x86 and arch/arm64 define the same symbols; one is linked.
+ *
+ * The arch owns: which KVM capabilities it needs, interrupt controller, platform devices and where they sit, vCPU
+ * set-up, boot protocols, machine tables (ACPI, MP table, FDT), and the exits only it knows. Neutral code hands it a
+ * list of slots and gets a bootable guest.
+ *
+ * Order: arch_vm_type, vm_create, arch_check_host, RAM mapped, arch_create, vcpu_create x n, arch_init_vcpus, bus
+ * frozen, arch_load, run. x86 makes its irqchip in arch_create, before the vCPUs; arm64 its GIC in arch_init_vcpus,
+ * after them. All set-up: control thread. */
+#ifndef VIREO_ARCH_ARCH_H
+#define VIREO_ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/chario.h"
+#include "vmm/base/log.h"
+#include "vmm/core/bus.h"
+#include "vmm/core/ending.h"
+#include "vmm/core/gmem.h"
+#include "vmm/kvm/kvm.h"
+
+#define ARCH_MAX_SLOTS 32 /* virtio-mmio windows */
+
+/* The machine's layout as data. */
+struct arch_info {
+    const char *name;    /* as uname -m says */
+    uint64_t ram_base;   /* RAM: [ram_base, hole_start), then [hole_end, ...) */
+    uint64_t hole_start; /* hole: devices */
+    uint64_t hole_end;
+    uint64_t virtio_base; /* slot i sits at virtio_base + i * VIRTIO_MMIO_SIZE */
+    uint32_t virtio_gsi;  /* slot i raises GSI virtio_gsi + i (edge) */
+    uint32_t serial_gsi;
+    unsigned max_vcpus;         /* of our tables and code; KVM may offer less */
+    const char *console_arg;    /* "console=ttyS0" */
+    const char *default_cmdline; /* used when the user gives none: console and quick, sane defaults */
+};
+extern const struct arch_info arch_info;
+
+/* A device on the neutral list: what the tables must describe. */
+struct arch_slot {
+    uint64_t base, size;
+    uint32_t gsi;
+};
+
+struct arch_params {
+    struct vm *vm;
+    struct gmem *mem;
+    struct bus *mmio, *pio; /* platform devices are added to these */
+    struct chario *console; /* borrowed, outlives the arch */
+    struct end_sink sink;
+    const struct log *log;
+    unsigned cpus;
+    bool has_acpi; /* x86: ACPI, else MP table and command line; arm64 ignores it (device tree always) */
+};
+
+/* What to boot. Paths are files; or, with kernel_path NULL, the image in memory (the embedded guest). */
+struct arch_boot {
+    const char *kernel_path;
+    const void *kernel_data;
+    uint64_t kernel_size;
+    const char *initrd_path; /* NULL: none */
+    const char *cmdline;
+    const struct arch_slot *slots;
+    unsigned slot_count;
+};
+
+struct arch;
+
+/* The KVM_CREATE_VM type for a machine whose highest guest address is `top`; refuses (ERR_HOST) what KVM can't address. */
+int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e);
+/* What this arch needs of KVM, each missing capability one sentence (ERR_HOST). */
+int arch_check_host(const struct vm *vm, struct err *e);
+
+int arch_create(struct arch **out, const struct arch_params *p, struct err *e);
+int arch_init_vcpus(struct arch *a, struct vcpu *vcpus, unsigned count, struct err *e);
+void arch_destroy(struct arch *a); /* before the VM; NULL and half built are legal */
+
+/* Load kernel and initrd, write command line and tables, set the first vCPU's registers (others wait for SIPI / PSCI).
+ * Failures of the images are ERR_KERNEL. May be asked again only on a fresh machine. */
+int arch_load(struct arch *a, const struct arch_boot *b, struct err *e);
+
+enum arch_exit { ARCH_EXIT_HANDLED, ARCH_EXIT_UNKNOWN };
+/* An exit reason neutral code does not know. vCPU thread. Ends of the machine go to the sink. */
+enum arch_exit arch_handle_exit(struct arch *a, struct vcpu *v);
+/* KVM_RUN failed or KVM_EXIT_INTERNAL_ERROR / FAIL_ENTRY / unknown: say what the guest was doing (the instruction
+ * pointer, the instruction bytes KVM gives) and, where known, why and the way out. vCPU's thread. */
+void arch_explain_error(struct arch *a, struct vcpu *v, int run_errno, char *buf, unsigned size);
+
+#endif

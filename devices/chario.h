@@ -1,0 +1,52 @@
+/* A console's host side: where characters go to and come from. Shared by the serial port and virtio-console: output of
+ * both goes to the same place, input goes to the one the guest wrote to last (the serial port at first).
+ *
+ * Output: any thread (a lock inside; a line is not torn by another device's). Never blocks the guest for good: output to
+ * a pipe or pty that nobody reads waits a bounded time, then is dropped and counted.
+ * Input: from the loop thread, when a source was attached. */
+#ifndef VIREO_DEVICES_CHARIO_H
+#define VIREO_DEVICES_CHARIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base/err.h"
+#include "vmm/base/loop.h"
+
+enum chario_kind { CHARIO_OFF, CHARIO_STDIO, CHARIO_FILE, CHARIO_PTY, CHARIO_FDS };
+
+struct chario_params {
+    enum chario_kind kind;
+    const char *path;       /* CHARIO_FILE: created or truncated, output only */
+    int in_fd, out_fd;      /* CHARIO_FDS: borrowed; in_fd -1: no input */
+    bool has_escape;        /* Ctrl-A x calls quit, Ctrl-A Ctrl-A sends one Ctrl-A, as in QEMU */
+    void (*quit)(void *arg); /* loop thread */
+    void *quit_arg;
+};
+
+struct chario;
+
+/* Who receives input: a device that registered. room() says how many bytes it takes now; when it is 0, the backend
+ * stops reading its fd until chario_input_ready. Loop thread. */
+struct chario_user {
+    size_t (*room)(void *arg);
+    void (*input)(void *arg, const uint8_t *bytes, size_t len); /* len <= room() */
+    void *arg;
+};
+enum chario_port { CHARIO_SERIAL, CHARIO_VIRTIO, CHARIO_PORTS };
+
+int chario_create(struct chario **out, const struct chario_params *p, struct err *e);
+void chario_destroy(struct chario *c);             /* flushes; NULL is legal */
+const char *chario_pty_name(const struct chario *c); /* "/dev/pts/3", or NULL */
+
+/* Start / stop reading input on this loop. Loop thread or before it runs. end of file on input ends input only. */
+int chario_start(struct chario *c, struct loop *loop, struct err *e);
+void chario_stop(struct chario *c);
+bool chario_has_input(const struct chario *c); /* is there an input side at all (else no loop is needed) */
+
+void chario_attach(struct chario *c, enum chario_port port, const struct chario_user *user); /* NULL: detach */
+void chario_input_ready(struct chario *c, enum chario_port port); /* room again; any thread */
+void chario_output(struct chario *c, enum chario_port port, const uint8_t *bytes, size_t len);
+
+#endif

@@ -1,0 +1,44 @@
+/* Platform devices as bus-agnostic register models; the arch decides on which bus and where they sit.
+ * All bus handlers run on vCPU threads and take the device's own lock (or need none). */
+#ifndef VIREO_DEVICES_PLATFORM_H
+#define VIREO_DEVICES_PLATFORM_H
+
+#include "devices/chario.h"
+#include "vmm/core/bus.h"
+#include "vmm/core/ending.h"
+#include "vmm/core/irq.h"
+
+/* 16550A UART: 8 byte-wide registers, 16-byte FIFOs. `reg_shift` lets the same model sit at a stride (0 on x86). */
+struct serial;
+#define SERIAL_SIZE 8
+int serial_create(struct serial **out, struct chario *io, struct irq irq, struct err *e); /* io, irq: borrowed */
+void serial_destroy(struct serial *s); /* NULL is legal; detaches from io */
+extern const struct bus_ops serial_bus_ops; /* dev: struct serial * */
+
+/* i8042 keyboard controller, as much as resets and quick probes need: ports 0x60 (offset 0) and 0x64 (offset 4).
+ * Command 0xFE ends the machine with END_RESET. Absent keyboard and mouse: probes end fast. */
+struct i8042 {
+    uint8_t status, data, command_byte, pending;
+    struct end_sink sink;
+};
+void i8042_init(struct i8042 *k, struct end_sink sink);
+extern const struct bus_ops i8042_bus_ops; /* dev: struct i8042 * */
+
+/* Debug exit: a write of any size ends the machine with END_GUEST_STATUS and the value written (as isa-debug-exit does,
+ * without its shift). Reads give 0. */
+struct debug_exit {
+    struct end_sink sink;
+};
+extern const struct bus_ops debug_exit_bus_ops; /* dev: struct debug_exit * */
+
+/* The panic device (QEMU's documented pvpanic interface): reads give the supported events, a write of bit 0 (panicked)
+ * ends the machine with END_PANIC; bit 1 (crash kernel loaded) is logged by the sink's owner as no end. */
+struct pvpanic {
+    struct end_sink sink;
+};
+#define PVPANIC_PANICKED     0x01
+#define PVPANIC_CRASH_LOADED 0x02
+extern const struct bus_ops pvpanic_bus_ops; /* dev: struct pvpanic * */
+
+/* PL031 real-time clock and others come with the arm64 machine. */
+#endif

@@ -1,0 +1,84 @@
+/* What a virtio device is, to its transport and to itself (VIRTIO 1.2, chapter 2).
+ *
+ * A device embeds struct virtio_dev as its first member and brings a const struct virtio_ops. It sees virtqs and host
+ * descriptors; never KVM, threads or command lines. A test drives it with a byte array and two eventfds.
+ *
+ * Threads: activate, deactivate, notify, config_write and destroy run on the loop thread (or before it runs, or after it
+ * has ended). config_read and the features run on any vCPU thread, beside the loop: they read only what is const after
+ * creation or _Atomic. */
+#ifndef VIREO_DEVICES_VIRTIO_H
+#define VIREO_DEVICES_VIRTIO_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/virtq.h"
+#include "vmm/base/log.h"
+#include "vmm/base/loop.h"
+
+#define VIRTIO_MAX_QUEUES 4 /* net has 2, console 2; room for control queues */
+
+/* Feature bits every device shares (VIRTIO 1.2, 6). The transport adds them; a device's features() need not. */
+#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
+#define VIRTIO_F_EVENT_IDX     (1ull << 29)
+#define VIRTIO_F_VERSION_1     (1ull << 32)
+
+/* Device types (VIRTIO 1.2, 5) */
+enum virtio_id { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RNG = 4 };
+
+struct virtio_dev;
+
+struct virtio_ops {
+    const char *name; /* "blk" */
+    uint32_t id;
+    unsigned queue_count;
+    uint16_t queue_size[VIRTIO_MAX_QUEUES]; /* QueueSizeMax of each */
+    uint64_t (*features)(const struct virtio_dev *d);
+    uint32_t config_size; /* bytes of device configuration space; reads beyond give 0, writes beyond are dropped */
+    void (*config_read)(const struct virtio_dev *d, uint32_t off, void *buf, uint32_t len); /* inside config_size */
+    void (*config_write)(struct virtio_dev *d, uint32_t off, const void *buf, uint32_t len); /* NULL: read-only */
+    /* DRIVER_OK was written: d->vq[] are checked (size 0: the driver left that queue out) and d->features is what was
+     * negotiated. Every live queue is notified once right after. 0, or -errno: the device goes to NEEDS_RESET. */
+    int (*activate)(struct virtio_dev *d);
+    /* Reset or tear-down: on return nothing of the guest's memory is touched any more and no request is in flight.
+     * Only called after a successful activate. Bounded time. */
+    void (*deactivate)(struct virtio_dev *d);
+    void (*notify)(struct virtio_dev *d, unsigned queue); /* the guest rang; drain at most one queue size */
+    void (*destroy)(struct virtio_dev *d);                /* frees d; never while active */
+};
+
+/* What a device may say upward; set by the transport (or a test). */
+struct virtio_up {
+    void (*interrupt)(void *arg);                      /* used buffers were added */
+    void (*config_changed)(void *arg);                 /* a configuration change interrupt */
+    void (*fault)(void *arg, const char *why);         /* the guest broke the protocol: DEVICE_NEEDS_RESET */
+    void (*host_failed)(void *arg, const char *why);   /* the host side is gone for good: ends the machine with 122 */
+    void (*renotify)(void *arg, unsigned queue);       /* call notify(queue) again from the loop, soon */
+};
+
+struct virtio_dev {
+    const struct virtio_ops *ops;
+    const struct gmem *mem;     /* set by the transport before activate */
+    struct loop *loop;          /* set by the transport before activate */
+    const struct virtio_up *up; /* set by the transport at its creation */
+    void *up_arg;
+    uint64_t features; /* negotiated, while active */
+    struct virtq vq[VIRTIO_MAX_QUEUES];
+    atomic_ulong fault_count; /* guest mistakes, for reports */
+};
+
+/* Interrupt the driver if it wants to hear of queue q's used buffers. Loop thread. */
+static inline void virtio_used(struct virtio_dev *d, unsigned q)
+{
+    if (virtq_wants_interrupt(&d->vq[q])) d->up->interrupt(d->up_arg);
+}
+/* The guest broke the protocol on a queue. Counts, sets DEVICE_NEEDS_RESET, carries on: the device must not use the
+ * queues until it is activated anew (virtq.is_broken makes pop return -EPROTO). Loop thread. */
+static inline void virtio_fault(struct virtio_dev *d, const char *why)
+{
+    atomic_fetch_add_explicit(&d->fault_count, 1, memory_order_relaxed);
+    d->up->fault(d->up_arg, why);
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* The virtio-mmio transport, version 2 (VIRTIO 1.2, 4.2): register window, status table, doorbells, interrupt.
+ *
+ * It owns what the guest programmed, and holds the table of which status may follow which and which register may be
+ * written when; queue registers can't change after DRIVER_OK. On DRIVER_OK it checks the queues (virtq_init) and, on the
+ * loop thread, activates the device and notifies every live queue once (a doorbell may have rung before).
+ *
+ * Threads: the bus handlers run on vCPU threads under the transport's own lock; the device is only touched through
+ * loop_call while that lock is held, and nothing on the loop takes the lock (interrupt status, NEEDS_RESET and the
+ * configuration generation are atomics), so there is no lock order to get wrong. */
+#ifndef VIREO_DEVICES_VIRTIO_MMIO_H
+#define VIREO_DEVICES_VIRTIO_MMIO_H
+
+#include "devices/virtio.h"
+#include "vmm/core/bus.h"
+#include "vmm/core/irq.h"
+
+#define VIRTIO_MMIO_SIZE         0x1000 /* one page per device, so that a page protection can single one out */
+#define VIRTIO_MMIO_QUEUE_NOTIFY 0x50
+
+/* What the transport asks of the machine. Any member may be NULL (tests). */
+struct virtio_mmio_host {
+    /* Let writes of `queue` to QueueNotify signal fd without an exit (ioeventfd), or stop that. 0 or -errno: on error
+     * the doorbell still works, through an exit. Called on the loop thread around activate / deactivate, so that a guest
+     * which never drives the device never pays for it (closing a VM with an ioeventfd costs a grace period). */
+    int (*doorbell)(void *arg, unsigned queue, int fd, bool on);
+    void (*host_failed)(void *arg, const char *device, const char *why);
+    void *arg;
+};
+
+struct virtio_mmio;
+
+struct virtio_mmio_params {
+    struct virtio_dev *dev;    /* ownership passes on success: destroyed with the transport */
+    const struct gmem *mem;    /* outlives the transport */
+    struct loop *loop;         /* outlives the transport */
+    struct irq irq;            /* borrowed: raised for used buffers and configuration changes */
+    struct virtio_mmio_host host;
+    const struct log *log;
+    const char *label; /* "disk 0 (root.ext4)": copied, used in log lines */
+};
+
+int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params *p, struct err *e);
+/* Deactivates and destroys the device too. After the vCPUs and the loop have ended. NULL is legal. */
+void virtio_mmio_destroy(struct virtio_mmio *t);
+
+extern const struct bus_ops virtio_mmio_bus_ops; /* dev: struct virtio_mmio * */
+
+struct virtio_dev *virtio_mmio_dev(struct virtio_mmio *t);
+
+#endif

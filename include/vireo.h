@@ -1,0 +1,128 @@
+/* libvireo: microVMs on Linux KVM, embedded in a C program.
+ *
+ *   struct vireo_config *c = vireo_config_create();
+ *   vireo_config_set(c, "kernel", "vmlinuz", &err);  vireo_config_set(c, "memory", "256M", &err);
+ *   vireo_vm_create(&vm, c, NULL, &err);  vireo_vm_start(vm, &err);  vireo_vm_wait(vm, -1, &end);  vireo_vm_destroy(vm);
+ *
+ * Promises: handles are opaque; no globals, so many VMs live in one process; the library never prints, never exits, and
+ * takes no signal but SIGURG, sent with pthread_kill to its own threads only, for which it installs an empty handler
+ * when the program has none. Functions return 0 or -errno; those that take a struct vireo_error fill it with one
+ * sentence. Unless said otherwise an object is used by one thread at a time; different objects are independent. */
+#ifndef VIREO_H
+#define VIREO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VIREO_VERSION "0.1.0"
+#if defined(__GNUC__)
+#define VIREO_API __attribute__((visibility("default")))
+#else
+#define VIREO_API
+#endif
+
+/* "0.1.0", of the library that is linked. */
+VIREO_API const char *vireo_version(void);
+
+struct vireo_error {
+    int code;        /* 0: none; else -errno */
+    int exit_status; /* what `vireo run` exits with for it: 121, 122, 125, 126 or 127 */
+    char text[768];  /* one sentence */
+    char hint[256];  /* "" or the way out */
+};
+
+/* ---- configuration: key = value, the keys of `vireo run --help` without the dashes ---- */
+struct vireo_config;
+
+struct vireo_key {
+    const char *name; /* "memory" */
+    const char *arg;  /* "SIZE", or NULL for a switch */
+    const char *help; /* one line */
+    bool is_repeated; /* appends instead of replacing */
+};
+
+VIREO_API struct vireo_config *vireo_config_create(void); /* NULL: out of memory */
+VIREO_API void vireo_config_destroy(struct vireo_config *c);
+/* Strings are copied. A switch takes "true" or "false". Unknown key: the hint names the nearest known one. */
+VIREO_API int vireo_config_set(struct vireo_config *c, const char *key, const char *value, struct vireo_error *e);
+/* A JSON object with the same keys, len bytes of text. */
+VIREO_API int vireo_config_load_json(struct vireo_config *c, const char *text, size_t len, struct vireo_error *e);
+/* The table, for help texts: false past the end. */
+VIREO_API bool vireo_config_key(unsigned index, struct vireo_key *out);
+
+/* ---- log ---- */
+enum vireo_log_level { VIREO_LOG_ERROR, VIREO_LOG_WARN, VIREO_LOG_INFO, VIREO_LOG_DEBUG };
+struct vireo_log {
+    void (*fn)(void *arg, enum vireo_log_level level, const char *line); /* any thread; must not call the library */
+    void *arg;
+    enum vireo_log_level level; /* lines above it are not made */
+};
+
+/* ---- a VM ---- */
+struct vireo_vm;
+
+enum vireo_reason {
+    VIREO_END_POWEROFF = 1, /* status 0 */
+    VIREO_END_RESET,        /* status 0 */
+    VIREO_END_GUEST_STATUS, /* status: 0-119, as the guest said */
+    VIREO_END_CRASH,        /* 120 */
+    VIREO_END_PANIC,        /* 120 */
+    VIREO_END_KVM_ERROR,    /* 121 */
+    VIREO_END_DEVICE,       /* 122 */
+    VIREO_END_TIMEOUT,      /* 124 */
+    VIREO_END_STOPPED,      /* 0: the host asked for it */
+};
+
+struct vireo_end {
+    enum vireo_reason reason;
+    int status;            /* exit status of `vireo run` for it */
+    uint32_t value;        /* what the guest wrote, for GUEST_STATUS and PANIC */
+    int vcpu;              /* who ended it, -1: not a vCPU */
+    const char *name;      /* "poweroff", "triple-fault", ...: static */
+    char detail[384];      /* one sentence */
+};
+
+/* Build a VM, all its resources taken, nothing running. log is copied; may be NULL. On error *out is untouched. */
+VIREO_API int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const struct vireo_log *log,
+                              struct vireo_error *e);
+/* Stops it first if it runs; joins every thread, closes every fd. NULL is legal. */
+VIREO_API void vireo_vm_destroy(struct vireo_vm *vm);
+VIREO_API int vireo_vm_start(struct vireo_vm *vm, struct vireo_error *e);
+/* All vCPUs out of the guest when it returns. -ESRCH: not started, or ended. */
+VIREO_API int vireo_vm_pause(struct vireo_vm *vm);
+VIREO_API int vireo_vm_resume(struct vireo_vm *vm);
+/* Ask it to end; returns at once; any thread. */
+VIREO_API void vireo_vm_stop(struct vireo_vm *vm);
+/* Wait for the end. timeout_ms < 0: forever. 0 and *out filled, or -ETIMEDOUT. */
+VIREO_API int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_end *out);
+/* Readable when the VM has ended: for poll loops. Owned by the VM. */
+VIREO_API int vireo_vm_event_fd(const struct vireo_vm *vm);
+VIREO_API const char *vireo_vm_console_pty(const struct vireo_vm *vm); /* "/dev/pts/N" with console=pty, else NULL */
+
+/* Milestones in ns of CLOCK_MONOTONIC; 0: not reached. */
+struct vireo_times {
+    uint64_t create_begin, created, started, first_run, first_output, ended;
+};
+VIREO_API void vireo_vm_times(const struct vireo_vm *vm, struct vireo_times *out);
+
+/* ---- the host ---- */
+enum vireo_verdict { VIREO_OK, VIREO_MISSING_OPTIONAL, VIREO_MISSING };
+struct vireo_host_fact {
+    const char *id;    /* "kvm", "cap.irqfd": stable, for scripts */
+    const char *what;  /* "KVM device" */
+    enum vireo_verdict verdict;
+    char value[256];   /* "/dev/kvm, API 12, module kvm_pvm" */
+    char advice[256];  /* "" or what to do */
+};
+/* Call fn for each thing this host offers or lacks. Starts nothing. -ENODEV when no VM could run here, else 0. */
+VIREO_API int vireo_host_probe(void (*fn)(void *arg, const struct vireo_host_fact *f), void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,70 @@
+#include "vmm/base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void put(struct err *e, int code, const char *fmt, va_list ap)
+{
+    e->code = code;
+    e->kind = ERR_CONFIG;
+    e->hint[0] = '\0';
+    (void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
+}
+
+int err_set(struct err *e, int code, const char *fmt, ...)
+{
+    if (code == 0) code = -EINVAL;
+    if (!e) return code;
+    va_list ap;
+    va_start(ap, fmt);
+    put(e, code, fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+int err_errno(struct err *e, const char *fmt, ...)
+{
+    const int saved = errno != 0 ? errno : EIO;
+    if (!e) return -saved;
+    va_list ap;
+    va_start(ap, fmt);
+    put(e, -saved, fmt, ap);
+    va_end(ap);
+    const size_t used = strlen(e->text);
+    (void)snprintf(e->text + used, sizeof(e->text) - used, ": %s", strerrordesc_np(saved));
+    return -saved;
+}
+
+int err_wrap(struct err *e, int rc, const char *fmt, ...)
+{
+    if (!e || rc == 0) return rc;
+    char old[ERR_TEXT_MAX];
+    memcpy(old, e->text, sizeof(old));
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
+    va_end(ap);
+    const size_t used = strlen(e->text);
+    (void)snprintf(e->text + used, sizeof(e->text) - used, ": %s", old);
+    return rc;
+}
+
+int err_hint(struct err *e, const char *fmt, ...)
+{
+    if (!e) return -EINVAL;
+    if (e->hint[0] != '\0') return e->code;
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
+    va_end(ap);
+    return e->code;
+}
+
+int err_as(struct err *e, enum err_kind kind)
+{
+    if (!e) return -EINVAL;
+    e->kind = kind;
+    return e->code;
+}

@@ -1,0 +1,67 @@
+/* The event loop: one epoll set, one thread that runs it. Devices live on it and so need no lock.
+ *
+ * Storage is the caller's: a source or job is a member of the object it belongs to, so nothing is allocated and a
+ * removed source can't be called again (loop_remove also forgets events already fetched in the current batch).
+ * Level-triggered. loop_add/modify/remove: on the loop's thread, or while the loop does not run.
+ * loop_post, loop_call, loop_stop: any thread. */
+#ifndef VIREO_BASE_LOOP_H
+#define VIREO_BASE_LOOP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "vmm/base/err.h"
+
+#define LOOP_BATCH 32 /* events fetched per epoll_wait: about one per queue of a usual machine */
+
+struct loop_source {
+    int fd;                                  /* not owned */
+    void (*fn)(void *arg, uint32_t events);  /* EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR */
+    void *arg;
+    bool is_added; /* the loop's */
+};
+
+struct loop_job { /* stays valid until fn has been called */
+    void (*fn)(void *arg);
+    void *arg;
+    struct loop_job *next; /* the loop's */
+    bool is_queued;        /* the loop's: posting a queued job again does nothing */
+};
+
+struct loop {
+    int epoll_fd;
+    int wake_fd;
+    pthread_mutex_t lock; /* protects jobs, state and is_running */
+    pthread_cond_t done;
+    struct loop_job *jobs, **jobs_tail;
+    bool is_running; /* a thread is inside loop_run */
+    pthread_t thread;
+    atomic_bool want_stop;
+    struct loop_source wake;
+    struct epoll_event batch[LOOP_BATCH]; /* current batch, so that remove can forget */
+    int batch_next, batch_count;
+};
+
+int loop_init(struct loop *l, struct err *e);
+void loop_fini(struct loop *l); /* not while it runs; a loop that failed to init is legal */
+
+int loop_add(struct loop *l, struct loop_source *s, uint32_t events);    /* 0 or -errno */
+int loop_modify(struct loop *l, struct loop_source *s, uint32_t events); /* 0 or -errno */
+void loop_remove(struct loop *l, struct loop_source *s);                 /* legal when not added */
+
+/* Call job->fn on the loop's thread soon. If the loop does not run yet, when it starts. Jobs left over at loop_stop
+ * are run before loop_run returns. */
+void loop_post(struct loop *l, struct loop_job *job);
+/* Call fn(arg) on the loop's thread and return when it has returned. Called on that thread, or while no thread runs
+ * the loop: calls fn here and now (so set-up and tear-down use the same code). */
+void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
+
+/* Run until loop_stop. A stop asked before the run counts. */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+bool loop_is_here(struct loop *l); /* true on the loop's thread, or when nobody runs it */
+
+#endif

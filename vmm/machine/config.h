@@ -1,0 +1,77 @@
+/* A machine's configuration: from key = value strings to checked numbers and paths.
+ *
+ * One table of keys feeds the CLI's flags, the JSON file, the library's vireo_config_set and the help text. A key that
+ * repeats (disk, net) appends. Values are checked when they are set (form) and once more by config_check (together).
+ * Owned by one thread at a time. */
+#ifndef VIREO_MACHINE_CONFIG_H
+#define VIREO_MACHINE_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base/err.h"
+
+#define CONFIG_MAX_DISKS   16    /* half of the 32 virtio-mmio slots */
+#define CONFIG_MAX_NETS    8
+#define CONFIG_ID_MAX      32    /* an id or name: letters, digits, - _ . */
+#define CONFIG_CMDLINE_MAX 2048  /* x86 COMMAND_LINE_SIZE, arm64's as well; includes the NUL */
+#define CONFIG_MAX_CPUS    64    /* one GIC redistributor region, one MADT page; machines are micro */
+
+struct disk_config {
+    char *path;
+    char id[CONFIG_ID_MAX + 1];
+    char serial[20 + 1]; /* VIRTIO 1.2, 5.2.6: 20 bytes */
+    bool is_readonly;
+};
+
+struct net_config {
+    char tap[16]; /* IFNAMSIZ; "" when fd is used */
+    int fd;       /* -1: none */
+    char id[CONFIG_ID_MAX + 1];
+    uint8_t mac[6];
+    bool has_mac;
+    uint16_t mtu; /* 0: not said */
+};
+
+enum config_console { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY };
+
+struct config {
+    char name[CONFIG_ID_MAX + 1]; /* "" : none */
+    char *kernel, *initrd;        /* NULL: embedded guest / none */
+    char *cmdline;                /* NULL: the arch's default */
+    unsigned cpus;                /* 1.. */
+    uint64_t memory;              /* bytes */
+    struct disk_config disk[CONFIG_MAX_DISKS];
+    unsigned disk_count;
+    struct net_config net[CONFIG_MAX_NETS];
+    unsigned net_count;
+    enum config_console console;
+    char *console_path;
+    bool has_escape; /* Ctrl-A x on stdio: the CLI asks for it when stdin is a terminal */
+    bool has_rng, has_acpi;
+    unsigned timeout_s; /* 0: none */
+};
+
+/* One row of the table, also for help texts and man page checks. */
+struct config_key {
+    const char *name; /* "disk"; the flag is --disk */
+    const char *arg;  /* "path=FILE[,readonly]..." or NULL: a switch (values true / false in JSON) */
+    const char *help; /* one line */
+    bool is_repeated;
+    int (*set)(struct config *c, const char *value, struct err *e);
+};
+
+void config_init(struct config *c); /* defaults: 1 vCPU, 256 MiB, console stdio, rng off, ACPI on */
+void config_fini(struct config *c); /* legal twice */
+
+const struct config_key *config_key(unsigned index); /* NULL past the end */
+/* Unknown key: ERR_CONFIG, with the nearest known one as hint. A key that does not repeat may be set twice: last wins. */
+int config_set(struct config *c, const char *key, const char *value, struct err *e);
+/* A JSON object with the same keys; disks and nets are arrays of strings or of objects ({"path": ..., "readonly": true}).
+ * Errors name the line. */
+int config_load_json(struct config *c, const char *text, size_t len, struct err *e);
+/* What only the whole tells: same id twice, same disk twice, initrd without kernel, ... Opens nothing. */
+int config_check(const struct config *c, struct err *e);
+
+#endif

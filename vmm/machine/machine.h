@@ -1,0 +1,35 @@
+/* One VM: built from a configuration, run by one thread per vCPU and one I/O thread, ended once.
+ *
+ * machine_create builds everything and starts nothing; machine_destroy accepts what is half built. start, pause, resume
+ * and machine_wait: one control thread at a time. machine_stop: any thread, async-signal-safe it is not. */
+#ifndef VIREO_MACHINE_MACHINE_H
+#define VIREO_MACHINE_MACHINE_H
+
+#include "vmm/base/log.h"
+#include "vmm/core/ending.h"
+#include "vmm/machine/config.h"
+
+struct machine;
+
+/* cfg is read during the call only. log may be NULL; its storage must outlive the machine. */
+int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e);
+void machine_destroy(struct machine *m); /* stops and joins first; NULL is legal */
+
+int machine_start(struct machine *m, struct err *e);
+/* On return every vCPU is outside KVM_RUN with its last exit finished. 0; -ESRCH: it has ended or wasn't started. */
+int machine_pause(struct machine *m);
+int machine_resume(struct machine *m);
+/* Ask it to end; returns at once. The first reason wins. */
+void machine_stop(struct machine *m, enum end_reason reason, const char *detail);
+/* Wait for the end and join all threads. timeout_ms < 0: forever. 0: *out is filled; -ETIMEDOUT. May be called again. */
+int machine_wait(struct machine *m, int timeout_ms, struct ending *out);
+int machine_event_fd(const struct machine *m); /* readable once it has ended; owned by the machine */
+
+/* Milestones for --boot-times, CLOCK_MONOTONIC ns since machine_create was entered; 0: not reached. */
+struct machine_times {
+    uint64_t created, started, first_run, first_output, ended;
+};
+void machine_times(const struct machine *m, struct machine_times *out);
+const char *machine_console_pty(const struct machine *m); /* or NULL */
+
+#endif
