@@ -24,8 +24,10 @@ struct i8042 {
 void i8042_init(struct i8042 *k, struct end_sink sink);
 extern const struct bus_ops i8042_bus_ops; /* dev: struct i8042 * */
 
-/* Debug exit: a write of any size ends the machine with END_GUEST_STATUS and the value written (as isa-debug-exit does,
- * without its shift). Reads give 0. */
+/* Debug exit: a write of any size at offset 0 ends the machine with END_GUEST_STATUS and the value written (as
+ * isa-debug-exit does, without its shift). A byte written at offset 1 is a milestone of the guest's boot: the sink's mark
+ * is told, the guest goes on. Reads give 0. */
+#define DEBUG_EXIT_SIZE 2
 struct debug_exit {
     struct end_sink sink;
 };

@@ -29,6 +29,7 @@ struct ending {
 /* Where devices report the end. Any thread; returns at once; the first reason wins, later ones are dropped. */
 struct end_sink {
     void (*fn)(void *arg, enum end_reason reason, uint32_t value, const char *detail);
+    void (*mark)(void *arg, uint32_t value); /* the guest passed a milestone of its boot (debug-exit register 1) */
     void *arg;
 };
 

@@ -6,8 +6,8 @@
 #ifndef VIREO_MACHINE_CONFIG_H
 #define VIREO_MACHINE_CONFIG_H
 
-#include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "vmm/base/err.h"
