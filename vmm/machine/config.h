@@ -17,6 +17,11 @@
 #define CONFIG_ID_MAX      32    /* an id or name: letters, digits, - _ . */
 #define CONFIG_CMDLINE_MAX 2048  /* x86 COMMAND_LINE_SIZE, arm64's as well; includes the NUL */
 #define CONFIG_MAX_CPUS    64    /* one GIC redistributor region, one MADT page; machines are micro */
+#define CONFIG_MEMORY_MIN  (2ULL << 20)         /* one huge page: the embedded guest and every boot table fit below it */
+#define CONFIG_MEMORY_STEP 4096                 /* KVM maps whole pages (api.rst 4.35) */
+#define CONFIG_TIMEOUT_MAX (366 * 24 * 60 * 60) /* a year: in milliseconds it still fits 64 bits with ease */
+#define CONFIG_JSON_MAX    (1u << 20) /* the largest sensible file is a few KiB; the parser keeps it all in memory */
+#define CONFIG_JSON_DEPTH  3          /* the object, a list in it, an object in that */
 
 struct disk_config {
     char *path;
@@ -48,7 +53,7 @@ struct config {
     unsigned net_count;
     enum config_console console;
     char *console_path;
-    bool has_escape; /* Ctrl-A x on stdio: the CLI asks for it when stdin is a terminal */
+    bool has_escape; /* Ctrl-A x on stdio ends the VM: the CLI asks for it when stdin is a terminal */
     bool has_rng, has_acpi;
     unsigned timeout_s; /* 0: none */
 };
@@ -66,12 +71,18 @@ void config_init(struct config *c); /* defaults: 1 vCPU, 256 MiB, console stdio,
 void config_fini(struct config *c); /* legal twice */
 
 const struct config_key *config_key(unsigned index); /* NULL past the end */
-/* Unknown key: ERR_CONFIG, with the nearest known one as hint. A key that does not repeat may be set twice: last wins. */
+/* The one of the names (name(i), NULL past the end) that word was most likely meant to be: it begins so, or a slip of
+ * the keyboard away. NULL: none is near. */
+const char *config_nearest(const char *word, const char *(*name)(const void *arg, unsigned i), const void *arg);
+/* Unknown key: ERR_CONFIG, with the nearest known one as hint. A key that does not repeat may be set twice: last wins.
+ * On error c is as it was. In a disk or net a doubled comma is a comma of the value. */
 int config_set(struct config *c, const char *key, const char *value, struct err *e);
-/* A JSON object with the same keys; disks and nets are arrays of strings or of objects ({"path": ..., "readonly": true}).
- * Errors name the line. */
+/* A JSON object with the same keys; a key that repeats takes one value or a list of them, and a disk or net is a string
+ * or an object ({"path": ..., "readonly": true}). Numbers are whole; switches are true or false. Duplicate keys and
+ * more than CONFIG_JSON_DEPTH levels are refused. Errors name the line; the keys before the faulty one stay set. */
 int config_load_json(struct config *c, const char *text, size_t len, struct err *e);
-/* What only the whole tells: same id twice, same disk twice, initrd without kernel, ... Opens nothing. */
+/* What only the whole tells: same id twice, same disk twice, initrd without kernel, more memory than the host has, a net
+ * fd that isn't open, ... Opens nothing. */
 int config_check(const struct config *c, struct err *e);
 
 #endif

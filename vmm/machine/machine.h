@@ -25,11 +25,16 @@ void machine_stop(struct machine *m, enum end_reason reason, const char *detail)
 int machine_wait(struct machine *m, int timeout_ms, struct ending *out);
 int machine_event_fd(const struct machine *m); /* readable once it has ended; owned by the machine */
 
-/* Milestones for --boot-times, CLOCK_MONOTONIC ns since machine_create was entered; 0: not reached. */
-struct machine_times {
-    uint64_t created, started, first_run, first_output, ended;
+/* What happened when, from machine_create on: "created", "started", "entered" (first KVM_RUN), "console" (first character),
+ * "disk 0 (root)" (its driver is ready), "guest 1" (debug-exit register 1), "ended". In order of time. */
+#define MACHINE_MILESTONES     48 /* every device, the phases, and as many of the guest's own */
+#define MACHINE_MILESTONE_NAME 32
+struct machine_milestone {
+    char name[MACHINE_MILESTONE_NAME];
+    uint64_t ns; /* CLOCK_MONOTONIC */
 };
-void machine_times(const struct machine *m, struct machine_times *out);
+/* Any thread, while it runs too. false: there is no such milestone (yet). */
+bool machine_milestone(struct machine *m, unsigned index, struct machine_milestone *out);
 const char *machine_console_pty(const struct machine *m); /* or NULL */
 
 #endif

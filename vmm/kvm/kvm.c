@@ -1,0 +1,167 @@
+#include "vmm/kvm/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define KVM_PATH "/dev/kvm"
+
+static int host_errno(struct err *e, const char *what)
+{
+    const int rc = err_errno(e, "%s", what);
+    err_as(e, ERR_HOST);
+    return rc;
+}
+
+int kvm_open(int *out, struct err *e)
+{
+    const int fd = open(KVM_PATH, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        const int rc = host_errno(e, "open " KVM_PATH);
+        if (rc == -ENOENT || rc == -ENODEV || rc == -ENXIO)
+            err_hint(e, "load a KVM module (modprobe kvm_intel, kvm_amd) and enable virtualization in the firmware; "
+                        "`vireo doctor` says more");
+        else if (rc == -EACCES || rc == -EPERM)
+            err_hint(e, "join the group that owns it: sudo usermod -aG kvm $USER, then log in again");
+        return rc;
+    }
+    const int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+    if (version != KVM_API_VERSION) { /* api.rst 4.1: anything but 12 must be refused */
+        close(fd);
+        err_set(e, -ENOTSUP, KVM_PATH ": API version %d, need %d", version, KVM_API_VERSION);
+        return err_as(e, ERR_HOST);
+    }
+    *out = fd;
+    return 0;
+}
+
+int vm_create(struct vm *vm, struct err *e)
+{
+    return vm_create_typed(vm, 0, e);
+}
+
+int vm_create_typed(struct vm *vm, unsigned long type, struct err *e)
+{
+    int rc = 0;
+    if (vm->kvm_fd < 0) rc = kvm_open(&vm->kvm_fd, e);
+    if (rc) return rc;
+    const int run_size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (run_size < (int)sizeof(struct kvm_run)) return host_errno(e, KVM_PATH ": size of a vCPU's shared area");
+    vm->run_size = (size_t)run_size;
+    do {
+        vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
+    } while (vm->fd < 0 && errno == EINTR);
+    if (vm->fd < 0) return host_errno(e, KVM_PATH ": create a VM");
+    return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+    if (vm->fd >= 0) close(vm->fd);
+    if (vm->kvm_fd >= 0) close(vm->kvm_fd);
+    vm->fd = vm->kvm_fd = -1;
+    vm->slot_count = 0;
+}
+
+int vm_check(const struct vm *vm, long cap)
+{
+    const int n = ioctl(vm->fd, KVM_CHECK_EXTENSION, cap);
+    return n < 0 ? 0 : n;
+}
+
+int vm_enable_cap(const struct vm *vm, uint32_t cap, uint64_t arg0, struct err *e)
+{
+    struct kvm_enable_cap arg = {.cap = cap, .args = {arg0}};
+    if (ioctl(vm->fd, KVM_ENABLE_CAP, &arg) < 0) {
+        const int rc = err_errno(e, "KVM: enable capability %u", cap);
+        err_as(e, ERR_HOST);
+        return rc;
+    }
+    return 0;
+}
+
+int vm_map_ram(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool read_only, struct err *e)
+{
+    const struct kvm_userspace_memory_region region = {
+        .slot = vm->slot_count,
+        .flags = read_only ? KVM_MEM_READONLY : 0,
+        .guest_phys_addr = gpa,
+        .memory_size = size,
+        .userspace_addr = (uint64_t)(uintptr_t)host,
+    };
+    if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0) {
+        const int rc = err_errno(e, "KVM: map %llu MiB of guest memory at 0x%llx", (unsigned long long)(size >> 20),
+                                 (unsigned long long)gpa);
+        err_as(e, ERR_HOST);
+        return rc;
+    }
+    vm->slot_count++;
+    return 0;
+}
+
+int vm_irqfd(const struct vm *vm, uint32_t gsi, int fd, bool on, struct err *e)
+{
+    const struct kvm_irqfd arg = {
+        .fd = (uint32_t)fd,
+        .gsi = gsi,
+        .flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
+    };
+    if (ioctl(vm->fd, KVM_IRQFD, &arg) < 0) return host_errno(e, "KVM: connect an interrupt (irqfd)");
+    return 0;
+}
+
+int vm_ioeventfd(const struct vm *vm, const struct vm_ioeventfd *io, bool on, struct err *e)
+{
+    const struct kvm_ioeventfd arg = {
+        .datamatch = io->datamatch,
+        .addr = io->addr,
+        .len = io->len,
+        .fd = io->fd,
+        .flags = (on ? 0u : KVM_IOEVENTFD_FLAG_DEASSIGN) | (io->is_pio ? KVM_IOEVENTFD_FLAG_PIO : 0u) |
+                 (io->has_datamatch ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0u),
+    };
+    if (ioctl(vm->fd, KVM_IOEVENTFD, &arg) < 0) return host_errno(e, "KVM: connect a doorbell (ioeventfd)");
+    return 0;
+}
+
+int vm_set_routes(const struct vm *vm, const struct kvm_irq_routing *routes, struct err *e)
+{
+    if (ioctl(vm->fd, KVM_SET_GSI_ROUTING, routes) < 0) return host_errno(e, "KVM: set interrupt routes");
+    return 0;
+}
+
+int vcpu_create(const struct vm *vm, unsigned id, struct vcpu *out, struct err *e)
+{
+    out->id = id;
+    out->run_size = vm->run_size;
+    out->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)id);
+    if (out->fd < 0) {
+        const int rc = err_errno(e, "KVM: create vCPU %u", id);
+        err_as(e, ERR_HOST);
+        if (rc == -EINVAL || rc == -EEXIST) err_hint(e, "this host's KVM allows %d vCPUs", vm_check(vm, KVM_CAP_MAX_VCPUS));
+        return rc;
+    }
+    void *p = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, out->fd, 0);
+    if (p == MAP_FAILED) {
+        const int rc = host_errno(e, "KVM: map a vCPU's shared area");
+        vcpu_destroy(out);
+        return rc;
+    }
+    out->run = p;
+    return 0;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+    if (v->run) munmap(v->run, v->run_size);
+    if (v->fd >= 0) close(v->fd);
+    v->run = NULL;
+    v->fd = -1;
+}
+
+int vcpu_run(struct vcpu *v)
+{
+    return ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+}

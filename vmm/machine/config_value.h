@@ -1,0 +1,24 @@
+/* From the text of one value to a checked value: strict forms, no leading blanks, signs or trailing garbage. */
+#ifndef VIREO_MACHINE_CONFIG_VALUE_H
+#define VIREO_MACHINE_CONFIG_VALUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base/err.h"
+
+/* How much of a user's value an error shows: the sentence around it must survive ERR_TEXT_MAX. */
+#define VALUE_SHOWN "%.200s"
+
+bool value_u64(const char *s, uint64_t *out);  /* decimal digits only */
+bool value_size(const char *s, uint64_t *out); /* digits, then one of K M G T (powers of 1024) or nothing */
+bool value_bool(const char *s, bool *out);     /* "true" or "false" */
+bool value_mac(const char *s, uint8_t out[6]); /* six pairs of hex digits with ':' between */
+
+/* A name or id: 1 to CONFIG_ID_MAX of letters, digits, '-', '_', '.'. what: for the sentence. out: CONFIG_ID_MAX + 1. */
+int value_id(const char *what, const char *s, char *out, struct err *e);
+/* A file's path: not empty, shorter than PATH_MAX. *out, which may hold an old one, becomes the caller's copy. */
+int value_path(const char *what, const char *s, char **out, struct err *e);
+
+#endif

@@ -1,0 +1,310 @@
+/* Start, pause, resume, stop, wait: and the one way a machine ends. Whoever reports an end first decides how it ended;
+ * then every vCPU is called out of the guest, the last one to go makes the event fd readable, and only the control
+ * thread joins. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/machine/state.h"
+
+#define IO_STACK (256 * 1024) /* bytes: a chain of VIRTQ_MAX_SIZE segments is 4 KiB, its iovec as much */
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Lock held. */
+static void mark(struct machine *m, const char *name)
+{
+    if (m->milestone_count == MACHINE_MILESTONES) return;
+    struct machine_milestone *s = &m->milestone[m->milestone_count++];
+    (void)snprintf(s->name, sizeof(s->name), "%s", name);
+    s->ns = now_ns();
+}
+
+void control_mark(struct machine *m, const char *name)
+{
+    pthread_mutex_lock(&m->lock);
+    mark(m, name);
+    pthread_mutex_unlock(&m->lock);
+}
+
+bool machine_milestone(struct machine *m, unsigned index, struct machine_milestone *out)
+{
+    pthread_mutex_lock(&m->lock);
+    const bool is_there = index < m->milestone_count;
+    if (is_there) *out = m->milestone[index];
+    pthread_mutex_unlock(&m->lock);
+    return is_there;
+}
+
+/* Lock held. */
+static void kick_all(struct machine *m, enum runner_want want)
+{
+    for (unsigned i = 0; i < m->vcpu_count; i++) runner_kick(&m->runner[i], want);
+}
+
+/* Lock held. */
+static void tell_over(struct machine *m)
+{
+    const uint64_t one = 1;
+    m->phase = MACHINE_OVER;
+    const ssize_t n = write(m->event_fd, &one, sizeof(one)); /* can't fail: written once */
+    (void)n;
+    pthread_cond_broadcast(&m->changed);
+}
+
+void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail)
+{
+    pthread_mutex_lock(&m->lock);
+    if (m->ending.reason == END_NONE) {
+        m->ending.reason = reason;
+        m->ending.value = value;
+        m->ending.vcpu = vcpu;
+        (void)snprintf(m->ending.detail, sizeof(m->ending.detail), "%s", detail);
+        mark(m, "ended");
+        if (m->phase == MACHINE_BUILT)
+            tell_over(m); /* nothing runs: over at once */
+        else
+            kick_all(m, RUNNER_END);
+        pthread_cond_broadcast(&m->changed);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+static int index_of(const struct machine *m, const struct runner *r)
+{
+    return (int)(r - m->runner);
+}
+
+static void on_runner_end(void *arg, struct runner *r, enum end_reason reason, uint32_t value, const char *detail)
+{
+    control_end(arg, index_of(arg, r), reason, value, detail);
+}
+
+static void on_runner_entered(void *arg, struct runner *r)
+{
+    if (index_of(arg, r) == 0) control_mark(arg, "entered");
+}
+
+static void on_runner_halt(void *arg, struct runner *r)
+{
+    struct machine *m = arg;
+    pthread_mutex_lock(&m->lock);
+    r->is_halted = true;
+    pthread_cond_broadcast(&m->changed);
+    while (atomic_load_explicit(&r->want, memory_order_relaxed) == RUNNER_PAUSE) pthread_cond_wait(&m->changed, &m->lock);
+    r->is_halted = false;
+    pthread_mutex_unlock(&m->lock);
+}
+
+static void on_runner_gone(void *arg, struct runner *r)
+{
+    struct machine *m = arg;
+    pthread_mutex_lock(&m->lock);
+    r->is_gone = true;
+    if (--m->live == 0) tell_over(m);
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+const struct runner_host control_runner_host = {
+    .halt = on_runner_halt,
+    .end = on_runner_end,
+    .entered = on_runner_entered,
+    .gone = on_runner_gone,
+};
+
+static void on_timeout(void *arg, uint32_t events)
+{
+    struct machine *m = arg;
+    char detail[64];
+    (void)events;
+    loop_remove(&m->loop, &m->timer);
+    (void)snprintf(detail, sizeof(detail), "the time limit of %u s has passed", m->timeout_s);
+    control_end(m, -1, END_TIMEOUT, m->timeout_s, detail);
+}
+
+static int arm_timeout(struct machine *m, struct err *e)
+{
+    const struct itimerspec in = {.it_value.tv_sec = (time_t)m->timeout_s};
+    m->timer = (struct loop_source){
+        .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timeout, .arg = m};
+    if (m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &in, NULL) < 0) return err_errno(e, "timer for the time limit");
+    const int rc = loop_add(&m->loop, &m->timer, EPOLLIN);
+    return rc ? err_set(e, rc, "timer for the time limit: %s", strerrordesc_np(-rc)) : 0;
+}
+
+static void on_io_ready(void *arg)
+{
+    struct machine *m = arg;
+    pthread_mutex_lock(&m->lock);
+    m->is_io_ready = true;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static void *io_main(void *arg)
+{
+    struct machine *m = arg;
+    loop_run(&m->loop);
+    return NULL;
+}
+
+/* A machine without devices, console input or time limit has nothing to do on an I/O thread and gets none. On return the
+ * loop runs: from now on the devices are its own. */
+static int start_io(struct machine *m, struct err *e)
+{
+    if (m->slot_count == 0 && !chario_has_input(m->console) && m->timeout_s == 0) return 0;
+    int rc = m->timeout_s ? arm_timeout(m, e) : 0;
+    if (!rc) rc = chario_start(m->console, &m->loop, e);
+    if (rc) return rc;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, IO_STACK);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&m->io_thread, &attr, io_main, m);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    if (rc) {
+        err_set(e, -rc, "I/O thread: %s", strerrordesc_np(rc));
+        return err_as(e, ERR_HOST);
+    }
+    m->has_io_thread = true;
+    m->io_ready = (struct loop_job){.fn = on_io_ready, .arg = m};
+    loop_post(&m->loop, &m->io_ready);
+    pthread_mutex_lock(&m->lock);
+    while (!m->is_io_ready) pthread_cond_wait(&m->changed, &m->lock);
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+/* Under the lock, so that a guest that ends at once can't miss its own kick. */
+static int start_runners(struct machine *m, struct err *e)
+{
+    int rc = 0;
+    pthread_mutex_lock(&m->lock);
+    m->phase = MACHINE_RUNNING;
+    for (unsigned i = 0; i < m->vcpu_count && !rc; i++) {
+        rc = runner_start(&m->runner[i], e);
+        if (!rc) m->live++;
+    }
+    if (rc && m->live == 0) m->phase = MACHINE_BUILT;
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+int machine_start(struct machine *m, struct err *e)
+{
+    pthread_mutex_lock(&m->lock);
+    const bool can = m->phase == MACHINE_BUILT && m->ending.reason == END_NONE && !m->has_io_thread;
+    pthread_mutex_unlock(&m->lock);
+    if (!can) return err_set(e, -EALREADY, "this machine was started before; create a new one");
+    control_mark(m, "started");
+    int rc = start_io(m, e);
+    if (!rc) rc = start_runners(m, e);
+    if (rc) {
+        control_end(m, -1, END_KVM_ERROR, 0, e ? e->text : "could not start");
+        control_join(m);
+    }
+    return rc;
+}
+
+/* Lock held: is every vCPU either halted or gone? */
+static bool all_halted(const struct machine *m)
+{
+    for (unsigned i = 0; i < m->vcpu_count; i++)
+        if (!m->runner[i].is_halted && !m->runner[i].is_gone) return false;
+    return true;
+}
+
+int machine_pause(struct machine *m)
+{
+    int rc = -ESRCH;
+    pthread_mutex_lock(&m->lock);
+    if (m->phase == MACHINE_PAUSED && m->ending.reason == END_NONE) rc = 0;
+    if (m->phase == MACHINE_RUNNING && m->ending.reason == END_NONE) {
+        kick_all(m, RUNNER_PAUSE);
+        m->phase = MACHINE_PAUSED;
+        while (!all_halted(m) && m->ending.reason == END_NONE) pthread_cond_wait(&m->changed, &m->lock);
+        rc = m->ending.reason == END_NONE ? 0 : -ESRCH;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+int machine_resume(struct machine *m)
+{
+    int rc = -ESRCH;
+    pthread_mutex_lock(&m->lock);
+    if (m->phase == MACHINE_RUNNING && m->ending.reason == END_NONE) rc = 0;
+    if (m->phase == MACHINE_PAUSED && m->ending.reason == END_NONE) {
+        /* All are halted on the condition: nobody is in KVM_RUN, so the store under the lock is enough. */
+        for (unsigned i = 0; i < m->vcpu_count; i++)
+            atomic_store_explicit(&m->runner[i].want, RUNNER_RUN, memory_order_relaxed);
+        m->phase = MACHINE_RUNNING;
+        pthread_cond_broadcast(&m->changed);
+        rc = 0;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+void machine_stop(struct machine *m, enum end_reason reason, const char *detail)
+{
+    control_end(m, -1, reason, 0, detail);
+}
+
+/* Lock held; true when it is over, false when the time is. */
+static bool wait_over(struct machine *m, int timeout_ms)
+{
+    const uint64_t deadline = now_ns() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms) * 1000000u;
+    const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u), .tv_nsec = (long)(deadline % 1000000000u)};
+    while (m->phase != MACHINE_OVER) {
+        if (timeout_ms < 0)
+            pthread_cond_wait(&m->changed, &m->lock);
+        else if (pthread_cond_timedwait(&m->changed, &m->lock, &until) == ETIMEDOUT)
+            return m->phase == MACHINE_OVER;
+    }
+    return true;
+}
+
+int machine_wait(struct machine *m, int timeout_ms, struct ending *out)
+{
+    pthread_mutex_lock(&m->lock);
+    const bool is_over = wait_over(m, timeout_ms);
+    pthread_mutex_unlock(&m->lock);
+    if (!is_over) return -ETIMEDOUT;
+    control_join(m);
+    *out = m->ending;
+    return 0;
+}
+
+/* The vCPUs first: one of them may be waiting for the loop. */
+void control_join(struct machine *m)
+{
+    pthread_mutex_lock(&m->lock);
+    const bool is_up = m->live != 0;
+    pthread_mutex_unlock(&m->lock);
+    if (is_up) control_end(m, -1, END_STOPPED, 0, "destroyed while it ran");
+    for (unsigned i = 0; i < m->vcpu_count && m->runner; i++) {
+        if (!m->runner[i].has_thread) continue;
+        pthread_join(m->runner[i].thread, NULL);
+        m->runner[i].has_thread = false;
+    }
+    if (m->has_io_thread) {
+        loop_stop(&m->loop);
+        pthread_join(m->io_thread, NULL);
+        m->has_io_thread = false;
+    }
+}

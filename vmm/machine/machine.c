@@ -1,0 +1,216 @@
+#include "vmm/machine/machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/embed.h"
+#include "vmm/machine/state.h"
+
+static void on_device_end(void *arg, enum end_reason reason, uint32_t value, const char *detail)
+{
+    control_end(arg, -1, reason, value, detail);
+}
+
+static void on_guest_mark(void *arg, uint32_t value)
+{
+    char name[MACHINE_MILESTONE_NAME];
+    (void)snprintf(name, sizeof(name), "guest %u", value);
+    control_mark(arg, name);
+}
+
+static void on_console_quit(void *arg)
+{
+    control_end(arg, -1, END_STOPPED, 0, "ended from the console");
+}
+
+static int create_console(struct machine *m, const struct config *cfg, struct err *e)
+{
+    static const enum chario_kind kinds[] = {
+        [CONSOLE_OFF] = CHARIO_OFF,
+        [CONSOLE_STDIO] = CHARIO_STDIO,
+        [CONSOLE_FILE] = CHARIO_FILE,
+        [CONSOLE_PTY] = CHARIO_PTY,
+    };
+    const struct chario_params p = {
+        .kind = kinds[cfg->console],
+        .path = cfg->console_path,
+        .in_fd = -1,
+        .out_fd = -1,
+        .has_escape = cfg->has_escape,
+        .quit = on_console_quit,
+        .quit_arg = m,
+    };
+    return err_wrap(e, chario_create(&m->console, &p, e), "console");
+}
+
+static int add_ram(struct machine *m, uint64_t gpa, uint64_t size, struct err *e)
+{
+    int rc = gmem_add_ram(&m->mem, gpa, size, e);
+    if (rc) return rc;
+    return vm_map_ram(&m->vm, gpa, size, gmem_slice(&m->mem, gpa, size, GMEM_WRITE), false, e);
+}
+
+/* The memory slots come before the interrupt controller: the other order costs a grace period per slot. */
+static int create_vm(struct machine *m, const struct config *cfg, struct err *e)
+{
+    const uint64_t room = arch_info.hole_start - arch_info.ram_base;
+    const uint64_t low = cfg->memory < room ? cfg->memory : room;
+    const uint64_t high = cfg->memory - low;
+    const uint64_t top = high ? arch_info.hole_end + high : arch_info.hole_end;
+    unsigned long type = 0;
+    int rc = kvm_open(&m->vm.kvm_fd, e);
+    if (!rc) rc = arch_vm_type(m->vm.kvm_fd, top, &type, e);
+    if (!rc) rc = vm_create_typed(&m->vm, type, e);
+    if (!rc) rc = arch_check_host(&m->vm, e);
+    if (!rc) rc = add_ram(m, arch_info.ram_base, low, e);
+    if (!rc && high) rc = add_ram(m, arch_info.hole_end, high, e);
+    if (!rc) gmem_freeze(&m->mem);
+    return rc;
+}
+
+static int create_arch(struct machine *m, const struct config *cfg, struct err *e)
+{
+    const struct arch_params p = {
+        .vm = &m->vm,
+        .mem = &m->mem,
+        .mmio = &m->mmio,
+        .pio = &m->pio,
+        .console = m->console,
+        .sink = {.fn = on_device_end, .mark = on_guest_mark, .arg = m},
+        .log = m->log,
+        .cpus = cfg->cpus,
+        .has_acpi = cfg->has_acpi,
+    };
+    return arch_create(&m->arch, &p, e);
+}
+
+static int check_cpus(const struct machine *m, const struct config *cfg, struct err *e)
+{
+    const int kvm_max = vm_check(&m->vm, KVM_CAP_MAX_VCPUS);
+    const unsigned most = kvm_max > 0 && (unsigned)kvm_max < arch_info.max_vcpus ? (unsigned)kvm_max : arch_info.max_vcpus;
+    if (cfg->cpus <= most) return 0;
+    err_set(e, -EINVAL, "cpus %u: this host and machine allow %u", cfg->cpus, most);
+    return err_hint(e, "use --cpus 1 to %u", most);
+}
+
+static int create_vcpus(struct machine *m, const struct config *cfg, struct err *e)
+{
+    int rc = check_cpus(m, cfg, e);
+    if (rc) return rc;
+    m->vcpu = calloc(cfg->cpus, sizeof(*m->vcpu));
+    m->runner = aligned_alloc(_Alignof(struct runner), cfg->cpus * sizeof(*m->runner));
+    if (!m->vcpu || !m->runner) return err_set(e, -ENOMEM, "no memory for %u vCPUs", cfg->cpus);
+    m->vcpu_count = cfg->cpus;
+    for (unsigned i = 0; i < cfg->cpus; i++) {
+        m->vcpu[i] = (struct vcpu)VCPU_INIT;
+        m->runner[i] = (struct runner){
+            .vcpu = &m->vcpu[i], .mmio = &m->mmio, .pio = &m->pio, .arch = m->arch, .host = &m->runner_host};
+    }
+    for (unsigned i = 0; i < cfg->cpus && !rc; i++) rc = vcpu_create(&m->vm, i, &m->vcpu[i], e);
+    return rc ? rc : arch_init_vcpus(m->arch, m->vcpu, cfg->cpus, e);
+}
+
+static int load(struct machine *m, const struct config *cfg, struct err *e)
+{
+    struct arch_slot slots[ARCH_MAX_SLOTS];
+    for (unsigned i = 0; i < m->slot_count; i++)
+        slots[i] = (struct arch_slot){.base = m->slot[i].base, .size = VIRTIO_MMIO_SIZE, .gsi = m->slot[i].gsi};
+    const struct arch_boot boot = {
+        .kernel_path = cfg->kernel,
+        .kernel_data = guest_default_start,
+        .kernel_size = (uint64_t)(guest_default_end - guest_default_start),
+        .initrd_path = cfg->initrd,
+        .cmdline = cfg->cmdline ? cfg->cmdline : arch_info.default_cmdline,
+        .slots = slots,
+        .slot_count = m->slot_count,
+    };
+    return arch_load(m->arch, &boot, e);
+}
+
+static int create_steps(struct machine *m, const struct config *cfg, struct err *e)
+{
+    int rc = config_check(cfg, e);
+    if (!rc) rc = runner_prepare_process(e);
+    if (!rc) rc = loop_init(&m->loop, e);
+    if (!rc) m->has_loop = true;
+    if (!rc) rc = create_console(m, cfg, e);
+    if (!rc) rc = create_vm(m, cfg, e);
+    if (!rc) rc = create_arch(m, cfg, e);
+    if (!rc) rc = create_vcpus(m, cfg, e);
+    if (!rc) rc = slots_create(m, cfg, e);
+    if (rc) return rc;
+    bus_freeze(&m->mmio);
+    bus_freeze(&m->pio);
+    return load(m, cfg, e);
+}
+
+int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e)
+{
+    struct machine *m = calloc(1, sizeof(*m));
+    if (!m) return err_set(e, -ENOMEM, "no memory for a machine");
+    m->log = log;
+    m->vm = (struct vm)VM_INIT;
+    m->timeout_s = cfg->timeout_s;
+    m->timer.fd = -1;
+    m->ending.vcpu = -1;
+    m->runner_host = control_runner_host;
+    m->runner_host.arg = m;
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    gmem_init(&m->mem);
+    bus_init(&m->mmio);
+    bus_init(&m->pio);
+    m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int rc = m->event_fd < 0 ? err_errno(e, "eventfd for the end of a machine") : 0;
+    if (!rc) rc = create_steps(m, cfg, e);
+    if (rc) {
+        machine_destroy(m);
+        return rc;
+    }
+    control_mark(m, "created");
+    *out = m;
+    return 0;
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m) return;
+    control_join(m);
+    slots_destroy(m);
+    for (unsigned i = 0; i < m->vcpu_count; i++) vcpu_destroy(&m->vcpu[i]);
+    free(m->runner);
+    free(m->vcpu);
+    arch_destroy(m->arch);
+    vm_destroy(&m->vm);
+    if (m->console) chario_stop(m->console);
+    chario_destroy(m->console);
+    if (m->timer.fd >= 0) {
+        loop_remove(&m->loop, &m->timer);
+        close(m->timer.fd);
+    }
+    if (m->has_loop) loop_fini(&m->loop);
+    gmem_fini(&m->mem);
+    if (m->event_fd >= 0) close(m->event_fd);
+    pthread_cond_destroy(&m->changed);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+int machine_event_fd(const struct machine *m)
+{
+    return m->event_fd;
+}
+
+const char *machine_console_pty(const struct machine *m)
+{
+    return chario_pty_name(m->console);
+}

@@ -1,0 +1,180 @@
+#include "vmm/machine/runner.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "vmm/base/endian.h"
+
+#define KICK_SIGNAL SIGURG /* ignored by default, so nobody is hurt if one strays */
+
+static void on_kick(int signo)
+{
+    (void)signo;
+}
+
+int runner_prepare_process(struct err *e)
+{
+    struct sigaction now;
+    if (sigaction(KICK_SIGNAL, NULL, &now) == 0 && now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN) return 0;
+    struct sigaction kick = {.sa_handler = on_kick, .sa_flags = SA_RESTART};
+    sigemptyset(&kick.sa_mask);
+    if (sigaction(KICK_SIGNAL, &kick, NULL) < 0) return err_errno(e, "handler for the vCPU kick signal");
+    return 0;
+}
+
+void runner_kick(struct runner *r, enum runner_want want)
+{
+    atomic_store_explicit(&r->want, (int)want, memory_order_relaxed);
+    if (!r->has_thread || r->is_gone) return;
+    atomic_thread_fence(memory_order_seq_cst);
+    __atomic_store_n(&r->vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+    atomic_thread_fence(memory_order_seq_cst);
+    pthread_kill(r->thread, KICK_SIGNAL);
+}
+
+/* false: the thread must end. */
+static bool answer_kick(struct runner *r)
+{
+    __atomic_store_n(&r->vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
+    atomic_thread_fence(memory_order_seq_cst);
+    int want = atomic_load_explicit(&r->want, memory_order_relaxed);
+    if (want == RUNNER_PAUSE) {
+        r->host->halt(r->host->arg, r);
+        want = atomic_load_explicit(&r->want, memory_order_relaxed);
+    }
+    return want != RUNNER_END;
+}
+
+static bool is_bus_size(uint32_t len)
+{
+    return len == 1 || len == 2 || len == 4 || len == 8;
+}
+
+static uint64_t get_bytes(const uint8_t *p, uint32_t len)
+{
+    switch (len) {
+    case 1: return p[0];
+    case 2: return le16_read(p);
+    case 4: return le32_read(p);
+    default: return le64_read(p);
+    }
+}
+
+static void put_bytes(uint8_t *p, uint32_t len, uint64_t value)
+{
+    switch (len) {
+    case 1: p[0] = (uint8_t)value; break;
+    case 2: le16_write(p, (uint16_t)value); break;
+    case 4: le32_write(p, (uint32_t)value); break;
+    default: le64_write(p, value); break;
+    }
+}
+
+static void access_bus(const struct bus *bus, uint64_t addr, uint8_t *data, uint32_t len, bool is_write)
+{
+    if (is_write)
+        bus_write(bus, addr, len, get_bytes(data, len));
+    else
+        put_bytes(data, len, bus_read(bus, addr, len));
+}
+
+static void do_mmio(struct runner *r)
+{
+    struct kvm_run *run = r->vcpu->run;
+    const uint32_t len = run->mmio.len <= sizeof(run->mmio.data) ? run->mmio.len : sizeof(run->mmio.data);
+    if (is_bus_size(len)) {
+        access_bus(r->mmio, run->mmio.phys_addr, run->mmio.data, len, run->mmio.is_write);
+        return;
+    }
+    /* An access that crosses a page comes in pieces of any length. */
+    for (uint32_t i = 0; i < len; i++)
+        access_bus(r->mmio, run->mmio.phys_addr + i, &run->mmio.data[i], 1, run->mmio.is_write);
+}
+
+static void do_pio(struct runner *r)
+{
+    struct kvm_run *run = r->vcpu->run;
+    const uint32_t size = run->io.size;
+    uint8_t *p = (uint8_t *)run + run->io.data_offset;
+    for (uint32_t i = 0; i < run->io.count; i++, p += size)
+        access_bus(r->pio, run->io.port, p, size, run->io.direction == KVM_EXIT_IO_OUT);
+}
+
+static void end(struct runner *r, enum end_reason reason, const char *detail)
+{
+    r->host->end(r->host->arg, r, reason, 0, detail);
+}
+
+static void end_unrunnable(struct runner *r, int run_errno)
+{
+    char why[END_DETAIL_MAX];
+    arch_explain_error(r->arch, r->vcpu, run_errno, why, sizeof(why));
+    end(r, END_KVM_ERROR, why);
+}
+
+static void do_system_event(struct runner *r)
+{
+    switch (r->vcpu->run->system_event.type) {
+    case KVM_SYSTEM_EVENT_SHUTDOWN: end(r, END_POWEROFF, "the guest powered off"); break;
+    case KVM_SYSTEM_EVENT_RESET: end(r, END_RESET, "the guest asked for a reset"); break;
+    case KVM_SYSTEM_EVENT_CRASH: end(r, END_CRASH, "the guest reported a crash"); break;
+    default: end_unrunnable(r, 0); break;
+    }
+}
+
+static void dispatch(struct runner *r)
+{
+    switch (r->vcpu->run->exit_reason) {
+    case KVM_EXIT_IO: do_pio(r); break;
+    case KVM_EXIT_MMIO: do_mmio(r); break;
+    case KVM_EXIT_INTR: break;
+    case KVM_EXIT_SHUTDOWN: end(r, END_CRASH, "triple fault: the guest met an exception it could not handle"); break;
+    case KVM_EXIT_SYSTEM_EVENT: do_system_event(r); break;
+    case KVM_EXIT_INTERNAL_ERROR:
+    case KVM_EXIT_FAIL_ENTRY: end_unrunnable(r, 0); break;
+    default:
+        if (arch_handle_exit(r->arch, r->vcpu) == ARCH_EXIT_UNKNOWN) end_unrunnable(r, 0);
+        break;
+    }
+}
+
+static void *runner_main(void *arg)
+{
+    struct runner *r = arg;
+    r->host->entered(r->host->arg, r);
+    for (;;) {
+        const int rc = vcpu_run(r->vcpu);
+        if (rc == 0) {
+            dispatch(r);
+        } else if (rc == -EINTR) {
+            if (!answer_kick(r)) break;
+        } else if (rc != -EAGAIN) { /* EAGAIN: a vCPU that waited for its start-up was woken */
+            end_unrunnable(r, -rc);
+        }
+    }
+    r->host->gone(r->host->arg, r);
+    return NULL;
+}
+
+int runner_start(struct runner *r, struct err *e)
+{
+    /* The thread takes no signal but the kick: the program's handlers run on the program's threads. Blocking SIGPIPE here
+     * is also what lets a console write to a closed pipe come back as EPIPE. */
+    sigset_t all_but_kick, old;
+    sigfillset(&all_but_kick);
+    sigdelset(&all_but_kick, KICK_SIGNAL);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, RUNNER_STACK);
+    pthread_sigmask(SIG_SETMASK, &all_but_kick, &old);
+    const int rc = pthread_create(&r->thread, &attr, runner_main, r);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    if (rc) {
+        err_set(e, -rc, "thread for vCPU %u: %s", r->vcpu->id, strerrordesc_np(rc));
+        return err_as(e, ERR_HOST);
+    }
+    r->has_thread = true;
+    return 0;
+}

@@ -1,0 +1,205 @@
+/* The devices of a machine: one table row each says how many there are, how the n-th is made and what it is called.
+ * Slot i is a virtio-mmio window at a fixed place with a fixed GSI, whatever device sits in it. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "devices/devices.h"
+#include "vmm/machine/state.h"
+
+#define RAM_DISK_BYTES (1024 * 1024) /* what the embedded guest writes and reads back */
+
+static bool wants_ram_disk(const struct config *cfg)
+{
+    return !cfg->kernel && cfg->disk_count == 0;
+}
+
+static unsigned count_disks(const struct config *cfg)
+{
+    return wants_ram_disk(cfg) ? 1 : cfg->disk_count;
+}
+
+static int make_disk(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
+{
+    struct disk *disk = NULL;
+    const struct disk_config *d = &cfg->disk[n];
+    int rc;
+    (void)m;
+    if (wants_ram_disk(cfg)) {
+        rc = disk_open_ram(&disk, RAM_DISK_BYTES, e);
+    } else {
+        const struct disk_params p = {.path = d->path, .is_readonly = d->is_readonly};
+        rc = disk_open(&disk, &p, e);
+    }
+    if (!rc) rc = virtio_blk_create(out, disk, d->serial[0] ? d->serial : NULL, e);
+    if (rc) disk_close(disk);
+    return rc;
+}
+
+static const char *id_of_disk(const struct config *cfg, unsigned n)
+{
+    return wants_ram_disk(cfg) ? "ram" : cfg->disk[n].id;
+}
+
+static unsigned count_nets(const struct config *cfg)
+{
+    return cfg->net_count;
+}
+
+static int make_net(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
+{
+    struct tap *tap = NULL;
+    const struct net_config *c = &cfg->net[n];
+    (void)m;
+    int rc = c->tap[0] ? tap_open(&tap, c->tap, e) : tap_open_fd(&tap, c->fd, e);
+    if (!rc) rc = virtio_net_create(out, tap, c->has_mac ? c->mac : NULL, c->mtu, e);
+    if (rc) tap_close(tap);
+    return rc;
+}
+
+static const char *id_of_net(const struct config *cfg, unsigned n)
+{
+    return cfg->net[n].id[0] ? cfg->net[n].id : cfg->net[n].tap;
+}
+
+static unsigned count_consoles(const struct config *cfg)
+{
+    return cfg->console != CONSOLE_OFF;
+}
+
+static int make_console(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
+{
+    (void)cfg;
+    (void)n;
+    return virtio_console_create(out, m->console, e);
+}
+
+static unsigned count_rngs(const struct config *cfg)
+{
+    return cfg->has_rng;
+}
+
+static int make_rng(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
+{
+    (void)m;
+    (void)cfg;
+    (void)n;
+    return virtio_rng_create(out, e);
+}
+
+static const char *no_id(const struct config *cfg, unsigned n)
+{
+    (void)cfg;
+    (void)n;
+    return "";
+}
+
+static const struct slot_kind {
+    const char *name;
+    unsigned (*count)(const struct config *cfg);
+    int (*make)(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e);
+    const char *(*id)(const struct config *cfg, unsigned n);
+} slot_kinds[] = {
+    {"disk", count_disks, make_disk, id_of_disk},
+    {"net", count_nets, make_net, id_of_net},
+    {"console", count_consoles, make_console, no_id},
+    {"rng", count_rngs, make_rng, no_id},
+};
+
+/* The driver is ready (or gone): from the first doorbell on, KVM delivers the interrupt, and each queue rings without an
+ * exit. A guest that never drives the device never pays for either. Loop thread. */
+static int on_doorbell(void *arg, unsigned queue, int fd, bool on)
+{
+    struct slot *s = arg;
+    const struct vm_ioeventfd io = {
+        .addr = s->base + VIRTIO_MMIO_QUEUE_NOTIFY,
+        .len = sizeof(uint32_t),
+        .has_datamatch = true,
+        .datamatch = queue,
+        .fd = fd,
+    };
+    struct err e;
+    if (on && !s->is_connected) {
+        if (vm_irqfd(&s->machine->vm, s->gsi, s->irq.fd, true, &e)) {
+            log_write(s->machine->log, LOG_ERROR, "%s: %s", s->label, e.text);
+            return e.code;
+        }
+        s->is_connected = true;
+        control_mark(s->machine, s->label);
+    }
+    const int rc = vm_ioeventfd(&s->machine->vm, &io, on, &e);
+    if (rc) log_write(s->machine->log, LOG_WARN, "%s: queue %u rings through exits: %s", s->label, queue, e.text);
+    return rc;
+}
+
+static void on_host_failed(void *arg, const char *device, const char *why)
+{
+    struct slot *s = arg;
+    char detail[END_DETAIL_MAX];
+    (void)snprintf(detail, sizeof(detail), "%s: %s", device, why);
+    control_end(s->machine, -1, END_DEVICE, 0, detail);
+}
+
+/* Takes dev whatever happens. */
+static int plug(struct machine *m, struct virtio_dev *dev, const char *label, struct err *e)
+{
+    struct slot *s = &m->slot[m->slot_count++]; /* from here slots_destroy cleans up */
+    *s = (struct slot){
+        .machine = m,
+        .irq = {.fd = -1},
+        .base = arch_info.virtio_base + (uint64_t)(s - m->slot) * VIRTIO_MMIO_SIZE,
+        .gsi = arch_info.virtio_gsi + (uint32_t)(s - m->slot),
+    };
+    (void)snprintf(s->label, sizeof(s->label), "%s", label);
+    int rc = irq_init(&s->irq, e);
+    const struct virtio_mmio_params p = {
+        .dev = dev,
+        .mem = &m->mem,
+        .loop = &m->loop,
+        .irq = s->irq,
+        .host = {.doorbell = on_doorbell, .host_failed = on_host_failed, .arg = s},
+        .log = m->log,
+        .label = s->label,
+    };
+    if (!rc) rc = virtio_mmio_create(&s->transport, &p, e);
+    if (rc) {
+        dev->ops->destroy(dev);
+        return rc;
+    }
+    const struct bus_range range = {
+        .base = s->base, .size = VIRTIO_MMIO_SIZE, .ops = &virtio_mmio_bus_ops, .dev = s->transport, .name = dev->ops->name};
+    return bus_add(&m->mmio, &range, e);
+}
+
+static int create_one(struct machine *m, const struct config *cfg, const struct slot_kind *k, unsigned n, struct err *e)
+{
+    struct virtio_dev *dev = NULL;
+    char label[SLOT_LABEL_MAX];
+    const char *id = k->id(cfg, n);
+    if (id[0])
+        (void)snprintf(label, sizeof(label), "%s %u (%s)", k->name, n, id);
+    else
+        (void)snprintf(label, sizeof(label), "%s %u", k->name, n);
+    if (m->slot_count == ARCH_MAX_SLOTS) return err_set(e, -ENOSPC, "%s: all %d device slots are taken", label, ARCH_MAX_SLOTS);
+    const int rc = k->make(m, cfg, n, &dev, e);
+    return rc ? err_wrap(e, rc, "%s", label) : plug(m, dev, label, e);
+}
+
+int slots_create(struct machine *m, const struct config *cfg, struct err *e)
+{
+    int rc = 0;
+    for (size_t k = 0; k < sizeof(slot_kinds) / sizeof(slot_kinds[0]); k++) {
+        const unsigned count = slot_kinds[k].count(cfg);
+        for (unsigned n = 0; n < count && !rc; n++) rc = create_one(m, cfg, &slot_kinds[k], n, e);
+    }
+    return rc;
+}
+
+void slots_destroy(struct machine *m)
+{
+    for (unsigned i = 0; i < m->slot_count; i++) {
+        virtio_mmio_destroy(m->slot[i].transport);
+        irq_fini(&m->slot[i].irq);
+    }
+    m->slot_count = 0;
+}

@@ -1,0 +1,77 @@
+/* What a machine is made of: shared by this floor's files, seen by nobody else.
+ *
+ *   machine.c  build and tear down, as a list of steps
+ *   slots.c    the devices: one row of a table each
+ *   control.c  start, pause, resume, stop, wait; how it ends
+ *   runner.c   one vCPU's thread
+ *
+ * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards the
+ * fields named below and the runners' want/is_halted/is_gone. It is never held while a device or KVM is called, and the
+ * loop's and a transport's locks are never taken while it is held. */
+#ifndef VIREO_MACHINE_STATE_H
+#define VIREO_MACHINE_STATE_H
+
+#include "devices/virtio_mmio.h"
+#include "vmm/machine/machine.h"
+#include "vmm/machine/runner.h"
+
+#define SLOT_LABEL_MAX 96 /* "disk 15 (" id ")" and room for a path's end */
+
+struct slot { /* a virtio-mmio window with its device */
+    struct machine *machine;
+    struct virtio_mmio *transport;
+    struct irq irq;
+    uint64_t base;
+    uint32_t gsi;
+    bool is_connected; /* irq.fd is KVM's; loop thread */
+    char label[SLOT_LABEL_MAX];
+};
+
+enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVER };
+
+struct machine {
+    const struct log *log;
+    uint64_t birth_ns; /* CLOCK_MONOTONIC, when machine_create was entered */
+
+    struct vm vm;
+    struct gmem mem;
+    struct bus mmio, pio;
+    struct chario *console;
+    struct arch *arch;
+    struct vcpu *vcpu; /* vcpu_count of them; const after machine_create but for what the kernel shares */
+    struct runner *runner;
+    struct runner_host runner_host;
+    unsigned vcpu_count;
+    struct slot slot[ARCH_MAX_SLOTS];
+    unsigned slot_count;
+
+    struct loop loop;
+    bool has_loop;
+    pthread_t io_thread;
+    bool has_io_thread; /* control thread */
+    struct loop_source timer;
+    struct loop_job io_ready;
+    unsigned timeout_s;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* of anything below */
+    enum machine_phase phase;
+    bool is_io_ready;
+    unsigned live; /* runners that have not gone */
+    struct ending ending;
+    struct machine_milestone milestone[MACHINE_MILESTONES];
+    unsigned milestone_count;
+    int event_fd;
+};
+
+/* slots.c */
+int slots_create(struct machine *m, const struct config *cfg, struct err *e);
+void slots_destroy(struct machine *m); /* after every thread has ended, before the VM */
+
+/* control.c */
+extern const struct runner_host control_runner_host; /* without its arg */
+void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
+void control_join(struct machine *m); /* everything that runs is ended and joined */
+void control_mark(struct machine *m, const char *name);
+
+#endif
