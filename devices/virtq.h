@@ -50,6 +50,7 @@ struct virtq {
     uint16_t signalled_used; /* used.idx at the last interrupt decision */
     bool has_event_idx, has_indirect;
     bool is_broken;
+    const char *why; /* is_broken: what the guest did, for virtio_fault(); static */
     unsigned in_flight;
     uint64_t in_flight_map[VIRTQ_MAX_SIZE / 64]; /* by head */
 };
