@@ -1,0 +1,27 @@
+# Where things go on the user's machine. Nothing is compiled here that `make` did not compile.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+LIBDIR := $(DESTDIR)$(PREFIX)/lib
+INCDIR := $(DESTDIR)$(PREFIX)/include
+MANDIR := $(DESTDIR)$(PREFIX)/share/man
+MAN_PAGES := $(wildcard docs/man/*.[1-9])
+
+.PHONY: install uninstall
+install: all ## program, header, libraries, pkg-config file and man pages, under PREFIX (/usr/local) and DESTDIR
+	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(INCDIR)
+	install -m 755 $(BUILD)/vireo $(BINDIR)/vireo
+	install -m 644 include/vireo.h $(INCDIR)/vireo.h
+	install -m 644 $(BUILD)/libvireo.a $(LIBDIR)/libvireo.a
+	install -m 755 $(BUILD)/$(SHARED) $(LIBDIR)/libvireo.so.$(VERSION)
+	ln -sf libvireo.so.$(VERSION) $(LIBDIR)/$(SHARED)
+	ln -sf $(SHARED) $(LIBDIR)/libvireo.so
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@LIBS_PRIVATE@|$(filter -lfdt,$(LIBS_SHARED))|g' \
+		docs/vireo.pc.in > $(LIBDIR)/pkgconfig/vireo.pc
+	for page in $(MAN_PAGES); do install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; done
+
+uninstall: ## remove what install put there
+	rm -f $(BINDIR)/vireo $(INCDIR)/vireo.h $(LIBDIR)/libvireo.a $(LIBDIR)/libvireo.so $(LIBDIR)/$(SHARED) \
+		$(LIBDIR)/libvireo.so.$(VERSION) $(LIBDIR)/pkgconfig/vireo.pc
+	for page in $(MAN_PAGES); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done

@@ -1,0 +1,32 @@
+# libvireo, static and shared, and the program on top of it.
+
+FLOOR_DIRS := vmm/base vmm/core devices vmm/kvm arch/$(ARCH) vmm/machine vmm/measure vmm/lib
+LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
+CLI_SRCS := $(wildcard vmm/cli/*.c)
+LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(if $(wildcard guest/guest.mk),$(BUILD)/guest/embed.o)
+CLI_OBJS := $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
+DEPS += $(LIB_SRCS:%.c=$(BUILD)/obj/%.d) $(CLI_SRCS:%.c=$(BUILD)/obj/%.d)
+
+$(BUILD)/objects: FORCE
+	@mkdir -p $(@D) && echo '$(LIB_OBJS)' | cmp -s - $@ || echo '$(LIB_OBJS)' > $@
+
+# Every symbol visible: for unit tests and fuzzers, never installed.
+$(BUILD)/internal.a: $(LIB_OBJS) $(BUILD)/objects
+	@rm -f $@
+	$(call say,AR)$(AR) rcsT $@ $(LIB_OBJS)
+
+# One relocatable object in which all names but vireo_* are local, so that they can't clash with the names of the program that links it.
+$(BUILD)/libvireo.a: $(LIB_OBJS) $(BUILD)/objects
+	@rm -f $@
+	$(call say,AR)$(LD) -r -o $(BUILD)/vireo.o $(LIB_OBJS)
+	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='vireo_*' $(BUILD)/vireo.o
+	$(Q)$(AR) rcs $@ $(BUILD)/vireo.o
+
+SHARED := libvireo.so.$(SOVERSION)
+$(BUILD)/libvireo.so: $(LIB_OBJS) $(BUILD)/objects mk/libvireo.map
+	$(call say,LD)$(LINK) -shared -Wl,-soname,$(SHARED) -Wl,--version-script=mk/libvireo.map -Wl,--no-undefined \
+		-o $(BUILD)/$(SHARED) $(LIB_OBJS) $(LIBS_SHARED)
+	$(Q)ln -sf $(SHARED) $@
+
+$(BUILD)/vireo: $(CLI_OBJS) $(BUILD)/libvireo.a
+	$(call say,LD)$(LINK) -pie -o $@ $(CLI_OBJS) $(BUILD)/libvireo.a $(LIBS_STATIC)

@@ -1,0 +1,55 @@
+# Tests. tests/unit/test_*.c and tests/kvm/test_*.c are cmocka programs linked with every object of the library, internal names and all;
+# other .c files there are helpers they share. tests/fuzz/fuzz_*.c are libFuzzer targets, tests/*/*.t shell tests that speak TAP.
+# `tests/run` runs any mixture of them and prints the totals.
+
+UNIT_SRCS := $(wildcard tests/unit/test_*.c)
+KVM_SRCS := $(wildcard tests/kvm/test_*.c)
+FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
+HELPER_SRCS := $(filter-out $(UNIT_SRCS) $(KVM_SRCS),$(wildcard tests/unit/*.c tests/kvm/*.c))
+FUZZ_HELPER_SRCS := $(filter-out $(FUZZ_SRCS),$(wildcard tests/fuzz/*.c))
+UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
+KVM_BINS := $(KVM_SRCS:%.c=$(BUILD)/%)
+DEPS += $(patsubst %.c,$(BUILD)/obj/%.d,$(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS) $(HELPER_SRCS) $(FUZZ_HELPER_SRCS))
+
+HELPER_OBJS := $(HELPER_SRCS:%.c=$(BUILD)/obj/%.o)
+FUZZ_HELPER_OBJS := $(FUZZ_HELPER_SRCS:%.c=$(BUILD)/obj/%.o)
+.SECONDARY: $(patsubst %.c,$(BUILD)/obj/%.o,$(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS)) $(HELPER_OBJS) $(FUZZ_HELPER_OBJS)
+
+# TEST_LDFLAGS: a fragment may set it for one test, e.g. -Wl,--wrap=mmap.
+$(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(HELPER_OBJS) $(BUILD)/internal.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(LINK) -pie $(TEST_LDFLAGS) -o $@ $< $(HELPER_OBJS) $(BUILD)/internal.a -lcmocka $(LIBS_SHARED)
+
+.PHONY: test-bins test-unit test-kvm test-boot
+test-bins: $(UNIT_BINS) $(KVM_BINS)
+test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer)
+	tests/run $^
+test-kvm: $(KVM_BINS) ## tests of the kernel behaviour relied on, with small guests on /dev/kvm
+	tests/run $^
+test-boot: all ## boot Linux in the emulated hosts
+	tests/run $(wildcard tests/boot/*.t)
+
+# ---- fuzzing: `make fuzz` is `make SAN=fuzz CC=clang fuzz-bins`, into build/fuzz
+FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(BUILD)/%)
+ifeq ($(SAN),fuzz)
+.PHONY: fuzz-bins
+fuzz-bins: $(FUZZ_BINS)
+$(FUZZ_BINS): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_HELPER_OBJS) $(BUILD)/internal.a
+	$(call say,LD)$(LINK) -fsanitize=fuzzer -pie -o $@ $< $(FUZZ_HELPER_OBJS) $(BUILD)/internal.a $(LIBS_SHARED)
+endif
+
+.PHONY: fuzz test-fuzz
+fuzz: ## the fuzz targets, into build/fuzz
+	$(MAKE) SAN=fuzz CC=clang fuzz-bins
+test-fuzz: fuzz ## replay every corpus, then fuzz each target for 20 s (FUZZ_SECONDS=N)
+	tests/run tests/fuzz/fuzz.t
+
+# ---- everything
+SANITIZERS := asan tsan
+sanitized = $(foreach s,$(SANITIZERS),$(patsubst %.c,build/$(s)/%,$(UNIT_SRCS) $(KVM_SRCS)))
+.PHONY: check
+check: ## all tests: unit and KVM tests, plain and under sanitizers, fuzzing, Linux boots in the emulated hosts
+	scripts/setup
+	$(MAKE) all test-bins fuzz
+	for s in $(SANITIZERS); do $(MAKE) SAN=$$s test-bins || exit; done
+	tests/run $(UNIT_BINS) $(KVM_BINS) $(sanitized) $(if $(FUZZ_SRCS),tests/fuzz/fuzz.t) $(wildcard tests/boot/*.t)
