@@ -31,8 +31,8 @@ struct arch_info {
     uint64_t virtio_base; /* slot i sits at virtio_base + i * VIRTIO_MMIO_SIZE */
     uint32_t virtio_gsi;  /* slot i raises GSI virtio_gsi + i (edge) */
     uint32_t serial_gsi;
-    unsigned max_vcpus;         /* of our tables and code; KVM may offer less */
-    const char *console_arg;    /* "console=ttyS0" */
+    unsigned max_vcpus;          /* of our tables and code; KVM may offer less */
+    const char *console_arg;     /* "console=ttyS0" */
     const char *default_cmdline; /* used when the user gives none: console and quick, sane defaults */
 };
 extern const struct arch_info arch_info;
@@ -67,7 +67,8 @@ struct arch_boot {
 
 struct arch;
 
-/* The KVM_CREATE_VM type for a machine whose highest guest address is `top`; refuses (ERR_HOST) what KVM can't address. */
+/* The KVM_CREATE_VM type for a machine whose highest guest address is `top`; refuses (ERR_HOST) what KVM can't address.
+ */
 int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e);
 /* What this arch needs of KVM, each missing capability one sentence (ERR_HOST). */
 int arch_check_host(const struct vm *vm, struct err *e);

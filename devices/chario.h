@@ -1,9 +1,9 @@
 /* A console's host side: where characters go to and come from. Shared by the serial port and virtio-console: output of
  * both goes to the same place, input goes to the one the guest wrote to last (the serial port at first).
  *
- * Output: any thread (a lock inside; a line is not torn by another device's). Never blocks the guest for good: output to
- * a pipe or pty that nobody reads waits a bounded time, then is dropped and counted.
- * Input: from the loop thread, when a source was attached. */
+ * Output: any thread (a lock inside; a line is not torn by another device's). Never blocks the guest for good: output
+ * to a pipe or pty that nobody reads waits a bounded time, then is dropped and counted. Input: from the loop thread,
+ * when a source was attached. */
 #ifndef VIREO_DEVICES_CHARIO_H
 #define VIREO_DEVICES_CHARIO_H
 
@@ -18,9 +18,9 @@ enum chario_kind { CHARIO_OFF, CHARIO_STDIO, CHARIO_FILE, CHARIO_PTY, CHARIO_FDS
 
 struct chario_params {
     enum chario_kind kind;
-    const char *path;       /* CHARIO_FILE: created or truncated, output only */
-    int in_fd, out_fd;      /* CHARIO_FDS: borrowed; in_fd -1: no input */
-    bool has_escape;        /* Ctrl-A x calls quit, Ctrl-A Ctrl-A sends one Ctrl-A, as in QEMU */
+    const char *path;        /* CHARIO_FILE: created or truncated, output only */
+    int in_fd, out_fd;       /* CHARIO_FDS: borrowed; in_fd -1: no input */
+    bool has_escape;         /* Ctrl-A x calls quit, Ctrl-A Ctrl-A sends one Ctrl-A, as in QEMU */
     void (*quit)(void *arg); /* loop thread */
     void *quit_arg;
 };
@@ -37,7 +37,7 @@ struct chario_user {
 enum chario_port { CHARIO_SERIAL, CHARIO_VIRTIO, CHARIO_PORTS };
 
 int chario_create(struct chario **out, const struct chario_params *p, struct err *e);
-void chario_destroy(struct chario *c);             /* flushes; NULL is legal */
+void chario_destroy(struct chario *c);               /* flushes; NULL is legal */
 const char *chario_pty_name(const struct chario *c); /* "/dev/pts/3", or NULL */
 
 /* Start / stop reading input on this loop. Loop thread or before it runs. end of file on input ends input only. */

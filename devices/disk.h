@@ -1,8 +1,9 @@
 /* A disk's host side: a file (or block device, or memfd) with asynchronous requests.
  *
- * Opening takes an OFD lock (F_OFD_SETLK): shared when read-only, exclusive when writable, so that two writers never meet
- * on one image. io_uring where the kernel allows it, else one worker thread; set up at disk_start, so that a guest which
- * never touches its disk never pays. Completions are called on the loop thread. A disk has one user (virtio-blk). */
+ * Opening takes an OFD lock (F_OFD_SETLK): shared when read-only, exclusive when writable, so that two writers never
+ * meet on one image. io_uring where the kernel allows it, else one worker thread; set up at disk_start, so that a guest
+ * which never touches its disk never pays. Completions are called on the loop thread. A disk has one user (virtio-blk).
+ */
 #ifndef VIREO_DEVICES_DISK_H
 #define VIREO_DEVICES_DISK_H
 
@@ -22,8 +23,8 @@ struct disk_params {
     bool is_readonly;
 };
 
-/* Refuses, each with its sentence: no such file, a directory, a size that is no multiple of 512 or 0, locked by another,
- * not readable / writable. Creates or changes nothing. */
+/* Refuses, each with its sentence: no such file, a directory, a size that is no multiple of 512 or 0, locked by
+ * another, not readable / writable. Creates or changes nothing. */
 int disk_open(struct disk **out, const struct disk_params *p, struct err *e);
 /* A disk in memory (memfd) of `size` bytes, zeroed: what the embedded guest is given. */
 int disk_open_ram(struct disk **out, uint64_t size, struct err *e);

@@ -12,7 +12,7 @@
 struct serial;
 #define SERIAL_SIZE 8
 int serial_create(struct serial **out, struct chario *io, struct irq irq, struct err *e); /* io, irq: borrowed */
-void serial_destroy(struct serial *s); /* NULL is legal; detaches from io */
+void serial_destroy(struct serial *s);      /* NULL is legal; detaches from io */
 extern const struct bus_ops serial_bus_ops; /* dev: struct serial * */
 
 /* i8042 keyboard controller, as much as resets and quick probes need: ports 0x60 (offset 0) and 0x64 (offset 4).
@@ -25,8 +25,8 @@ void i8042_init(struct i8042 *k, struct end_sink sink);
 extern const struct bus_ops i8042_bus_ops; /* dev: struct i8042 * */
 
 /* Debug exit: a write of any size at offset 0 ends the machine with END_GUEST_STATUS and the value written (as
- * isa-debug-exit does, without its shift). A byte written at offset 1 is a milestone of the guest's boot: the sink's mark
- * is told, the guest goes on. Reads give 0. */
+ * isa-debug-exit does, without its shift). A byte written at offset 1 is a milestone of the guest's boot: the sink's
+ * mark is told, the guest goes on. Reads give 0. */
 #define DEBUG_EXIT_SIZE 2
 struct debug_exit {
     struct end_sink sink;

@@ -3,9 +3,9 @@
  * A device embeds struct virtio_dev as its first member and brings a const struct virtio_ops. It sees virtqs and host
  * descriptors; never KVM, threads or command lines. A test drives it with a byte array and two eventfds.
  *
- * Threads: activate, deactivate, notify, config_write and destroy run on the loop thread (or before it runs, or after it
- * has ended). config_read and the features run on any vCPU thread, beside the loop: they read only what is const after
- * creation or _Atomic. */
+ * Threads: activate, deactivate, notify, config_write and destroy run on the loop thread (or before it runs, or after
+ * it has ended). config_read and the features run on any vCPU thread, beside the loop: they read only what is const
+ * after creation or _Atomic. */
 #ifndef VIREO_DEVICES_VIRTIO_H
 #define VIREO_DEVICES_VIRTIO_H
 
@@ -36,7 +36,7 @@ struct virtio_ops {
     uint16_t queue_size[VIRTIO_MAX_QUEUES]; /* QueueSizeMax of each */
     uint64_t (*features)(const struct virtio_dev *d);
     uint32_t config_size; /* bytes of device configuration space; reads beyond give 0, writes beyond are dropped */
-    void (*config_read)(const struct virtio_dev *d, uint32_t off, void *buf, uint32_t len); /* inside config_size */
+    void (*config_read)(const struct virtio_dev *d, uint32_t off, void *buf, uint32_t len);  /* inside config_size */
     void (*config_write)(struct virtio_dev *d, uint32_t off, const void *buf, uint32_t len); /* NULL: read-only */
     /* DRIVER_OK was written: d->vq[] are checked (size 0: the driver left that queue out) and d->features is what was
      * negotiated. Every live queue is notified once right after. 0, or -errno: the device goes to NEEDS_RESET. */
@@ -50,11 +50,11 @@ struct virtio_ops {
 
 /* What a device may say upward; set by the transport (or a test). */
 struct virtio_up {
-    void (*interrupt)(void *arg);                      /* used buffers were added */
-    void (*config_changed)(void *arg);                 /* a configuration change interrupt */
-    void (*fault)(void *arg, const char *why);         /* the guest broke the protocol: DEVICE_NEEDS_RESET */
-    void (*host_failed)(void *arg, const char *why);   /* the host side is gone for good: ends the machine with 122 */
-    void (*renotify)(void *arg, unsigned queue);       /* call notify(queue) again from the loop, soon */
+    void (*interrupt)(void *arg);                    /* used buffers were added */
+    void (*config_changed)(void *arg);               /* a configuration change interrupt */
+    void (*fault)(void *arg, const char *why);       /* the guest broke the protocol: DEVICE_NEEDS_RESET */
+    void (*host_failed)(void *arg, const char *why); /* the host side is gone for good: ends the machine with 122 */
+    void (*renotify)(void *arg, unsigned queue);     /* call notify(queue) again from the loop, soon */
 };
 
 struct virtio_dev {

@@ -1,8 +1,8 @@
 /* The virtio-mmio transport, version 2 (VIRTIO 1.2, 4.2): register window, status table, doorbells, interrupt.
  *
  * It owns what the guest programmed, and holds the table of which status may follow which and which register may be
- * written when; queue registers can't change after DRIVER_OK. On DRIVER_OK it checks the queues (virtq_init) and, on the
- * loop thread, activates the device and notifies every live queue once (a doorbell may have rung before).
+ * written when; queue registers can't change after DRIVER_OK. On DRIVER_OK it checks the queues (virtq_init) and, on
+ * the loop thread, activates the device and notifies every live queue once (a doorbell may have rung before).
  *
  * Threads: the bus handlers run on vCPU threads under the transport's own lock; the device is only touched through
  * loop_call while that lock is held, and nothing on the loop takes the lock (interrupt status, NEEDS_RESET and the
@@ -20,8 +20,8 @@
 /* What the transport asks of the machine. Any member may be NULL (tests). */
 struct virtio_mmio_host {
     /* Let writes of `queue` to QueueNotify signal fd without an exit (ioeventfd), or stop that. 0 or -errno: on error
-     * the doorbell still works, through an exit. Called on the loop thread around activate / deactivate, so that a guest
-     * which never drives the device never pays for it (closing a VM with an ioeventfd costs a grace period). */
+     * the doorbell still works, through an exit. Called on the loop thread around activate / deactivate, so that a
+     * guest which never drives the device never pays for it (closing a VM with an ioeventfd costs a grace period). */
     int (*doorbell)(void *arg, unsigned queue, int fd, bool on);
     void (*host_failed)(void *arg, const char *device, const char *why);
     void *arg;
@@ -30,10 +30,10 @@ struct virtio_mmio_host {
 struct virtio_mmio;
 
 struct virtio_mmio_params {
-    struct virtio_dev *dev;    /* ownership passes on success: destroyed with the transport */
-    const struct gmem *mem;    /* outlives the transport */
-    struct loop *loop;         /* outlives the transport */
-    struct irq irq;            /* borrowed: raised for used buffers and configuration changes */
+    struct virtio_dev *dev; /* ownership passes on success: destroyed with the transport */
+    const struct gmem *mem; /* outlives the transport */
+    struct loop *loop;      /* outlives the transport */
+    struct irq irq;         /* borrowed: raised for used buffers and configuration changes */
     struct virtio_mmio_host host;
     const struct log *log;
     const char *label; /* "disk 0 (root.ext4)": copied, used in log lines */

@@ -2,7 +2,7 @@
  *
  *   struct vireo_config *c = vireo_config_create();
  *   vireo_config_set(c, "kernel", "vmlinuz", &err);  vireo_config_set(c, "memory", "256M", &err);
- *   vireo_vm_create(&vm, c, NULL, &err);  vireo_vm_start(vm, &err);  vireo_vm_wait(vm, -1, &end);  vireo_vm_destroy(vm);
+ *   vireo_vm_create(&vm, c, NULL, &err);  vireo_vm_start(vm, &err);  vireo_vm_wait(vm, -1, &end); vireo_vm_destroy(vm);
  *
  * Promises: handles are opaque; no globals, so many VMs live in one process; the library never prints, never exits, and
  * takes no signal but SIGURG, sent with pthread_kill to its own threads only, for which it installs an empty handler
@@ -80,11 +80,11 @@ enum vireo_reason {
 
 struct vireo_end {
     enum vireo_reason reason;
-    int status;            /* exit status of `vireo run` for it */
-    uint32_t value;        /* what the guest wrote, for GUEST_STATUS and PANIC */
-    int vcpu;              /* who ended it, -1: not a vCPU */
-    const char *name;      /* "poweroff", "triple-fault", ...: static */
-    char detail[384];      /* one sentence */
+    int status;       /* exit status of `vireo run` for it */
+    uint32_t value;   /* what the guest wrote, for GUEST_STATUS and PANIC */
+    int vcpu;         /* who ended it, -1: not a vCPU */
+    const char *name; /* "poweroff", "triple-fault", ...: static */
+    char detail[384]; /* one sentence */
 };
 
 /* Build a VM, all its resources taken, nothing running. log is copied; may be NULL. On error *out is untouched. */
@@ -113,11 +113,11 @@ VIREO_API void vireo_vm_times(const struct vireo_vm *vm, struct vireo_times *out
 /* ---- the host ---- */
 enum vireo_verdict { VIREO_OK, VIREO_MISSING_OPTIONAL, VIREO_MISSING };
 struct vireo_host_fact {
-    const char *id;    /* "kvm", "cap.irqfd": stable, for scripts */
-    const char *what;  /* "KVM device" */
+    const char *id;   /* "kvm", "cap.irqfd": stable, for scripts */
+    const char *what; /* "KVM device" */
     enum vireo_verdict verdict;
-    char value[256];   /* "/dev/kvm, API 12, module kvm_pvm" */
-    char advice[256];  /* "" or what to do */
+    char value[256];  /* "/dev/kvm, API 12, module kvm_pvm" */
+    char advice[256]; /* "" or what to do */
 };
 /* Call fn for each thing this host offers or lacks. Starts nothing. -ENODEV when no VM could run here, else 0. */
 VIREO_API int vireo_host_probe(void (*fn)(void *arg, const struct vireo_host_fact *f), void *arg);

@@ -18,8 +18,8 @@
 #define LOOP_BATCH 32 /* events fetched per epoll_wait: about one per queue of a usual machine */
 
 struct loop_source {
-    int fd;                                  /* not owned */
-    void (*fn)(void *arg, uint32_t events);  /* EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR */
+    int fd;                                 /* not owned */
+    void (*fn)(void *arg, uint32_t events); /* EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR */
     void *arg;
     bool is_added; /* the loop's */
 };

@@ -140,7 +140,8 @@ int vcpu_create(const struct vm *vm, unsigned id, struct vcpu *out, struct err *
     if (out->fd < 0) {
         const int rc = err_errno(e, "KVM: create vCPU %u", id);
         err_as(e, ERR_HOST);
-        if (rc == -EINVAL || rc == -EEXIST) err_hint(e, "this host's KVM allows %d vCPUs", vm_check(vm, KVM_CAP_MAX_VCPUS));
+        if (rc == -EINVAL || rc == -EEXIST)
+            err_hint(e, "this host's KVM allows %d vCPUs", vm_check(vm, KVM_CAP_MAX_VCPUS));
         return rc;
     }
     void *p = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, out->fd, 0);

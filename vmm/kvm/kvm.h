@@ -1,6 +1,6 @@
-/* The KVM objects: a VM fd with its memory slots, irqfds and ioeventfds, and vCPU fds. Thin: one function per thing that
- * can be asked of the kernel (Documentation/virt/kvm/api.rst), with the error sentence the user needs. Failures are
- * ERR_HOST. Set-up functions: control thread only; vm_irqfd, vm_ioeventfd, vm_set_routes: any thread. */
+/* The KVM objects: a VM fd with its memory slots, irqfds and ioeventfds, and vCPU fds. Thin: one function per thing
+ * that can be asked of the kernel (Documentation/virt/kvm/api.rst), with the error sentence the user needs. Failures
+ * are ERR_HOST. Set-up functions: control thread only; vm_irqfd, vm_ioeventfd, vm_set_routes: any thread. */
 #ifndef VIREO_KVM_KVM_H
 #define VIREO_KVM_KVM_H
 
@@ -25,13 +25,20 @@ struct vcpu {
     size_t run_size;
 };
 
-#define VM_INIT   {.kvm_fd = -1, .fd = -1}
-#define VCPU_INIT {.fd = -1}
+#define VM_INIT                                                                                                        \
+    {                                                                                                                  \
+        .kvm_fd = -1, .fd = -1                                                                                         \
+    }
+#define VCPU_INIT                                                                                                      \
+    {                                                                                                                  \
+        .fd = -1                                                                                                       \
+    }
 
 /* Open /dev/kvm: no such device, no permission, wrong API version each get their sentence and hint. */
 int kvm_open(int *out, struct err *e);
 
-int vm_create(struct vm *vm, struct err *e); /* *vm is VM_INIT; machine type is asked of the arch's IPA needs: 0 on x86 */
+int vm_create(struct vm *vm,
+              struct err *e); /* *vm is VM_INIT; machine type is asked of the arch's IPA needs: 0 on x86 */
 int vm_create_typed(struct vm *vm, unsigned long type, struct err *e);
 void vm_destroy(struct vm *vm); /* after its vCPUs; legal when half built, and twice */
 

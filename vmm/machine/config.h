@@ -12,13 +12,13 @@
 
 #include "vmm/base/err.h"
 
-#define CONFIG_MAX_DISKS   16    /* half of the 32 virtio-mmio slots */
+#define CONFIG_MAX_DISKS   16 /* half of the 32 virtio-mmio slots */
 #define CONFIG_MAX_NETS    8
-#define CONFIG_ID_MAX      32    /* an id or name: letters, digits, - _ . */
-#define CONFIG_CMDLINE_MAX 2048  /* x86 COMMAND_LINE_SIZE, arm64's as well; includes the NUL */
-#define CONFIG_MAX_CPUS    64    /* one GIC redistributor region, one MADT page; machines are micro */
-#define CONFIG_MEMORY_MIN  (2ULL << 20)         /* one huge page: the embedded guest and every boot table fit below it */
-#define CONFIG_MEMORY_STEP 4096                 /* KVM maps whole pages (api.rst 4.35) */
+#define CONFIG_ID_MAX      32           /* an id or name: letters, digits, - _ . */
+#define CONFIG_CMDLINE_MAX 2048         /* x86 COMMAND_LINE_SIZE, arm64's as well; includes the NUL */
+#define CONFIG_MAX_CPUS    64           /* one GIC redistributor region, one MADT page; machines are micro */
+#define CONFIG_MEMORY_MIN  (2ULL << 20) /* one huge page: the embedded guest and every boot table fit below it */
+#define CONFIG_MEMORY_STEP 4096         /* KVM maps whole pages (api.rst 4.35) */
 #define CONFIG_TIMEOUT_MAX (366 * 24 * 60 * 60) /* a year: in milliseconds it still fits 64 bits with ease */
 #define CONFIG_JSON_MAX    (1u << 20) /* the largest sensible file is a few KiB; the parser keeps it all in memory */
 #define CONFIG_JSON_DEPTH  3          /* the object, a list in it, an object in that */
@@ -81,8 +81,8 @@ int config_set(struct config *c, const char *key, const char *value, struct err 
  * or an object ({"path": ..., "readonly": true}). Numbers are whole; switches are true or false. Duplicate keys and
  * more than CONFIG_JSON_DEPTH levels are refused. Errors name the line; the keys before the faulty one stay set. */
 int config_load_json(struct config *c, const char *text, size_t len, struct err *e);
-/* What only the whole tells: same id twice, same disk twice, initrd without kernel, more memory than the host has, a net
- * fd that isn't open, ... Opens nothing. */
+/* What only the whole tells: same id twice, same disk twice, initrd without kernel, more memory than the host has, a
+ * net fd that isn't open, ... Opens nothing. */
 int config_check(const struct config *c, struct err *e);
 
 #endif

@@ -101,7 +101,8 @@ static void on_runner_halt(void *arg, struct runner *r)
     pthread_mutex_lock(&m->lock);
     r->is_halted = true;
     pthread_cond_broadcast(&m->changed);
-    while (atomic_load_explicit(&r->want, memory_order_relaxed) == RUNNER_PAUSE) pthread_cond_wait(&m->changed, &m->lock);
+    while (atomic_load_explicit(&r->want, memory_order_relaxed) == RUNNER_PAUSE)
+        pthread_cond_wait(&m->changed, &m->lock);
     r->is_halted = false;
     pthread_mutex_unlock(&m->lock);
 }
@@ -138,7 +139,8 @@ static int arm_timeout(struct machine *m, struct err *e)
     const struct itimerspec in = {.it_value.tv_sec = (time_t)m->timeout_s};
     m->timer = (struct loop_source){
         .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timeout, .arg = m};
-    if (m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &in, NULL) < 0) return err_errno(e, "timer for the time limit");
+    if (m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &in, NULL) < 0)
+        return err_errno(e, "timer for the time limit");
     const int rc = loop_add(&m->loop, &m->timer, EPOLLIN);
     return rc ? err_set(e, rc, "timer for the time limit: %s", strerrordesc_np(-rc)) : 0;
 }
@@ -159,8 +161,8 @@ static void *io_main(void *arg)
     return NULL;
 }
 
-/* A machine without devices, console input or time limit has nothing to do on an I/O thread and gets none. On return the
- * loop runs: from now on the devices are its own. */
+/* A machine without devices, console input or time limit has nothing to do on an I/O thread and gets none. On return
+ * the loop runs: from now on the devices are its own. */
 static int start_io(struct machine *m, struct err *e)
 {
     if (m->slot_count == 0 && !chario_has_input(m->console) && m->timeout_s == 0) return 0;
@@ -269,7 +271,8 @@ void machine_stop(struct machine *m, enum end_reason reason, const char *detail)
 static bool wait_over(struct machine *m, int timeout_ms)
 {
     const uint64_t deadline = now_ns() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms) * 1000000u;
-    const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u), .tv_nsec = (long)(deadline % 1000000000u)};
+    const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
+                                   .tv_nsec = (long)(deadline % 1000000000u)};
     while (m->phase != MACHINE_OVER) {
         if (timeout_ms < 0)
             pthread_cond_wait(&m->changed, &m->lock);

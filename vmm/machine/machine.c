@@ -92,7 +92,8 @@ static int create_arch(struct machine *m, const struct config *cfg, struct err *
 static int check_cpus(const struct machine *m, const struct config *cfg, struct err *e)
 {
     const int kvm_max = vm_check(&m->vm, KVM_CAP_MAX_VCPUS);
-    const unsigned most = kvm_max > 0 && (unsigned)kvm_max < arch_info.max_vcpus ? (unsigned)kvm_max : arch_info.max_vcpus;
+    const unsigned most =
+        kvm_max > 0 && (unsigned)kvm_max < arch_info.max_vcpus ? (unsigned)kvm_max : arch_info.max_vcpus;
     if (cfg->cpus <= most) return 0;
     err_set(e, -EINVAL, "cpus %u: this host and machine allow %u", cfg->cpus, most);
     return err_hint(e, "use --cpus 1 to %u", most);

@@ -21,12 +21,13 @@ int machine_pause(struct machine *m);
 int machine_resume(struct machine *m);
 /* Ask it to end; returns at once. The first reason wins. */
 void machine_stop(struct machine *m, enum end_reason reason, const char *detail);
-/* Wait for the end and join all threads. timeout_ms < 0: forever. 0: *out is filled; -ETIMEDOUT. May be called again. */
+/* Wait for the end and join all threads. timeout_ms < 0: forever. 0: *out is filled; -ETIMEDOUT. May be called again.
+ */
 int machine_wait(struct machine *m, int timeout_ms, struct ending *out);
 int machine_event_fd(const struct machine *m); /* readable once it has ended; owned by the machine */
 
-/* What happened when, from machine_create on: "created", "started", "entered" (first KVM_RUN), "console" (first character),
- * "disk 0 (root)" (its driver is ready), "guest 1" (debug-exit register 1), "ended". In order of time. */
+/* What happened when, from machine_create on: "created", "started", "entered" (first KVM_RUN), "console" (first
+ * character), "disk 0 (root)" (its driver is ready), "guest 1" (debug-exit register 1), "ended". In order of time. */
 #define MACHINE_MILESTONES     48 /* every device, the phases, and as many of the guest's own */
 #define MACHINE_MILESTONE_NAME 32
 struct machine_milestone {

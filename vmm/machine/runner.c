@@ -159,8 +159,8 @@ static void *runner_main(void *arg)
 
 int runner_start(struct runner *r, struct err *e)
 {
-    /* The thread takes no signal but the kick: the program's handlers run on the program's threads. Blocking SIGPIPE here
-     * is also what lets a console write to a closed pipe come back as EPIPE. */
+    /* The thread takes no signal but the kick: the program's handlers run on the program's threads. Blocking SIGPIPE
+     * here is also what lets a console write to a closed pipe come back as EPIPE. */
     sigset_t all_but_kick, old;
     sigfillset(&all_but_kick);
     sigdelset(&all_but_kick, KICK_SIGNAL);

@@ -1,9 +1,9 @@
 /* One vCPU's thread and the way to call it out of the guest.
  *
- * The kick protocol. Control: store want, fence, immediate_exit = 1, fence, signal. vCPU, when KVM_RUN says EINTR: clear
- * immediate_exit, fence, read want. Any other order can lose a kick: then the vCPU would enter the guest again with the
- * request unread. The signal handler is empty; the signal only makes KVM_RUN return, and immediate_exit catches the
- * one that came just before KVM_RUN was entered (api.rst 5, kvm_run.immediate_exit).
+ * The kick protocol. Control: store want, fence, immediate_exit = 1, fence, signal. vCPU, when KVM_RUN says EINTR:
+ * clear immediate_exit, fence, read want. Any other order can lose a kick: then the vCPU would enter the guest again
+ * with the request unread. The signal handler is empty; the signal only makes KVM_RUN return, and immediate_exit
+ * catches the one that came just before KVM_RUN was entered (api.rst 5, kvm_run.immediate_exit).
  *
  * An MMIO or port instruction is finished by the next KVM_RUN before it looks at immediate_exit, so a vCPU that has
  * seen EINTR has no half-done instruction: only there does it pause or end. */

@@ -106,8 +106,8 @@ static const struct slot_kind {
     {"rng", count_rngs, make_rng, no_id},
 };
 
-/* The driver is ready (or gone): from the first doorbell on, KVM delivers the interrupt, and each queue rings without an
- * exit. A guest that never drives the device never pays for either. Loop thread. */
+/* The driver is ready (or gone): from the first doorbell on, KVM delivers the interrupt, and each queue rings without
+ * an exit. A guest that never drives the device never pays for either. Loop thread. */
 static int on_doorbell(void *arg, unsigned queue, int fd, bool on)
 {
     struct slot *s = arg;
@@ -166,8 +166,11 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *label, st
         dev->ops->destroy(dev);
         return rc;
     }
-    const struct bus_range range = {
-        .base = s->base, .size = VIRTIO_MMIO_SIZE, .ops = &virtio_mmio_bus_ops, .dev = s->transport, .name = dev->ops->name};
+    const struct bus_range range = {.base = s->base,
+                                    .size = VIRTIO_MMIO_SIZE,
+                                    .ops = &virtio_mmio_bus_ops,
+                                    .dev = s->transport,
+                                    .name = dev->ops->name};
     return bus_add(&m->mmio, &range, e);
 }
 
@@ -180,7 +183,8 @@ static int create_one(struct machine *m, const struct config *cfg, const struct 
         (void)snprintf(label, sizeof(label), "%s %u (%s)", k->name, n, id);
     else
         (void)snprintf(label, sizeof(label), "%s %u", k->name, n);
-    if (m->slot_count == ARCH_MAX_SLOTS) return err_set(e, -ENOSPC, "%s: all %d device slots are taken", label, ARCH_MAX_SLOTS);
+    if (m->slot_count == ARCH_MAX_SLOTS)
+        return err_set(e, -ENOSPC, "%s: all %d device slots are taken", label, ARCH_MAX_SLOTS);
     const int rc = k->make(m, cfg, n, &dev, e);
     return rc ? err_wrap(e, rc, "%s", label) : plug(m, dev, label, e);
 }

@@ -5,9 +5,9 @@
  *   control.c  start, pause, resume, stop, wait; how it ends
  *   runner.c   one vCPU's thread
  *
- * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards the
- * fields named below and the runners' want/is_halted/is_gone. It is never held while a device or KVM is called, and the
- * loop's and a transport's locks are never taken while it is held. */
+ * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards
+ * the fields named below and the runners' want/is_halted/is_gone. It is never held while a device or KVM is called, and
+ * the loop's and a transport's locks are never taken while it is held. */
 #ifndef VIREO_MACHINE_STATE_H
 #define VIREO_MACHINE_STATE_H
 
