@@ -16,7 +16,8 @@ bool value_size(const char *s, uint64_t *out); /* digits, then one of K M G T (p
 bool value_bool(const char *s, bool *out);     /* "true" or "false" */
 bool value_mac(const char *s, uint8_t out[6]); /* six pairs of hex digits with ':' between */
 
-/* A name or id: 1 to CONFIG_ID_MAX of letters, digits, '-', '_', '.'. what: for the sentence. out: CONFIG_ID_MAX + 1. */
+/* A name or id: 1 to CONFIG_ID_MAX of letters, digits, '-', '_', '.'. what: for the sentence. out: CONFIG_ID_MAX + 1.
+ */
 int value_id(const char *what, const char *s, char *out, struct err *e);
 /* A file's path: not empty, shorter than PATH_MAX. *out, which may hold an old one, becomes the caller's copy. */
 int value_path(const char *what, const char *s, char **out, struct err *e);

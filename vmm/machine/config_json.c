@@ -1,0 +1,152 @@
+/* The configuration as a JSON object (RFC 8259), read by jansson and set through the same setters as the flags.
+ *
+ * jansson knows a line only for syntax errors. For what a setter refuses, and to bound the nesting before a recursive
+ * parser sees it, a scanner walks the text: it knows strings and brackets, and nothing else of JSON. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/machine/config_item.h"
+#include "vmm/machine/config_value.h"
+
+struct scan {
+    const char *text;
+    size_t len, at;
+    unsigned line, depth;
+};
+
+/* Step over one character, or one whole string; true while there was one. A string that never ends runs to the end. */
+static bool scan_step(struct scan *s)
+{
+    if (s->at >= s->len) return false;
+    const char c = s->text[s->at++];
+    if (c == '\n') s->line++;
+    if (c == '{' || c == '[') s->depth++;
+    if ((c == '}' || c == ']') && s->depth > 0) s->depth--;
+    if (c != '"') return true;
+    while (s->at < s->len && s->text[s->at] != '"') {
+        if (s->text[s->at] == '\n') s->line++;
+        s->at += s->text[s->at] == '\\' ? 2 : 1;
+    }
+    s->at++;
+    return true;
+}
+
+static int check_depth(const char *text, size_t len, struct err *e)
+{
+    struct scan s = {.text = text, .len = len, .line = 1};
+    while (scan_step(&s))
+        if (s.depth > CONFIG_JSON_DEPTH)
+            return err_set(e, -EINVAL, "line %u: nested deeper than the %d levels a configuration needs", s.line,
+                           CONFIG_JSON_DEPTH);
+    return 0;
+}
+
+/* The line of the top-level key in text that parsed; 0 when it is spelled with escapes. */
+static unsigned key_line(const char *text, size_t len, const char *key)
+{
+    struct scan s = {.text = text, .len = len, .line = 1};
+    const size_t key_len = strlen(key);
+    for (;;) {
+        const size_t from = s.at;
+        const unsigned line = s.line;
+        if (!scan_step(&s)) return 0;
+        const bool is_word = s.depth == 1 && s.at <= len && s.at - from == key_len + 2 && text[from] == '"';
+        if (!is_word || memcmp(text + from + 1, key, key_len) != 0) continue;
+        while (s.at < len && strchr(" \t\r\n", text[s.at])) scan_step(&s);
+        if (s.at < len && text[s.at] == ':') return line;
+    }
+}
+
+#define SCALAR_MAX 24 /* a 64-bit number in digits, or "false" */
+
+/* A JSON value as the text a flag would have; buf is for those that aren't strings. NULL: of a type no key takes. */
+static const char *scalar_text(const json_t *v, char buf[SCALAR_MAX])
+{
+    if (json_is_string(v)) return json_string_value(v);
+    if (json_is_boolean(v)) return json_is_true(v) ? "true" : "false";
+    if (!json_is_integer(v)) return NULL;
+    (void)snprintf(buf, SCALAR_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    return buf;
+}
+
+static int no_scalar(const char *key, const json_t *v, struct err *e)
+{
+    if (json_is_real(v)) return err_set(e, -EINVAL, VALUE_SHOWN ": must be a whole number", key);
+    return err_set(e, -EINVAL, VALUE_SHOWN ": must be a string, a number, true or false", key);
+}
+
+static int set_members(struct config_item *it, json_t *object, struct err *e)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach(object, key, v)
+    {
+        char buf[SCALAR_MAX];
+        const char *text = scalar_text(v, buf);
+        const int rc = text ? item_set(it, key, text, e) : no_scalar(key, v, e);
+        if (rc) return rc;
+    }
+    return 0;
+}
+
+static int add_item(struct config *c, const struct item_type *type, json_t *v, struct err *e)
+{
+    struct config_item it;
+    item_init(&it, type);
+    int rc;
+    if (json_is_object(v))
+        rc = set_members(&it, v, e);
+    else if (json_is_string(v))
+        rc = item_parse(&it, json_string_value(v), e);
+    else
+        rc = err_set(e, -EINVAL, "must be an object, or a string as the flag takes it");
+    if (rc == 0) rc = item_add(&it, c, e);
+    item_fini(&it);
+    return rc;
+}
+
+static int set_value(struct config *c, const char *key, json_t *v, struct err *e)
+{
+    const struct item_type *type = item_type_find(key);
+    if (type && !json_is_array(v)) return err_wrap(e, add_item(c, type, v, e), "%s", key);
+    for (size_t i = 0; type && i < json_array_size(v); i++) {
+        const int rc = add_item(c, type, json_array_get(v, i), e);
+        if (rc) return err_wrap(e, rc, "%s %zu", key, i);
+    }
+    if (type) return 0;
+    char buf[SCALAR_MAX];
+    const char *text = scalar_text(v, buf);
+    return text ? config_set(c, key, text, e) : no_scalar(key, v, e);
+}
+
+static int set_all(struct config *c, json_t *root, const char *text, size_t len, struct err *e)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach(root, key, v)
+    {
+        const int rc = set_value(c, key, v, e);
+        if (rc == 0) continue;
+        const unsigned line = key_line(text, len, key);
+        return line ? err_wrap(e, rc, "line %u", line) : rc;
+    }
+    return 0;
+}
+
+int config_load_json(struct config *c, const char *text, size_t len, struct err *e)
+{
+    if (len > CONFIG_JSON_MAX)
+        return err_set(e, -EFBIG, "%zu bytes, more than the %u a configuration may have", len, CONFIG_JSON_MAX);
+    int rc = check_depth(text, len, e);
+    if (rc) return rc;
+    json_error_t je;
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+    if (!root) return err_set(e, -EINVAL, "line %d, column %d: not JSON: %s", je.line, je.column, je.text);
+    rc = json_is_object(root) ? set_all(c, root, text, len, e)
+                              : err_set(e, -EINVAL, "line 1: not an object; write {\"kernel\": \"vmlinuz\", ...}");
+    json_decref(root);
+    return rc;
+}

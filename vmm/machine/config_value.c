@@ -1,0 +1,151 @@
+#include "vmm/machine/config_value.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/checked.h"
+#include "vmm/machine/config.h"
+
+static const char *digits(const char *s, uint64_t *out)
+{
+    uint64_t n = 0;
+    const char *p = s;
+    for (; *p >= '0' && *p <= '9'; p++)
+        if (!checked_mul(n, 10, &n) || !checked_add(n, (uint64_t)(*p - '0'), &n)) return NULL;
+    if (p == s) return NULL;
+    *out = n;
+    return p;
+}
+
+bool value_u64(const char *s, uint64_t *out)
+{
+    uint64_t n;
+    const char *end = digits(s, &n);
+    if (!end || *end != '\0') return false;
+    *out = n;
+    return true;
+}
+
+bool value_size(const char *s, uint64_t *out)
+{
+    static const char units[] = "KkMmGgTt"; /* the position tells the power of 1024 */
+    uint64_t n;
+    const char *end = digits(s, &n);
+    if (!end) return false;
+    if (*end != '\0') {
+        const char *unit = strchr(units, *end);
+        if (!unit || end[1] != '\0') return false;
+        const unsigned shift = 10 * (1 + (unsigned)(unit - units) / 2);
+        if (!checked_mul(n, 1ULL << shift, &n)) return false;
+    }
+    *out = n;
+    return true;
+}
+
+bool value_bool(const char *s, bool *out)
+{
+    const bool is_true = strcmp(s, "true") == 0;
+    if (!is_true && strcmp(s, "false") != 0) return false;
+    *out = is_true;
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+bool value_mac(const char *s, uint8_t out[6])
+{
+    uint8_t mac[6];
+    if (strlen(s) != 17) return false;
+    for (unsigned i = 0; i < 6; i++) {
+        const char *p = s + 3 * (size_t)i;
+        const int hi = hex_digit(p[0]), lo = hex_digit(p[1]);
+        if (hi < 0 || lo < 0 || p[2] != (i < 5 ? ':' : '\0')) return false;
+        mac[i] = (uint8_t)(hi << 4 | lo);
+    }
+    memcpy(out, mac, sizeof(mac));
+    return true;
+}
+
+static bool is_id_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-_.", c));
+}
+
+int value_id(const char *what, const char *s, char *out, struct err *e)
+{
+    const size_t len = strlen(s);
+    bool is_good = len >= 1 && len <= CONFIG_ID_MAX;
+    for (size_t i = 0; is_good && i < len; i++) is_good = is_id_char(s[i]);
+    if (!is_good)
+        return err_set(e, -EINVAL, "%s \"" VALUE_SHOWN "\": must be 1 to %d letters, digits, '-', '_' or '.'", what, s,
+                       CONFIG_ID_MAX);
+    memcpy(out, s, len + 1);
+    return 0;
+}
+
+int value_path(const char *what, const char *s, char **out, struct err *e)
+{
+    if (*s == '\0') return err_set(e, -EINVAL, "%s: the path is empty; name a file", what);
+    if (strlen(s) >= PATH_MAX)
+        return err_set(e, -ENAMETOOLONG, "%s \"%.40s...\": longer than the %d bytes a path may have", what, s,
+                       PATH_MAX - 1);
+    char *copy = strdup(s);
+    if (!copy) return err_set(e, -ENOMEM, "%s: out of memory", what);
+    free(*out);
+    *out = copy;
+    return 0;
+}
+
+/* ---- the nearest known word ---- */
+
+#define WORD_MAX 32 /* longer than any key; a longer word is no slip of one */
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+    const unsigned m = a < b ? a : b;
+    return m < c ? m : c;
+}
+
+/* Damerau-Levenshtein distance (adjacent letters swapped count once, and are not edited again): three rows of the usual
+ * table are enough. */
+static unsigned distance(const char *a, const char *b)
+{
+    const size_t la = strlen(a), lb = strlen(b);
+    if (la > WORD_MAX || lb > WORD_MAX) return WORD_MAX;
+    unsigned rows[3][WORD_MAX + 1];
+    for (size_t j = 0; j <= lb; j++) rows[0][j] = (unsigned)j;
+    for (size_t i = 1; i <= la; i++) {
+        unsigned *row = rows[i % 3], *prev = rows[(i + 2) % 3], *prev2 = rows[(i + 1) % 3];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= lb; j++) {
+            row[j] = min3(prev[j] + 1, row[j - 1] + 1, prev[j - 1] + (a[i - 1] != b[j - 1]));
+            const bool is_swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (is_swap && prev2[j - 2] + 1 < row[j]) row[j] = prev2[j - 2] + 1;
+        }
+    }
+    return rows[la % 3][lb];
+}
+
+const char *config_nearest(const char *word, const char *(*name)(const void *arg, unsigned i), const void *arg)
+{
+    const size_t len = strlen(word);
+    unsigned best = len < 6 ? 2 : 3; /* exclusive: one slip in a short word, two in a long one; more is another word */
+    const char *found = NULL, *known;
+    for (unsigned i = 0; (known = name(arg, i)) != NULL; i++) {
+        const bool is_start = len >= 2 && strncmp(word, known, len) == 0;
+        const unsigned d = is_start ? 1 : distance(word, known);
+        if (d < best) {
+            best = d;
+            found = known;
+        }
+    }
+    return found;
+}
