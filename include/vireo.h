@@ -20,11 +20,7 @@ extern "C" {
 #endif
 
 #define VIREO_VERSION "0.1.0"
-#if defined(__GNUC__)
-#define VIREO_API __attribute__((visibility("default")))
-#else
-#define VIREO_API
-#endif
+#define VIREO_API     __attribute__((visibility("default")))
 
 /* "0.1.0", of the library that is linked. */
 VIREO_API const char *vireo_version(void);
@@ -50,10 +46,13 @@ VIREO_API struct vireo_config *vireo_config_create(void); /* NULL: out of memory
 VIREO_API void vireo_config_destroy(struct vireo_config *c);
 /* Strings are copied. A switch takes "true" or "false". Unknown key: the hint names the nearest known one. */
 VIREO_API int vireo_config_set(struct vireo_config *c, const char *key, const char *value, struct vireo_error *e);
-/* A JSON object with the same keys, len bytes of text. */
+/* A JSON object with the same keys, len bytes of text. Errors name the line; what came before it stays set. */
 VIREO_API int vireo_config_load_json(struct vireo_config *c, const char *text, size_t len, struct vireo_error *e);
 /* The table, for help texts: false past the end. */
 VIREO_API bool vireo_config_key(unsigned index, struct vireo_key *out);
+/* The one of the NULL-terminated known words that word was most likely meant to be, for programs that put options of
+ * their own beside these keys. NULL: none is near. */
+VIREO_API const char *vireo_nearest(const char *word, const char *const *known);
 
 /* ---- log ---- */
 enum vireo_log_level { VIREO_LOG_ERROR, VIREO_LOG_WARN, VIREO_LOG_INFO, VIREO_LOG_DEBUG };
@@ -69,7 +68,7 @@ struct vireo_vm;
 enum vireo_reason {
     VIREO_END_POWEROFF = 1, /* status 0 */
     VIREO_END_RESET,        /* status 0 */
-    VIREO_END_GUEST_STATUS, /* status: 0-119, as the guest said */
+    VIREO_END_GUEST_STATUS, /* status: as the guest said; 119 for all above, the number itself is in value */
     VIREO_END_CRASH,        /* 120 */
     VIREO_END_PANIC,        /* 120 */
     VIREO_END_KVM_ERROR,    /* 121 */
@@ -83,8 +82,8 @@ struct vireo_end {
     int status;       /* exit status of `vireo run` for it */
     uint32_t value;   /* what the guest wrote, for GUEST_STATUS and PANIC */
     int vcpu;         /* who ended it, -1: not a vCPU */
-    const char *name; /* "poweroff", "triple-fault", ...: static */
-    char detail[384]; /* one sentence */
+    const char *name; /* "poweroff", "crash", ...: static */
+    char detail[384]; /* one sentence, never empty */
 };
 
 /* Build a VM, all its resources taken, nothing running. log is copied; may be NULL. On error *out is untouched. */
@@ -104,11 +103,17 @@ VIREO_API int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_en
 VIREO_API int vireo_vm_event_fd(const struct vireo_vm *vm);
 VIREO_API const char *vireo_vm_console_pty(const struct vireo_vm *vm); /* "/dev/pts/N" with console=pty, else NULL */
 
-/* Milestones in ns of CLOCK_MONOTONIC; 0: not reached. */
-struct vireo_times {
-    uint64_t create_begin, created, started, first_run, first_output, ended;
+/* Does the console read file descriptor 0 and write 1? A terminal there belongs in raw mode while the VM runs. */
+VIREO_API bool vireo_vm_uses_stdio(const struct vireo_vm *vm);
+
+/* What happened when, in order of time: "created", "started", "entered" (first instruction of the guest), "console"
+ * (its first character), a device's name (its driver is ready), "guest N" (the guest said so), "ended". */
+struct vireo_milestone {
+    char name[32];
+    uint64_t ns; /* CLOCK_MONOTONIC */
 };
-VIREO_API void vireo_vm_times(const struct vireo_vm *vm, struct vireo_times *out);
+/* Any thread, while the VM runs too. false: there is no such milestone (yet). */
+VIREO_API bool vireo_vm_milestone(struct vireo_vm *vm, unsigned index, struct vireo_milestone *out);
 
 /* ---- the host ---- */
 enum vireo_verdict { VIREO_OK, VIREO_MISSING_OPTIONAL, VIREO_MISSING };
@@ -119,7 +124,8 @@ struct vireo_host_fact {
     char value[256];  /* "/dev/kvm, API 12, module kvm_pvm" */
     char advice[256]; /* "" or what to do */
 };
-/* Call fn for each thing this host offers or lacks. Starts nothing. -ENODEV when no VM could run here, else 0. */
+/* Call fn for each thing this host offers or lacks. Starts no guest. -ENODEV when no VM could run here, else 0.
+ * The fact "linux" says whether a stock Linux kernel can be the guest: not where KVM emulates kernel code (kvm_pvm). */
 VIREO_API int vireo_host_probe(void (*fn)(void *arg, const struct vireo_host_fact *f), void *arg);
 
 #ifdef __cplusplus

@@ -1,0 +1,71 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/lib/lib.h"
+
+_Static_assert(sizeof(((struct vireo_error *)0)->text) == ERR_TEXT_MAX, "a sentence is passed on whole");
+_Static_assert(sizeof(((struct vireo_error *)0)->hint) == ERR_HINT_MAX, "and so is its hint");
+
+const char *vireo_version(void)
+{
+    return VIREO_VERSION;
+}
+
+int lib_error(struct vireo_error *out, int rc, const struct err *e)
+{
+    static const int status[] = {
+        [ERR_CONFIG] = 125, [ERR_HOST] = 126, [ERR_KERNEL] = 127, [ERR_DEVICE] = 122, [ERR_VM] = 121,
+    };
+    if (rc == 0 || !out) return rc;
+    out->code = rc;
+    out->exit_status = status[e->kind];
+    memcpy(out->text, e->text, sizeof(out->text));
+    memcpy(out->hint, e->hint, sizeof(out->hint));
+    return rc;
+}
+
+struct vireo_config *vireo_config_create(void)
+{
+    struct vireo_config *c = malloc(sizeof(*c));
+    if (c) config_init(&c->config);
+    return c;
+}
+
+void vireo_config_destroy(struct vireo_config *c)
+{
+    if (!c) return;
+    config_fini(&c->config);
+    free(c);
+}
+
+int vireo_config_set(struct vireo_config *c, const char *key, const char *value, struct vireo_error *e)
+{
+    struct err err = {0};
+    return lib_error(e, config_set(&c->config, key, value, &err), &err);
+}
+
+int vireo_config_load_json(struct vireo_config *c, const char *text, size_t len, struct vireo_error *e)
+{
+    struct err err = {0};
+    return lib_error(e, config_load_json(&c->config, text, len, &err), &err);
+}
+
+bool vireo_config_key(unsigned index, struct vireo_key *out)
+{
+    const struct config_key *k = config_key(index);
+    if (!k) return false;
+    *out = (struct vireo_key){.name = k->name, .arg = k->arg, .help = k->help, .is_repeated = k->is_repeated};
+    return true;
+}
+
+static const char *nth_word(const void *arg, unsigned i)
+{
+    const char *const *words = arg;
+    return words[i];
+}
+
+const char *vireo_nearest(const char *word, const char *const *known)
+{
+    return config_nearest(word, nth_word, known);
+}

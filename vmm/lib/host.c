@@ -1,0 +1,70 @@
+#include "vmm/lib/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CPUINFO_MAX 8192 /* the first processor's lines; a flags line is about 2 KiB */
+
+void host_fact(struct host_probe *p, struct host_name name, enum vireo_verdict v, const char *advice, const char *fmt,
+               ...)
+{
+    struct vireo_host_fact f = {.id = name.id, .what = name.what, .verdict = v};
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(f.value, sizeof(f.value), fmt, ap);
+    va_end(ap);
+    (void)snprintf(f.advice, sizeof(f.advice), "%s", advice);
+    if (v == VIREO_MISSING) p->can_run = false;
+    p->fn(p->arg, &f);
+}
+
+void host_read(const char *path, char *buf, unsigned size)
+{
+    size_t used = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && used < size - 1) {
+        const ssize_t n = read(fd, buf + used, size - 1 - used);
+        if (n <= 0) break;
+        used += (size_t)n;
+    }
+    if (fd >= 0) close(fd);
+    buf[used] = '\0';
+}
+
+/* Is word one of the blank-separated words of line? */
+static bool has_word(const char *line, const char *word)
+{
+    const size_t len = strlen(word);
+    for (const char *p = strstr(line, word); p; p = strstr(p + 1, word))
+        if ((p == line || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0')) return true;
+    return false;
+}
+
+void host_read_cpu(struct host_cpu *out)
+{
+    char text[CPUINFO_MAX], *rest = text, *line;
+    *out = (struct host_cpu){0};
+    host_read("/proc/cpuinfo", text, sizeof(text));
+    while ((line = strsep(&rest, "\n")) != NULL && *line != '\0') {
+        const char *value = strstr(line, ": ");
+        if (!value) continue;
+        value += 2;
+        if (strncmp(line, "model name", 10) == 0) (void)snprintf(out->model, sizeof(out->model), "%s", value);
+        if (strncmp(line, "flags", 5) != 0) continue;
+        out->has_vmx = has_word(value, "vmx");
+        out->has_svm = has_word(value, "svm");
+        out->has_hypervisor = has_word(value, "hypervisor");
+    }
+}
+
+int vireo_host_probe(void (*fn)(void *arg, const struct vireo_host_fact *f), void *arg)
+{
+    struct host_probe p = {.fn = fn, .arg = arg, .can_run = true};
+    host_probe_kvm(&p);
+    host_probe_system(&p);
+    return p.can_run ? 0 : -ENODEV;
+}

@@ -1,0 +1,16 @@
+/* The library's handles, and the way from the inner error to the public one. */
+#ifndef VIREO_LIB_LIB_H
+#define VIREO_LIB_LIB_H
+
+#include <vireo.h>
+
+#include "vmm/machine/config.h"
+
+struct vireo_config {
+    struct config config;
+};
+
+/* Pass rc on; when it is an error, *out (may be NULL) is filled from e. */
+int lib_error(struct vireo_error *out, int rc, const struct err *e);
+
+#endif

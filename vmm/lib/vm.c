@@ -1,0 +1,142 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/lib/lib.h"
+#include "vmm/machine/machine.h"
+
+#define GUEST_STATUS_MAX 119 /* above it stand Vireo's own exit statuses */
+
+_Static_assert(sizeof(((struct vireo_end *)0)->detail) == END_DETAIL_MAX, "a sentence is passed on whole");
+_Static_assert(sizeof(((struct vireo_milestone *)0)->name) == MACHINE_MILESTONE_NAME, "and so is a name");
+_Static_assert((int)VIREO_LOG_DEBUG == (int)LOG_DEBUG, "levels are passed on as they are");
+
+struct vireo_vm {
+    struct machine *machine;
+    struct vireo_log user;
+    struct log log; /* the machine's: calls user */
+    bool uses_stdio;
+};
+
+static void on_log(void *arg, enum log_level level, const char *line)
+{
+    const struct vireo_log *user = arg;
+    user->fn(user->arg, (enum vireo_log_level)level, line);
+}
+
+int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const struct vireo_log *log,
+                    struct vireo_error *e)
+{
+    struct err err = {0};
+    struct vireo_vm *vm = calloc(1, sizeof(*vm));
+    if (!vm) return lib_error(e, err_set(&err, -ENOMEM, "no memory for a VM"), &err);
+    if (log && log->fn) {
+        vm->user = *log;
+        vm->log = (struct log){.fn = on_log, .arg = &vm->user, .level = (enum log_level)log->level};
+    }
+    vm->uses_stdio = c->config.console == CONSOLE_STDIO;
+    const int rc = machine_create(&vm->machine, &c->config, &vm->log, &err);
+    if (rc) {
+        free(vm);
+        return lib_error(e, rc, &err);
+    }
+    *out = vm;
+    return 0;
+}
+
+void vireo_vm_destroy(struct vireo_vm *vm)
+{
+    if (!vm) return;
+    machine_destroy(vm->machine);
+    free(vm);
+}
+
+int vireo_vm_start(struct vireo_vm *vm, struct vireo_error *e)
+{
+    struct err err = {0};
+    return lib_error(e, machine_start(vm->machine, &err), &err);
+}
+
+int vireo_vm_pause(struct vireo_vm *vm)
+{
+    return machine_pause(vm->machine);
+}
+
+int vireo_vm_resume(struct vireo_vm *vm)
+{
+    return machine_resume(vm->machine);
+}
+
+void vireo_vm_stop(struct vireo_vm *vm)
+{
+    machine_stop(vm->machine, END_STOPPED, "stopped by the host");
+}
+
+/* What each end means outside: design of the exit status table in vireo-run(1). */
+static const struct {
+    const char *name;
+    enum vireo_reason reason;
+    int status;
+    const char *sentence; /* when the machine had nothing more exact to say */
+} ends[] = {
+    [END_POWEROFF] = {"poweroff", VIREO_END_POWEROFF, 0, "the guest powered off"},
+    [END_RESET] = {"reset", VIREO_END_RESET, 0, "the guest rebooted"},
+    [END_GUEST_STATUS] = {"guest-status", VIREO_END_GUEST_STATUS, 0, NULL},
+    [END_CRASH] = {"crash", VIREO_END_CRASH, 120, "the guest crashed"},
+    [END_PANIC] = {"panic", VIREO_END_PANIC, 120, "the guest's kernel panicked"},
+    [END_KVM_ERROR] = {"kvm-error", VIREO_END_KVM_ERROR, 121, "KVM could not run the guest"},
+    [END_DEVICE] = {"device", VIREO_END_DEVICE, 122, "a device's host side failed"},
+    [END_TIMEOUT] = {"timeout", VIREO_END_TIMEOUT, 124, "the time limit has passed"},
+    [END_STOPPED] = {"stopped", VIREO_END_STOPPED, 0, "stopped by the host"},
+};
+
+static void fill_end(struct vireo_end *out, const struct ending *in)
+{
+    *out = (struct vireo_end){
+        .reason = ends[in->reason].reason,
+        .status = ends[in->reason].status,
+        .value = in->value,
+        .vcpu = in->vcpu,
+        .name = ends[in->reason].name,
+    };
+    if (in->reason != END_GUEST_STATUS) {
+        (void)snprintf(out->detail, sizeof(out->detail), "%s", in->detail[0] ? in->detail : ends[in->reason].sentence);
+        return;
+    }
+    out->status = in->value <= GUEST_STATUS_MAX ? (int)in->value : GUEST_STATUS_MAX;
+    (void)snprintf(out->detail, sizeof(out->detail), "the guest ended with status %u%s", in->value,
+                   in->value > GUEST_STATUS_MAX ? ", passed on as 119, the highest a guest has" : "");
+}
+
+int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_end *out)
+{
+    struct ending end;
+    const int rc = machine_wait(vm->machine, timeout_ms, &end);
+    if (rc == 0) fill_end(out, &end);
+    return rc;
+}
+
+int vireo_vm_event_fd(const struct vireo_vm *vm)
+{
+    return machine_event_fd(vm->machine);
+}
+
+const char *vireo_vm_console_pty(const struct vireo_vm *vm)
+{
+    return machine_console_pty(vm->machine);
+}
+
+bool vireo_vm_uses_stdio(const struct vireo_vm *vm)
+{
+    return vm->uses_stdio;
+}
+
+bool vireo_vm_milestone(struct vireo_vm *vm, unsigned index, struct vireo_milestone *out)
+{
+    struct machine_milestone m;
+    if (!machine_milestone(vm->machine, index, &m)) return false;
+    memcpy(out->name, m.name, sizeof(out->name));
+    out->ns = m.ns;
+    return true;
+}
