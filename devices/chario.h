@@ -48,5 +48,9 @@ bool chario_has_input(const struct chario *c); /* is there an input side at all 
 void chario_attach(struct chario *c, enum chario_port port, const struct chario_user *user); /* NULL: detach */
 void chario_input_ready(struct chario *c, enum chario_port port); /* room again; any thread */
 void chario_output(struct chario *c, enum chario_port port, const uint8_t *bytes, size_t len);
+void chario_flush(struct chario *c, enum chario_port port); /* write what is collected now; any thread */
+uint64_t chario_dropped(const struct chario *c);            /* bytes of output nobody took; any thread */
+uint64_t
+chario_first_output_ns(const struct chario *c); /* CLOCK_MONOTONIC of the first byte, 0: none yet; any thread */
 
 #endif
