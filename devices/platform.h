@@ -8,7 +8,7 @@
 #include "vmm/core/ending.h"
 #include "vmm/core/irq.h"
 
-/* 16550A UART: 8 byte-wide registers, 16-byte FIFOs. `reg_shift` lets the same model sit at a stride (0 on x86). */
+/* 16550A UART: 8 byte-wide registers, 16-byte FIFOs. */
 struct serial;
 #define SERIAL_SIZE 8
 int serial_create(struct serial **out, struct chario *io, struct irq irq, struct err *e); /* io, irq: borrowed */
@@ -17,8 +17,8 @@ extern const struct bus_ops serial_bus_ops; /* dev: struct serial * */
 
 /* i8042 keyboard controller, as much as resets and quick probes need: ports 0x60 (offset 0) and 0x64 (offset 4).
  * Command 0xFE ends the machine with END_RESET. Absent keyboard and mouse: probes end fast. */
-struct i8042 {
-    uint8_t status, data, command_byte, pending;
+struct i8042 { /* atomic for vCPUs that race: they get a mixed-up controller, not undefined behaviour */
+    _Atomic uint8_t stale, has_output, output, command_byte, awaiting;
     struct end_sink sink;
 };
 void i8042_init(struct i8042 *k, struct end_sink sink);
