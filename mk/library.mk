@@ -8,7 +8,7 @@ CLI_OBJS := $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 DEPS += $(LIB_SRCS:%.c=$(BUILD)/obj/%.d) $(CLI_SRCS:%.c=$(BUILD)/obj/%.d)
 
 $(BUILD)/objects: FORCE
-	@mkdir -p $(@D) && echo '$(LIB_OBJS)' | cmp -s - $@ || echo '$(LIB_OBJS)' > $@
+	@mkdir -p $(@D) && echo '$(LIB_OBJS) $(HELPER_OBJS)' | cmp -s - $@ || echo '$(LIB_OBJS) $(HELPER_OBJS)' > $@
 
 # Every symbol visible: for unit tests and fuzzers, never installed.
 $(BUILD)/internal.a: $(LIB_OBJS) $(BUILD)/objects

@@ -5,20 +5,24 @@
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 KVM_SRCS := $(wildcard tests/kvm/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
-HELPER_SRCS := $(filter-out $(UNIT_SRCS) $(KVM_SRCS),$(wildcard tests/unit/*.c tests/kvm/*.c))
-FUZZ_HELPER_SRCS := $(filter-out $(FUZZ_SRCS),$(wildcard tests/fuzz/*.c))
+HELPER_SRCS := $(filter-out $(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS),$(wildcard tests/unit/*.c tests/kvm/*.c tests/fuzz/*.c))
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 KVM_BINS := $(KVM_SRCS:%.c=$(BUILD)/%)
-DEPS += $(patsubst %.c,$(BUILD)/obj/%.d,$(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS) $(HELPER_SRCS) $(FUZZ_HELPER_SRCS))
-
 HELPER_OBJS := $(HELPER_SRCS:%.c=$(BUILD)/obj/%.o)
-FUZZ_HELPER_OBJS := $(FUZZ_HELPER_SRCS:%.c=$(BUILD)/obj/%.o)
-.SECONDARY: $(patsubst %.c,$(BUILD)/obj/%.o,$(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS)) $(HELPER_OBJS) $(FUZZ_HELPER_OBJS)
+TEST_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS))
+DEPS += $(TEST_OBJS:.o=.d) $(HELPER_OBJS:.o=.d)
+.SECONDARY: $(TEST_OBJS)
+
+# Archives, so that a test links what it uses.
+$(BUILD)/helpers.a: $(HELPER_OBJS) $(BUILD)/objects
+	@rm -f $@
+	$(call say,AR)$(AR) rcsT $@ $(HELPER_OBJS)
+TEST_LIBS := $(BUILD)/helpers.a $(BUILD)/internal.a
 
 # TEST_LDFLAGS: a fragment may set it for one test, e.g. -Wl,--wrap=mmap.
-$(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(HELPER_OBJS) $(BUILD)/internal.a
+$(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(call say,LD)$(LINK) -pie $(TEST_LDFLAGS) -o $@ $< $(HELPER_OBJS) $(BUILD)/internal.a -lcmocka $(LIBS_SHARED)
+	$(call say,LD)$(LINK) -pie $(TEST_LDFLAGS) -o $@ $< $(TEST_LIBS) -lcmocka $(LIBS_SHARED)
 
 .PHONY: test-bins test-unit test-kvm test-boot
 test-bins: $(UNIT_BINS) $(KVM_BINS)
@@ -34,8 +38,8 @@ FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(BUILD)/%)
 ifeq ($(SAN),fuzz)
 .PHONY: fuzz-bins
 fuzz-bins: $(FUZZ_BINS)
-$(FUZZ_BINS): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_HELPER_OBJS) $(BUILD)/internal.a
-	$(call say,LD)$(LINK) -fsanitize=fuzzer -pie -o $@ $< $(FUZZ_HELPER_OBJS) $(BUILD)/internal.a $(LIBS_SHARED)
+$(FUZZ_BINS): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(TEST_LIBS)
+	$(call say,LD)$(LINK) -fsanitize=fuzzer -pie -o $@ $< $(TEST_LIBS) -lcmocka $(LIBS_SHARED)
 endif
 
 .PHONY: fuzz test-fuzz

@@ -1,0 +1,258 @@
+/* Who runs the loop: one thread at a time owns it, `is_running` and `thread` say which. loop_run owns it until it is
+ * stopped. loop_call, when nobody owns it, takes it for the time of one function. So whatever is called "on the loop's
+ * thread" never overlaps, not even while the loop is being started or stopped.
+ *
+ * No wake-up is lost: whoever puts a job on an empty list writes to wake_fd, and wake_fd is read before the list is
+ * taken. So wake_fd is readable whenever the list holds a job. The write is done with the lock held: as soon as it is
+ * released the job may run, end the loop, and have it freed. */
+#include "vmm/base/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* At loop_stop jobs are run in rounds, since one may post another; one that posts itself for ever must not keep the
+ * loop from ending. What is left then waits for the next loop_run. */
+#define LOOP_LAST_ROUNDS 16
+
+/* Lock held. */
+static void wake_up(struct loop *l)
+{
+    const uint64_t one = 1;
+    /* Fails only with EAGAIN at 2^64-2 unread wake-ups: then one is pending anyway. */
+    const ssize_t n = write(l->wake_fd, &one, sizeof(one));
+    (void)n;
+}
+
+/* Run the jobs that are queued now; those posted meanwhile wait for the next round. False: there were none. */
+static bool run_jobs(struct loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    struct loop_job *head = l->jobs;
+    const bool had_some = head != NULL;
+    l->jobs = NULL;
+    l->jobs_tail = &l->jobs;
+    while (head) {
+        /* Once fn is called the job may be freed or posted again: forget it first. */
+        const struct loop_job job = *head;
+        head->is_queued = false;
+        head = job.next;
+        pthread_mutex_unlock(&l->lock);
+        job.fn(job.arg);
+        pthread_mutex_lock(&l->lock);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return had_some;
+}
+
+static void on_wake(void *arg, uint32_t events)
+{
+    struct loop *l = arg;
+    uint64_t count;
+    (void)events;
+    const ssize_t n = read(l->wake_fd, &count, sizeof(count));
+    (void)n; /* EAGAIN: a wake-up that another read has taken */
+    (void)run_jobs(l);
+}
+
+int loop_init(struct loop *l, struct err *e)
+{
+    *l = (struct loop){.epoll_fd = -1, .wake_fd = -1};
+    l->jobs_tail = &l->jobs;
+    pthread_mutex_init(&l->lock, NULL); /* neither fails on Linux */
+    pthread_cond_init(&l->done, NULL);
+
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll_fd < 0) return err_errno(e, "epoll_create1 for the event loop");
+    l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (l->wake_fd < 0) return err_errno(e, "eventfd for the event loop");
+    l->wake = (struct loop_source){.fd = l->wake_fd, .fn = on_wake, .arg = l};
+    errno = -loop_add(l, &l->wake, EPOLLIN);
+    return errno == 0 ? 0 : err_errno(e, "epoll_ctl for the event loop");
+}
+
+void loop_fini(struct loop *l)
+{
+    assert(!l->is_running);
+    if (l->wake_fd >= 0) close(l->wake_fd);
+    if (l->epoll_fd >= 0) close(l->epoll_fd);
+    l->epoll_fd = l->wake_fd = -1;
+    pthread_cond_destroy(&l->done);
+    pthread_mutex_destroy(&l->lock);
+}
+
+/* Events of s that were fetched and not delivered yet: keep only those in `mask`. */
+static void trim_batch(struct loop *l, const struct loop_source *s, uint32_t mask)
+{
+    for (int i = l->batch_next; i < l->batch_count; i++) {
+        if (l->batch[i].data.ptr == s) l->batch[i].events &= mask;
+    }
+}
+
+static int control(struct loop *l, int op, struct loop_source *s, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = s};
+    assert(loop_is_here(l));
+    return epoll_ctl(l->epoll_fd, op, s->fd, &ev) == 0 ? 0 : -errno;
+}
+
+int loop_add(struct loop *l, struct loop_source *s, uint32_t events)
+{
+    if (s->is_added) return -EEXIST;
+    const int rc = control(l, EPOLL_CTL_ADD, s, events);
+    s->is_added = rc == 0;
+    return rc;
+}
+
+int loop_modify(struct loop *l, struct loop_source *s, uint32_t events)
+{
+    if (!s->is_added) return -ENOENT;
+    const int rc = control(l, EPOLL_CTL_MOD, s, events);
+    /* epoll reports errors and hang-ups unasked. */
+    if (rc == 0) trim_batch(l, s, events | EPOLLERR | EPOLLHUP);
+    return rc;
+}
+
+void loop_remove(struct loop *l, struct loop_source *s)
+{
+    if (!s->is_added) return;
+    (void)control(l, EPOLL_CTL_DEL, s, 0); /* fails when the fd is closed already: then it is out of the set */
+    s->is_added = false;
+    trim_batch(l, s, 0);
+}
+
+/* Lock held. */
+static void enqueue(struct loop *l, struct loop_job *job)
+{
+    if (!l->jobs) wake_up(l);
+    job->next = NULL;
+    job->is_queued = true;
+    *l->jobs_tail = job;
+    l->jobs_tail = &job->next;
+}
+
+/* Lock held. */
+static void unqueue(struct loop *l, struct loop_job *job)
+{
+    struct loop_job **link = &l->jobs;
+    while (*link != job) link = &(*link)->next; /* bounded by the list, which holds it */
+    *link = job->next;
+    if (l->jobs_tail == &job->next) l->jobs_tail = link;
+    job->is_queued = false;
+}
+
+void loop_post(struct loop *l, struct loop_job *job)
+{
+    pthread_mutex_lock(&l->lock);
+    if (!job->is_queued) enqueue(l, job);
+    pthread_mutex_unlock(&l->lock);
+}
+
+struct call {
+    struct loop *loop;
+    void (*fn)(void *arg);
+    void *arg;
+    bool is_done; /* under the loop's lock */
+};
+
+static void run_call(void *arg)
+{
+    struct call *c = arg;
+    struct loop *l = c->loop;
+    c->fn(c->arg);
+    pthread_mutex_lock(&l->lock);
+    c->is_done = true;
+    pthread_cond_broadcast(&l->done);
+    pthread_mutex_unlock(&l->lock); /* from here on c is gone */
+}
+
+/* Lock held; afterwards the calling thread owns the loop. */
+static void take_over(struct loop *l)
+{
+    while (l->is_running) pthread_cond_wait(&l->done, &l->lock);
+    l->is_running = true;
+    l->thread = pthread_self();
+}
+
+/* Lock held. */
+static void hand_back(struct loop *l)
+{
+    l->is_running = false;
+    pthread_cond_broadcast(&l->done);
+}
+
+/* Lock held. */
+static bool is_owner(const struct loop *l)
+{
+    return l->is_running && pthread_equal(l->thread, pthread_self());
+}
+
+void loop_call(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+    struct call c = {.loop = l, .fn = fn, .arg = arg};
+    struct loop_job job = {.fn = run_call, .arg = &c};
+
+    pthread_mutex_lock(&l->lock);
+    if (is_owner(l)) {
+        pthread_mutex_unlock(&l->lock);
+        fn(arg);
+        return;
+    }
+    if (l->is_running) enqueue(l, &job);
+    while (l->is_running && !c.is_done) pthread_cond_wait(&l->done, &l->lock);
+    if (!c.is_done) { /* nobody runs the loop, or its owner left without this job: be the owner for one call */
+        if (job.is_queued) unqueue(l, &job);
+        take_over(l);
+        pthread_mutex_unlock(&l->lock);
+        fn(arg);
+        pthread_mutex_lock(&l->lock);
+        hand_back(l);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void wait_and_dispatch(struct loop *l)
+{
+    const int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, -1);
+    assert(n >= 0 || errno == EINTR); /* anything else means the fd isn't ours any more */
+    l->batch_count = n < 0 ? 0 : n;
+    for (l->batch_next = 0; l->batch_next < l->batch_count;) {
+        const struct epoll_event ev = l->batch[l->batch_next++];
+        if (ev.events == 0) continue; /* removed meanwhile: the source may not exist any more */
+        const struct loop_source *s = ev.data.ptr;
+        s->fn(s->arg, ev.events);
+    }
+    l->batch_next = l->batch_count = 0;
+}
+
+void loop_run(struct loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    take_over(l);
+    pthread_mutex_unlock(&l->lock);
+
+    while (!atomic_load_explicit(&l->want_stop, memory_order_acquire)) wait_and_dispatch(l);
+    for (unsigned i = 0; i < LOOP_LAST_ROUNDS && run_jobs(l); i++) continue;
+
+    pthread_mutex_lock(&l->lock);
+    atomic_store_explicit(&l->want_stop, false, memory_order_relaxed); /* one stop ends one run */
+    hand_back(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void loop_stop(struct loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    atomic_store_explicit(&l->want_stop, true, memory_order_release);
+    wake_up(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+bool loop_is_here(struct loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    const bool is_here = !l->is_running || is_owner(l);
+    pthread_mutex_unlock(&l->lock);
+    return is_here;
+}

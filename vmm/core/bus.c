@@ -1,0 +1,86 @@
+#include "vmm/core/bus.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+
+void bus_init(struct bus *b)
+{
+    *b = (struct bus){0};
+}
+
+/* How many ranges start at or below addr: the last of them is the only one that can hold it. */
+static unsigned ranges_below(const struct bus *b, uint64_t addr)
+{
+    unsigned low = 0;
+    unsigned n = b->count;
+    while (n > 0) {
+        const unsigned half = n / 2;
+        if (b->range[low + half].base <= addr) {
+            low += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return low;
+}
+
+int bus_add(struct bus *b, const struct bus_range *r, struct err *e)
+{
+    assert(!b->is_frozen && r->ops && r->ops->read && r->ops->write);
+    const unsigned long long base = r->base;
+    if (r->size == 0) return err_set(e, -EINVAL, "%s at 0x%llx: the range is empty", r->name, base);
+    if (r->size - 1 > UINT64_MAX - r->base) {
+        return err_set(e, -EINVAL, "%s at 0x%llx: 0x%llx bytes reach beyond the address space", r->name, base,
+                       (unsigned long long)r->size);
+    }
+    const unsigned at = ranges_below(b, r->base);
+    const struct bus_range *before = at > 0 ? &b->range[at - 1] : NULL;
+    const struct bus_range *after = at < b->count ? &b->range[at] : NULL;
+    if (before && r->base - before->base < before->size) {
+        return err_set(e, -EEXIST, "%s at 0x%llx: overlaps %s", r->name, base, before->name);
+    }
+    if (after && after->base - r->base < r->size) {
+        return err_set(e, -EEXIST, "%s at 0x%llx: overlaps %s", r->name, base, after->name);
+    }
+    if (b->count == BUS_MAX_RANGES) {
+        return err_set(e, -ENOSPC, "%s at 0x%llx: the bus has %d ranges already", r->name, base, BUS_MAX_RANGES);
+    }
+    for (unsigned i = b->count; i > at; i--) b->range[i] = b->range[i - 1];
+    b->range[at] = *r;
+    b->count++;
+    return 0;
+}
+
+void bus_freeze(struct bus *b)
+{
+    b->is_frozen = true; /* bus_add keeps the table sorted */
+}
+
+const struct bus_range *bus_find(const struct bus *b, uint64_t addr, unsigned size)
+{
+    const unsigned at = ranges_below(b, addr);
+    if (at == 0) return NULL;
+    const struct bus_range *r = &b->range[at - 1];
+    const uint64_t off = addr - r->base;
+    return off < r->size && size <= r->size - off ? r : NULL;
+}
+
+static uint64_t mask_of(unsigned size)
+{
+    return size >= sizeof(uint64_t) ? UINT64_MAX : (UINT64_C(1) << (8 * size)) - 1;
+}
+
+uint64_t bus_read(const struct bus *b, uint64_t addr, unsigned size)
+{
+    const struct bus_range *r = bus_find(b, addr, size);
+    const uint64_t value = r ? r->ops->read(r->dev, addr - r->base, size) : UINT64_MAX;
+    return value & mask_of(size);
+}
+
+void bus_write(const struct bus *b, uint64_t addr, unsigned size, uint64_t value)
+{
+    const struct bus_range *r = bus_find(b, addr, size);
+    if (r) r->ops->write(r->dev, addr - r->base, size, value & mask_of(size));
+}

@@ -1,0 +1,158 @@
+/* The mapping of RAM: the host address is congruent to the guest address modulo 2 MiB, so that one huge page of the
+ * host can back one of the guest. The first 2 MiB of a region keep small pages: boot tables and small guests live
+ * there, and a guest that touches four pages shall cost four pages, not a huge one. */
+#include "vmm/core/gmem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+
+#include "vmm/base/checked.h"
+
+#define HUGE_PAGE (UINT64_C(2) << 20) /* of x86-64 and of arm64 with 4 KiB pages */
+#define MIB       (UINT64_C(1) << 20)
+
+void gmem_init(struct gmem *m)
+{
+    *m = (struct gmem){0};
+}
+
+void gmem_fini(struct gmem *m)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        if (m->region[i].is_owned) munmap(m->region[i].host, m->region[i].size);
+    }
+    gmem_init(m);
+}
+
+static int check_place(const struct gmem *m, uint64_t gpa, uint64_t size, struct err *e)
+{
+    assert(!m->is_frozen);
+    if (size == 0) return err_set(e, -EINVAL, "guest memory at 0x%llx: the size is 0", (unsigned long long)gpa);
+    if (size - 1 > UINT64_MAX - gpa) {
+        return err_set(e, -EINVAL, "guest memory at 0x%llx: 0x%llx bytes reach beyond the address space",
+                       (unsigned long long)gpa, (unsigned long long)size);
+    }
+    for (unsigned i = 0; i < m->count; i++) {
+        const struct gmem_region *r = &m->region[i];
+        const bool is_apart = gpa > r->gpa ? gpa - r->gpa >= r->size : r->gpa - gpa >= size;
+        if (is_apart) continue;
+        return err_set(e, -EEXIST, "guest memory at 0x%llx: overlaps the memory at 0x%llx", (unsigned long long)gpa,
+                       (unsigned long long)r->gpa);
+    }
+    if (m->count == GMEM_MAX_REGIONS) {
+        return err_set(e, -ENOSPC, "guest memory at 0x%llx: there are %d regions already", (unsigned long long)gpa,
+                       GMEM_MAX_REGIONS);
+    }
+    return 0;
+}
+
+static void insert(struct gmem *m, const struct gmem_region *r)
+{
+    unsigned at = m->count++;
+    for (; at > 0 && m->region[at - 1].gpa > r->gpa; at--) m->region[at] = m->region[at - 1];
+    m->region[at] = *r;
+}
+
+/* Memory the host does not have can't be promised, though mmap would. */
+static int check_host_has(const struct gmem *m, uint64_t size, struct err *e)
+{
+    struct sysinfo info;
+    uint64_t wanted;
+    if (sysinfo(&info) < 0) return err_errno(e, "sysinfo");
+    const uint64_t host = (uint64_t)info.totalram * info.mem_unit;
+    if (!checked_add(gmem_total(m), size, &wanted)) wanted = UINT64_MAX;
+    if (wanted <= host) return 0;
+    err_set(e, -ENOMEM, "guest memory: %llu MiB are more than this host's %llu MiB", (unsigned long long)(wanted / MIB),
+            (unsigned long long)(host / MIB));
+    err_hint(e, "give the guest at most %lluM of memory", (unsigned long long)(host / MIB));
+    return err_as(e, ERR_HOST);
+}
+
+/* Map size bytes at an address congruent to gpa modulo 2 MiB: map more, and give back what is before and after. */
+static uint8_t *map_congruent(uint64_t gpa, uint64_t size)
+{
+    const uint64_t whole = size + HUGE_PAGE;
+    uint8_t *base = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) return NULL;
+    const uint64_t before = (gpa - (uintptr_t)base) % HUGE_PAGE;
+    const uint64_t after = HUGE_PAGE - before;
+    if (before > 0) munmap(base, before);
+    munmap(base + before + size, after);
+    return base + before;
+}
+
+int gmem_add_ram(struct gmem *m, uint64_t gpa, uint64_t size, struct err *e)
+{
+    int rc = check_place(m, gpa, size, e);
+    if (rc == 0 && (gpa | size) % GMEM_PAGE != 0) {
+        rc = err_set(e, -EINVAL, "guest memory at 0x%llx: 0x%llx bytes are not whole pages", (unsigned long long)gpa,
+                     (unsigned long long)size);
+    }
+    if (rc == 0) rc = check_host_has(m, size, e);
+    if (rc != 0) return rc;
+
+    uint8_t *host = map_congruent(gpa, size);
+    if (!host) {
+        err_errno(e, "guest memory: map %llu MiB", (unsigned long long)(size / MIB));
+        err_hint(e, "give the guest less memory, or look at ulimit -v and vm.overcommit_memory");
+        return err_as(e, ERR_HOST);
+    }
+    /* Advice only: a kernel without huge pages refuses, and nothing is lost but speed. */
+    (void)madvise(host, size, MADV_DONTDUMP);
+    const uint64_t small = HUGE_PAGE - gpa % HUGE_PAGE;
+    if (size > small) {
+        (void)madvise(host, small, MADV_NOHUGEPAGE);
+        (void)madvise(host + small, size - small, MADV_HUGEPAGE);
+    }
+    insert(m, &(struct gmem_region){.gpa = gpa, .size = size, .host = host, .is_owned = true});
+    return 0;
+}
+
+int gmem_add_host(struct gmem *m, uint64_t gpa, uint64_t size, void *host, struct err *e)
+{
+    const int rc = check_place(m, gpa, size, e);
+    if (rc == 0) insert(m, &(struct gmem_region){.gpa = gpa, .size = size, .host = host});
+    return rc;
+}
+
+void gmem_freeze(struct gmem *m)
+{
+    m->is_frozen = true;
+}
+
+void *gmem_slice(const struct gmem *m, uint64_t gpa, uint64_t len, enum gmem_access access)
+{
+    (void)access; /* every region is RAM */
+    for (unsigned i = 0; i < m->count; i++) {
+        const struct gmem_region *r = &m->region[i];
+        const uint64_t off = gpa - r->gpa; /* wraps to a huge number below the region */
+        if (off < r->size) return len <= r->size - off ? r->host + off : NULL;
+    }
+    return NULL;
+}
+
+int gmem_read(const struct gmem *m, uint64_t gpa, void *buf, uint64_t len)
+{
+    const void *p = gmem_slice(m, gpa, len, GMEM_READ);
+    if (!p) return -EFAULT;
+    if (len > 0) memcpy(buf, p, len);
+    return 0;
+}
+
+int gmem_write(const struct gmem *m, uint64_t gpa, const void *buf, uint64_t len)
+{
+    void *p = gmem_slice(m, gpa, len, GMEM_WRITE);
+    if (!p) return -EFAULT;
+    if (len > 0) memcpy(p, buf, len);
+    return 0;
+}
+
+uint64_t gmem_total(const struct gmem *m)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < m->count; i++) total += m->region[i].size;
+    return total;
+}
