@@ -66,7 +66,7 @@ struct virtq_config ring_config(const struct ring *r)
         .size = r->size, .is_ready = true, .desc = r->desc, .avail = r->avail, .used = r->used};
 }
 
-/* Fields are stored one by one, as atomics: a device on another thread reads them, and a sanitizer watches. */
+/* Plain stores: ring_offer publishes them with release order. */
 static void store_desc(uint8_t *d, struct ring_seg seg, uint16_t flags, uint16_t next)
 {
     le64_write(d, seg.gpa);
