@@ -53,9 +53,9 @@ struct chario {
     /* Output, under lock */
     pthread_mutex_t lock;
     struct line line[CHARIO_PORTS];
-    bool collects;   /* started: there is a timer that writes what is left lying */
-    bool is_stalled; /* the last output was dropped after waiting: wait no more until something is taken */
+    bool collects; /* started: there is a timer that writes what is left lying */
     bool timer_is_set;
+    uint64_t stalled_since; /* when the reader was first found to take nothing; 0: it takes */
     atomic_ullong dropped, first_ns;
 
     /* Input, loop thread only but for the atomics */
@@ -66,6 +66,7 @@ struct chario {
     atomic_bool is_waiting; /* there is input that the guest has no room for */
     atomic_uint talker;     /* enum chario_port the guest wrote to last: input goes there */
     bool is_started, in_has_ended, got_escape;
+    bool owes_ready[CHARIO_PORTS]; /* chario_try_output took too little */
     uint8_t typed[TYPED_MAX];
     size_t typed_len;
 };
@@ -122,25 +123,27 @@ static ssize_t write_some(const struct chario *c, const uint8_t *p, size_t len)
     return n < 0 ? -errno : n;
 }
 
-/* Write len bytes; when may_wait, wait for a reader that is slow and drop what one that has stopped does not take.
+/* Write len bytes. From a reader that has taken nothing for STALL_MAX_NS what comes is dropped, at once, until it takes
+ * something again; for a slow one we wait (if !may_wait: we don't), but no call for longer than that either.
  * Returns the number of bytes done with: all of them, unless !may_wait. */
 static size_t put(struct chario *c, const uint8_t *p, size_t len, bool may_wait)
 {
-    const uint64_t deadline = may_wait && !c->is_stalled ? now_ns() + STALL_MAX_NS : 0;
     size_t done = 0;
+    uint64_t deadline = 0;
     while (done < len && c->out_fd >= 0) {
         const ssize_t n = write_some(c, p + done, len - done);
         if (n > 0) {
             done += (size_t)n;
-            c->is_stalled = false;
+            c->stalled_since = 0;
             continue;
         }
         if (n == -EINTR) continue;
         if (n != -EAGAIN) break; /* EPIPE, EIO, ENOSPC, ...: dropped; the next output tries again */
-        if (!may_wait) return done;
         const uint64_t now = now_ns();
-        c->is_stalled = now >= deadline;
-        if (c->is_stalled) break;
+        if (c->stalled_since == 0) c->stalled_since = now;
+        if (deadline == 0) deadline = now + STALL_MAX_NS;
+        if (now - c->stalled_since >= STALL_MAX_NS || now >= deadline) break;
+        if (!may_wait) return done;
         is_writable(c->out_fd, (int)((deadline - now) / 1000000u) + 1);
     }
     if (c->out_fd >= 0) atomic_fetch_add_explicit(&c->dropped, len - done, memory_order_relaxed);
@@ -158,8 +161,14 @@ static void put_line(struct chario *c, struct line *l, bool may_wait)
 static void set_timer(struct chario *c)
 {
     const struct itimerspec t = {.it_value.tv_nsec = LINE_HOLD_NS};
-    if (c->timer_is_set) return;
-    c->timer_is_set = timerfd_settime(c->timer_source.fd, 0, &t, NULL) == 0;
+    if (!c->timer_is_set) c->timer_is_set = timerfd_settime(c->timer_source.fd, 0, &t, NULL) == 0;
+}
+
+/* The same for who could not get the lock: at worst the timer fires once in vain. */
+static void set_timer_anyway(const struct chario *c)
+{
+    const struct itimerspec t = {.it_value.tv_nsec = LINE_HOLD_NS};
+    timerfd_settime(c->timer_source.fd, 0, &t, NULL);
 }
 
 /* Loop thread, which other devices need: never waits, neither for a reader nor for a vCPU that is waiting for one. */
@@ -170,8 +179,7 @@ static void on_timer(void *arg, uint32_t events)
     (void)events;
     if (read(c->timer_source.fd, &expirations, sizeof(expirations)) < 0) return;
     if (pthread_mutex_trylock(&c->lock) != 0) {
-        const struct itimerspec t = {.it_value.tv_nsec = LINE_HOLD_NS};
-        timerfd_settime(c->timer_source.fd, 0, &t, NULL);
+        set_timer_anyway(c);
         return;
     }
     c->timer_is_set = false;
@@ -180,6 +188,11 @@ static void on_timer(void *arg, uint32_t events)
         if (c->line[i].len > 0) set_timer(c);
     }
     pthread_mutex_unlock(&c->lock);
+    for (unsigned i = 0; i < CHARIO_PORTS; i++) {
+        if (!c->owes_ready[i]) continue;
+        c->owes_ready[i] = false;
+        if (c->user[i].output_ready) c->user[i].output_ready(c->user[i].arg);
+    }
 }
 
 static void note_talker(struct chario *c, enum chario_port port)
@@ -208,6 +221,26 @@ void chario_output(struct chario *c, enum chario_port port, const uint8_t *bytes
     pthread_mutex_unlock(&c->lock);
 }
 
+size_t chario_try_output(struct chario *c, enum chario_port port, const uint8_t *bytes, size_t len)
+{
+    size_t done = 0;
+    note_talker(c, port);
+    if (!c->is_started) { /* no timer would call output_ready */
+        chario_output(c, port, bytes, len);
+        return len;
+    }
+    if (pthread_mutex_trylock(&c->lock) == 0) {
+        put_line(c, &c->line[port], false);
+        if (c->line[port].len == 0) done = put(c, bytes, len, false);
+        pthread_mutex_unlock(&c->lock);
+    }
+    if (done < len) {
+        c->owes_ready[port] = true;
+        set_timer_anyway(c);
+    }
+    return done;
+}
+
 void chario_flush(struct chario *c, enum chario_port port)
 {
     pthread_mutex_lock(&c->lock);
@@ -223,6 +256,15 @@ uint64_t chario_dropped(const struct chario *c)
 uint64_t chario_first_output_ns(const struct chario *c)
 {
     return atomic_load(&c->first_ns);
+}
+
+bool chario_size(const struct chario *c, uint16_t *cols, uint16_t *rows)
+{
+    struct winsize w;
+    if (c->pty_slave >= 0 || ioctl(c->out_fd, TIOCGWINSZ, &w) != 0 || w.ws_col == 0 || w.ws_row == 0) return false;
+    *cols = w.ws_col;
+    *rows = w.ws_row;
+    return true;
 }
 
 /* ---- input ---- */
@@ -354,6 +396,7 @@ void chario_input_ready(struct chario *c, enum chario_port port)
 
 void chario_attach(struct chario *c, enum chario_port port, const struct chario_user *user)
 {
+    c->owes_ready[port] = false;
     c->user[port] = user ? *user : (struct chario_user){0};
     chario_input_ready(c, port);
 }

@@ -32,6 +32,7 @@ struct chario;
 struct chario_user {
     size_t (*room)(void *arg);
     void (*input)(void *arg, const uint8_t *bytes, size_t len); /* len <= room() */
+    void (*output_ready)(void *arg); /* chario_try_output took too little: try again. NULL: never calls it */
     void *arg;
 };
 enum chario_port { CHARIO_SERIAL, CHARIO_VIRTIO, CHARIO_PORTS };
@@ -43,11 +44,16 @@ const char *chario_pty_name(const struct chario *c); /* "/dev/pts/3", or NULL */
 /* Start / stop reading input on this loop. Loop thread or before it runs. end of file on input ends input only. */
 int chario_start(struct chario *c, struct loop *loop, struct err *e);
 void chario_stop(struct chario *c);
+/* The terminal's size, where the output is one. */
+bool chario_size(const struct chario *c, uint16_t *cols, uint16_t *rows);
 bool chario_has_input(const struct chario *c); /* is there an input side at all (else no loop is needed) */
 
 void chario_attach(struct chario *c, enum chario_port port, const struct chario_user *user); /* NULL: detach */
 void chario_input_ready(struct chario *c, enum chario_port port); /* room again; any thread */
 void chario_output(struct chario *c, enum chario_port port, const uint8_t *bytes, size_t len);
+/* The same for the loop thread, which must not wait: returns how many bytes were taken (or dropped, after a second in
+ * which none were); when not all, output_ready is called. */
+size_t chario_try_output(struct chario *c, enum chario_port port, const uint8_t *bytes, size_t len);
 void chario_flush(struct chario *c, enum chario_port port); /* write what is collected now; any thread */
 uint64_t chario_dropped(const struct chario *c);            /* bytes of output nobody took; any thread */
 uint64_t
