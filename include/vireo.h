@@ -103,6 +103,8 @@ VIREO_API int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_en
 VIREO_API int vireo_vm_event_fd(const struct vireo_vm *vm);
 VIREO_API const char *vireo_vm_console_pty(const struct vireo_vm *vm); /* "/dev/pts/N" with console=pty, else NULL */
 
+VIREO_API const char *vireo_vm_name(const struct vireo_vm *vm); /* as configured; "" when it has none */
+
 /* Does the console read file descriptor 0 and write 1? A terminal there belongs in raw mode while the VM runs. */
 VIREO_API bool vireo_vm_uses_stdio(const struct vireo_vm *vm);
 

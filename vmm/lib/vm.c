@@ -17,6 +17,7 @@ struct vireo_vm {
     struct vireo_log user;
     struct log log; /* the machine's: calls user */
     bool uses_stdio;
+    char name[CONFIG_ID_MAX + 1];
 };
 
 static void on_log(void *arg, enum log_level level, const char *line)
@@ -36,6 +37,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
         vm->log = (struct log){.fn = on_log, .arg = &vm->user, .level = (enum log_level)log->level};
     }
     vm->uses_stdio = c->config.console == CONSOLE_STDIO;
+    memcpy(vm->name, c->config.name, sizeof(vm->name));
     const int rc = machine_create(&vm->machine, &c->config, &vm->log, &err);
     if (rc) {
         free(vm);
@@ -125,6 +127,11 @@ int vireo_vm_event_fd(const struct vireo_vm *vm)
 const char *vireo_vm_console_pty(const struct vireo_vm *vm)
 {
     return machine_console_pty(vm->machine);
+}
+
+const char *vireo_vm_name(const struct vireo_vm *vm)
+{
+    return vm->name;
 }
 
 bool vireo_vm_uses_stdio(const struct vireo_vm *vm)

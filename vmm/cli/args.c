@@ -1,0 +1,100 @@
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/cli/cli.h"
+
+#define NAME_MAX_BYTES 32 /* longer than any option; more is no name */
+#define OPTIONS_MAX    48 /* the library's keys and a command's own, for the nearest known one */
+
+/* One option as it stands on the command line. */
+struct word {
+    char name[NAME_MAX_BYTES];
+    const char *value; /* after '=', or NULL */
+};
+
+/* What the tables say of a name. */
+struct known {
+    const struct cli_option *own; /* NULL: the library's */
+    const char *arg;
+};
+
+static bool find_name(const struct command *c, const char *name, struct known *out)
+{
+    struct vireo_key key;
+    for (const struct cli_option *o = c->options; o->name; o++) {
+        if (strcmp(o->name, name) != 0) continue;
+        *out = (struct known){.own = o, .arg = o->arg};
+        return true;
+    }
+    for (unsigned i = 0; c->has_keys && vireo_config_key(i, &key); i++) {
+        if (strcmp(key.name, name) != 0) continue;
+        *out = (struct known){.arg = key.arg};
+        return true;
+    }
+    return false;
+}
+
+static int unknown_option(const struct command *c, const char *name, struct vireo_error *e)
+{
+    const char *names[OPTIONS_MAX + 1] = {NULL};
+    unsigned n = 0;
+    struct vireo_key key;
+    for (const struct cli_option *o = c->options; o->name && n < OPTIONS_MAX; o++) names[n++] = o->name;
+    for (unsigned i = 0; c->has_keys && n < OPTIONS_MAX && vireo_config_key(i, &key); i++) names[n++] = key.name;
+    const char *near = vireo_nearest(name, names);
+    fail(e, "unknown option --%.200s", name);
+    if (near)
+        (void)snprintf(e->hint, sizeof(e->hint), "did you mean --%s?", near);
+    else
+        (void)snprintf(e->hint, sizeof(e->hint), "`vireo %s --help` lists the options", c->name);
+    return -EINVAL;
+}
+
+static int split(const struct command *c, const char *text, struct word *out, struct vireo_error *e)
+{
+    if (strncmp(text, "--", 2) != 0 || text[2] == '\0') {
+        fail(e, "\"%.200s\" is not an option of vireo %s", text, c->name);
+        (void)snprintf(e->hint, sizeof(e->hint), "`vireo %s --help` lists the options", c->name);
+        return -EINVAL;
+    }
+    const char *name = text + 2, *equals = strchr(name, '=');
+    const size_t len = equals ? (size_t)(equals - name) : strlen(name);
+    if (len >= sizeof(out->name)) return unknown_option(c, name, e);
+    memcpy(out->name, name, len);
+    out->name[len] = '\0';
+    out->value = equals ? equals + 1 : NULL;
+    return 0;
+}
+
+static int hand_over(enum args_kind kind, const struct known *k, const struct word *w, void *ctx, struct vireo_error *e)
+{
+    if (kind == ARGS_OWN && k->own) k->own->set(ctx, w->value);
+    if (kind == ARGS_OWN || k->own) return 0;
+    return vireo_config_set(ctx, w->name, w->value ? w->value : "true", e); /* only a switch has no value here */
+}
+
+int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e)
+{
+    for (char **at = words; *at; at++) {
+        struct word w;
+        struct known k;
+        int rc = split(c, *at, &w, e);
+        if (rc) return rc;
+        if (!find_name(c, w.name, &k)) return unknown_option(c, w.name, e);
+        const bool needs_value = k.arg && k.arg[0] != '[';
+        if (needs_value && !w.value && !at[1])
+            return fail(e, "--%s: no value given; write --%s %s", w.name, w.name, k.arg);
+        if (needs_value && !w.value) w.value = *++at;
+        if (k.own && !k.arg && w.value) return fail(e, "--%s=%.200s: it takes no value", w.name, w.value);
+        rc = hand_over(kind, &k, &w, ctx, e);
+        if (rc) return rc;
+    }
+    return 0;
+}
+
+bool args_want_help(char **words)
+{
+    for (; *words; words++)
+        if (strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0) return true;
+    return false;
+}

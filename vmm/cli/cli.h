@@ -1,0 +1,59 @@
+/* The `vireo` program: a table of subcommands, one file each, on <vireo.h> and nothing else of ours. */
+#ifndef VIREO_CLI_CLI_H
+#define VIREO_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <vireo.h>
+
+/* Exit statuses that are the program's own; the rest come with vireo_end and vireo_error. vireo-run(1) has the table.
+ */
+enum { STATUS_BAD_COMMAND = 125, STATUS_BAD_HOST = 126, STATUS_SIGNAL = 128 };
+
+/* An option of one subcommand. arg: NULL a switch, "FILE" a value that must come, "[FILE]" one that may, as
+ * --name=FILE. set gets the value, or NULL where none came. */
+struct cli_option {
+    const char *name, *arg, *help;
+    void (*set)(void *ctx, const char *value);
+};
+
+struct command {
+    const char *name;
+    const char *args;                                                       /* what follows the name in the synopsis */
+    const char *help;                                                       /* one line */
+    const struct cli_option *options;                                       /* ends with a NULL name */
+    bool has_keys;                                                          /* the library's keys are options too */
+    int (*run)(const struct command *c, char **words, uint64_t started_ns); /* the words after the name; exit status */
+};
+extern const struct command command_run, command_doctor, command_help;
+const struct command *command_at(unsigned index); /* NULL past the end */
+/* By name; NULL after an error was printed that names the nearest. */
+const struct command *command_find(const char *name);
+
+/* ---- words of the command line: args.c ---- */
+
+enum args_kind { ARGS_OWN, ARGS_KEYS };
+/* Hand every option of one kind to whom it belongs: the command's own to its set (ctx), or the library's keys to
+ * vireo_config_set (ctx). Both kinds are recognized in either pass, so a wrong word is found in the first.
+ * 0; -EINVAL with *e filled. */
+int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e);
+bool args_want_help(char **words); /* --help or -h among them */
+
+/* ---- what the user reads: text.c, help.c, json.c ---- */
+
+/* One line on standard error, "vireo: " before it. What could move a terminal's cursor is shown as '?': names and
+ * sentences may come from the guest or from somebody else's file. One write(2); any thread. */
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int say_error(const struct vireo_error *e); /* the sentence, the hint; returns its exit status */
+/* Fill *e as a bad command: one sentence, no hint. Returns its code. */
+int fail(struct vireo_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Flush and close f, or flush stdout: status, or STATUS_BAD_COMMAND after saying why the output could not be written.
+ */
+int finish_output(FILE *f, const char *name, int status);
+void help_print(FILE *f, const struct command *c); /* NULL: the program's */
+void print_json_string(FILE *f, const char *s);          /* quoted and escaped (RFC 8259, 7) */
+
+uint64_t now_ns(void); /* CLOCK_MONOTONIC */
+
+#endif

@@ -1,0 +1,164 @@
+/* `vireo run`: from words to a VM, and from its end to an exit status. */
+#include "vmm/cli/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/cli/term.h"
+
+#define CONFIG_FILE_MAX (1u << 20) /* as the library takes; a larger file is not a configuration */
+
+static void set_config(void *ctx, const char *value)
+{
+    ((struct run *)ctx)->config_path = value;
+}
+
+static void set_json(void *ctx, const char *value)
+{
+    struct run *r = ctx;
+    r->has_json = true;
+    r->json_path = value;
+}
+
+static void set_verbose(void *ctx, const char *value)
+{
+    (void)value;
+    ((struct run *)ctx)->is_verbose = true;
+}
+
+static void set_boot_times(void *ctx, const char *value)
+{
+    (void)value;
+    ((struct run *)ctx)->has_boot_times = true;
+}
+
+static const struct cli_option options[] = {
+    {"config", "FILE", "read keys from a JSON file first; options here add to it or override it", set_config},
+    {"json", "[FILE]", "say how it ended as one JSON line, last on standard output or in FILE", set_json},
+    {"verbose", NULL, "say what is going on, on standard error", set_verbose},
+    {"boot-times", NULL, "at the end print when each phase was reached (in the object with --json)", set_boot_times},
+    {0},
+};
+
+/* Library threads call this as well; say() is one write. */
+static void on_log(void *arg, enum vireo_log_level level, const char *line)
+{
+    (void)arg;
+    (void)level;
+    say("%s", line);
+}
+
+static int load_config(struct vireo_config *c, const char *path, struct vireo_error *e)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail(e, "config %.400s: %s", path, strerror(errno));
+    char *text = malloc(CONFIG_FILE_MAX);
+    size_t used = 0;
+    ssize_t n = text ? 1 : -1;
+    while (n > 0 && used < CONFIG_FILE_MAX) {
+        n = read(fd, text + used, CONFIG_FILE_MAX - used);
+        if (n > 0) used += (size_t)n;
+    }
+    int rc;
+    if (n < 0)
+        rc = fail(e, "config %.400s: %s", path, strerror(errno));
+    else if (n > 0)
+        rc = fail(e, "config %.400s: more than 1 MiB, which no configuration needs", path);
+    else
+        rc = vireo_config_load_json(c, text, used, e);
+    if (rc && n == 0) {
+        const struct vireo_error inner = *e;
+        fail(e, "config %.400s: %s", path, inner.text);
+        memcpy(e->hint, inner.hint, sizeof(e->hint));
+    }
+    free(text);
+    close(fd);
+    return rc;
+}
+
+/* The terminal's escape first, then the file, then the options, each overriding what came before. */
+static int configure(struct run *r, const struct command *self, char **words, struct vireo_config *c,
+                     struct vireo_error *e)
+{
+    int rc = args_parse(self, ARGS_OWN, words, r, e);
+    if (!rc && term_is_console()) rc = vireo_config_set(c, "escape", "true", e);
+    if (!rc && r->config_path) rc = load_config(c, r->config_path, e);
+    if (!rc) rc = args_parse(self, ARGS_KEYS, words, c, e);
+    r->configured_ns = now_ns();
+    return rc;
+}
+
+/* Start it and stay until it has ended. 0, or -errno with *e filled. */
+static int live(const struct run *r, struct run_report *out, struct vireo_error *e)
+{
+    const bool has_terminal = vireo_vm_uses_stdio(out->vm) && term_is_console();
+    struct run_signals signals;
+    int rc = run_catch_signals(&signals, has_terminal);
+    if (rc) return fail(e, "catch signals: %s", strerror(-rc));
+    const char *pty = vireo_vm_console_pty(out->vm);
+    if (pty) say("console on %s", pty);
+    if (r->is_verbose) say("starting");
+    if (has_terminal) term_enter();
+    rc = vireo_vm_start(out->vm, e);
+    if (!rc) {
+        out->signal = run_wait(&signals, out->vm);
+        (void)vireo_vm_wait(out->vm, -1, &out->end);
+    }
+    term_leave();
+    close(signals.fd);
+    return rc;
+}
+
+static void conclude(struct run_report *out)
+{
+    out->status = out->end.status;
+    if (out->signal && out->end.reason == VIREO_END_STOPPED) {
+        out->status = STATUS_SIGNAL + out->signal;
+        (void)snprintf(out->end.detail, sizeof(out->end.detail), "ended by signal %d (%s)", out->signal,
+                       strsignal(out->signal));
+    }
+    const bool is_plain = out->end.reason == VIREO_END_POWEROFF || out->end.reason == VIREO_END_RESET ||
+                          (out->end.reason == VIREO_END_GUEST_STATUS && out->status == 0);
+    const char *name = vireo_vm_name(out->vm);
+    if (!is_plain || out->run->is_verbose) say("%s%s%s", name, name[0] ? ": " : "", out->end.detail);
+}
+
+static int run_vm(const struct command *self, char **words, uint64_t started_ns)
+{
+    struct run r = {.started_ns = started_ns};
+    struct run_report out = {.run = &r};
+    struct vireo_error e;
+    struct vireo_config *c = vireo_config_create();
+    if (!c) {
+        say("out of memory");
+        return STATUS_BAD_HOST;
+    }
+    int rc = configure(&r, self, words, c, &e);
+    const struct vireo_log log = {.fn = on_log, .level = r.is_verbose ? VIREO_LOG_INFO : VIREO_LOG_ERROR};
+    if (!rc) rc = vireo_vm_create(&out.vm, c, &log, &e);
+    if (!rc) rc = live(&r, &out, &e);
+    if (rc) {
+        out.error = &e;
+        out.status = say_error(&e);
+    } else {
+        conclude(&out);
+    }
+    if (r.has_boot_times && !r.has_json) report_boot_times(&out);
+    if (r.has_json) out.status = report_json(&out);
+    vireo_vm_destroy(out.vm);
+    vireo_config_destroy(c);
+    return out.status;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .args = "[--kernel FILE] [OPTION...]",
+    .help = "Boot a microVM and stay until it ends",
+    .options = options,
+    .has_keys = true,
+    .run = run_vm,
+};

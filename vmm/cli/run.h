@@ -1,0 +1,36 @@
+/* Pieces of `vireo run`: run.c tells the story, these do the work. */
+#ifndef VIREO_CLI_RUN_H
+#define VIREO_CLI_RUN_H
+
+#include "vmm/cli/cli.h"
+
+struct run {
+    const char *config_path; /* NULL: none */
+    const char *json_path;   /* NULL: standard output */
+    bool has_json, is_verbose, has_boot_times;
+    uint64_t started_ns, configured_ns;
+};
+
+/* ---- wait.c ---- */
+struct run_signals {
+    int fd; /* signalfd; -1: none */
+};
+/* From here on SIGINT, SIGTERM, SIGHUP, SIGQUIT (those not ignored) and, with a raw terminal, SIGTSTP and SIGCONT, come
+ * by the fd: blocked in this thread and in those it starts. 0 or -errno. */
+int run_catch_signals(struct run_signals *s, bool has_terminal);
+/* Until the VM has ended. The signal that ended it, or 0. A second one while it ends leaves at once: exits. */
+int run_wait(const struct run_signals *s, struct vireo_vm *vm);
+
+/* ---- report.c ---- */
+/* What is known of how it went. One of vm and error may be NULL. */
+struct run_report {
+    const struct run *run;
+    struct vireo_vm *vm;
+    struct vireo_end end; /* reason 0: it never started */
+    const struct vireo_error *error;
+    int signal, status;
+};
+void report_boot_times(const struct run_report *r); /* table on standard error */
+int report_json(const struct run_report *r);        /* exit status */
+
+#endif
