@@ -65,10 +65,11 @@ static int check_host_has(const struct gmem *m, uint64_t size, struct err *e)
     const uint64_t host = (uint64_t)info.totalram * info.mem_unit;
     if (!checked_add(gmem_total(m), size, &wanted)) wanted = UINT64_MAX;
     if (wanted <= host) return 0;
-    err_set(e, -ENOMEM, "guest memory: %llu MiB are more than this host's %llu MiB", (unsigned long long)(wanted / MIB),
-            (unsigned long long)(host / MIB));
+    const int rc = err_set(e, -ENOMEM, "guest memory: %llu MiB are more than this host's %llu MiB",
+                           (unsigned long long)(wanted / MIB), (unsigned long long)(host / MIB));
     err_hint(e, "give the guest at most %lluM of memory", (unsigned long long)(host / MIB));
-    return err_as(e, ERR_HOST);
+    err_as(e, ERR_HOST);
+    return rc;
 }
 
 /* Map size bytes at an address congruent to gpa modulo 2 MiB: map more, and give back what is before and after. */
@@ -96,9 +97,10 @@ int gmem_add_ram(struct gmem *m, uint64_t gpa, uint64_t size, struct err *e)
 
     uint8_t *host = map_congruent(gpa, size);
     if (!host) {
-        err_errno(e, "guest memory: map %llu MiB", (unsigned long long)(size / MIB));
+        rc = err_errno(e, "guest memory: map %llu MiB", (unsigned long long)(size / MIB));
         err_hint(e, "give the guest less memory, or look at ulimit -v and vm.overcommit_memory");
-        return err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
+        return rc;
     }
     /* Advice only: a kernel without huge pages refuses, and nothing is lost but speed. */
     (void)madvise(host, size, MADV_DONTDUMP);
