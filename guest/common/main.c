@@ -38,23 +38,29 @@ static void check_cpus(const struct guest_machine *m)
         fail(GUEST_CPU_MISSING, "%u of %u vCPUs started; the others did not answer", started, m->cpu_count);
 }
 
-/* Name every device and use the ones the guest knows how to use. Returns how many disks there were. */
-static uint32_t check_devices(const struct guest_machine *m)
-{
-    uint32_t disks = 0;
+struct tally {
+    uint32_t devices;
+    uint32_t disks;
+};
 
-    if (!m->device_count) say("devices: none");
+/* Name every device and use the ones the guest knows how to use. */
+static struct tally check_devices(const struct guest_machine *m)
+{
+    struct tally t = {0, 0};
+
     for (uint32_t i = 0; i < m->device_count; i++) {
         struct virtio_device d;
         virtio_probe(&d, &m->device[i]);
         if (!d.id) continue; /* an empty slot: VIRTIO 1.2, 4.2.3.1 */
+        t.devices++;
         say("%s (id %u) at 0x%lx, interrupt %u", virtio_name(d.id), d.id, d.at->base, d.at->irq);
         if (d.id == VIRTIO_ID_BLK) {
             disk_test(&d);
-            disks++;
+            t.disks++;
         }
     }
-    return disks;
+    if (!t.devices) say("devices: none");
+    return t;
 }
 
 _Noreturn void guest_main(const void *boot)
@@ -65,8 +71,8 @@ _Noreturn void guest_main(const void *boot)
     say("Vireo's built-in guest on %s, described by %s", m.arch, m.tables);
     check_cpus(&m);
     const uint64_t memory = check_memory(&m);
-    const uint32_t disks = check_devices(&m);
+    const struct tally t = check_devices(&m);
     say("guest: all well: %u vCPU%s, %lu MiB, %u device%s, %u disk%s", m.cpu_count, m.cpu_count == 1 ? "" : "s",
-        memory >> MIB, m.device_count, m.device_count == 1 ? "" : "s", disks, disks == 1 ? "" : "s");
+        memory >> MIB, t.devices, t.devices == 1 ? "" : "s", t.disks, t.disks == 1 ? "" : "s");
     machine_exit(GUEST_OK);
 }
