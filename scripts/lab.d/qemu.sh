@@ -15,7 +15,7 @@ prepare_host() {
     folder=$(mktemp -d "$made/tree.XXXXXX")
     mkdir -p "$folder"/{bin,sbin,dev,proc,sys,host}
     cp "$(debian_busybox "$arch")" "$folder/bin/busybox"
-    cp "$parts/init" "$folder/init"
+    install -m 755 "$parts/init" "$folder/init"
     debian_modules "$folder" "$@"
     rm -f "$made"/initramfs-*
     pack_initramfs "$folder" "$initramfs"
