@@ -1,0 +1,207 @@
+/* The x86 machine as arch.h promises it: made, booted, taken down. */
+#include <cpuid.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "arch/x86/bootparams.h"
+#include "arch/x86/cpuid.h"
+#include "arch/x86/layout.h"
+#include "arch/x86/load.h"
+#include "arch/x86/tables.h"
+#include "arch/x86/vcpu.h"
+#include "arch/x86/x86.h"
+
+#define ADDRESS_BITS_ALL 36 /* every x86-64 processor has them: below, KVM need not be asked (a slow call) */
+
+int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e)
+{
+    *type = 0;
+    if (top <= 1ull << ADDRESS_BITS_ALL) return 0;
+    union cpuid_table *t = calloc(1, sizeof(*t));
+    if (!t) return err_set(e, -ENOMEM, "no memory for the list of CPU features");
+    int rc = cpuid_read_supported(kvm_fd, t, e);
+    const struct kvm_cpuid_entry2 *sizes = rc ? NULL : cpuid_find(t, 0x80000008, 0);
+    const unsigned bits = sizes ? sizes->eax & 0xff : ADDRESS_BITS_ALL;
+    if (!rc && bits < 64 && top > 1ull << bits) {
+        rc = err_set(
+            e, -E2BIG,
+            "this host's processor has %u address bits, too few for guest memory up to 0x%llx; use less --memory", bits,
+            (unsigned long long)top);
+        err_as(e, ERR_HOST);
+    }
+    free(t);
+    return rc;
+}
+
+int arch_check_host(const struct vm *vm, struct err *e)
+{
+    static const struct {
+        long cap;
+        const char *name;
+    } needed[] = {
+        {KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP"},
+        {KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
+        {KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
+        {KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
+        {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+        {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+    };
+    for (unsigned i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if (vm_check(vm, needed[i].cap) > 0) continue;
+        err_set(e, -ENOTSUP, "this host's KVM lacks %s; use Linux 4.13 or newer", needed[i].name);
+        err_as(e, ERR_HOST);
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
+static int publish_routes(void *arg, const struct kvm_irq_routing *routes)
+{
+    struct arch *a = arg;
+    struct err e = {0};
+    const int rc = vm_set_routes(a->vm, routes, &e);
+    if (rc) end_report(&a->sink, END_KVM_ERROR, 0, e.text); /* the guest would wait for interrupts that never come */
+    return rc;
+}
+
+/* Once, before the vCPUs, after the memory slots (a slot made later costs a grace period). */
+static int create_irqchip(struct arch *a, struct err *e)
+{
+    const int rc = vm_enable_cap(a->vm, KVM_CAP_SPLIT_IRQCHIP, X86_IOAPIC_PINS, e);
+    if (rc) return err_wrap(e, rc, "interrupt controllers");
+    if (ioctl(a->vm->fd, KVM_SET_TSS_ADDR, (unsigned long)X86_KVM_TSS) < 0) {
+        const int tss = err_errno(e, "KVM: place its pages for real mode");
+        err_as(e, ERR_HOST);
+        return tss;
+    }
+    /* No PMU: its leaves are hidden, and on AMD only this also makes its registers read as absent. */
+    if (vm_check(a->vm, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE)
+        return vm_enable_cap(a->vm, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE, e);
+    return 0;
+}
+
+int arch_create(struct arch **out, const struct arch_params *p, struct err *e)
+{
+    struct arch *a = calloc(1, sizeof(*a));
+    if (!a) return err_set(e, -ENOMEM, "no memory for the machine");
+    a->vm = p->vm;
+    a->mem = p->mem;
+    a->sink = p->sink;
+    a->log = p->log;
+    a->cpus = p->cpus;
+    a->has_acpi = p->has_acpi;
+    a->platform.serial_irq.fd = -1;
+    ioapic_init(&a->ioapic, publish_routes, a);
+    int rc = create_irqchip(a, e);
+    if (!rc) rc = platform_init(&a->platform, p, e);
+    const struct bus_range window = {X86_IOAPIC, IOAPIC_SIZE, &ioapic_bus_ops, &a->ioapic, "ioapic"};
+    if (!rc) rc = bus_add(p->mmio, &window, e);
+    if (rc) {
+        arch_destroy(a);
+        return rc;
+    }
+    *out = a;
+    return 0;
+}
+
+void arch_destroy(struct arch *a)
+{
+    if (!a) return;
+    platform_fini(&a->platform);
+    ioapic_fini(&a->ioapic);
+    free(a);
+}
+
+static int set_cpuid(union cpuid_table *t, const struct vcpu *v, struct err *e)
+{
+    cpuid_set_id(t, v->id);
+    if (ioctl(v->fd, KVM_SET_CPUID2, &t->head) == 0) return 0;
+    const int rc = err_errno(e, "KVM: set the CPU features of vCPU %u", v->id);
+    err_as(e, ERR_HOST);
+    return rc;
+}
+
+int arch_init_vcpus(struct arch *a, struct vcpu *vcpus, unsigned count, struct err *e)
+{
+    union cpuid_table *t = calloc(1, sizeof(*t));
+    if (!t) return err_set(e, -ENOMEM, "no memory for the list of CPU features");
+    const int khz = ioctl(vcpus[0].fd, KVM_GET_TSC_KHZ, 0);
+    const struct cpuid_facts facts = {
+        .cpus = count,
+        .tsc_khz = khz > 0 ? (uint32_t)khz : 0,
+        .has_deadline = vm_check(a->vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
+    };
+    int rc = cpuid_read_supported(a->vm->kvm_fd, t, e);
+    if (!rc) cpuid_shape(t, &facts);
+    for (unsigned i = 0; !rc && i < count; i++) {
+        rc = set_cpuid(t, &vcpus[i], e);
+        if (!rc) rc = vcpu_init_msrs(&vcpus[i], e);
+    }
+    free(t);
+    a->boot_vcpu = &vcpus[0];
+    return rc;
+}
+
+/* A step of loading failed: whose fault it is, and which file. */
+static int blame(struct err *e, int rc, const char *what, const char *name)
+{
+    if (!rc) return 0;
+    err_wrap(e, rc, "%s %s", what, name);
+    err_as(e, ERR_KERNEL);
+    return rc;
+}
+
+static int load_images(struct arch *a, const struct arch_boot *b, struct loaded *k, struct boot_info *info,
+                       struct err *e)
+{
+    const char *name = b->kernel_path ? b->kernel_path : "(embedded)";
+    struct image img;
+    int rc = b->kernel_path ? image_open(&img, b->kernel_path, e)
+                            : image_from_memory(&img, b->kernel_data, b->kernel_size, e);
+    if (rc) return blame(e, rc, "kernel", name);
+    rc = load_kernel(&img, a->mem, k, e);
+    image_close(&img);
+    if (rc || !b->initrd_path) return blame(e, rc, "kernel", name);
+
+    rc = image_open(&img, b->initrd_path, e);
+    if (rc) return blame(e, rc, "initrd", b->initrd_path);
+    rc = load_initrd(&img, a->mem, k, &info->initrd, e);
+    info->initrd_size = img.size;
+    image_close(&img);
+    return blame(e, rc, "initrd", b->initrd_path);
+}
+
+/* ACPI, or what stands in for it; then the command line, which that may have grown. */
+static int write_tables(struct arch *a, const struct arch_boot *b, const struct loaded *k, struct boot_info *info,
+                        struct err *e)
+{
+    const struct machine_map map = {a->cpus, b->slots, b->slot_count};
+    const char *name = b->kernel_path ? b->kernel_path : "(embedded)";
+    char grown[X86_CMDLINE_ROOM];
+    const char *cmdline = b->cmdline ? b->cmdline : arch_info.default_cmdline;
+    int rc = a->has_acpi ? acpi_write(a->mem, &map, &info->rsdp, e) : mptable_write(a->mem, &map, e);
+    if (!rc && !a->has_acpi) {
+        rc = mptable_cmdline(&map, cmdline, grown, sizeof(grown), e);
+        cmdline = grown;
+    }
+    if (rc) return rc;
+    info->cmdline = cmdline;
+    return blame(e, boot_write_cmdline(a->mem, k, name, cmdline, e), "kernel", name);
+}
+
+int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
+{
+    struct loaded k;
+    struct boot_info info = {.kernel = &k};
+    if (load_low_end(a->mem) < X86_MIN_RAM)
+        return err_set(e, -EINVAL, "memory: %llu KiB is too little for a machine; use --memory 2M or more",
+                       (unsigned long long)(load_low_end(a->mem) >> 10));
+    int rc = load_images(a, b, &k, &info, e);
+    if (!rc) rc = write_tables(a, b, &k, &info, e);
+    if (!rc) rc = boot_write_info(a->mem, &info, e);
+    if (!rc) rc = boot_write_tables(a->mem, k.protocol, e);
+    if (!rc) rc = vcpu_set_entry(a->boot_vcpu, &k, e);
+    return rc;
+}
