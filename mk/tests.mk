@@ -5,7 +5,7 @@
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 KVM_SRCS := $(wildcard tests/kvm/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
-HELPER_SRCS := $(filter-out $(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS),$(wildcard tests/unit/*.c tests/kvm/*.c tests/fuzz/*.c))
+HELPER_SRCS := $(filter-out $(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS),$(wildcard tests/unit/*.c tests/kvm/*.c tests/fuzz/*.c guest/snippets/$(ARCH).c))
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 KVM_BINS := $(KVM_SRCS:%.c=$(BUILD)/%)
 HELPER_OBJS := $(HELPER_SRCS:%.c=$(BUILD)/obj/%.o)
