@@ -13,7 +13,10 @@
 
 struct tap {
     int fd;
-    char name[16]; /* "" for an fd whose name the kernel won't tell */
+    int link_fd;       /* readable when the state of some link has changed; -1: not watched */
+    char name[16];     /* "" for an fd whose name the kernel won't tell */
+    bool has_offloads; /* false for what carries frames with the same header and is no tap: a test's socket pair */
+    unsigned offloads; /* as last set */
 };
 
 /* Attach to an existing tap. Refuses: no such interface, not a tap, not ours (EPERM), in use (EBUSY). Never creates. */
@@ -25,6 +28,8 @@ void tap_close(struct tap *t); /* NULL is legal */
 
 /* Offloads the peer may hand to the guest (TUNSETOFFLOAD bits): 0 or -errno. */
 int tap_set_offload(struct tap *t, unsigned tun_f_bits);
-bool tap_is_up(const struct tap *t); /* interface up and running: link status at start */
+/* Is the interface up? One that was handed to us as an fd may live in another network namespace, whose links we don't
+ * see: it counts as up. Empties link_fd. */
+bool tap_is_up(struct tap *t);
 
 #endif

@@ -1,0 +1,195 @@
+/* Taps: attaching to one that exists, and nothing else (Linux, Documentation/networking/tuntap.rst). */
+#include "devices/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TAP_DEVICE    "/dev/net/tun"
+#define LINK_NEWS_MAX 64 /* messages read at a time */
+#define VNET_HDR_SIZE 12 /* VIRTIO 1.2, 5.1.6: with num_buffers */
+
+/* What `ip tuntap` made it, as /sys/class/net/NAME/tun_flags says. -ENODEV: not a tun or tap. */
+static int read_tun_flags(const char *name)
+{
+    char path[64], text[16] = "";
+    snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", name);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -ENODEV;
+    const ssize_t n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    return n > 0 ? (int)strtol(text, NULL, 16) : -ENODEV;
+}
+
+static int hint_to_make(struct err *e, const char *name)
+{
+    return err_hint(e, "make it with: ip tuntap add %s mode tap user $USER && ip link set %s up", name, name);
+}
+
+/* TUNSETIFF makes an interface that doesn't exist, so a slip of the keyboard would; look first. */
+static int check_exists(const char *name, struct err *e)
+{
+    if (name[0] == '\0' || strlen(name) >= IFNAMSIZ || strchr(name, '/') || strchr(name, '%'))
+        return err_set(e, -EINVAL, "tap %s: not an interface's name, which has 1 to %d characters", name, IFNAMSIZ - 1);
+    if (if_nametoindex(name) == 0) {
+        err_set(e, -ENODEV, "tap %s: there is no such interface", name);
+        return hint_to_make(e, name);
+    }
+    const int flags = read_tun_flags(name);
+    if (flags < 0 || !(flags & IFF_TAP)) {
+        err_set(e, -EINVAL, "tap %s: the interface is not a tap", name);
+        return hint_to_make(e, name);
+    }
+    return flags;
+}
+
+static int attach(struct tap *t, const char *name, int flags, struct err *e)
+{
+    struct ifreq r = {0};
+    memcpy(r.ifr_name, name, strlen(name));
+    r.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (flags & IFF_MULTI_QUEUE));
+    if (ioctl(t->fd, TUNSETIFF, &r) == 0) {
+        memcpy(t->name, r.ifr_name, sizeof(t->name));
+        return 0;
+    }
+    const int rc = err_errno(e, "tap %s: attach", name);
+    if (rc == -EBUSY) err_hint(e, "another program has it open: stop that one, or use another tap");
+    if (rc == -EPERM) {
+        err_as(e, ERR_HOST);
+        err_hint(e, "it belongs to another user: ip tuntap add %s mode tap user $USER, or run as its owner", name);
+    }
+    if (rc == -EINVAL) err_hint(e, "it was made with other options: ip tuntap add %s mode tap", name);
+    return rc;
+}
+
+/* The size outlives us in a persistent tap, so it is set and not assumed. */
+static int set_up(struct tap *t, struct err *e)
+{
+    const int size = VNET_HDR_SIZE;
+    if (ioctl(t->fd, TUNSETVNETHDRSZ, &size) != 0)
+        return err_errno(e, "tap %s: set the size of the virtio-net header", t->name);
+    t->has_offloads = true;
+    const int rc = tap_set_offload(t, 0);
+    if (rc) return err_set(e, rc, "tap %s: switch offloads off: %s", t->name, strerror(-rc));
+    return 0;
+}
+
+/* News of links; a host that doesn't give them has links that are up. */
+static int open_link_watch(void)
+{
+    const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (fd < 0) return -1;
+    if (bind(fd, (const struct sockaddr *)&links, sizeof(links)) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+/* Takes fd, on failure too. */
+static struct tap *wrap_fd(int fd, struct err *e)
+{
+    struct tap *t = calloc(1, sizeof(*t));
+    if (!t) {
+        close(fd);
+        err_set(e, -ENOMEM, "tap: out of memory");
+        return NULL;
+    }
+    t->fd = fd;
+    t->link_fd = -1;
+    return t;
+}
+
+int tap_open(struct tap **out, const char *name, struct err *e)
+{
+    const int flags = check_exists(name, e);
+    if (flags < 0) return flags;
+    const int fd = open(TAP_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        const int rc = err_errno(e, "tap %s: open %s", name, TAP_DEVICE);
+        err_as(e, ERR_HOST);
+        err_hint(e, rc == -ENOENT ? "load the tun module: modprobe tun" : "allow this user to open %s", TAP_DEVICE);
+        return rc;
+    }
+    struct tap *t = wrap_fd(fd, e);
+    if (!t) return -ENOMEM;
+    int rc = attach(t, name, flags, e);
+    if (!rc) rc = set_up(t, e);
+    if (rc) {
+        tap_close(t);
+        return rc;
+    }
+    t->link_fd = open_link_watch();
+    *out = t;
+    return 0;
+}
+
+static int check_fd(struct tap *t, int fd, struct err *e)
+{
+    struct ifreq r = {0};
+    if (ioctl(t->fd, TUNGETIFF, &r) != 0) {
+        err_set(e, -EINVAL, "net fd %d: not a tap that is attached to an interface", fd);
+        return err_hint(e, "open /dev/net/tun and TUNSETIFF with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR first");
+    }
+    memcpy(t->name, r.ifr_name, sizeof(t->name));
+    const int want = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+    if ((r.ifr_flags & want) != want)
+        return err_set(e, -EINVAL, "net fd %d (%s): must be opened with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR", fd,
+                       t->name);
+    const int flags = fcntl(t->fd, F_GETFL);
+    if (flags < 0 || fcntl(t->fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        return err_errno(e, "net fd %d (%s): make it non-blocking", fd, t->name);
+    return 0;
+}
+
+int tap_open_fd(struct tap **out, int fd, struct err *e)
+{
+    const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0) return err_errno(e, "net fd %d", fd);
+    struct tap *t = wrap_fd(own, e);
+    if (!t) return -ENOMEM;
+    int rc = check_fd(t, fd, e);
+    if (!rc) rc = set_up(t, e);
+    if (rc) {
+        tap_close(t);
+        return rc;
+    }
+    *out = t;
+    return 0;
+}
+
+/* Closing detaches; a tap that is not persistent goes with it. */
+void tap_close(struct tap *t)
+{
+    if (!t) return;
+    if (t->link_fd >= 0) close(t->link_fd);
+    close(t->fd);
+    free(t);
+}
+
+int tap_set_offload(struct tap *t, unsigned tun_f_bits)
+{
+    if (t->has_offloads && ioctl(t->fd, TUNSETOFFLOAD, (unsigned long)tun_f_bits) != 0) return -errno;
+    t->offloads = tun_f_bits;
+    return 0;
+}
+
+bool tap_is_up(struct tap *t)
+{
+    struct ifreq r = {0};
+    char news[4096];
+    if (t->link_fd < 0) return true;
+    /* What the news are doesn't matter: the state is asked for after them. Bounded, since they may come faster. */
+    for (int i = 0; i < LINK_NEWS_MAX && recv(t->link_fd, news, sizeof(news), MSG_DONTWAIT) > 0; i++) {
+    }
+    memcpy(r.ifr_name, t->name, sizeof(t->name));
+    return ioctl(t->link_fd, SIOCGIFFLAGS, &r) != 0 || (r.ifr_flags & IFF_UP);
+}
