@@ -12,6 +12,10 @@
 int virtio_blk_create(struct virtio_dev **out, struct disk *disk, const char *serial, struct err *e);
 /* virtio-net (5.1) on a tap. mac: 6 bytes, NULL: chosen by us, locally administered; mtu 0: not offered. */
 int virtio_net_create(struct virtio_dev **out, struct tap *tap, const uint8_t *mac, uint16_t mtu, struct err *e);
+struct virtio_net_counts {
+    uint64_t rx_frames, rx_dropped, tx_frames, tx_dropped;
+};
+struct virtio_net_counts virtio_net_counts(const struct virtio_dev *net); /* any thread */
 /* virtio-console (5.3), one port, on a console backend; the backend is shared with the serial port, not owned. */
 int virtio_console_create(struct virtio_dev **out, struct chario *io, struct err *e);
 /* virtio-rng (5.4), from getrandom(2). */
