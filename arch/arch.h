@@ -61,6 +61,7 @@ struct arch_boot {
     uint64_t kernel_size;
     const char *initrd_path; /* NULL: none */
     const char *cmdline;
+    const char *dump_path; /* arm64: the device tree is written to this file too; NULL: it is not */
     const struct arch_slot *slots;
     unsigned slot_count;
 };

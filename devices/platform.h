@@ -3,6 +3,10 @@
 #ifndef VIREO_DEVICES_PLATFORM_H
 #define VIREO_DEVICES_PLATFORM_H
 
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "devices/chario.h"
 #include "vmm/core/bus.h"
 #include "vmm/core/ending.h"
@@ -42,5 +46,17 @@ struct pvpanic {
 #define PVPANIC_CRASH_LOADED 0x02
 extern const struct bus_ops pvpanic_bus_ops; /* dev: struct pvpanic * */
 
-/* PL031 real-time clock and others come with the arm64 machine. */
+/* PL031 real-time clock (ARM DDI 0224): seconds since 1970 from the host, until the guest sets its own. The alarm's
+ * status registers work; its interrupt is not wired, so its node in the tables must not have one. */
+#define PL031_SIZE 0x1000
+struct pl031 {
+    pthread_mutex_t lock; /* of all below */
+    uint64_t (*now)(void);
+    uint32_t offset; /* guest's time - host's, modulo 2^32 */
+    uint32_t load, match, mask;
+    uint32_t armed_at; /* guest's time when match was written */
+    bool is_armed, has_fired;
+};
+void pl031_init(struct pl031 *r, uint64_t (*now)(void)); /* now: seconds since 1970; NULL: the host's */
+extern const struct bus_ops pl031_bus_ops;               /* dev: struct pl031 * */
 #endif

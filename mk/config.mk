@@ -46,7 +46,7 @@ pkg_cflags = $(or $(shell $(pkg) --cflags $(PKGS) && echo ' '),$(error a library
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(pkg_cflags))$(PKG_CFLAGS)
 
 # Arm64 describes its machine by a device tree, x86 has no use for libfdt.
-LIBS := jansson uring uuid seccomp cap-ng $(if $(filter arm64,$(ARCH)),fdt)
+LIBS := jansson uring uuid seccomp cap-ng $(if $(filter arm64,$(ARCH)),fdt z)
 # The program takes the static library where there is one: at start it then maps and relocates nothing but libc.
 static_lib = $(if $(wildcard $(shell $(CC) $(TARGET_FLAGS) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
 LIBS_STATIC = $(foreach l,$(LIBS),$(call static_lib,$(l)))

@@ -1,0 +1,104 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "arch/arm64/state.h"
+
+#define IPA_DEFAULT_BITS 40 /* what machine type 0 means, and every KVM without KVM_CAP_ARM_VM_IPA_SIZE */
+
+static unsigned bits_of(uint64_t top)
+{
+    unsigned bits = 0;
+    while (bits < 64 && (top - 1) >> bits != 0) bits++;
+    return bits;
+}
+
+/* Few bits make a shallow second-stage table, so a machine gets the customary 40 unless its memory needs more or the
+ * host has fewer. */
+int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e)
+{
+    const int asked = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+    const unsigned most = asked > 0 ? (unsigned)asked : IPA_DEFAULT_BITS, need = bits_of(top);
+    if (need > most) {
+        const uint64_t room = (1ULL << most) - ARM64_RAM_BASE;
+        err_set(e, -E2BIG, "memory %lluM: this host's guests have %u address bits, enough for %lluM; ask for less",
+                (unsigned long long)((top - ARM64_RAM_BASE) >> 20), most, (unsigned long long)(room >> 20));
+        return err_as(e, ERR_HOST);
+    }
+    if (need > IPA_DEFAULT_BITS)
+        *type = KVM_VM_TYPE_ARM_IPA_SIZE(need);
+    else
+        *type = most < IPA_DEFAULT_BITS ? KVM_VM_TYPE_ARM_IPA_SIZE(most) : 0;
+    return 0;
+}
+
+int arch_check_host(const struct vm *vm, struct err *e)
+{
+    static const struct {
+        long cap;
+        const char *name;
+    } needed[] = {
+        {KVM_CAP_ONE_REG, "KVM_CAP_ONE_REG"},
+        {KVM_CAP_ARM_PSCI_0_2, "KVM_CAP_ARM_PSCI_0_2"},
+        {KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
+        {KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
+        {KVM_CAP_DEVICE_CTRL, "KVM_CAP_DEVICE_CTRL"},
+        {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+        {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+    };
+    for (unsigned i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if (vm_check(vm, needed[i].cap) > 0) continue;
+        err_set(e, -ENOTSUP, "KVM lacks %s; use a host with Linux 4.14 or newer", needed[i].name);
+        return err_as(e, ERR_HOST);
+    }
+    return 0;
+}
+
+/* An access KVM can't decode then comes to us with its address instead of as a bare ENOSYS. */
+static int explain_odd_accesses(const struct vm *vm, struct err *e)
+{
+    return vm_check(vm, KVM_CAP_ARM_NISV_TO_USER) > 0 ? vm_enable_cap(vm, KVM_CAP_ARM_NISV_TO_USER, 0, e) : 0;
+}
+
+int arch_create(struct arch **out, const struct arch_params *p, struct err *e)
+{
+    struct arch *a = calloc(1, sizeof(*a));
+    if (!a) return err_set(e, -ENOMEM, "no memory for the arm64 machine");
+    a->vm = p->vm;
+    a->mem = p->mem;
+    a->gic.fd = -1;
+    a->serial_irq.fd = -1;
+    int rc = gic_choose(p->vm, p->cpus, &a->gic.version, e);
+    if (!rc) rc = explain_odd_accesses(p->vm, e);
+    if (!rc) rc = pvtime_create(a, p->vm, e);
+    if (!rc) rc = platform_create(a, p, e);
+    if (rc) {
+        arch_destroy(a);
+        return rc;
+    }
+    *out = a;
+    return 0;
+}
+
+int arch_init_vcpus(struct arch *a, struct vcpu *vcpus, unsigned count, struct err *e)
+{
+    int rc = 0;
+    a->vcpu = vcpus;
+    a->vcpu_count = count;
+    for (unsigned i = 0; i < count && !rc; i++) {
+        rc = vcpu_init(a->vm, &vcpus[i], i == 0, e);
+        if (!rc) rc = vcpu_affinity(&vcpus[i], &a->mpidr[i], e);
+        if (!rc) rc = pvtime_connect(a, &vcpus[i], e);
+    }
+    if (!rc) rc = gic_create(&a->gic, a->vm, e);
+    return rc ? rc : platform_connect(a, e);
+}
+
+void arch_destroy(struct arch *a)
+{
+    if (!a) return;
+    platform_destroy(a);
+    gic_destroy(&a->gic);
+    pvtime_destroy(a);
+    free(a);
+}

@@ -1,0 +1,28 @@
+/* A kernel or initrd as it comes: a file, or bytes in memory. Reads are exact and bounds-checked; what is loaded goes
+ * from the file straight into guest memory. Set-up only, one thread. */
+#ifndef VIREO_ARM64_IMAGE_H
+#define VIREO_ARM64_IMAGE_H
+
+#include <stdint.h>
+
+#include "vmm/base/err.h"
+#include "vmm/core/gmem.h"
+
+struct image {
+    int fd;              /* -1: in memory */
+    const uint8_t *data; /* borrowed */
+    uint64_t size;
+};
+
+/* Refuses what is no regular file, and an empty one. */
+int image_open(struct image *img, const char *path, struct err *e);
+int image_from_memory(struct image *img, const void *data, uint64_t size, struct err *e);
+void image_close(struct image *img);
+
+/* Exactly len bytes from off, or "is cut short". */
+int image_read(const struct image *img, uint64_t off, void *buf, uint64_t len, struct err *e);
+/* The same into guest memory at gpa, which must be RAM. */
+int image_place(const struct image *img, uint64_t off, uint64_t len, const struct gmem *mem, uint64_t gpa,
+                struct err *e);
+
+#endif

@@ -1,0 +1,142 @@
+/* What lies where in RAM, from its start:
+ *
+ *   the kernel     where its header wants it, at the start
+ *   the initrd     right below the device tree, or above it when there is more room there
+ *   the device tree  at the end of RAM, or of its first 512 MiB */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "arch/arm64/fdt.h"
+#include "arch/arm64/load_image.h"
+#include "arch/arm64/state.h"
+#include "vmm/base/checked.h"
+
+#define DTB_REACH    (512ULL << 20) /* booting.rst: kernels before 4.2 look no farther */
+#define INITRD_REACH (32ULL << 30)  /* booting.rst: kernel and initrd share a window of this size */
+#define MIB(bytes)   ((unsigned long long)(((bytes) + (1u << 20) - 1) >> 20)) /* rounded up: what to ask for */
+
+static uint64_t ram_size(const struct arch *a)
+{
+    return a->mem->region[0].size; /* the only region: RAM has no hole */
+}
+
+static uint64_t within(uint64_t size, uint64_t reach)
+{
+    return ARM64_RAM_BASE + (size < reach ? size : reach);
+}
+
+static int kernel_into(const struct arch *a, const struct image *img, uint64_t end, struct loaded *out, struct err *e)
+{
+    struct image_window w = {.mem = a->mem, .base = ARM64_RAM_BASE, .end = end};
+    const int rc = vcpu_page_sizes(&a->vcpu[0], &w.page_sizes, e);
+    return rc ? rc : load_kernel(img, &w, out, e);
+}
+
+static int place_kernel(const struct arch *a, const struct arch_boot *b, uint64_t end, struct loaded *out,
+                        struct err *e)
+{
+    struct image img;
+    int rc = b->kernel_path ? image_open(&img, b->kernel_path, e)
+                            : image_from_memory(&img, b->kernel_data, b->kernel_size, e);
+    if (!rc) {
+        rc = kernel_into(a, &img, end, out, e);
+        image_close(&img);
+    }
+    if (!rc) return 0;
+    err_wrap(e, rc, "kernel %s", b->kernel_path ? b->kernel_path : "(built in)");
+    return err_as(e, ERR_KERNEL);
+}
+
+/* The highest page-aligned place that a range has for size bytes; 0: none. */
+static uint64_t highest(uint64_t start, uint64_t end, uint64_t size)
+{
+    start = align_up(start, GMEM_PAGE);
+    return start < end && size <= end - start ? align_down(end - size, GMEM_PAGE) : 0;
+}
+
+static int initrd_into(const struct arch *a, const struct image *img, uint64_t kernel_end, uint64_t dtb, uint64_t *gpa,
+                       struct err *e)
+{
+    const uint64_t end = within(ram_size(a), INITRD_REACH), above = dtb + FDT_MAX_BYTES;
+    *gpa = highest(kernel_end, dtb, img->size);
+    if (!*gpa) *gpa = highest(above, end, img->size);
+    if (*gpa) return image_place(img, 0, img->size, a->mem, *gpa, e);
+    const uint64_t beside = kernel_end - ARM64_RAM_BASE + img->size + FDT_MAX_BYTES + GMEM_PAGE;
+    return err_set(e, -ENOEXEC, "%llu MiB do not fit beside the kernel into %llu MiB; use --memory %lluM or more",
+                   MIB(img->size), (unsigned long long)(ram_size(a) >> 20),
+                   MIB(beside <= DTB_REACH ? beside : DTB_REACH + img->size));
+}
+
+static int place_initrd(const struct arch *a, const char *path, const struct loaded *kernel, uint64_t dtb,
+                        struct fdt_machine *m, struct err *e)
+{
+    struct image img;
+    uint64_t gpa;
+    if (!path) return 0;
+    int rc = image_open(&img, path, e);
+    if (!rc) {
+        rc = initrd_into(a, &img, kernel->end, dtb, &gpa, e);
+        m->initrd_start = gpa;
+        m->initrd_end = gpa + img.size;
+        image_close(&img);
+    }
+    if (!rc) return 0;
+    err_wrap(e, rc, "initrd %s", path);
+    return err_as(e, ERR_KERNEL);
+}
+
+static int dump(const char *path, const void *blob, size_t size, struct err *e)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) return err_errno(e, "dump-dtb: open %s", path);
+    const ssize_t n = write(fd, blob, size);
+    int rc = n < 0 ? err_errno(e, "dump-dtb: write %s", path) : 0;
+    if (n >= 0 && (size_t)n < size)
+        rc = err_set(e, -ENOSPC, "dump-dtb: write %s: only %zd of %zu bytes fit", path, n, size);
+    close(fd);
+    return rc;
+}
+
+static int write_tree(const struct arch *a, const struct arch_boot *b, struct fdt_machine *m, uint64_t dtb,
+                      struct err *e)
+{
+    void *blob = calloc(1, FDT_MAX_BYTES);
+    if (!blob) return err_set(e, -ENOMEM, "no memory for the device tree");
+    int rc = 0;
+    if (getrandom(m->seed, sizeof(m->seed), 0) != (ssize_t)sizeof(m->seed))
+        rc = err_errno(e, "random numbers for the guest's seeds");
+    const int size = rc ? rc : fdt_build(blob, FDT_MAX_BYTES, m, e);
+    if (size < 0)
+        rc = size;
+    else if (b->dump_path)
+        rc = dump(b->dump_path, blob, (size_t)size, e);
+    if (!rc) rc = gmem_write(a->mem, dtb, blob, (uint64_t)size);
+    explicit_bzero(blob, FDT_MAX_BYTES);
+    explicit_bzero(m->seed, sizeof(m->seed));
+    free(blob);
+    return rc;
+}
+
+int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
+{
+    const uint64_t dtb = within(ram_size(a), DTB_REACH) - FDT_MAX_BYTES;
+    struct loaded kernel;
+    struct fdt_machine m = {
+        .ram_base = ARM64_RAM_BASE,
+        .ram_size = ram_size(a),
+        .mpidr = a->mpidr,
+        .cpus = a->vcpu_count,
+        .gic = a->gic.version,
+        .slots = b->slots,
+        .slot_count = b->slot_count,
+        .cmdline = b->cmdline,
+    };
+    int rc = place_kernel(a, b, dtb, &kernel, e);
+    if (!rc) rc = place_initrd(a, b->initrd_path, &kernel, dtb, &m, e);
+    if (!rc) rc = write_tree(a, b, &m, dtb, e);
+    return rc ? rc : vcpu_set_boot(&a->vcpu[0], kernel.entry, dtb, e);
+}
