@@ -42,7 +42,7 @@ static int unknown_option(const struct command *c, const char *name, struct vire
     for (const struct cli_option *o = c->options; o->name && n < OPTIONS_MAX; o++) names[n++] = o->name;
     for (unsigned i = 0; c->has_keys && n < OPTIONS_MAX && vireo_config_key(i, &key); i++) names[n++] = key.name;
     const char *near = vireo_nearest(name, names);
-    fail(e, "unknown option --%.200s", name);
+    bad_command(e, "unknown option --%.200s", name);
     if (near)
         (void)snprintf(e->hint, sizeof(e->hint), "did you mean --%s?", near);
     else
@@ -53,7 +53,7 @@ static int unknown_option(const struct command *c, const char *name, struct vire
 static int split(const struct command *c, const char *text, struct word *out, struct vireo_error *e)
 {
     if (strncmp(text, "--", 2) != 0 || text[2] == '\0') {
-        fail(e, "\"%.200s\" is not an option of vireo %s", text, c->name);
+        bad_command(e, "\"%.200s\" is not an option of vireo %s", text, c->name);
         (void)snprintf(e->hint, sizeof(e->hint), "`vireo %s --help` lists the options", c->name);
         return -EINVAL;
     }
@@ -83,9 +83,9 @@ int args_parse(const struct command *c, enum args_kind kind, char **words, void 
         if (!find_name(c, w.name, &k)) return unknown_option(c, w.name, e);
         const bool needs_value = k.arg && k.arg[0] != '[';
         if (needs_value && !w.value && !at[1])
-            return fail(e, "--%s: no value given; write --%s %s", w.name, w.name, k.arg);
+            return bad_command(e, "--%s: no value given; write --%s %s", w.name, w.name, k.arg);
         if (needs_value && !w.value) w.value = *++at;
-        if (k.own && !k.arg && w.value) return fail(e, "--%s=%.200s: it takes no value", w.name, w.value);
+        if (k.own && !k.arg && w.value) return bad_command(e, "--%s=%.200s: it takes no value", w.name, w.value);
         rc = hand_over(kind, &k, &w, ctx, e);
         if (rc) return rc;
     }

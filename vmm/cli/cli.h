@@ -47,12 +47,12 @@ bool args_want_help(char **words); /* --help or -h among them */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int say_error(const struct vireo_error *e); /* the sentence, the hint; returns its exit status */
 /* Fill *e as a bad command: one sentence, no hint. Returns its code. */
-int fail(struct vireo_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int bad_command(struct vireo_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Flush and close f, or flush stdout: status, or STATUS_BAD_COMMAND after saying why the output could not be written.
  */
 int finish_output(FILE *f, const char *name, int status);
 void help_print(FILE *f, const struct command *c); /* NULL: the program's */
-void print_json_string(FILE *f, const char *s);          /* quoted and escaped (RFC 8259, 7) */
+void print_json_string(FILE *f, const char *s);    /* quoted and escaped (RFC 8259, 7) */
 
 uint64_t now_ns(void); /* CLOCK_MONOTONIC */
 

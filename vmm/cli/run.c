@@ -55,7 +55,7 @@ static void on_log(void *arg, enum vireo_log_level level, const char *line)
 static int load_config(struct vireo_config *c, const char *path, struct vireo_error *e)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail(e, "config %.400s: %s", path, strerror(errno));
+    if (fd < 0) return bad_command(e, "config %.400s: %s", path, strerror(errno));
     char *text = malloc(CONFIG_FILE_MAX);
     size_t used = 0;
     ssize_t n = text ? 1 : -1;
@@ -65,14 +65,14 @@ static int load_config(struct vireo_config *c, const char *path, struct vireo_er
     }
     int rc;
     if (n < 0)
-        rc = fail(e, "config %.400s: %s", path, strerror(errno));
+        rc = bad_command(e, "config %.400s: %s", path, strerror(errno));
     else if (n > 0)
-        rc = fail(e, "config %.400s: more than 1 MiB, which no configuration needs", path);
+        rc = bad_command(e, "config %.400s: more than 1 MiB, which no configuration needs", path);
     else
         rc = vireo_config_load_json(c, text, used, e);
     if (rc && n == 0) {
         const struct vireo_error inner = *e;
-        fail(e, "config %.400s: %s", path, inner.text);
+        bad_command(e, "config %.400s: %s", path, inner.text);
         memcpy(e->hint, inner.hint, sizeof(e->hint));
     }
     free(text);
@@ -98,7 +98,7 @@ static int live(const struct run *r, struct run_report *out, struct vireo_error 
     const bool has_terminal = vireo_vm_uses_stdio(out->vm) && term_is_console();
     struct run_signals signals;
     int rc = run_catch_signals(&signals, has_terminal);
-    if (rc) return fail(e, "catch signals: %s", strerror(-rc));
+    if (rc) return bad_command(e, "catch signals: %s", strerror(-rc));
     const char *pty = vireo_vm_console_pty(out->vm);
     if (pty) say("console on %s", pty);
     if (r->is_verbose) say("starting");

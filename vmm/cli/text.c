@@ -39,7 +39,7 @@ int say_error(const struct vireo_error *e)
     return e->exit_status;
 }
 
-int fail(struct vireo_error *e, const char *fmt, ...)
+int bad_command(struct vireo_error *e, const char *fmt, ...)
 {
     va_list ap;
     *e = (struct vireo_error){.code = -EINVAL, .exit_status = STATUS_BAD_COMMAND};

@@ -1,0 +1,152 @@
+/* Words of the command line. The program's files are no part of the library, so they are compiled in here. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/cli/args.c"
+#include "vmm/cli/text.c"
+
+static struct {
+    unsigned switches;
+    const char *file, *maybe;
+    bool has_maybe;
+} own;
+
+static void set_switch(void *ctx, const char *value)
+{
+    assert_ptr_equal(ctx, &own);
+    assert_null(value);
+    own.switches++;
+}
+
+static void set_file(void *ctx, const char *value)
+{
+    (void)ctx;
+    own.file = value;
+}
+
+static void set_maybe(void *ctx, const char *value)
+{
+    (void)ctx;
+    own.has_maybe = true;
+    own.maybe = value;
+}
+
+static const struct cli_option options[] = {
+    {"loud", NULL, "", set_switch}, {"file", "FILE", "", set_file}, {"maybe", "[FILE]", "", set_maybe}, {0}};
+static const struct command with_keys = {.name = "run", .options = options, .has_keys = true};
+static const struct command without_keys = {.name = "doctor", .options = options};
+static struct vireo_error e;
+
+static int parse_own(const struct command *c, char **words)
+{
+    memset(&own, 0, sizeof(own));
+    memset(&e, 0, sizeof(e));
+    return args_parse(c, ARGS_OWN, words, &own, &e);
+}
+
+static int parse_keys(char **words)
+{
+    struct vireo_config *c = vireo_config_create();
+    memset(&e, 0, sizeof(e));
+    const int rc = args_parse(&with_keys, ARGS_KEYS, words, c, &e);
+    vireo_config_destroy(c);
+    return rc;
+}
+
+#define WORDS(...) ((char *[]){__VA_ARGS__, NULL})
+
+static void values_come_after_a_blank_or_an_equals_sign(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_own(&with_keys, WORDS("--file", "a", "--loud", "--maybe")), 0);
+    assert_string_equal(own.file, "a");
+    assert_int_equal(own.switches, 1);
+    assert_true(own.has_maybe);
+    assert_null(own.maybe);
+    assert_int_equal(parse_own(&with_keys, WORDS("--maybe=b=c", "--file=--loud")), 0);
+    assert_string_equal(own.maybe, "b=c");
+    assert_string_equal(own.file, "--loud");
+    assert_int_equal(parse_own(&with_keys, WORDS("--file", "--loud")), 0); /* a value may look like an option */
+    assert_string_equal(own.file, "--loud");
+    assert_int_equal(own.switches, 0);
+    assert_int_equal(parse_own(&with_keys, WORDS("--file=")), 0);
+    assert_string_equal(own.file, "");
+}
+
+static void each_pass_takes_its_own_kind(void **state)
+{
+    (void)state;
+    char **words = WORDS("--cpus", "0", "--loud", "--rng", "--disk", "path=a");
+    assert_int_equal(parse_own(&with_keys, words), 0); /* the library's values are not looked at yet */
+    assert_int_equal(own.switches, 1);
+    assert_int_equal(parse_keys(words), -EINVAL);
+    assert_contains(e.text, "cpus 0");
+    assert_int_equal(parse_keys(WORDS("--cpus", "1", "--loud", "--rng", "--rng=false", "--disk=path=a")), 0);
+    assert_int_equal(parse_keys(WORDS("--rng=maybe")), -EINVAL);
+}
+
+static void wrong_words_are_refused_with_a_way_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[3], *text, *hint;
+    } rows[] = {
+        {{"--lound"}, "unknown option --lound", "--loud?"},
+        {{"--memroy", "1G"}, "unknown option --memroy", "--memory?"},
+        {{"--memroy=1G"}, "unknown option --memroy", "--memory?"},
+        {{"--xyzzy"}, "unknown option --xyzzy", "`vireo run --help`"},
+        {{"--an-option-longer-than-any-name-there-is"}, "unknown option", "`vireo run --help`"},
+        {{"vmlinuz"}, "\"vmlinuz\" is not an option", "`vireo run --help`"},
+        {{"-x"}, "\"-x\" is not an option", "`vireo run --help`"},
+        {{"--"}, "\"--\" is not an option", "`vireo run --help`"},
+        {{""}, "\"\" is not an option", "`vireo run --help`"},
+        {{"--loud", "--kernel"}, "--kernel: no value given; write --kernel FILE", ""},
+        {{"--file"}, "--file: no value given; write --file FILE", ""},
+        {{"--loud=yes"}, "it takes no value", ""},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char *words[] = {(char *)(uintptr_t)rows[i].words[0], (char *)(uintptr_t)rows[i].words[1], NULL};
+        assert_int_equal(parse_own(&with_keys, words), -EINVAL);
+        assert_int_equal(e.exit_status, STATUS_BAD_COMMAND);
+        assert_contains(e.text, rows[i].text);
+        assert_contains(e.hint, rows[i].hint);
+    }
+    assert_int_equal(parse_own(&without_keys, WORDS("--cpus", "1")), -EINVAL);
+    assert_contains(e.text, "unknown option --cpus");
+}
+
+static void help_is_found_anywhere(void **state)
+{
+    (void)state;
+    assert_true(args_want_help(WORDS("--loud", "--help")));
+    assert_true(args_want_help(WORDS("-h")));
+    assert_false(args_want_help(WORDS("--loud", "help")));
+}
+
+static void messages_can_not_move_the_cursor(void **state)
+{
+    (void)state;
+    char text[] = "a\x1b[2J\r\n\t\x7f\xc2\x9b"
+                  "1m\xc3\xa4 end";
+    blunt(text);
+    assert_string_equal(text, "a?[2J????"
+                              "??1m\xc3\xa4 end");
+}
+
+static void json_strings_are_escaped(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    assert_non_null(f);
+    print_json_string(f, "a\"b\\c\n\x01\x7f\xc3\xa4");
+    assert_int_equal(fclose(f), 0);
+    assert_string_equal(text, "\"a\\\"b\\\\c\\u000a\\u0001\\u007f\xc3\xa4\"");
+    free(text);
+}
+
+UNIT_MAIN(UNIT(values_come_after_a_blank_or_an_equals_sign), UNIT(each_pass_takes_its_own_kind),
+          UNIT(wrong_words_are_refused_with_a_way_out), UNIT(help_is_found_anywhere),
+          UNIT(messages_can_not_move_the_cursor), UNIT(json_strings_are_escaped))

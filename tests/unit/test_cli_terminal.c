@@ -1,0 +1,208 @@
+/* The terminal is given back, and signals end a VM: with a pseudo-terminal of our own and a VM that is an eventfd. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/cli/term.c"
+#include "vmm/cli/wait.c"
+
+#define CHILD_LIMIT_S 20 /* a child that hangs is ended by SIGALRM and fails its test */
+
+/* The VM: ends when its eventfd is written. */
+static int vm_fd = -1;
+static bool vm_is_stubborn; /* does not end when asked */
+
+int vireo_vm_event_fd(const struct vireo_vm *vm)
+{
+    (void)vm;
+    return vm_fd;
+}
+
+void vireo_vm_stop(struct vireo_vm *vm)
+{
+    (void)vm;
+    if (!vm_is_stubborn)
+        assert_int_equal(eventfd_write(vm_fd, 1), 0);
+    else
+        assert_int_equal(raise(SIGINT), 0); /* the user asks again */
+}
+
+static bool is_raw(int fd)
+{
+    struct termios t;
+    assert_int_equal(tcgetattr(fd, &t), 0);
+    return !(t.c_lflag & (ICANON | ECHO | ISIG));
+}
+
+/* Run body in a child whose controlling terminal is ours. Its status as of waitpid; *after: how the terminal was left.
+ */
+static int in_terminal(void (*body)(int ready), bool *was_raw, bool *is_raw_after)
+{
+    int master, ready[2];
+    assert_int_equal(pipe(ready), 0);
+    const pid_t pid = forkpty(&master, NULL, NULL, NULL);
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const struct rlimit no_core = {0};
+        (void)setrlimit(RLIMIT_CORE, &no_core);
+        (void)alarm(CHILD_LIMIT_S);
+        body(ready[1]);
+        _exit(0);
+    }
+    close(ready[1]);
+    char c;
+    *was_raw = read(ready[0], &c, 1) == 1 && c == 'r';
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    *is_raw_after = is_raw(master); /* a pty's two ends share one setting */
+    close(ready[0]);
+    close(master);
+    return status;
+}
+
+static void tell(int ready)
+{
+    const char c = is_raw(STDIN_FILENO) ? 'r' : 'c';
+    if (write(ready, &c, 1) != 1) _exit(99);
+}
+
+static void enter_and_leave(int ready)
+{
+    term_enter();
+    tell(ready);
+    term_leave();
+    term_leave();
+}
+
+static void enter_and_abort(int ready)
+{
+    term_enter();
+    tell(ready);
+    abort();
+}
+
+static void enter_and_fault(int ready)
+{
+    term_enter();
+    tell(ready);
+    (void)raise(SIGSEGV);
+}
+
+static void enter_in_background(int ready)
+{
+    if (setpgid(0, 0) < 0 && errno != EPERM) _exit(98); /* a session's leader can't leave; its child can */
+    const pid_t pid = fork();
+    if (pid == 0) {
+        (void)setpgid(0, 0);
+        term_enter();
+        tell(ready);
+        _exit(term.is_raw);
+    }
+    int status;
+    (void)waitpid(pid, &status, 0);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 97);
+}
+
+static void terminal_is_given_back_on_every_way_out(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*body)(int ready);
+        int signal;
+    } rows[] = {{enter_and_leave, 0}, {enter_and_abort, SIGABRT}, {enter_and_fault, SIGSEGV}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        bool was_raw, is_raw_after;
+        const int status = in_terminal(rows[i].body, &was_raw, &is_raw_after);
+        assert_true(was_raw);
+        assert_false(is_raw_after);
+        /* A sanitizer has a handler of its own and turns the second fault into an exit. */
+        if (rows[i].signal == 0)
+            assert_int_equal(status, 0);
+        else
+            assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == rows[i].signal : WEXITSTATUS(status) != 0);
+    }
+}
+
+static void background_job_leaves_the_terminal_alone(void **state)
+{
+    (void)state;
+    bool was_raw, is_raw_after;
+    const int status = in_terminal(enter_in_background, &was_raw, &is_raw_after);
+    assert_int_equal(status, 0);
+    assert_false(was_raw);
+    assert_false(is_raw_after);
+}
+
+/* In a child, so that blocked signals and handlers end with it. */
+static int in_child(void (*body)(void))
+{
+    int status;
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(CHILD_LIMIT_S);
+        body();
+        _exit(100);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static struct run_signals caught(void)
+{
+    struct run_signals s;
+    vm_fd = eventfd(0, 0);
+    if (vm_fd < 0 || run_catch_signals(&s, false) != 0) _exit(101);
+    return s;
+}
+
+static void end_by_itself(void)
+{
+    const struct run_signals s = caught();
+    if (eventfd_write(vm_fd, 1) < 0) _exit(102);
+    _exit(run_wait(&s, NULL));
+}
+
+static void end_by_term(void)
+{
+    const struct run_signals s = caught();
+    (void)raise(SIGTERM);
+    _exit(run_wait(&s, NULL));
+}
+
+static void end_by_hup_while_ignored(void)
+{
+    (void)signal(SIGHUP, SIG_IGN);
+    const struct run_signals s = caught();
+    (void)raise(SIGHUP);
+    (void)raise(SIGQUIT);
+    _exit(run_wait(&s, NULL));
+}
+
+static void ask_twice(void)
+{
+    vm_is_stubborn = true;
+    const struct run_signals s = caught();
+    (void)raise(SIGTERM);
+    (void)run_wait(&s, NULL);
+}
+
+static void signals_end_the_vm_from_the_waiting_thread(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(end_by_itself), 0);
+    assert_int_equal(in_child(end_by_term), SIGTERM);
+    assert_int_equal(in_child(end_by_hup_while_ignored), SIGQUIT);
+    assert_int_equal(in_child(ask_twice), STATUS_SIGNAL + SIGINT);
+}
+
+UNIT_MAIN(UNIT(terminal_is_given_back_on_every_way_out), UNIT(background_job_leaves_the_terminal_alone),
+          UNIT(signals_end_the_vm_from_the_waiting_thread))

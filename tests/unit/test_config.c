@@ -1,0 +1,599 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/machine/config.h"
+
+static struct config c;
+static struct err e;
+
+static int fresh(void **state)
+{
+    (void)state;
+    config_init(&c);
+    memset(&e, 0, sizeof(e));
+    return 0;
+}
+
+static int gone(void **state)
+{
+    (void)state;
+    config_fini(&c);
+    return 0;
+}
+
+static void set(const char *key, const char *value)
+{
+    if (config_set(&c, key, value, &e) != 0) fail_msg("%s %s: %s", key, value, e.text);
+}
+
+static void refuse(const char *key, const char *value, const char *part)
+{
+    assert_int_not_equal(config_set(&c, key, value, &e), 0);
+    assert_int_equal(e.kind, ERR_CONFIG);
+    assert_contains(e.text, part);
+    assert_int_not_equal(config_set(&c, key, value, NULL), 0); /* without an error object just as well */
+}
+
+static void refuse_whole(const char *part)
+{
+    assert_int_not_equal(config_check(&c, &e), 0);
+    assert_contains(e.text, part);
+}
+
+static int load(const char *json)
+{
+    return config_load_json(&c, json, strlen(json), &e);
+}
+
+static void refuse_json(const char *json, const char *part)
+{
+    fresh(NULL);
+    assert_int_not_equal(load(json), 0);
+    assert_contains(e.text, part);
+    gone(NULL);
+}
+
+/* ---- values ---- */
+
+static void defaults_are_a_whole_configuration(void **state)
+{
+    (void)state;
+    assert_int_equal(config_check(&c, &e), 0);
+    assert_int_equal(c.cpus, 1);
+    assert_int_equal(c.memory, 256u << 20);
+    assert_true(c.has_acpi);
+    assert_false(c.has_rng);
+    assert_int_equal(c.console, CONSOLE_STDIO);
+}
+
+static void sizes_have_units_of_1024(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } rows[] = {{"2097152", 2097152}, {"4096K", 4u << 20}, {"256M", 256u << 20}, {"3m", 3u << 20},
+                {"1G", 1u << 30},     {"2t", 2ull << 40},  {"02M", 2u << 20}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        set("memory", rows[i].text);
+        assert_int_equal(c.memory, rows[i].bytes);
+    }
+}
+
+static void sizes_refuse_all_else(void **state)
+{
+    (void)state;
+    static const char *const no_size[] = {"",
+                                          "M",
+                                          "1MB",
+                                          "1 M",
+                                          " 1M",
+                                          "+2M",
+                                          "-2M",
+                                          "0x10M",
+                                          "1.5G",
+                                          "1e9",
+                                          "256MM",
+                                          "2P",
+                                          "18446744073709551616",
+                                          "16777216T"};
+    for (size_t i = 0; i < COUNT_OF(no_size); i++) refuse("memory", no_size[i], "not a size");
+    refuse("memory", "0", "the least");
+    refuse("memory", "2M1", "not a size");
+    refuse("memory", "2097151", "the least");
+    refuse("memory", "2097153", "not a multiple of 4096");
+    assert_int_equal(c.memory, 256u << 20);
+}
+
+static void cpus_are_bounded_both_ways(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"0", "65", "1000", "", "two", "2.0", "-1", "4294967297", "99999999999999999999"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) refuse("cpus", bad[i], "from 1 to 64");
+    set("cpus", "64");
+    assert_int_equal(c.cpus, 64);
+    set("cpus", "1");
+    assert_int_equal(c.cpus, 1); /* the last one counts */
+}
+
+static void switches_are_true_or_false(void **state)
+{
+    (void)state;
+    set("rng", "true");
+    assert_true(c.has_rng);
+    set("rng", "false");
+    assert_false(c.has_rng);
+    set("no-acpi", "true");
+    assert_false(c.has_acpi);
+    set("no-acpi", "false");
+    assert_true(c.has_acpi);
+    set("escape", "true");
+    assert_true(c.has_escape);
+    refuse("rng", "1", "true or false");
+    refuse("no-acpi", "", "true or false");
+    refuse("escape", "yes", "true or false");
+}
+
+static void names_are_plain_words(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "", "a b", "a/b", "a\nb", "\x1b[2J", "\xc3\xa4", "a123456789b123456789c123456789d12"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) refuse("name", bad[i], "letters, digits");
+    set("name", "a123456789b123456789c123456789d1");
+    set("name", "web-1_a.B");
+    assert_string_equal(c.name, "web-1_a.B");
+}
+
+static void cmdline_stops_at_what_kernels_take(void **state)
+{
+    (void)state;
+    char text[CONFIG_CMDLINE_MAX + 1];
+    memset(text, 'x', sizeof(text));
+    text[CONFIG_CMDLINE_MAX] = '\0';
+    refuse("cmdline", text, "2048 bytes, and kernels take at most 2047");
+    text[CONFIG_CMDLINE_MAX - 1] = '\0';
+    set("cmdline", text);
+    assert_string_equal(c.cmdline, text);
+    set("cmdline", "");
+    assert_string_equal(c.cmdline, "");
+}
+
+static void timeouts_are_whole_seconds_up_to_a_year(void **state)
+{
+    (void)state;
+    set("timeout", "31622400");
+    assert_int_equal(c.timeout_s, CONFIG_TIMEOUT_MAX);
+    set("timeout", "0");
+    assert_int_equal(c.timeout_s, 0);
+    refuse("timeout", "31622401", "at most 31622400");
+    refuse("timeout", "1.5", "whole seconds");
+    refuse("timeout", "-1", "whole seconds");
+}
+
+static void console_has_four_forms(void **state)
+{
+    (void)state;
+    set("console", "file=/tmp/a=b,c");
+    assert_int_equal(c.console, CONSOLE_FILE);
+    assert_string_equal(c.console_path, "/tmp/a=b,c");
+    set("console", "pty");
+    assert_int_equal(c.console, CONSOLE_PTY);
+    set("console", "off");
+    assert_int_equal(c.console, CONSOLE_OFF);
+    set("console", "stdio");
+    assert_int_equal(c.console, CONSOLE_STDIO);
+    refuse("console", "tty", "stdio, file=PATH, pty or off");
+    refuse("console", "file=", "path is empty");
+    refuse("console", "", "stdio, file=PATH, pty or off");
+    assert_int_equal(c.console, CONSOLE_STDIO);
+}
+
+static void paths_are_neither_empty_nor_endless(void **state)
+{
+    (void)state;
+    char text[5000];
+    memset(text, 'p', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    refuse("kernel", "", "path is empty");
+    refuse("initrd", text, "longer than the 4095 bytes");
+    set("kernel", "a");
+    set("kernel", "b");
+    assert_string_equal(c.kernel, "b");
+}
+
+/* ---- disks and nets ---- */
+
+static void disk_takes_its_words_in_any_order(void **state)
+{
+    (void)state;
+    set("disk", "readonly,serial=S-1,path=/a/b=c.img,id=root");
+    set("disk", "path=d.img,readonly=false");
+    assert_int_equal(c.disk_count, 2);
+    assert_string_equal(c.disk[0].path, "/a/b=c.img");
+    assert_string_equal(c.disk[0].id, "root");
+    assert_string_equal(c.disk[0].serial, "S-1");
+    assert_true(c.disk[0].is_readonly);
+    assert_false(c.disk[1].is_readonly);
+    assert_string_equal(c.disk[1].id, "");
+}
+
+static void doubled_comma_is_a_comma_of_the_value(void **state)
+{
+    (void)state;
+    set("disk", "path=a,,b,,,readonly");
+    assert_string_equal(c.disk[0].path, "a,b,");
+    assert_true(c.disk[0].is_readonly);
+    set("disk", "path=,,");
+    assert_string_equal(c.disk[1].path, ",");
+}
+
+static void disk_refuses_what_makes_no_sense(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *part;
+    } rows[] = {
+        {"", "empty word"},
+        {"readonly", "no path given"},
+        {"path=", "path is empty"},
+        {"path", "no value given"},
+        {"path=a,path=b", "path: given twice"},
+        {"path=a,readonly,readonly", "readonly: given twice"},
+        {"path=a,", "empty word"},
+        {"root.img", "unknown word \"root.img\""},
+        {"path=a,readonly=1", "true or false"},
+        {"path=a,id=", "1 to 32"},
+        {"path=a,id=a b", "1 to 32"},
+        {"path=a,serial=123456789012345678901", "1 to 20"},
+        {"path=a,serial=a b", "1 to 20"},
+        {"path=a,=b", "empty word"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) refuse("disk", rows[i].value, rows[i].part);
+    assert_int_equal(c.disk_count, 0);
+}
+
+static void net_takes_tap_or_fd(void **state)
+{
+    (void)state;
+    set("net", "tap=vireo0,mac=52:54:00:Ab:cD:0f,mtu=1400,id=lan");
+    set("net", "fd=5");
+    assert_int_equal(c.net_count, 2);
+    static const uint8_t mac[6] = {0x52, 0x54, 0, 0xab, 0xcd, 0x0f};
+    assert_string_equal(c.net[0].tap, "vireo0");
+    assert_int_equal(c.net[0].fd, -1);
+    assert_true(c.net[0].has_mac);
+    assert_memory_equal(c.net[0].mac, mac, 6);
+    assert_int_equal(c.net[0].mtu, 1400);
+    assert_string_equal(c.net[0].id, "lan");
+    assert_int_equal(c.net[1].fd, 5);
+    assert_string_equal(c.net[1].tap, "");
+    assert_false(c.net[1].has_mac);
+}
+
+static void net_refuses_what_makes_no_sense(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *part;
+    } rows[] = {
+        {"mtu=1500", "no host side"},
+        {"tap=a,fd=3", "both"},
+        {"tap=", "interface name"},
+        {"tap=1234567890123456", "interface name"},
+        {"tap=a/b", "interface name"},
+        {"tap=..", "interface name"},
+        {"fd=-1", "not a file descriptor"},
+        {"fd=2147483648", "not a file descriptor"},
+        {"fd=", "not a file descriptor"},
+        {"tap=a,mac=52:54:00:12:34", "six pairs"},
+        {"tap=a,mac=52:54:00:12:34:5g", "six pairs"},
+        {"tap=a,mac=52-54-00-12-34-56", "six pairs"},
+        {"tap=a,mac=52:54:00:12:34:567", "six pairs"},
+        {"tap=a,mac=01:00:5e:00:00:01", "group or zero"},
+        {"tap=a,mac=ff:ff:ff:ff:ff:ff", "group or zero"},
+        {"tap=a,mac=00:00:00:00:00:00", "group or zero"},
+        {"tap=a,mtu=67", "68 to 65535"},
+        {"tap=a,mtu=65536", "68 to 65535"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) refuse("net", rows[i].value, rows[i].part);
+    assert_int_equal(c.net_count, 0);
+}
+
+static void one_device_too_many_is_refused(void **state)
+{
+    (void)state;
+    char value[32];
+    for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) {
+        (void)snprintf(value, sizeof(value), "path=%u", i);
+        set("disk", value);
+    }
+    refuse("disk", "path=more", "at most 16");
+    for (unsigned i = 0; i < CONFIG_MAX_NETS; i++) {
+        (void)snprintf(value, sizeof(value), "tap=t%u", i);
+        set("net", value);
+    }
+    refuse("net", "tap=more", "at most 8");
+    assert_int_equal(config_check(&c, &e), 0);
+}
+
+/* ---- unknown words ---- */
+
+static void typo_is_answered_with_the_nearest_key(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *typo, *hint;
+    } rows[] = {{"memroy", "\"memory\""},
+                {"memory ", "\"memory\""},
+                {"mem", "\"memory\""},
+                {"cpu", "\"cpus\""},
+                {"kernal", "\"kernel\""},
+                {"dsik", "\"disk\""},
+                {"tmieout", "\"timeout\""},
+                {"noacpi", "\"no-acpi\""},
+                {"initramfs", "--help"},
+                {"xyzzy", "--help"},
+                {"", "--help"},
+                {"-", "--help"}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        refuse(rows[i].typo, "1", "unknown key");
+        assert_contains(e.hint, rows[i].hint);
+    }
+    refuse("disk", "path=a,raedonly", "unknown word");
+    assert_contains(e.hint, "\"readonly\"");
+    refuse("net", "tab=a", "unknown word");
+    assert_contains(e.hint, "\"tap\"");
+    refuse("net", "vireo0", "unknown word");
+    assert_contains(e.hint, "starts with tap=");
+}
+
+/* By brute force: whatever one slip makes of a key leads back to it, unless that is a key itself. */
+static void every_single_slip_leads_back(void **state)
+{
+    (void)state;
+    char typo[40];
+    for (unsigned i = 0; config_key(i); i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "%s", config_key(i)->name);
+        const size_t len = strlen(name);
+        if (len < 4) continue; /* one slip in three letters is another word as likely as not */
+        for (size_t at = 0; at < len; at++) {
+            (void)snprintf(typo, sizeof(typo), "%.*s%s", (int)at, name, name + at + 1); /* one left out */
+            refuse(typo, "1", "unknown key");
+            assert_contains(e.hint, name);
+            (void)snprintf(typo, sizeof(typo), "%.*sq%s", (int)at, name, name + at); /* one too many */
+            refuse(typo, "1", "unknown key");
+            assert_contains(e.hint, name);
+            if (at + 1 == len || name[at] == name[at + 1]) continue;
+            (void)snprintf(typo, sizeof(typo), "%s", name); /* two the wrong way round */
+            typo[at] = name[at + 1];
+            typo[at + 1] = name[at];
+            refuse(typo, "1", "unknown key");
+            assert_contains(e.hint, name);
+        }
+    }
+}
+
+static void long_words_can_not_hide_the_sentence(void **state)
+{
+    (void)state;
+    char word[3000];
+    memset(word, 'w', sizeof(word) - 1);
+    word[sizeof(word) - 1] = '\0';
+    refuse(word, "1", "unknown key");
+    assert_string_equal(e.hint, "`vireo run --help` lists the keys");
+    refuse("cpus", word, "from 1 to 64");
+    refuse("console", word, "stdio, file=PATH, pty or off");
+    refuse("disk", word, "unknown word");
+    refuse("name", word, "letters, digits");
+}
+
+/* ---- the whole ---- */
+
+static void initrd_needs_a_kernel(void **state)
+{
+    (void)state;
+    set("initrd", "i");
+    refuse_whole("no kernel");
+    set("kernel", "k");
+    assert_int_equal(config_check(&c, &e), 0);
+}
+
+static void memory_beyond_the_host_is_refused(void **state)
+{
+    (void)state;
+    struct sysinfo si;
+    char value[32];
+    assert_int_equal(sysinfo(&si), 0);
+    const uint64_t total = (uint64_t)si.totalram * si.mem_unit / CONFIG_MEMORY_STEP * CONFIG_MEMORY_STEP;
+    (void)snprintf(value, sizeof(value), "%llu", (unsigned long long)total);
+    set("memory", value);
+    assert_int_equal(config_check(&c, &e), 0);
+    (void)snprintf(value, sizeof(value), "%llu", (unsigned long long)total + CONFIG_MEMORY_STEP);
+    set("memory", value);
+    refuse_whole("this host has");
+}
+
+static void writers_do_not_share_an_image(void **state)
+{
+    (void)state;
+    set("disk", "path=a,readonly");
+    set("disk", "path=a,readonly");
+    assert_int_equal(config_check(&c, &e), 0);
+    set("disk", "path=a");
+    refuse_whole("disk 2: a is disk 0 already");
+}
+
+static void id_names_one_device(void **state)
+{
+    (void)state;
+    set("disk", "path=a,id=x");
+    set("disk", "path=b");
+    set("net", "tap=t,id=y");
+    set("net", "tap=u");
+    assert_int_equal(config_check(&c, &e), 0);
+    set("net", "tap=v,id=x");
+    refuse_whole("id x: given to two devices");
+}
+
+static void net_fd_must_be_open(void **state)
+{
+    (void)state;
+    char value[32];
+    const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)snprintf(value, sizeof(value), "fd=%d", fd);
+    set("net", value);
+    assert_int_equal(config_check(&c, &e), 0);
+    close(fd);
+    refuse_whole("is not open");
+}
+
+static void nets_do_not_share_a_host_side(void **state)
+{
+    (void)state;
+    set("net", "tap=t,mac=52:54:00:00:00:01");
+    set("net", "tap=u,mac=52:54:00:00:00:01");
+    refuse_whole("same mac as net 0");
+    gone(NULL);
+    set("net", "tap=t");
+    set("net", "tap=t");
+    refuse_whole("tap t is net 0's already");
+    gone(NULL);
+    set("net", "fd=0");
+    set("net", "fd=0");
+    refuse_whole("file descriptor 0 is net 0's already");
+}
+
+/* ---- JSON ---- */
+
+static void json_sets_what_flags_set(void **state)
+{
+    (void)state;
+    static const char json[] = "{\"kernel\": \"vmlinuz\", \"cpus\": 4, \"memory\": \"1G\", \"rng\": true,\n"
+                               " \"no-acpi\": false, \"disk\": [\"path=a,,b,readonly\",\n"
+                               "   {\"path\": \"c,d\", \"readonly\": false, \"id\": \"data\", \"serial\": 7}],\n"
+                               " \"net\": {\"fd\": 0, \"mtu\": 9000}, \"console\": \"off\", \"timeout\": 5}";
+    if (load(json) != 0) fail_msg("%s", e.text);
+    assert_string_equal(c.kernel, "vmlinuz");
+    assert_int_equal(c.cpus, 4);
+    assert_int_equal(c.memory, 1u << 30);
+    assert_true(c.has_rng && c.has_acpi);
+    assert_int_equal(c.disk_count, 2);
+    assert_string_equal(c.disk[0].path, "a,b");
+    assert_true(c.disk[0].is_readonly);
+    assert_string_equal(c.disk[1].path, "c,d"); /* no list, so no doubling */
+    assert_string_equal(c.disk[1].serial, "7");
+    assert_int_equal(c.net[0].fd, 0);
+    assert_int_equal(c.net[0].mtu, 9000);
+    assert_int_equal(c.timeout_s, 5);
+}
+
+static void json_errors_name_the_line(void **state)
+{
+    (void)state;
+    refuse_json("", "line 1");
+    refuse_json("{\n \"cpus\": 2,\n}", "line 3, column 1: not JSON");
+    refuse_json("{\"cpus\": 1,\n\"cpus\": 2}", "duplicate");
+    refuse_json("{\"name\": \"cpus\",\n \"cpus\"\n: 0}", "line 2: cpus 0");
+    refuse_json("{\"disk\": [\"path=a\", {\"cpus\": 1}],\n\n\"cpus\": 0}", "line 1: disk 1: unknown word \"cpus\"");
+    refuse_json("{\"name\": \"\\\"cpus\\\":\\\\\",\n\"cpus\": 0}", "line 1: name");
+    refuse_json("{\"cmdline\": \"\\\"cpus\\\":\\\\\",\n\"cpus\": 0}", "line 2: cpus 0");
+    refuse_json("{\"\\u0063pus\": 0}", "cpus 0"); /* an escaped name has no line, but is still refused */
+    refuse_json("{} x", "line 1");
+}
+
+static void json_values_have_the_type_of_their_key(void **state)
+{
+    (void)state;
+    refuse_json("[]", "not an object");
+    refuse_json("\"kernel\"", "line 1, column 8: not JSON");
+    refuse_json("{\"cpus\": 1.0}", "whole number");
+    refuse_json("{\"cpus\": null}", "string, a number");
+    refuse_json("{\"cpus\": [1]}", "string, a number");
+    refuse_json("{\"cpus\": {\"n\": 1}}", "string, a number");
+    refuse_json("{\"rng\": 1}", "true or false");
+    refuse_json("{\"cpus\": true}", "cpus true");
+    refuse_json("{\"disk\": true}", "must be an object");
+    refuse_json("{\"disk\": [[\"path=a\"]]}", "must be an object");
+    refuse_json("{\"disk\": {\"path\": [\"a\"]}}", "path: must be a string");
+    refuse_json("{\"disk\": [{\"path\": \"a\", \"readonly\": \"yes\"}]}", "true or false");
+    refuse_json("{\"disk\": [{}]}", "no path given");
+    refuse_json("{\"kernel\": \"a\\u0000b\"}", "not JSON");
+    refuse_json("{\"config\": \"a.json\"}", "unknown key");
+}
+
+static void json_nesting_is_bounded_before_anything_recurses(void **state)
+{
+    (void)state;
+    const size_t deep = 500000;
+    char *json = malloc(deep);
+    assert_non_null(json);
+    memset(json, '[', deep);
+    assert_int_not_equal(config_load_json(&c, json, deep, &e), 0);
+    assert_contains(e.text, "nested deeper");
+    assert_int_not_equal(config_load_json(&c, json, CONFIG_JSON_MAX + 1u, &e), 0);
+    assert_contains(e.text, "more than");
+    free(json);
+    assert_int_equal(load("{\"disk\": [{\"path\": \"[[[[{{{{\"}]}"), 0); /* brackets in strings are text */
+}
+
+/* ---- the table ---- */
+
+static void every_key_is_named_and_explained_once(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; config_key(i); i++) {
+        assert_true(config_key(i)->help[0] != '\0' && config_key(i)->set);
+        for (unsigned j = 0; j < i; j++) assert_string_not_equal(config_key(i)->name, config_key(j)->name);
+    }
+    assert_null(config_key(1000));
+}
+
+static void failed_set_leaves_the_configuration_alone(void **state)
+{
+    (void)state;
+    set("kernel", "k");
+    set("console", "file=f");
+    set("disk", "path=a,id=x");
+    static const struct {
+        const char *key, *value;
+    } rows[] = {{"kernel", ""},
+                {"initrd", ""},
+                {"cpus", "0"},
+                {"memory", "1"},
+                {"console", "file="},
+                {"escape", "1"},
+                {"rng", ""},
+                {"no-acpi", "no"},
+                {"name", "a b"},
+                {"timeout", "never"},
+                {"disk", "path=b,id=y,serial="},
+                {"net", "tap=t,fd=1"}};
+    char before[sizeof(c)];
+    memcpy(before, &c, sizeof(c));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_int_not_equal(config_set(&c, rows[i].key, rows[i].value, &e), 0);
+        assert_memory_equal(before, &c, sizeof(c));
+    }
+}
+
+#define T(promise) cmocka_unit_test_setup_teardown(promise, fresh, gone)
+UNIT_MAIN(T(defaults_are_a_whole_configuration), T(sizes_have_units_of_1024), T(sizes_refuse_all_else),
+          T(cpus_are_bounded_both_ways), T(switches_are_true_or_false), T(names_are_plain_words),
+          T(cmdline_stops_at_what_kernels_take), T(timeouts_are_whole_seconds_up_to_a_year), T(console_has_four_forms),
+          T(paths_are_neither_empty_nor_endless), T(disk_takes_its_words_in_any_order),
+          T(doubled_comma_is_a_comma_of_the_value), T(disk_refuses_what_makes_no_sense), T(net_takes_tap_or_fd),
+          T(net_refuses_what_makes_no_sense), T(one_device_too_many_is_refused),
+          T(typo_is_answered_with_the_nearest_key), T(every_single_slip_leads_back),
+          T(long_words_can_not_hide_the_sentence), T(initrd_needs_a_kernel), T(memory_beyond_the_host_is_refused),
+          T(writers_do_not_share_an_image), T(id_names_one_device), T(net_fd_must_be_open),
+          T(nets_do_not_share_a_host_side), T(json_sets_what_flags_set), T(json_errors_name_the_line),
+          T(json_values_have_the_type_of_their_key), T(json_nesting_is_bounded_before_anything_recurses),
+          T(every_key_is_named_and_explained_once), T(failed_set_leaves_the_configuration_alone))
