@@ -359,7 +359,11 @@ void disk_submit(struct disk *d, struct disk_request *r)
     r->progress = 0;
     r->way = best_way(d, r->may_unmap ? WAY_PUNCH : WAY_ZERO_RANGE);
     d->in_flight++;
-    d->running->submit(d, r);
+    if (d->is_stopping) { /* from a done called by disk_stop: nothing new is begun */
+        disk_finish(d, r, -ECANCELED);
+    } else {
+        d->running->submit(d, r);
+    }
 }
 
 void disk_kick(struct disk *d)
