@@ -1,0 +1,69 @@
+/* The configuration from anybody's text. The first byte says which door: a JSON object, or lines of key=value as flags
+ * give them. Whatever goes in, what comes out keeps the promises of config.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/machine/config.h"
+
+#define MUST(fact)                                                                                                     \
+    do {                                                                                                               \
+        if (!(fact)) abort();                                                                                          \
+    } while (0)
+
+static void check_promises(const struct config *c)
+{
+    MUST(c->cpus >= 1 && c->cpus <= CONFIG_MAX_CPUS);
+    MUST(c->memory >= CONFIG_MEMORY_MIN && c->memory % CONFIG_MEMORY_STEP == 0);
+    MUST(c->disk_count <= CONFIG_MAX_DISKS && c->net_count <= CONFIG_MAX_NETS);
+    MUST(!c->cmdline || strlen(c->cmdline) < CONFIG_CMDLINE_MAX);
+    MUST(strlen(c->name) <= CONFIG_ID_MAX && c->timeout_s <= CONFIG_TIMEOUT_MAX);
+    MUST(c->console != CONSOLE_FILE || (c->console_path && c->console_path[0]));
+    for (unsigned i = 0; i < c->disk_count; i++) MUST(c->disk[i].path && c->disk[i].path[0]);
+    for (unsigned i = 0; i < c->net_count; i++) {
+        MUST((c->net[i].fd >= 0) != (c->net[i].tap[0] != '\0'));
+        MUST(!c->net[i].has_mac || !(c->net[i].mac[0] & 1));
+        MUST(c->net[i].mtu == 0 || c->net[i].mtu >= 68);
+    }
+}
+
+/* An error has a code and a sentence; success has neither. */
+static void check_outcome(int rc, const struct err *e)
+{
+    MUST(rc <= 0);
+    MUST(rc == 0 || (e->code == rc && e->text[0] && strlen(e->text) < ERR_TEXT_MAX && e->kind == ERR_CONFIG));
+}
+
+static void set_lines(struct config *c, char *text)
+{
+    char *line;
+    while ((line = strsep(&text, "\n")) != NULL) {
+        struct err e = {0};
+        char *value = strchr(line, '=');
+        if (!value) continue;
+        *value++ = '\0';
+        check_outcome(config_set(c, line, value, &e), &e);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct config c;
+    struct err e = {0};
+    if (size == 0) return 0;
+    char *text = malloc(size); /* exactly as long, so that a read past the end is seen */
+    if (!text) return 0;
+    memcpy(text, data + 1, size - 1);
+    text[size - 1] = '\0';
+    config_init(&c);
+    if (data[0] == 'j')
+        check_outcome(config_load_json(&c, text, size - 1, &e), &e);
+    else
+        set_lines(&c, text);
+    check_promises(&c);
+    memset(&e, 0, sizeof(e));
+    check_outcome(config_check(&c, &e), &e);
+    config_fini(&c);
+    config_fini(&c);
+    free(text);
+    return 0;
+}
