@@ -1,0 +1,66 @@
+#!/bin/bash
+# Linux on our virtio network device and a tap, in the emulated AMD-V host.
+# time limit: 600
+. "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 550
+
+HOST=192.168.77.1 GUEST=192.168.77.2
+DATA_MB=20
+
+with_tap() {
+    ip tuntap add dev tap7 mode tap
+    ip address add $HOST/24 dev tap7
+    ip link set tap7 up
+}
+
+without_tap() { ip link delete tap7 2> /dev/null || true; }
+
+# networked COMMAND [OPTION...]: linux with eth0 on tap7.
+networked() {
+    local command=$1
+    shift
+    EXTRA="vireo.ip=$GUEST/24" linux "$command" --net "tap=tap7,mac=52:54:00:12:34:56" "$@"
+}
+
+both_sides_can_ping_each_other() {
+    networked "ping -c 3 $HOST > /dev/null && echo guest reaches host; touch /tmp/x; sleep 10" &
+    local vmm=$!
+    eventually grep -q "guest reaches host" console
+    ping -c 3 -W 5 $GUEST
+    wait $vmm
+}
+
+the_card_has_the_address_it_was_given() {
+    ends_with 0 poweroff networked 'cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu' --name mac
+    said 52:54:00:12:34:56
+    said 1500
+}
+
+a_stream_arrives_whole_in_both_directions() {
+    head -c ${DATA_MB}M /dev/urandom > to-guest
+    # The guest sends back what it got: the host compares the echo, the guest names the checksum it saw.
+    socat -u OPEN:to-guest TCP-LISTEN:7001,reuseaddr &
+    local sender=$!
+    socat -u TCP-LISTEN:7002,reuseaddr CREATE:from-guest &
+    local receiver=$!
+    ends_with 0 poweroff networked "nc $HOST 7001 < /dev/null > /tmp/data; got=\$(sha256sum < /tmp/data); echo got=\$got
+        nc $HOST 7002 < /tmp/data > /dev/null" --memory 512M --cpus 2
+    wait $sender $receiver
+    equal "what the guest got" "$(value got)" "$(sha256sum < to-guest)"
+    equal "what came back" "$(sha256sum < from-guest)" "$(sha256sum < to-guest)"
+}
+
+a_tap_is_free_again_after_kill_9() {
+    networked 'echo now; sleep 600' &
+    local vmm=$!
+    eventually grep -q now console
+    pkill -9 -P $vmm -f "$VIREO run"
+    wait $vmm || true
+    ends_with 0 poweroff networked "ping -c 1 $HOST > /dev/null && echo again"
+    said again
+}
+
+trap without_tap EXIT
+without_tap
+with_tap
+run_tests both_sides_can_ping_each_other the_card_has_the_address_it_was_given a_stream_arrives_whole_in_both_directions \
+    a_tap_is_free_again_after_kill_9
