@@ -14,6 +14,7 @@
 #define LAPIC_ID       0x020
 #define LAPIC_EOI      0x0b0
 #define LAPIC_SPURIOUS 0x0f0
+#define LAPIC_IRR      0x200 /* eight words, 16 bytes apart */
 #define LAPIC_ICR      0x300
 #define LAPIC_ICR_HIGH 0x310
 #define SPURIOUS_ON    0x100
@@ -37,7 +38,6 @@
 #define RESEND_MS      20  /* a SIPI that found its processor not ready yet is sent once more */
 
 uint32_t cpus_present; /* counted up by each processor in ap_entry64 */
-uint32_t irq_count;    /* watched interrupts taken */
 uint32_t ap_cr3;
 
 static struct {
@@ -45,7 +45,7 @@ static struct {
     uint64_t lapic;         /* xAPIC window, 0: x2APIC mode */
     uint64_t io;
     uint32_t first_gsi;
-    uint32_t irqs_seen;
+    uint32_t irq_count; /* watched interrupts taken */
 } apic;
 
 void apic_interrupt(void);
@@ -147,18 +147,19 @@ void irq_unwatch(const struct guest_device *d)
 
 void apic_interrupt(void)
 {
+    apic.irq_count++;
     lapic_write(LAPIC_EOI, 0);
 }
 
-/* Interrupts are let in for one instruction; a pending one is taken there. */
+/* An interrupt that waits in the local APIC is let in by sleeping: that ends with it at once, while between two
+ * emulated instructions a host may not look. */
 bool irq_take(const struct guest_device *d)
 {
+    const uint32_t before = apic.irq_count, waiting = lapic_read(LAPIC_IRR + VECTOR_DEVICE / 32 * 0x10);
+
     (void)d;
-    __asm__ volatile("sti; nop; nop; cli" : : : "memory");
-    const uint32_t count = __atomic_load_n(&irq_count, __ATOMIC_RELAXED);
-    const bool is_new = count != apic.irqs_seen;
-    apic.irqs_seen = count;
-    return is_new;
+    if (waiting >> VECTOR_DEVICE % 32 & 1) __asm__ volatile("sti; hlt; cli" : : : "memory");
+    return apic.irq_count != before;
 }
 
 /* ---- The other processors ---- */
