@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "devices/devices.h"
+#include "guest/embed.h"
 #include "vmm/machine/state.h"
 
 #define RAM_DISK_BYTES (1024 * 1024) /* what the embedded guest writes and reads back */
@@ -23,15 +24,17 @@ static int make_disk(struct machine *m, const struct config *cfg, unsigned n, st
 {
     struct disk *disk = NULL;
     const struct disk_config *d = &cfg->disk[n];
+    const char *serial = d->serial[0] ? d->serial : NULL;
     int rc;
     (void)m;
     if (wants_ram_disk(cfg)) {
+        serial = GUEST_SCRATCH_DISK_ID; /* what tells the guest that it may write */
         rc = disk_open_ram(&disk, RAM_DISK_BYTES, e);
     } else {
         const struct disk_params p = {.path = d->path, .is_readonly = d->is_readonly};
         rc = disk_open(&disk, &p, e);
     }
-    if (!rc) rc = virtio_blk_create(out, disk, d->serial[0] ? d->serial : NULL, e);
+    if (!rc) rc = virtio_blk_create(out, disk, serial, e);
     if (rc) disk_close(disk);
     return rc;
 }
