@@ -59,4 +59,5 @@ struct pl031 {
 };
 void pl031_init(struct pl031 *r, uint64_t (*now)(void)); /* now: seconds since 1970; NULL: the host's */
 extern const struct bus_ops pl031_bus_ops;               /* dev: struct pl031 * */
+
 #endif

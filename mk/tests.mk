@@ -2,8 +2,10 @@
 # other .c files there are helpers they share. tests/fuzz/fuzz_*.c are libFuzzer targets, tests/*/*.t shell tests that speak TAP.
 # `tests/run` runs any mixture of them and prints the totals.
 
-UNIT_SRCS := $(wildcard tests/unit/test_*.c)
-KVM_SRCS := $(wildcard tests/kvm/test_*.c)
+# Tests of one architecture carry its name (test_x86_*.c, test_arm64_*.c) and are built for that one only.
+foreign_tests := $(foreach a,$(filter-out $(ARCH),x86 arm64),tests/unit/test_$(a)_% tests/kvm/test_$(a)_%)
+UNIT_SRCS := $(filter-out $(foreign_tests),$(wildcard tests/unit/test_*.c))
+KVM_SRCS := $(filter-out $(foreign_tests),$(wildcard tests/kvm/test_*.c))
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 HELPER_SRCS := $(filter-out $(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS),$(wildcard tests/unit/*.c tests/kvm/*.c tests/fuzz/*.c guest/snippets/$(ARCH).c))
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
@@ -17,17 +19,33 @@ DEPS += $(TEST_OBJS:.o=.d) $(HELPER_OBJS:.o=.d)
 $(BUILD)/helpers.a: $(HELPER_OBJS) $(BUILD)/objects
 	@rm -f $@
 	$(call say,AR)$(AR) rcsT $@ $(HELPER_OBJS)
-TEST_LIBS := $(BUILD)/helpers.a $(BUILD)/internal.a
+
+# What of the other architecture compiles anywhere (its formats, not its KVM) is tested here too, sanitizers and fuzzers included.
+PORTABLE_x86 :=
+PORTABLE_arm64 := fdt image load_image
+OTHER_ARCH := $(filter-out $(ARCH),x86 arm64)
+OTHER_OBJS := $(patsubst %,$(BUILD)/obj/arch/$(OTHER_ARCH)/%.o,$(PORTABLE_$(OTHER_ARCH)))
+DEPS += $(OTHER_OBJS:.o=.d)
+$(BUILD)/other-arch.a: $(OTHER_OBJS) $(BUILD)/objects
+	@rm -f $@
+	$(call say,AR)$(AR) rcsT $@ $(OTHER_OBJS)
+# libfdt's development package can be installed for one architecture only; QEMU has brought the library itself for this one.
+OTHER_LIBS_arm64 := -lz -l:libfdt.so.1
+
+TEST_LIBS := $(BUILD)/helpers.a $(BUILD)/internal.a $(BUILD)/other-arch.a
+TEST_LINK_LIBS := -lcmocka $(LIBS_SHARED) $(OTHER_LIBS_$(OTHER_ARCH))
 
 # TEST_LDFLAGS: a fragment may set it for one test, e.g. -Wl,--wrap=mmap.
 $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(call say,LD)$(LINK) -pie $(TEST_LDFLAGS) -o $@ $< $(TEST_LIBS) -lcmocka $(LIBS_SHARED)
+	$(call say,LD)$(LINK) -pie $(TEST_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LINK_LIBS)
 
 .PHONY: test-bins test-unit test-kvm test-boot
 test-bins: $(UNIT_BINS) $(KVM_BINS)
-test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer)
-	tests/run $^
+# Programs cross-built for arm64 run under QEMU's user emulation.
+TEST_EMULATOR := $(if $(IS_CROSS),$(if $(filter arm64,$(ARCH)),qemu-aarch64-static))
+test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer; ARCH=arm64: the other architecture's)
+	TEST_EMULATOR=$(TEST_EMULATOR) tests/run $^
 test-kvm: $(KVM_BINS) ## tests of the kernel behaviour relied on, with small guests on /dev/kvm
 	tests/run $^
 test-boot: all ## boot Linux in the emulated hosts
@@ -39,7 +57,7 @@ ifeq ($(SAN),fuzz)
 .PHONY: fuzz-bins
 fuzz-bins: $(FUZZ_BINS)
 $(FUZZ_BINS): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(TEST_LIBS)
-	$(call say,LD)$(LINK) -fsanitize=fuzzer -pie -o $@ $< $(TEST_LIBS) -lcmocka $(LIBS_SHARED)
+	$(call say,LD)$(LINK) -fsanitize=fuzzer -pie -o $@ $(filter %.o %.a,$^) $(TEST_LINK_LIBS)
 endif
 
 .PHONY: fuzz test-fuzz

@@ -13,20 +13,12 @@
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/load_image.h"
 #include "arch/arm64/state.h"
-#include "vmm/base/checked.h"
 
-#define DTB_REACH    (512ULL << 20) /* booting.rst: kernels before 4.2 look no farther */
-#define INITRD_REACH (32ULL << 30)  /* booting.rst: kernel and initrd share a window of this size */
-#define MIB(bytes)   ((unsigned long long)(((bytes) + (1u << 20) - 1) >> 20)) /* rounded up: what to ask for */
+#define DTB_REACH (512ULL << 20) /* booting.rst: kernels before 4.2 look no farther */
 
 static uint64_t ram_size(const struct arch *a)
 {
     return a->mem->region[0].size; /* the only region: RAM has no hole */
-}
-
-static uint64_t within(uint64_t size, uint64_t reach)
-{
-    return ARM64_RAM_BASE + (size < reach ? size : reach);
 }
 
 static int kernel_into(const struct arch *a, const struct image *img, uint64_t end, struct loaded *out, struct err *e)
@@ -51,35 +43,17 @@ static int place_kernel(const struct arch *a, const struct arch_boot *b, uint64_
     return err_as(e, ERR_KERNEL);
 }
 
-/* The highest page-aligned place that a range has for size bytes; 0: none. */
-static uint64_t highest(uint64_t start, uint64_t end, uint64_t size)
-{
-    start = align_up(start, GMEM_PAGE);
-    return start < end && size <= end - start ? align_down(end - size, GMEM_PAGE) : 0;
-}
-
-static int initrd_into(const struct arch *a, const struct image *img, uint64_t kernel_end, uint64_t dtb, uint64_t *gpa,
-                       struct err *e)
-{
-    const uint64_t end = within(ram_size(a), INITRD_REACH), above = dtb + FDT_MAX_BYTES;
-    *gpa = highest(kernel_end, dtb, img->size);
-    if (!*gpa) *gpa = highest(above, end, img->size);
-    if (*gpa) return image_place(img, 0, img->size, a->mem, *gpa, e);
-    const uint64_t beside = kernel_end - ARM64_RAM_BASE + img->size + FDT_MAX_BYTES + GMEM_PAGE;
-    return err_set(e, -ENOEXEC, "%llu MiB do not fit beside the kernel into %llu MiB; use --memory %lluM or more",
-                   MIB(img->size), (unsigned long long)(ram_size(a) >> 20),
-                   MIB(beside <= DTB_REACH ? beside : DTB_REACH + img->size));
-}
-
 static int place_initrd(const struct arch *a, const char *path, const struct loaded *kernel, uint64_t dtb,
                         struct fdt_machine *m, struct err *e)
 {
+    const struct initrd_room room = {
+        .mem = a->mem, .base = ARM64_RAM_BASE, .kernel_end = kernel->end, .dtb = dtb, .dtb_end = dtb + FDT_MAX_BYTES};
     struct image img;
     uint64_t gpa;
     if (!path) return 0;
     int rc = image_open(&img, path, e);
     if (!rc) {
-        rc = initrd_into(a, &img, kernel->end, dtb, &gpa, e);
+        rc = load_initrd(&img, &room, &gpa, e);
         m->initrd_start = gpa;
         m->initrd_end = gpa + img.size;
         image_close(&img);
@@ -123,7 +97,8 @@ static int write_tree(const struct arch *a, const struct arch_boot *b, struct fd
 
 int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
 {
-    const uint64_t dtb = within(ram_size(a), DTB_REACH) - FDT_MAX_BYTES;
+    const uint64_t reach = ram_size(a) < DTB_REACH ? ram_size(a) : DTB_REACH;
+    const uint64_t dtb = ARM64_RAM_BASE + reach - FDT_MAX_BYTES;
     struct loaded kernel;
     struct fdt_machine m = {
         .ram_base = ARM64_RAM_BASE,

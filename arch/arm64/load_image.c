@@ -16,6 +16,9 @@
 #define FLAG_BIG_ENDIAN 0x1u
 #define FLAG_PAGE_SIZE  1 /* two bits from here; 0: not said */
 
+#define INITRD_REACH (32ULL << 30) /* booting.rst: kernel and initrd share a window of this size */
+#define MIB(bytes)   ((unsigned long long)(((bytes) + (1u << 20) - 1) >> 20)) /* rounded up: what to ask for */
+
 #define PE_POINTER  0x3c /* Microsoft PE format: offset of the "PE\0\0" signature, as an EFI-stub Image has it */
 #define PE_SECTIONS 16   /* more than any EFI stub; the rest is not looked at */
 
@@ -223,10 +226,9 @@ static int check_flags(uint64_t flags, unsigned page_sizes, struct err *e)
 
 static int no_room(uint64_t gpa, uint64_t size, const struct image_window *w, struct err *e)
 {
-    const uint64_t mib = 1u << 20, need = gpa - w->base + size;
     return err_set(e, -ENOEXEC, "takes %llu bytes at 0x%llx and does not fit into %llu MiB; use --memory %lluM or more",
-                   (unsigned long long)size, (unsigned long long)gpa, (unsigned long long)((w->end - w->base) / mib),
-                   (unsigned long long)((need + mib - 1) / mib + 1));
+                   (unsigned long long)size, (unsigned long long)gpa, (unsigned long long)((w->end - w->base) >> 20),
+                   MIB(gpa - w->base + size) + 1);
 }
 
 static int place(const uint8_t *head, uint64_t len, const struct image_window *w, struct placement *out, struct err *e)
@@ -308,4 +310,30 @@ int load_kernel(const struct image *img, const struct image_window *w, struct lo
     if (rc) return rc;
     *out = (struct loaded){.entry = p.gpa, .end = p.gpa + (len > p.size ? len : p.size)};
     return 0;
+}
+
+/* ---- the initrd ---- */
+
+/* The highest page-aligned place that a range has for size bytes; 0: none. */
+static uint64_t highest(uint64_t start, uint64_t end, uint64_t size)
+{
+    start = align_up(start, GMEM_PAGE);
+    return start < end && size <= end - start ? align_down(end - size, GMEM_PAGE) : 0;
+}
+
+int load_initrd(const struct image *img, const struct initrd_room *r, uint64_t *gpa, struct err *e)
+{
+    const uint64_t ram = gmem_total(r->mem), reach = ram < INITRD_REACH ? ram : INITRD_REACH;
+    uint64_t at = highest(r->kernel_end, r->dtb, img->size);
+    if (!at) at = highest(r->dtb_end, r->base + reach, img->size);
+    if (at) {
+        *gpa = at;
+        return image_place(img, 0, img->size, r->mem, at, e);
+    }
+    if (img->size >= INITRD_REACH)
+        return err_set(e, -ENOEXEC, "%llu MiB are more than kernels take (%llu MiB); use --disk for so much",
+                       MIB(img->size), INITRD_REACH >> 20);
+    const uint64_t below = r->kernel_end - r->base + img->size + (r->dtb_end - r->dtb) + GMEM_PAGE;
+    return err_set(e, -ENOEXEC, "%llu MiB do not fit beside the kernel into %llu MiB; use --memory %lluM or more",
+                   MIB(img->size), (unsigned long long)(ram >> 20), MIB(below > ram ? below : ram + img->size));
 }

@@ -41,4 +41,12 @@ struct loaded {
 /* -ENOEXEC and one sentence when it can't be. */
 int load_kernel(const struct image *img, const struct image_window *w, struct loaded *out, struct err *e);
 
+/* What an initrd finds in RAM: it goes right below the device tree, or above it when only there is room. */
+struct initrd_room {
+    const struct gmem *mem;
+    uint64_t base, kernel_end;
+    uint64_t dtb, dtb_end; /* taken by the device tree */
+};
+int load_initrd(const struct image *img, const struct initrd_room *r, uint64_t *gpa, struct err *e);
+
 #endif
