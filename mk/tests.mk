@@ -20,20 +20,8 @@ $(BUILD)/helpers.a: $(HELPER_OBJS) $(BUILD)/objects
 	@rm -f $@
 	$(call say,AR)$(AR) rcsT $@ $(HELPER_OBJS)
 
-# What of the other architecture compiles anywhere (its formats, not its KVM) is tested here too, sanitizers and fuzzers included.
-PORTABLE_x86 :=
-PORTABLE_arm64 := fdt image load_image
-OTHER_ARCH := $(filter-out $(ARCH),x86 arm64)
-OTHER_OBJS := $(patsubst %,$(BUILD)/obj/arch/$(OTHER_ARCH)/%.o,$(PORTABLE_$(OTHER_ARCH)))
-DEPS += $(OTHER_OBJS:.o=.d)
-$(BUILD)/other-arch.a: $(OTHER_OBJS) $(BUILD)/objects
-	@rm -f $@
-	$(call say,AR)$(AR) rcsT $@ $(OTHER_OBJS)
-# libfdt's development package can be installed for one architecture only; QEMU has brought the library itself for this one.
-OTHER_LIBS_arm64 := -lz -l:libfdt.so.1
-
-TEST_LIBS := $(BUILD)/helpers.a $(BUILD)/internal.a $(BUILD)/other-arch.a
-TEST_LINK_LIBS := -lcmocka $(LIBS_SHARED) $(OTHER_LIBS_$(OTHER_ARCH))
+TEST_LIBS := $(BUILD)/helpers.a $(BUILD)/internal.a
+TEST_LINK_LIBS := -lcmocka $(LIBS_SHARED)
 
 # TEST_LDFLAGS: a fragment may set it for one test, e.g. -Wl,--wrap=mmap.
 $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
