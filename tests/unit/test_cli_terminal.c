@@ -141,6 +141,51 @@ static void background_job_leaves_the_terminal_alone(void **state)
     assert_false(is_raw_after);
 }
 
+static void run_in_terminal(int ready)
+{
+    struct run_signals s;
+    vm_fd = eventfd(0, 0);
+    if (run_catch_signals(&s, true) != 0) _exit(96);
+    term_enter();
+    tell(ready);
+    _exit(run_wait(&s, NULL));
+}
+
+/* Bounded: a terminal that never changes fails the test. */
+static bool becomes_raw(int fd)
+{
+    for (unsigned i = 0; i < 1000 * CHILD_LIMIT_S && !is_raw(fd); i++) (void)usleep(1000);
+    return is_raw(fd);
+}
+
+static void stopped_job_gives_the_terminal_back_and_takes_it_again(void **state)
+{
+    (void)state;
+    int master, status, ready[2];
+    char c;
+    assert_int_equal(pipe(ready), 0);
+    const pid_t pid = forkpty(&master, NULL, NULL, NULL);
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(CHILD_LIMIT_S);
+        run_in_terminal(ready[1]);
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    assert_true(is_raw(master));
+    assert_int_equal(kill(pid, SIGTSTP), 0);
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    assert_false(is_raw(master));
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_true(becomes_raw(master));
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == SIGTERM);
+    close(master);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 /* In a child, so that blocked signals and handlers end with it. */
 static int in_child(void (*body)(void))
 {
@@ -205,4 +250,5 @@ static void signals_end_the_vm_from_the_waiting_thread(void **state)
 }
 
 UNIT_MAIN(UNIT(terminal_is_given_back_on_every_way_out), UNIT(background_job_leaves_the_terminal_alone),
+          UNIT(stopped_job_gives_the_terminal_back_and_takes_it_again),
           UNIT(signals_end_the_vm_from_the_waiting_thread))

@@ -1,0 +1,262 @@
+#!/bin/bash
+# The command line of the program: what it refuses, how it reports, what it does to a terminal. Needs no KVM but for the last part, which
+# runs guests of three instructions on this machine's /dev/kvm.
+# time limit: 120
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+VIREO=$PWD/build/vireo
+TREE=$PWD
+RUN_LIMIT_S=20          # every command here ends within a second
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+count=0
+
+# check PROMISE COMMAND...: one test; what the command prints is shown when it fails.
+check() {
+    local promise=$1 said
+    shift
+    count=$((count + 1))
+    if said=$("$@" 2>&1); then
+        echo "ok $count - $promise"
+    else
+        echo "not ok $count - $promise"
+        printf '%s\n' "$said" | sed 's/^/# /'
+    fi
+}
+skip() { count=$((count + 1)); echo "ok $count - $1 # SKIP $2"; }
+
+vireo() { timeout $RUN_LIMIT_S "$VIREO" "$@" < /dev/null; }
+
+# ends STATUS COMMAND...: its standard output is in ./out, its errors in ./err.
+ends() {
+    local want=$1 got=0
+    shift
+    vireo "$@" > out 2> err || got=$?
+    [ $got = "$want" ] || { echo "vireo $*: exit status $got, not $want"; cat out err; return 1; }
+}
+
+# refuses TEXT OPTION...: status 125, nothing on standard output, one or two lines of "vireo: ..." of which the first holds TEXT.
+refuses() {
+    local text=$1
+    shift
+    ends 125 run "$@" || return 1
+    [ ! -s out ] || { echo "vireo run $*: wrote to standard output"; return 1; }
+    if [ "$(grep -c '^vireo: ' err)" != "$(wc -l < err)" ] || [ "$(wc -l < err)" -gt 2 ] || ! head -n 1 err | grep -qF -- "$text"; then
+        echo "vireo run $*: no \"$text\" in"
+        cat err
+        return 1
+    fi
+}
+hints() { tail -n 1 err | grep -qF -- "$1" || { echo "no hint \"$1\" in"; cat err; return 1; }; }
+
+# ---- help, man pages, versions
+
+help_goes_to_stdout() {
+    local words
+    for words in --help -h help "help run" "run --help" "run -h" "run --cpus 0 --help" "doctor --help" "help doctor" "help help"; do
+        # shellcheck disable=SC2086  # words
+        ends 0 $words && grep -q '^usage: vireo' out && [ ! -s err ] || return 1
+    done
+}
+nothing_is_a_mistake() { ends 125 && grep -q '^usage: vireo' err && [ ! -s out ]; }
+version_is_the_headers() {
+    ends 0 --version && [ "$(cat out)" = "vireo $(sed -n 's/.*VIREO_VERSION "\(.*\)"/\1/p' "$TREE/include/vireo.h")" ]
+}
+unknown_command_gets_nearest() {
+    ends 125 rnu && grep -q 'did you mean "vireo run"' err && ends 125 help docter && grep -q '"vireo doctor"' err &&
+        ends 125 xyzzy && grep -q -- '--help' err
+}
+
+# The options of a man page as --help writes them, from the mdoc source: `.It Fl -cpus Ar N` is "--cpus N".
+man_options() {
+    sed -e ':join' -e '/\\$/{N;s/\\\n//;b join' -e '}' "$1" | awk '
+        /^\.It Fl -/ {
+            line = ""; glue = 1
+            for (i = 2; i <= NF; i++) {
+                if ($i == "Fl") { line = line "-"; glue = 1; continue }
+                if ($i ~ /^(Cm|Ar)$/) continue
+                if ($i == "Ns") { glue = 1; continue }
+                if ($i == "Oo" || $i == "Op") { line = line (glue ? "" : " ") "["; glue = 1; open = ($i == "Op"); continue }
+                if ($i == "Oc") { line = line "]"; continue }
+                line = line (glue ? "" : " ") $i; glue = 0
+            }
+            print line (open ? "]" : ""); open = 0
+        }' | sort
+}
+help_options() { sed -n 's/^  \(--[a-z][^ ]*\( [^ ]\+\)\?\)\( .*\)\?$/\1/p' out | sort; }
+man_says_what_help_says() {
+    local c
+    for c in run doctor; do
+        ends 0 $c --help || return 1
+        man_options "$TREE/docs/man/vireo-$c.1" > from-man
+        help_options > from-help
+        [ -s from-man ] && diff from-man from-help || return 1
+    done
+}
+every_status_is_in_help_and_man() {
+    ends 0 run --help || return 1
+    local s
+    for s in 0 1-119 120 121 122 124 125 126 127 128+n; do
+        grep -qx "\.It $s" "$TREE/docs/man/vireo-run.1" || { echo "$s is not in the man page"; return 1; }
+        tr '\n' ' ' < out | grep -qF " $s " || { echo "$s is not in the help"; return 1; }
+    done
+}
+
+# ---- refusals
+
+bad_numbers() {
+    refuses "cpus 0: must be" --cpus 0 && refuses "cpus 1000: must be" --cpus 1000 && refuses "memory 0: too small" --memory 0 &&
+        refuses "not a size" --memory lots && refuses "not a multiple of 4096" --memory 5000001 &&
+        refuses "this host has" --memory 900T && refuses "whole seconds" --timeout -1
+}
+bad_devices() {
+    refuses "no path given" --disk readonly && refuses "disk 1: a.img is disk 0 already" --disk path=a.img --disk path=a.img &&
+        refuses "id x: given to two" --disk path=a,id=x --disk path=b,id=x && refuses "both tap= and fd=" --net tap=a,fd=1 &&
+        refuses "file descriptor 77 is not open" --net fd=77 && refuses "six pairs" --net tap=a,mac=1
+}
+typos() {
+    refuses "unknown option --memroy" --memroy 1G && hints "--memory?" && refuses 'unknown word "reedonly"' --disk path=a,reedonly &&
+        hints '"readonly"' && refuses "unknown option --xyzzy" --xyzzy && hints "vireo run --help" &&
+        refuses '"vmlinuz" is not an option' vmlinuz && refuses "no value given" --cpus
+}
+lone_initrd() { refuses "initrd x: there is no kernel" --initrd x; }
+bad_files() {
+    printf '{"cpus": 1,\n "memroy": 1}' > typo.json
+    printf '{"cpus": 1,\n "cpus": 2}' > twice.json
+    printf '{"cpus": 1,\n' > cut.json
+    printf '{"disk": [{"path": "a"}, {"id": "b"}]}' > disk.json
+    printf '{"name": "\\u001b[2J"}' > escape.json
+    refuses "typo.json: line 2: unknown key" --config typo.json && hints '"memory"' &&
+        refuses "duplicate" --config twice.json && refuses "line 2" --config cut.json &&
+        refuses "disk 1: no path given" --config disk.json && refuses "No such file" --config none.json &&
+        refuses "Is a directory" --config . && refuses 'name "?[2J"' --config escape.json &&
+        refuses "more than 1 MiB" --config /dev/zero
+}
+missing_kernel() { ends 127 run --kernel nowhere && grep -q '^vireo: kernel nowhere: .*No such file' err; }
+missing_disk() { ends 125 run --disk path=nowhere.img && grep -q 'nowhere.img.*No such file' err; }
+directory_disk() { ends 125 run --disk path=. && grep -q 'directory' err; }
+refusal_is_an_object() {
+    ends 125 run --json --cpus 0 && grep -q '^{"reason": "error", "status": 125, ' out && [ "$(wc -l < out)" = 1 ] && [ -s err ] &&
+        ends 125 run --json=report --memroy 1 && [ ! -s out ]
+}
+full_output() {
+    local got=0
+    timeout $RUN_LIMIT_S "$VIREO" --help > /dev/full 2> err || got=$?
+    [ $got = 125 ] && grep -q 'standard output: .*No space left' err
+}
+
+# ---- guests of a few instructions
+
+has_kvm() { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }
+build_guests() {
+    # shellcheck disable=SC2016  # $ is the assembler's
+    printf '.globl _start\n_start: mov $0xf4, %%edx\nmov $STATUS, %%eax\nout %%al, %%dx\n1: jmp 1b\n' > status.S
+    printf '.globl _start\n_start: jmp _start\n' > endless.S
+    printf '.globl _start\n_start: lidt zero(%%rip)\nud2\nzero: .quad 0, 0\n' > crash.S
+    # shellcheck disable=SC2054  # the linker's
+    local flags=(-nostdlib -static -no-pie -Wl,-Ttext=0x1000000 -Wl,--build-id=none)
+    local n
+    for n in 0 7 200; do gcc "${flags[@]}" -DSTATUS=$n status.S -o status$n.elf || return 1; done
+    gcc "${flags[@]}" endless.S -o endless.elf && gcc "${flags[@]}" crash.S -o crash.elf
+}
+
+quiet_when_all_is_well() { ends 0 run --kernel status0.elf && [ ! -s out ] && [ ! -s err ]; }
+status_is_passed_on() {
+    ends 7 run --kernel status7.elf --json --name web && [ "$(wc -l < err)" = 1 ] && grep -q '^vireo: web: .*status 7$' err &&
+        tail -n 1 out | grep -q '^{"reason": "guest-status", "status": 7, "name": "web", "value": 7, .*}$'
+}
+large_status_is_119() { ends 119 run --kernel status200.elf --json && tail -n 1 out | grep -q '"status": 119, "value": 200'; }
+crash_is_120() { ends 120 run --kernel crash.elf --json && tail -n 1 out | grep -q '"reason": "crash", "status": 120'; }
+time_limit_is_124() { ends 124 run --kernel endless.elf --timeout 1 --json && tail -n 1 out | grep -q '"reason": "timeout"'; }
+config_is_overridden() {
+    printf '{"kernel": "none", "name": "file", "timeout": 9}' > run.json
+    ends 7 run --kernel status7.elf --config run.json --json=report && grep -q '"name": "file"' report &&
+        ends 7 run --name flag --kernel status7.elf --config=run.json --json=report && grep -q '"name": "flag"' report && [ ! -s out ]
+}
+boot_times_are_in_order() {
+    ends 0 run --kernel status0.elf --boot-times --json || return 1
+    local words name
+    words=$(tail -n 1 out | grep -o '"name": "[^"]*"' | cut -d '"' -f 4 | tr '\n' ' ')
+    for name in configured created started entered ended; do
+        case $words in *"$name "*) words=${words#*"$name "} ;; *) echo "no $name in order"; cat out; return 1 ;; esac
+    done
+    ends 0 run --kernel status0.elf --boot-times && grep -q '^vireo: boot times' err && grep -q ' entered$' err && [ ! -s out ]
+}
+
+# signal NAME NUMBER: a VM that would never end does, and the process says by which signal.
+signal() {
+    local got=0 pid i=0
+    "$VIREO" run --kernel endless.elf --boot-times --verbose --json=report > out 2> err < /dev/null &
+    pid=$!
+    until grep -q 'starting' err; do sleep 0.05; i=$((i + 1)); [ $i -lt 100 ] || { kill -9 $pid; cat err; return 1; }; done
+    sleep 0.2
+    kill -"$1" $pid
+    wait $pid || got=$?
+    [ $got = $((128 + $2)) ] || { echo "SIG$1: exit status $got"; return 1; }
+    grep -q "\"reason\": \"stopped\", \"status\": $got, .*\"signal\": $2" report || { cat report; return 1; }
+}
+signals_end_it() { set -m; signal TERM 15 && signal HUP 1 && signal QUIT 3 && signal INT 2; }
+ignored_hangup_does_not() {
+    local got=0
+    (trap '' HUP; exec "$VIREO" run --kernel endless.elf --timeout 2) > out 2> err < /dev/null &
+    sleep 1
+    kill -HUP $!
+    wait $! || got=$?
+    [ $got = 124 ] && grep -q 'time limit' err
+}
+
+# in_terminal INPUT OPTION...: vireo run in a terminal of its own; ./before and ./after are the terminal's settings, ./screen what it showed,
+# ./status the exit status.
+in_terminal() {
+    local input=$1
+    shift
+    rm -f before after status
+    (sleep 1; printf '%b' "$input"; sleep 1) |
+        timeout $RUN_LIMIT_S script -qec "stty -a > before; $VIREO run $*; echo \$? > status; stty -a > after" screen > /dev/null
+    cmp before after || return 1
+}
+ctrl_a_x_quits() { in_terminal '\001x' --kernel endless.elf --timeout 15 && [ "$(cat status)" = 0 ] && grep -q 'from the console' screen; }
+raw_keys_reach_no_signal() { in_terminal '\003' --kernel endless.elf --timeout 3 && [ "$(cat status)" = 124 ]; }
+terminal_survives_a_crash() { in_terminal '' --kernel crash.elf && [ "$(cat status)" = 120 ]; }
+
+check "help goes to standard output, by every name" help_goes_to_stdout
+check "no command at all is a mistake" nothing_is_a_mistake
+check "the version is the header's" version_is_the_headers
+check "an unknown command is answered with the nearest" unknown_command_gets_nearest
+check "man pages and help name the same options" man_says_what_help_says
+check "every exit status is in help and man page" every_status_is_in_help_and_man
+check "numbers out of range are refused" bad_numbers
+check "devices that make no sense are refused" bad_devices
+check "typos are answered with the nearest word" typos
+check "an initrd without a kernel is refused" lone_initrd
+check "a bad configuration file is refused with its line" bad_files
+check "a refusal is an object too with --json" refusal_is_an_object
+check "output that can't be written is an error" full_output
+
+kvm_tests=(
+    "a kernel that isn't there ends with 127|missing_kernel"
+    "a disk that isn't there ends with 125|missing_disk"
+    "a directory is no disk|directory_disk"
+    "a guest that ends well ends without a word|quiet_when_all_is_well"
+    "a guest's status is passed on, with one line|status_is_passed_on"
+    "a guest's status above 119 is 119|large_status_is_119"
+    "a crash ends with 120|crash_is_120"
+    "the time limit ends with 124|time_limit_is_124"
+    "options override the file, wherever they stand|config_is_overridden"
+    "boot times come in order|boot_times_are_in_order"
+    "SIGTERM, SIGHUP, SIGQUIT and SIGINT end the VM cleanly|signals_end_it"
+    "an ignored SIGHUP stays ignored|ignored_hangup_does_not"
+    "Ctrl-A x quits and gives the terminal back|ctrl_a_x_quits"
+    "Ctrl-C goes to the guest|raw_keys_reach_no_signal"
+    "a crash gives the terminal back|terminal_survives_a_crash"
+)
+reason=
+if ! has_kvm; then reason="no usable /dev/kvm on this machine"
+elif [ "$(uname -m)" != x86_64 ]; then reason="the guests are x86-64 instructions"
+else build_guests > gcc 2>&1 || { echo "# $(cat gcc)"; reason=""; }
+fi
+for row in "${kvm_tests[@]}"; do
+    if [ -n "$reason" ]; then skip "${row%%|*}" "$reason"; else check "${row%%|*}" "${row##*|}"; fi
+done
+echo "1..$count"
