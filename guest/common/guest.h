@@ -31,6 +31,7 @@ enum guest_status {
     GUEST_DISK_ERROR = 30,    /* a disk request ended with an error */
     GUEST_DISK_MISMATCH = 31, /* what was read is not what was written */
     GUEST_DISK_OVERRUN = 32,  /* a request past the end was not refused */
+    GUEST_NO_ENTROPY = 40,    /* the entropy device gave bytes that are all the same */
 };
 
 #define GUEST_MAX_RANGES  16 /* a microVM has two or three ranges of RAM */

@@ -1,5 +1,6 @@
 /* The default guest's story: look, use, report. */
 #include "disk.h"
+#include "entropy.h"
 #include "guest.h"
 
 #define MIB 20
@@ -54,6 +55,7 @@ static struct tally check_devices(const struct guest_machine *m)
         if (!d.id) continue; /* an empty slot: VIRTIO 1.2, 4.2.3.1 */
         t.devices++;
         say("%s (id %u) at 0x%lx, interrupt %u", virtio_name(d.id), d.id, d.at->base, d.at->irq);
+        if (d.id == VIRTIO_ID_RNG) entropy_test(&d);
         if (d.id == VIRTIO_ID_BLK) {
             disk_test(&d);
             t.disks++;
