@@ -12,5 +12,5 @@ const struct arch_info arch_info = {
     .serial_gsi = ARM64_SPI_SERIAL,
     .max_vcpus = ARM64_MAX_VCPUS,
     .console_arg = "console=ttyS0",
-    .default_cmdline = "console=ttyS0 panic=-1",
+    .default_cmdline = "console=ttyS0 quiet panic=-1",
 };
