@@ -30,7 +30,7 @@ void runner_kick(struct runner *r, enum runner_want want)
     atomic_thread_fence(memory_order_seq_cst);
     __atomic_store_n(&r->vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
     atomic_thread_fence(memory_order_seq_cst);
-    pthread_kill(r->thread, KICK_SIGNAL);
+    if (!pthread_equal(r->thread, pthread_self())) pthread_kill(r->thread, KICK_SIGNAL); /* its own: not in KVM_RUN */
 }
 
 /* false: the thread must end. */

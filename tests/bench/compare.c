@@ -1,0 +1,144 @@
+/* Two commands run in turn, A B A B ..., each timed from outside: wall time from before the fork to after the wait, CPU time
+ * and peak resident memory as the kernel accounts them (wait4). Prints the median of each and the median of the ratios,
+ * pair by pair, so that a machine whose speed drifts still compares.
+ *
+ *   compare [-n PAIRS] [-p CPU] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]
+ *
+ * Both get /dev/null for input and output. Linked statically: a child's peak memory starts from its parent's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAIRS_MAX     10000
+#define PAIRS_DEFAULT 100
+#define WARM_UP       3
+
+enum figure { WALL_MS, CPU_MS, PEAK_KIB, FIGURES };
+static const char *const figure_names[FIGURES] = {"wall ms", "CPU ms", "peak KiB"};
+
+struct sample {
+    double value[FIGURES];
+};
+
+_Noreturn static void give_up(const char *what)
+{
+    fprintf(stderr, "compare: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static double to_ms(struct timeval t)
+{
+    return (double)t.tv_sec * 1e3 + (double)t.tv_usec / 1e3;
+}
+
+static int run_once(char **words, struct sample *out)
+{
+    struct rusage usage;
+    int status;
+    const double begin = now_ms();
+    const pid_t pid = vfork();
+    if (pid < 0) give_up("vfork");
+    if (pid == 0) {
+        execvp(words[0], words);
+        _exit(127);
+    }
+    if (wait4(pid, &status, 0, &usage) != pid) give_up("wait4");
+    out->value[WALL_MS] = now_ms() - begin;
+    out->value[CPU_MS] = to_ms(usage.ru_utime) + to_ms(usage.ru_stime);
+    out->value[PEAK_KIB] = (double)usage.ru_maxrss;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *v, unsigned n)
+{
+    qsort(v, n, sizeof(*v), by_size);
+    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+static void report(const struct sample *a, const struct sample *b, unsigned n)
+{
+    double *column = calloc(n, sizeof(*column));
+    if (!column) give_up("calloc");
+    printf("%-10s %10s %10s %10s   (medians of %u pairs)\n", "", "A", "B", "A/B", n);
+    for (int f = 0; f < FIGURES; f++) {
+        double m[3];
+        for (int which = 0; which < 3; which++) {
+            for (unsigned i = 0; i < n; i++)
+                column[i] = which == 0   ? a[i].value[f]
+                            : which == 1 ? b[i].value[f]
+                                         : a[i].value[f] / (b[i].value[f] > 0 ? b[i].value[f] : 1e-9);
+            m[which] = median(column, n);
+        }
+        printf("%-10s %10.3f %10.3f %10.3f\n", figure_names[f], m[0], m[1], m[2]);
+    }
+    free(column);
+}
+
+static void pin(const char *cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((unsigned)atoi(cpu), &set);
+    if (sched_setaffinity(0, sizeof(set), &set) != 0) give_up("pin");
+}
+
+int main(int argc, char **argv)
+{
+    unsigned pairs = PAIRS_DEFAULT;
+    int opt, split = 0;
+    while ((opt = getopt(argc, argv, "+n:p:")) != -1) {
+        if (opt == 'n') pairs = (unsigned)strtoul(optarg, NULL, 10);
+        if (opt == 'p') pin(optarg);
+        if (opt == '?') return 2;
+    }
+    for (int i = optind; i < argc && !split; i++)
+        if (strcmp(argv[i], "--") == 0) split = i;
+    if (split <= optind || split + 1 >= argc || pairs == 0 || pairs > PAIRS_MAX) {
+        fprintf(stderr, "usage: compare [-n PAIRS] [-p CPU] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]\n");
+        return 2;
+    }
+    argv[split] = NULL;
+    char **const a = argv + optind, **const b = argv + split + 1;
+    struct sample *sa = calloc(pairs, sizeof(*sa)), *sb = calloc(pairs, sizeof(*sb));
+    if (!sa || !sb) give_up("calloc");
+    const int out = dup(STDOUT_FILENO), nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (out < 0 || nothing < 0) give_up("/dev/null");
+    fcntl(out, F_SETFD, FD_CLOEXEC);
+    dup2(nothing, STDIN_FILENO);
+    dup2(nothing, STDOUT_FILENO);
+    int status_a = 0, status_b = 0;
+    for (unsigned i = 0; i < WARM_UP; i++) {
+        status_a = run_once(a, &sa[0]);
+        status_b = run_once(b, &sb[0]);
+    }
+    for (unsigned i = 0; i < pairs; i++) {
+        status_a |= run_once(a, &sa[i]);
+        status_b |= run_once(b, &sb[i]);
+    }
+    dup2(out, STDOUT_FILENO);
+    if (status_a | status_b) printf("exit statuses, or-ed: A %d, B %d\n", status_a, status_b);
+    report(sa, sb, pairs);
+    free(sa);
+    free(sb);
+    return 0;
+}
