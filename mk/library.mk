@@ -1,6 +1,6 @@
 # libvireo, static and shared, and the program on top of it.
 
-FLOOR_DIRS := vmm/base vmm/core devices vmm/kvm arch/$(ARCH) vmm/machine vmm/measure vmm/lib
+FLOOR_DIRS := vmm/base vmm/core devices vmm/kvm arch arch/$(ARCH) vmm/machine vmm/measure vmm/lib
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
 LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(if $(wildcard guest/guest.mk),$(BUILD)/guest/embed.o)

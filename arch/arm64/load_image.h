@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#include "arch/arm64/image.h"
+#include "arch/image.h"
 #include "vmm/base/err.h"
 #include "vmm/core/gmem.h"
 

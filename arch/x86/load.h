@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch/x86/image.h"
+#include "arch/image.h"
 #include "vmm/base/err.h"
 #include "vmm/core/gmem.h"
 

@@ -1,7 +1,7 @@
-/* A kernel or initrd as it comes: a file, or bytes in memory. Reads are exact and bounds-checked; what is loaded goes
- * from the file straight into guest memory. Set-up only, one thread. */
-#ifndef VIREO_X86_IMAGE_H
-#define VIREO_X86_IMAGE_H
+/* A kernel or initrd as it comes, for both architectures' loaders: a file, or bytes in memory. Reads are exact and
+ * bounds-checked; what is loaded goes from the file straight into guest memory. Set-up only, one thread. */
+#ifndef VIREO_ARCH_IMAGE_H
+#define VIREO_ARCH_IMAGE_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "arch/x86/image.h"
+#include "arch/image.h"
 
 #include <errno.h>
 #include <fcntl.h>
