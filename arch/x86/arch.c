@@ -35,28 +35,6 @@ int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e)
     return rc;
 }
 
-int arch_check_host(const struct vm *vm, struct err *e)
-{
-    static const struct {
-        long cap;
-        const char *name;
-    } needed[] = {
-        {KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP"},
-        {KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
-        {KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
-        {KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
-        {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
-        {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
-    };
-    for (unsigned i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (vm_check(vm, needed[i].cap) > 0) continue;
-        err_set(e, -ENOTSUP, "this host's KVM lacks %s; use Linux 4.13 or newer", needed[i].name);
-        err_as(e, ERR_HOST);
-        return -ENOTSUP;
-    }
-    return 0;
-}
-
 static int publish_routes(void *arg, const struct kvm_irq_routing *routes)
 {
     struct arch *a = arg;
@@ -187,7 +165,6 @@ static int write_tables(struct arch *a, const struct arch_boot *b, const struct 
         cmdline = grown;
     }
     if (rc) return rc;
-    info->cmdline = cmdline;
     return blame(e, boot_write_cmdline(a->mem, k, name, cmdline, e), "kernel", name);
 }
 

@@ -24,7 +24,6 @@ void memmap_build(const struct gmem *mem, struct memmap *out);
 
 struct boot_info {
     const struct loaded *kernel;
-    const char *cmdline;          /* lies at X86_CMDLINE already */
     uint64_t initrd, initrd_size; /* size 0: none */
     uint64_t rsdp;                /* 0: no ACPI */
 };
