@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,16 +20,16 @@
 #define LINK_NEWS_MAX 64 /* messages read at a time */
 #define VNET_HDR_SIZE 12 /* VIRTIO 1.2, 5.1.6: with num_buffers */
 
-/* What `ip tuntap` made it, as /sys/class/net/NAME/tun_flags says. -ENODEV: not a tun or tap. */
-static int read_tun_flags(const char *name)
+/* Asked of the driver, not of /sys, which may show another network namespace. */
+static bool is_tap(const char *name)
 {
-    char path[64], text[16] = "";
-    snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", name);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -ENODEV;
-    const ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    return n > 0 ? (int)strtol(text, NULL, 16) : -ENODEV;
+    struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+    struct ifreq r = {.ifr_data = (char *)&info};
+    memcpy(r.ifr_name, name, strlen(name));
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int rc = ioctl(fd, SIOCETHTOOL, &r);
+    if (fd >= 0) close(fd);
+    return rc == 0 && strcmp(info.driver, "tun") == 0 && strcmp(info.bus_info, "tap") == 0;
 }
 
 static int hint_to_make(struct err *e, const char *name)
@@ -44,20 +46,27 @@ static int check_exists(const char *name, struct err *e)
         err_set(e, -ENODEV, "tap %s: there is no such interface", name);
         return hint_to_make(e, name);
     }
-    const int flags = read_tun_flags(name);
-    if (flags < 0 || !(flags & IFF_TAP)) {
-        err_set(e, -EINVAL, "tap %s: the interface is not a tap", name);
-        return hint_to_make(e, name);
-    }
-    return flags;
+    if (!is_tap(name))
+        return err_set(e, -EINVAL, "tap %s: the interface is not a tap; one is made with: ip tuntap add NAME mode tap",
+                       name);
+    return 0;
 }
 
-static int attach(struct tap *t, const char *name, int flags, struct err *e)
+/* One that was made for several queues takes no other attachment; we are one of its queues then. */
+static int set_iff(int fd, struct ifreq *r)
+{
+    r->ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+    if (ioctl(fd, TUNSETIFF, r) == 0) return 0;
+    if (errno != EINVAL) return -errno;
+    r->ifr_flags |= IFF_MULTI_QUEUE;
+    return ioctl(fd, TUNSETIFF, r) == 0 ? 0 : -errno;
+}
+
+static int attach(struct tap *t, const char *name, struct err *e)
 {
     struct ifreq r = {0};
     memcpy(r.ifr_name, name, strlen(name));
-    r.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (flags & IFF_MULTI_QUEUE));
-    if (ioctl(t->fd, TUNSETIFF, &r) == 0) {
+    if (set_iff(t->fd, &r) == 0) {
         memcpy(t->name, r.ifr_name, sizeof(t->name));
         return 0;
     }
@@ -67,7 +76,6 @@ static int attach(struct tap *t, const char *name, int flags, struct err *e)
         err_as(e, ERR_HOST);
         err_hint(e, "it belongs to another user: ip tuntap add %s mode tap user $USER, or run as its owner", name);
     }
-    if (rc == -EINVAL) err_hint(e, "it was made with other options: ip tuntap add %s mode tap", name);
     return rc;
 }
 
@@ -110,18 +118,18 @@ static struct tap *wrap_fd(int fd, struct err *e)
 
 int tap_open(struct tap **out, const char *name, struct err *e)
 {
-    const int flags = check_exists(name, e);
-    if (flags < 0) return flags;
+    int rc = check_exists(name, e);
+    if (rc) return rc;
     const int fd = open(TAP_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
-        const int rc = err_errno(e, "tap %s: open %s", name, TAP_DEVICE);
+        rc = err_errno(e, "tap %s: open %s", name, TAP_DEVICE);
         err_as(e, ERR_HOST);
         err_hint(e, rc == -ENOENT ? "load the tun module: modprobe tun" : "allow this user to open %s", TAP_DEVICE);
         return rc;
     }
     struct tap *t = wrap_fd(fd, e);
     if (!t) return -ENOMEM;
-    int rc = attach(t, name, flags, e);
+    rc = attach(t, name, e);
     if (!rc) rc = set_up(t, e);
     if (rc) {
         tap_close(t);
