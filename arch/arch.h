@@ -4,7 +4,7 @@
  * set-up, boot protocols, machine tables (ACPI, MP table, FDT), and the exits only it knows. Neutral code hands it a
  * list of slots and gets a bootable guest.
  *
- * Order: arch_vm_type, vm_create, arch_check_host, RAM mapped, arch_create, vcpu_create x n, arch_init_vcpus, bus
+ * Order: arch_vm_type, vm_create, capabilities checked, RAM mapped, arch_create, vcpu_create x n, arch_init_vcpus, bus
  * frozen, arch_load, run. x86 makes its irqchip in arch_create, before the vCPUs; arm64 its GIC in arch_init_vcpus,
  * after them. All set-up: control thread. */
 #ifndef VIREO_ARCH_ARCH_H
@@ -31,6 +31,7 @@ struct arch_info {
     uint64_t virtio_base; /* slot i sits at virtio_base + i * VIRTIO_MMIO_SIZE */
     uint32_t virtio_gsi;  /* slot i raises GSI virtio_gsi + i (edge) */
     uint32_t serial_gsi;
+    const struct vm_cap *caps; /* what this arch asks of KVM; ends with a NULL name */
     unsigned max_vcpus;          /* of our tables and code; KVM may offer less */
     const char *console_arg;     /* "console=ttyS0" */
     const char *default_cmdline; /* used when the user gives none: console and quick, sane defaults */
@@ -71,8 +72,6 @@ struct arch;
 /* The KVM_CREATE_VM type for a machine whose highest guest address is `top`; refuses (ERR_HOST) what KVM can't address.
  */
 int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e);
-/* What this arch needs of KVM, each missing capability one sentence (ERR_HOST). */
-int arch_check_host(const struct vm *vm, struct err *e);
 
 int arch_create(struct arch **out, const struct arch_params *p, struct err *e);
 int arch_init_vcpus(struct arch *a, struct vcpu *vcpus, unsigned count, struct err *e);

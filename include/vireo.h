@@ -120,7 +120,7 @@ VIREO_API bool vireo_vm_milestone(struct vireo_vm *vm, unsigned index, struct vi
 /* ---- the host ---- */
 enum vireo_verdict { VIREO_OK, VIREO_MISSING_OPTIONAL, VIREO_MISSING };
 struct vireo_host_fact {
-    const char *id;   /* "kvm", "cap.irqfd": stable, for scripts */
+    const char *id;   /* "kvm", "cap.KVM_CAP_IRQFD": stable, for scripts; valid during the call */
     const char *what; /* "KVM device" */
     enum vireo_verdict verdict;
     char value[256];  /* "/dev/kvm, API 12, module kvm_pvm" */

@@ -32,28 +32,6 @@ int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e)
     return 0;
 }
 
-int arch_check_host(const struct vm *vm, struct err *e)
-{
-    static const struct {
-        long cap;
-        const char *name;
-    } needed[] = {
-        {KVM_CAP_ONE_REG, "KVM_CAP_ONE_REG"},
-        {KVM_CAP_ARM_PSCI_0_2, "KVM_CAP_ARM_PSCI_0_2"},
-        {KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
-        {KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
-        {KVM_CAP_DEVICE_CTRL, "KVM_CAP_DEVICE_CTRL"},
-        {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
-        {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
-    };
-    for (unsigned i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (vm_check(vm, needed[i].cap) > 0) continue;
-        err_set(e, -ENOTSUP, "KVM lacks %s; use a host with Linux 4.14 or newer", needed[i].name);
-        return err_as(e, ERR_HOST);
-    }
-    return 0;
-}
-
 /* An access KVM can't decode then comes to us with its address instead of as a bare ENOSYS. */
 static int explain_odd_accesses(const struct vm *vm, struct err *e)
 {

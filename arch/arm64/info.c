@@ -1,6 +1,19 @@
 #include "arch/arch.h"
 #include "arch/arm64/layout.h"
 
+static const struct vm_cap caps[] = {
+    {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY", "guest memory", true},
+    {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT", "stopping a vCPU", true},
+    {KVM_CAP_IRQFD, "KVM_CAP_IRQFD", "device interrupts", true},
+    {KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD", "device doorbells", true},
+    {KVM_CAP_ONE_REG, "KVM_CAP_ONE_REG", "vCPU registers", true},
+    {KVM_CAP_ARM_PSCI_0_2, "KVM_CAP_ARM_PSCI_0_2", "starting vCPUs, power off and reset", true},
+    {KVM_CAP_DEVICE_CTRL, "KVM_CAP_DEVICE_CTRL", "the interrupt controller", true},
+    {KVM_CAP_STEAL_TIME, "KVM_CAP_STEAL_TIME", "guests that know the time taken from them", false},
+    {KVM_CAP_ARM_NISV_TO_USER, "KVM_CAP_ARM_NISV_TO_USER", "odd device accesses explained", false},
+    {0},
+};
+
 /* RAM has no hole: the devices lie below it, so the hole is empty and sits where addresses end. */
 const struct arch_info arch_info = {
     .name = "aarch64",
@@ -10,6 +23,7 @@ const struct arch_info arch_info = {
     .virtio_base = ARM64_VIRTIO_BASE,
     .virtio_gsi = ARM64_SPI_VIRTIO,
     .serial_gsi = ARM64_SPI_SERIAL,
+    .caps = caps,
     .max_vcpus = ARM64_MAX_VCPUS,
     .console_arg = "console=ttyS0",
     .default_cmdline = "console=ttyS0 quiet panic=-1",

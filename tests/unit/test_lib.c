@@ -271,7 +271,7 @@ static void nearest_word_is_found_among_any(void **state)
 }
 
 struct seen {
-    const char *id[64];
+    char id[64][48];
     unsigned count, missing;
     bool has_linux;
 };
@@ -282,7 +282,7 @@ static void see_fact(void *arg, const struct vireo_host_fact *f)
     for (unsigned i = 0; i < s->count; i++) assert_string_not_equal(s->id[i], f->id);
     assert_true(s->count < COUNT_OF(s->id));
     assert_true(f->what[0] != '\0' && f->value[0] != '\0');
-    s->id[s->count++] = f->id;
+    (void)snprintf(s->id[s->count++], sizeof(s->id[0]), "%s", f->id);
     s->missing += f->verdict == VIREO_MISSING;
     s->has_linux |= strcmp(f->id, "linux") == 0;
 }

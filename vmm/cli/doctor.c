@@ -36,8 +36,8 @@ static void print_fact_json(const struct vireo_host_fact *f, bool is_first)
 static void print_fact(const struct vireo_host_fact *f)
 {
     static const char *const words[] = {[VIREO_OK] = "ok", [VIREO_MISSING_OPTIONAL] = "-", [VIREO_MISSING] = "MISSING"};
-    printf("%-8s %-24s %s\n", words[f->verdict], f->what, f->value);
-    if (f->advice[0]) printf("%-33s -> %s\n", "", f->advice);
+    printf("%-8s %-27s %s\n", words[f->verdict], f->what, f->value);
+    if (f->advice[0]) printf("%-36s -> %s\n", "", f->advice);
 }
 
 static void on_fact(void *arg, const struct vireo_host_fact *f)

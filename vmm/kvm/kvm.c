@@ -71,6 +71,17 @@ int vm_check(const struct vm *vm, long cap)
     return n < 0 ? 0 : n;
 }
 
+int vm_check_caps(const struct vm *vm, const struct vm_cap *caps, struct err *e)
+{
+    for (; caps->name; caps++) {
+        if (!caps->is_needed || vm_check(vm, caps->cap) > 0) continue;
+        err_set(e, -ENOTSUP, "KVM here lacks %s (%s); use a host with Linux 4.14 or newer", caps->name, caps->use);
+        err_as(e, ERR_HOST);
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
 int vm_enable_cap(const struct vm *vm, uint32_t cap, uint64_t arg0, struct err *e)
 {
     struct kvm_enable_cap arg = {.cap = cap, .args = {arg0}};

@@ -43,6 +43,15 @@ int vm_create_typed(struct vm *vm, unsigned long type, struct err *e);
 void vm_destroy(struct vm *vm); /* after its vCPUs; legal when half built, and twice */
 
 int vm_check(const struct vm *vm, long cap); /* KVM_CHECK_EXTENSION on the VM; < 0 counts as 0 */
+/* A capability that is asked for. Needed ones must be there; the others make something better. */
+struct vm_cap {
+    long cap;
+    const char *name; /* as in api.rst */
+    const char *use;
+    bool is_needed;
+};
+/* Refuse a host that lacks a needed one of caps (ends with a NULL name). */
+int vm_check_caps(const struct vm *vm, const struct vm_cap *caps, struct err *e);
 int vm_enable_cap(const struct vm *vm, uint32_t cap, uint64_t arg0, struct err *e);
 int vm_map_ram(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool read_only, struct err *e);
 

@@ -10,7 +10,7 @@ struct host_probe {
     bool can_run; /* false once something was reported as VIREO_MISSING */
 };
 
-struct host_name { /* static strings */
+struct host_name {
     const char *id, *what;
 };
 

@@ -89,30 +89,16 @@ static void report_linux(struct host_probe *p, const struct module *m, const str
         host_fact(p, name, VIREO_OK, "", "yes");
 }
 
-/* Neutral capabilities, named as in the kernel's api.rst. What the architecture needs is asked of it. */
-static const struct capability {
-    long cap;
-    struct host_name name;
-    const char *use;
-    bool is_needed;
-} capabilities[] = {
-    {KVM_CAP_USER_MEMORY, {"cap.user_memory", "KVM_CAP_USER_MEMORY"}, "guest memory", true},
-    {KVM_CAP_IMMEDIATE_EXIT, {"cap.immediate_exit", "KVM_CAP_IMMEDIATE_EXIT"}, "stopping a vCPU", true},
-    {KVM_CAP_IRQFD, {"cap.irqfd", "KVM_CAP_IRQFD"}, "device interrupts", true},
-    {KVM_CAP_IOEVENTFD, {"cap.ioeventfd", "KVM_CAP_IOEVENTFD"}, "device doorbells", true},
-    {KVM_CAP_IRQ_ROUTING, {"cap.irq_routing", "KVM_CAP_IRQ_ROUTING"}, "routing of interrupts", false},
-    {KVM_CAP_READONLY_MEM, {"cap.readonly_mem", "KVM_CAP_READONLY_MEM"}, "read-only guest memory", false},
-    {KVM_CAP_DIRTY_LOG_RING, {"cap.dirty_log_ring", "KVM_CAP_DIRTY_LOG_RING"}, "quick dirty tracking", false},
-};
-
 static void report_capabilities(struct host_probe *p, const struct vm *vm)
 {
-    for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++) {
-        const struct capability *c = &capabilities[i];
-        const int n = vm_check(vm, c->cap);
+    for (const struct vm_cap *c = arch_info.caps; c->name; c++) {
+        char id[48];
+        (void)snprintf(id, sizeof(id), "cap.%s", c->name);
+        const bool is_there = vm_check(vm, c->cap) > 0;
         const enum vireo_verdict none = c->is_needed ? VIREO_MISSING : VIREO_MISSING_OPTIONAL;
-        host_fact(p, c->name, n > 0 ? VIREO_OK : none, n > 0 || !c->is_needed ? "" : "use a newer kernel", "%s: %s",
-                  n > 0 ? "yes" : "no", c->use);
+        host_fact(p, (struct host_name){id, c->name}, is_there ? VIREO_OK : none,
+                  is_there || !c->is_needed ? "" : "use Linux 4.14 or newer", "%s: %s", is_there ? "yes" : "no",
+                  c->use);
     }
     const int most = vm_check(vm, KVM_CAP_MAX_VCPUS), good = vm_check(vm, KVM_CAP_NR_VCPUS);
     host_fact(p, (struct host_name){"vcpus", "vCPUs of one VM"}, VIREO_OK, "",
@@ -128,14 +114,12 @@ static void report_vm(struct host_probe *p, struct vm *vm)
     unsigned long type = 0;
     int rc = arch_vm_type(vm->kvm_fd, arch_info.hole_end, &type, &e);
     if (!rc) rc = vm_create_typed(vm, type, &e);
-    const struct host_name vm_name = {"kvm.vm", "a VM"}, arch_name = {"kvm.arch", "architecture"};
+    const struct host_name name = {"kvm.vm", "a VM"};
     if (rc) {
-        host_fact(p, vm_name, VIREO_MISSING, e.hint, "%s", e.text);
+        host_fact(p, name, VIREO_MISSING, e.hint, "%s", e.text);
         return;
     }
-    host_fact(p, vm_name, VIREO_OK, "", "can be created");
-    rc = arch_check_host(vm, &e);
-    host_fact(p, arch_name, rc ? VIREO_MISSING : VIREO_OK, e.hint, "%s", rc ? e.text : "all there");
+    host_fact(p, name, VIREO_OK, "", "can be created");
     report_capabilities(p, vm);
 }
 

@@ -66,7 +66,7 @@ static int create_vm(struct machine *m, const struct config *cfg, struct err *e)
     int rc = kvm_open(&m->vm.kvm_fd, e);
     if (!rc) rc = arch_vm_type(m->vm.kvm_fd, top, &type, e);
     if (!rc) rc = vm_create_typed(&m->vm, type, e);
-    if (!rc) rc = arch_check_host(&m->vm, e);
+    if (!rc) rc = vm_check_caps(&m->vm, arch_info.caps, e);
     if (!rc) rc = add_ram(m, arch_info.ram_base, low, e);
     if (!rc && high) rc = add_ram(m, arch_info.hole_end, high, e);
     if (!rc) gmem_freeze(&m->mem);
