@@ -46,6 +46,7 @@ ifeq ($(SAN),fuzz)
 fuzz-bins: $(FUZZ_BINS)
 $(FUZZ_BINS): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(TEST_LIBS)
 	$(call say,LD)$(LINK) -fsanitize=fuzzer -pie -o $@ $(filter %.o %.a,$^) $(TEST_LINK_LIBS)
+$(BUILD)/fuzz_arm64_image: TEST_LINK_LIBS += -lz # brings the arm64 loader with it, on any machine
 endif
 
 .PHONY: fuzz test-fuzz

@@ -244,7 +244,7 @@ static int place(const uint8_t *head, uint64_t len, const struct image_window *w
     if (rc) return rc;
     const uint64_t size = le64_get(h.image_size), offset = size ? le64_get(h.text_offset) : IMAGE_FLAT_OFFSET;
     /* Linux before 3.17 left the size 0 and the offset in either byte order; then it is the customary one. */
-    if (offset >= IMAGE_BASE_ALIGN || size > IMAGE_MAX_BYTES)
+    if (offset >= IMAGE_BASE_ALIGN || offset % sizeof(uint32_t) != 0 || size > IMAGE_MAX_BYTES)
         return err_set(e, -ENOEXEC,
                        "is damaged: its header wants %llu bytes of memory at offset 0x%llx; get a good copy",
                        (unsigned long long)size, (unsigned long long)offset);

@@ -314,11 +314,12 @@ static void file_larger_than_memory_is_refused(void **state)
     free(image);
 }
 
-static void wrapping_sizes_are_refused(void **state)
+static void impossible_sizes_and_offsets_are_refused(void **state)
 {
     static const struct {
         uint64_t offset, size;
-    } rows[] = {{0, UINT64_MAX}, {UINT64_MAX, 1}, {UINT64_MAX - 4095, 4096}, {1ull << 63, 1}, {2 * MIB, 4096}};
+    } rows[] = {{0, UINT64_MAX}, {UINT64_MAX, 1}, {UINT64_MAX - 4095, 4096},
+                {1ull << 63, 1}, {2 * MIB, 4096}, {2, 4096}};
     struct rig *r = *state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         uint8_t image[KERNEL];
@@ -498,7 +499,7 @@ UNIT_MAIN(LOADER(image_lies_where_its_header_says), LOADER(image_occupies_what_i
           LOADER(gzip_of_many_chunks_unpacks_whole), LOADER(zboot_unpacks_the_kernel_inside),
           LOADER(image_that_just_fits_loads), LOADER(foreign_files_are_named), LOADER(big_endian_image_is_refused),
           LOADER(page_size_the_host_lacks_is_refused), LOADER(image_larger_than_memory_says_how_much_it_needs),
-          LOADER(file_larger_than_memory_is_refused), LOADER(wrapping_sizes_are_refused),
+          LOADER(file_larger_than_memory_is_refused), LOADER(impossible_sizes_and_offsets_are_refused),
           LOADER(gzip_that_unpacks_beyond_memory_is_refused), LOADER(truncated_gzip_is_refused_wherever_it_is_cut),
           LOADER(gzip_with_a_flipped_bit_is_refused), LOADER(gzip_in_gzip_is_refused),
           LOADER(zboot_names_a_compression_it_cannot_unpack), LOADER(zboot_payload_beyond_the_file_is_refused),
