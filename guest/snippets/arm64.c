@@ -18,6 +18,11 @@ SNIPPET(store_forever, "1: strb w1, [x0]\nb 1b");
 SNIPPET(load, "1: ldrb w3, [x0]\n" REPEAT END);
 SNIPPET(psci, "mov w0, w1\nhvc #0\n" END);
 
+const struct snippet *const snippet_list[] = {
+    &snippet_exit,          &snippet_halt, &snippet_spin, &snippet_tick, &snippet_store,
+    &snippet_store_forever, &snippet_load, &snippet_psci, NULL,
+};
+
 #define REGISTERS 5 /* x0 to x4 */
 
 static void fill(uint64_t x[REGISTERS], const struct snippet_args *args)
@@ -38,11 +43,16 @@ static int set_register(int vcpu_fd, uint64_t offset, const uint64_t *value)
     return ioctl(vcpu_fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
-int snippet_start(int vcpu_fd, uint64_t gpa, const struct snippet_args *args)
+int snippet_start(int vm_fd, int vcpu_fd, uint64_t gpa, const struct snippet_args *args)
 {
     uint64_t x[REGISTERS];
-    int rc = set_register(vcpu_fd, offsetof(struct kvm_regs, regs.pc), &gpa);
+    struct kvm_vcpu_init init;
+    int rc;
 
+    if (ioctl(vm_fd, KVM_ARM_PREFERRED_TARGET, &init) < 0) return -errno;
+    init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+    if (ioctl(vcpu_fd, KVM_ARM_VCPU_INIT, &init) < 0) return -errno;
+    rc = set_register(vcpu_fd, offsetof(struct kvm_regs, regs.pc), &gpa);
     fill(x, args);
     for (unsigned i = 0; i < REGISTERS && !rc; i++)
         rc = set_register(vcpu_fd, offsetof(struct kvm_regs, regs.regs) + i * sizeof(uint64_t), &x[i]);

@@ -45,9 +45,12 @@ extern const struct snippet snippet_triple_fault; /* an invalid opcode without a
 /* arm64 only. */
 extern const struct snippet snippet_psci; /* the PSCI function `value`, by hvc; if it comes back, ends */
 
-/* Put a vCPU at the first instruction of the code at gpa. x86: 32-bit protected mode, flat, paging off, IDT of size 0;
- * arm64: EL1, MMU off, after KVM_ARM_VCPU_INIT. 0 or -errno. */
-int snippet_start(int vcpu_fd, uint64_t gpa, const struct snippet_args *args);
+/* Those this architecture has; NULL ends the list. */
+extern const struct snippet *const snippet_list[];
+
+/* Put a fresh vCPU at the first instruction of the code at gpa. x86: 32-bit protected mode, flat, paging off, IDT of
+ * size 0; arm64: EL1, MMU off, PSCI 0.2. 0 or -errno. */
+int snippet_start(int vm_fd, int vcpu_fd, uint64_t gpa, const struct snippet_args *args);
 
 #define SNIPPET_IMAGE_MAX 512 /* every snippet fits with its header and the loading of its registers */
 

@@ -26,13 +26,19 @@ SNIPPET(cpuid, "mov %eax, %edi\nmov %ecx, %esi\n"
                "1: mov %edi, %eax\nxor %ecx, %ecx\ncpuid\nsub $1, %esi\njnz 1b\n" FINISH);
 SNIPPET(triple_fault, "ud2");
 
+const struct snippet *const snippet_list[] = {
+    &snippet_exit,         &snippet_halt, &snippet_spin,        &snippet_tick, &snippet_store, &snippet_store_forever,
+    &snippet_load,         &snippet_out,  &snippet_out_forever, &snippet_in,   &snippet_print, &snippet_cpuid,
+    &snippet_triple_fault, NULL,
+};
+
 static struct kvm_segment flat_segment(uint16_t selector, uint8_t type)
 {
     return (struct kvm_segment){
         .limit = 0xffffffff, .selector = selector, .type = type, .present = 1, .db = 1, .s = 1, .g = 1};
 }
 
-int snippet_start(int vcpu_fd, uint64_t gpa, const struct snippet_args *args)
+int snippet_start(int vm_fd, int vcpu_fd, uint64_t gpa, const struct snippet_args *args)
 {
     struct kvm_sregs s;
     const struct kvm_regs r = {
@@ -46,6 +52,7 @@ int snippet_start(int vcpu_fd, uint64_t gpa, const struct snippet_args *args)
         .rsi = args->text,
     };
 
+    (void)vm_fd;
     if (ioctl(vcpu_fd, KVM_GET_SREGS, &s) < 0) return -errno;
     s.cs = flat_segment(0x08, 0xb); /* code, readable, accessed */
     s.ds = s.es = s.fs = s.gs = s.ss = flat_segment(0x10, 0x3);
