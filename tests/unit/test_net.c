@@ -370,8 +370,8 @@ static void without_buffers_frames_stay_outside_and_cost_nothing(void **state)
     net_init(&n, F_MRG_RXBUF);
     for (unsigned i = 0; i < 5; i++) assert_true(send_frame(&n, &h, 100, i));
     const clock_t before = clock();
-    rig_run(&n.r, 200);
-    assert_in_range((clock() - before) * 1000 / CLOCKS_PER_SEC, 0, 100);
+    rig_run(&n.r, 400);
+    assert_in_range((clock() - before) * 1000 / CLOCKS_PER_SEC, 0, 40);
     for (unsigned i = 0; i < 5; i++) add_buffer(&n, 1536);
     rig_notify(&n.r, RX);
     for (unsigned i = 0; i < 5; i++) expect_frame(&n, 100, i, 1);

@@ -314,9 +314,9 @@ static void a_tap_that_is_deleted_is_reported_once_and_costs_no_cpu(void **state
     rig_notify(&n.r, RX);
     delete_link("vt0");
     const clock_t before = clock();
-    rig_run(&n.r, 200);
+    rig_run(&n.r, 400);
     assert_int_equal(n.r.host_failures, 1);
-    assert_in_range((clock() - before) * 1000 / CLOCKS_PER_SEC, 0, 100);
+    assert_in_range((clock() - before) * 1000 / CLOCKS_PER_SEC, 0, 40);
     rig_notify(&n.r, RX);
     rig_notify(&n.r, TX);
     assert_int_equal(n.r.host_failures, 1);
