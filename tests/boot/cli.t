@@ -4,27 +4,14 @@
 # time limit: 120
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/boot/tap.sh
+. tests/boot/tap.sh
 VIREO=$PWD/build/vireo
 TREE=$PWD
 RUN_LIMIT_S=20          # every command here ends within a second
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-count=0
-
-# check PROMISE COMMAND...: one test; what the command prints is shown when it fails.
-check() {
-    local promise=$1 said
-    shift
-    count=$((count + 1))
-    if said=$("$@" 2>&1); then
-        echo "ok $count - $promise"
-    else
-        echo "not ok $count - $promise"
-        printf '%s\n' "$said" | sed 's/^/# /'
-    fi
-}
-skip() { count=$((count + 1)); echo "ok $count - $1 # SKIP $2"; }
 
 vireo() { timeout $RUN_LIMIT_S "$VIREO" "$@" < /dev/null; }
 
@@ -259,4 +246,4 @@ fi
 for row in "${kvm_tests[@]}"; do
     if [ -n "$reason" ]; then skip "${row%%|*}" "$reason"; else check "${row%%|*}" "${row##*|}"; fi
 done
-echo "1..$count"
+tap_done

@@ -4,23 +4,12 @@
 # time limit: 120
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/boot/tap.sh
+. tests/boot/tap.sh
 TREE=$PWD
 RUN_LIMIT_S=20
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-count=0
-check() {
-    local promise=$1 said
-    shift
-    count=$((count + 1))
-    if said=$("$@" 2>&1); then
-        echo "ok $count - $promise"
-    else
-        echo "not ok $count - $promise"
-        printf '%s\n' "$said" | sed 's/^/# /'
-    fi
-}
-skip() { count=$((count + 1)); echo "ok $count - $1 # SKIP $2"; }
 
 PREFIX=/opt/vireo
 ROOT=$work/root
@@ -95,4 +84,4 @@ for kind in static shared; do
     else skip "two VMs run in one process ($kind)" "no usable /dev/kvm on this machine"; fi
 done
 check "make uninstall takes everything away" uninstall_it
-echo "1..$count"
+tap_done
