@@ -1,6 +1,5 @@
-# Everything a reviewer should not have to look for. scripts/lint prints one line a step and stops at the first that fails.
+# Everything a reviewer should not have to look for. scripts/lint runs the steps; each can be run alone, see there.
 .PHONY: lint
 lint: ## compilers, layout, static analysis, floors, exported names, man pages
 	scripts/setup build test lint arm64
 	scripts/lint
-
