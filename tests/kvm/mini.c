@@ -6,6 +6,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#define TICK_MS     20
+#define TICK_TRIES  250 /* five seconds */
 #define PATIENCE_MS 100 /* between signals: one that comes just before KVM_RUN is lost, the next is not */
 
 const struct snippet *mini_snippet(const char *name)
@@ -68,6 +70,14 @@ int mini_run(struct mini *m, unsigned ms)
     const int rc = vcpu_run(&m->vcpu);
     assert_int_equal(setitimer(ITIMER_REAL, &off, NULL), 0);
     return rc;
+}
+
+void mini_run_until_it_ticks(struct mini *m)
+{
+    const uint32_t before = mini_word(m);
+
+    for (int i = 0; i < TICK_TRIES && mini_word(m) == before; i++) assert_int_equal(mini_run(m, TICK_MS), -EINTR);
+    assert_int_not_equal(mini_word(m), before);
 }
 
 bool mini_has_ended(const struct mini *m, uint8_t *status)

@@ -31,6 +31,9 @@ void mini_close(struct mini *m);
 int mini_run(struct mini *m, unsigned ms);
 /* Did the snippet end, and with what status? */
 bool mini_has_ended(const struct mini *m, uint8_t *status);
+/* Run a guest that counts up the word at MINI_DATA until it has: on an emulated host a signal may well come before the
+ * first instruction. Fails the test if the word stays. */
+void mini_run_until_it_ticks(struct mini *m);
 /* The 32-bit word at MINI_DATA, as the guest left it. */
 uint32_t mini_word(const struct mini *m);
 
