@@ -168,6 +168,7 @@ boot_times_are_in_order() {
     for name in configured created started entered ended; do
         case $words in *"$name "*) words=${words#*"$name "} ;; *) echo "no $name in order"; cat out; return 1 ;; esac
     done
+    ends 0 run --boot-times && grep -A 9 ' entered$' err | grep -q ' console$' || { cat err; return 1; }
     ends 0 run --kernel status0.elf --boot-times && grep -q '^vireo: boot times' err && grep -q ' entered$' err && [ ! -s out ]
 }
 
