@@ -161,6 +161,12 @@ config_is_overridden() {
     ends 7 run --kernel status7.elf --config run.json --json=report && grep -q '"name": "file"' report &&
         ends 7 run --name flag --kernel status7.elf --config=run.json --json=report && grep -q '"name": "flag"' report && [ ! -s out ]
 }
+# Else /dev/kvm would become one of them, and the guest's console be written to it.
+closed_files_are_replaced() {
+    local got=0
+    timeout $RUN_LIMIT_S "$VIREO" run --json=report <&- >&- 2>&- || got=$?
+    [ $got = 0 ] && grep -q '"status": 0' report
+}
 boot_times_are_in_order() {
     ends 0 run --kernel status0.elf --boot-times --json || return 1
     local words name
@@ -232,6 +238,7 @@ kvm_tests=(
     "a crash ends with 120|crash_is_120"
     "the time limit ends with 124|time_limit_is_124"
     "options override the file, wherever they stand|config_is_overridden"
+    "closed standard files are replaced|closed_files_are_replaced"
     "boot times come in order|boot_times_are_in_order"
     "SIGTERM, SIGHUP, SIGQUIT and SIGINT end the VM cleanly|signals_end_it"
     "an ignored SIGHUP stays ignored|ignored_hangup_does_not"

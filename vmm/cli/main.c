@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -31,9 +32,18 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
+/* A program may be started with standard files closed. What is opened next would then be one of them: /dev/kvm as
+ * standard output, a disk as standard error. */
+static void open_standard_files(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR);
+}
+
 int main(int argc, char **argv)
 {
     const uint64_t started_ns = now_ns();
+    open_standard_files();
     const char *word = argc > 1 ? argv[1] : "";
     if (*word == '\0') {
         help_print(stderr, NULL);

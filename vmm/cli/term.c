@@ -51,5 +51,5 @@ void term_leave(void)
 {
     if (!term.is_raw) return;
     term.is_raw = 0;
-    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &term.saved);
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &term.saved); /* draining could wait for a Ctrl-Q for ever */
 }

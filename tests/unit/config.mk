@@ -1,0 +1,2 @@
+# The test fails each strdup in turn.
+$(BUILD)/tests/unit/test_config_memory: TEST_LDFLAGS := -Wl,--wrap=strdup
