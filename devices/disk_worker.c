@@ -13,7 +13,7 @@
 #include "devices/disk_engine.h"
 
 /* The thread calls nothing deeper than a system call. glibc asks for its TLS and a signal frame in it as well. */
-#define WORKER_STACK (64u << 10)
+#define WORKER_STACK (256u << 10) /* bytes; arm64 refuses less than 128 KiB (PTHREAD_STACK_MIN) */
 
 static void append(struct disk_request ***tail, struct disk_request *r)
 {
