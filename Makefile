@@ -21,7 +21,7 @@ all: $(BUILD)/vireo $(BUILD)/libvireo.a $(BUILD)/libvireo.so ## the program and 
 .PHONY: run
 run: ## from a fresh clone to a guest's shell: install packages, build, make images, boot Linux
 	scripts/setup build
-	$(MAKE) all
+	$(SUBMAKE) all
 	scripts/images
 	scripts/demo
 

@@ -63,6 +63,8 @@ BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(TARGET_FLAGS) $(CFLAGS) $(WARNINGS) $(
 COMPILE = $(CC) $(BASE_CFLAGS) $(PKG_CFLAGS) -MMD -MP
 LINK = $(CC) $(TARGET_FLAGS) $(CFLAGS) $(SAN_FLAGS) -pthread -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections -Wl,-O1 \
 	-Wl,--hash-style=gnu $(LDFLAGS)
+# For targets that make others: all processors, unless the user said how many.
+SUBMAKE = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 # One short line a step; V=1 shows whole commands.
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@;)

@@ -30,10 +30,10 @@ $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 
 .PHONY: test-bins test-unit test-kvm test-boot
 test-bins: $(UNIT_BINS) $(KVM_BINS)
-# Programs cross-built for arm64 run under QEMU's user emulation.
-TEST_EMULATOR := $(if $(IS_CROSS),$(if $(filter arm64,$(ARCH)),qemu-aarch64-static))
-test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer; ARCH=arm64: the other architecture's)
-	TEST_EMULATOR=$(TEST_EMULATOR) tests/run $^
+# Cross-built, only what belongs to that architecture is run: user emulation has no taps, no io_uring and no madvise that tells.
+UNIT_RUN := $(if $(IS_CROSS),$(filter $(BUILD)/tests/unit/test_$(ARCH)_%,$(UNIT_BINS)),$(UNIT_BINS))
+test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer; ARCH=arm64: those of arm64, emulated)
+	tests/run $(UNIT_RUN)
 test-kvm: $(KVM_BINS) ## tests of the kernel behaviour relied on, with small guests on /dev/kvm
 	tests/run $^
 test-boot: all ## boot Linux in the emulated hosts
@@ -51,16 +51,18 @@ endif
 
 .PHONY: fuzz test-fuzz
 fuzz: ## the fuzz targets, into build/fuzz
-	$(MAKE) SAN=fuzz CC=clang fuzz-bins
+	$(SUBMAKE) SAN=fuzz CC=clang fuzz-bins
 test-fuzz: fuzz ## replay every corpus, then fuzz each target for 20 s (FUZZ_SECONDS=N)
 	tests/run tests/fuzz/fuzz.t
 
 # ---- everything
 SANITIZERS := asan tsan
 sanitized = $(foreach s,$(SANITIZERS),$(patsubst %.c,build/$(s)/%,$(UNIT_SRCS) $(KVM_SRCS)))
+cross_built = $(if $(filter x86,$(ARCH)),$(patsubst %.c,build/arm64/%,$(wildcard tests/unit/test_arm64_*.c)))
 .PHONY: check
 check: ## all tests: unit and KVM tests, plain and under sanitizers, fuzzing, Linux boots in the emulated hosts
 	scripts/setup
-	$(MAKE) all test-bins fuzz
-	for s in $(SANITIZERS); do $(MAKE) SAN=$$s test-bins || exit; done
-	tests/run $(UNIT_BINS) $(KVM_BINS) $(sanitized) $(if $(FUZZ_SRCS),tests/fuzz/fuzz.t) $(wildcard tests/boot/*.t)
+	$(SUBMAKE) all test-bins fuzz
+	for s in $(SANITIZERS); do $(SUBMAKE) SAN=$$s test-bins || exit; done
+	$(if $(cross_built),$(SUBMAKE) ARCH=arm64 all $(cross_built))
+	tests/run $(UNIT_BINS) $(KVM_BINS) $(sanitized) $(cross_built) tests/fuzz/fuzz.t $(wildcard tests/boot/*.t)
