@@ -18,7 +18,8 @@
 
 /* The VM: ends when its eventfd is written. */
 static int vm_fd = -1;
-static bool vm_is_stubborn; /* does not end when asked */
+static struct vireo_vm *const the_vm = (struct vireo_vm *)&vm_fd; /* only passed around */
+static bool vm_is_stubborn;                                       /* does not end when asked */
 
 int vireo_vm_event_fd(const struct vireo_vm *vm)
 {
@@ -148,7 +149,7 @@ static void run_in_terminal(int ready)
     if (run_catch_signals(&s, true) != 0) _exit(96);
     term_enter();
     tell(ready);
-    _exit(run_wait(&s, NULL));
+    _exit(run_wait(&s, the_vm));
 }
 
 /* Bounded: a terminal that never changes fails the test. */
@@ -213,14 +214,14 @@ static void end_by_itself(void)
 {
     const struct run_signals s = caught();
     if (eventfd_write(vm_fd, 1) < 0) _exit(102);
-    _exit(run_wait(&s, NULL));
+    _exit(run_wait(&s, the_vm));
 }
 
 static void end_by_term(void)
 {
     const struct run_signals s = caught();
     (void)raise(SIGTERM);
-    _exit(run_wait(&s, NULL));
+    _exit(run_wait(&s, the_vm));
 }
 
 static void end_by_hup_while_ignored(void)
@@ -229,7 +230,7 @@ static void end_by_hup_while_ignored(void)
     const struct run_signals s = caught();
     (void)raise(SIGHUP);
     (void)raise(SIGQUIT);
-    _exit(run_wait(&s, NULL));
+    _exit(run_wait(&s, the_vm));
 }
 
 static void ask_twice(void)
@@ -237,7 +238,7 @@ static void ask_twice(void)
     vm_is_stubborn = true;
     const struct run_signals s = caught();
     (void)raise(SIGTERM);
-    (void)run_wait(&s, NULL);
+    (void)run_wait(&s, the_vm);
 }
 
 static void signals_end_the_vm_from_the_waiting_thread(void **state)

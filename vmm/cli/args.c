@@ -76,8 +76,8 @@ static int hand_over(enum args_kind kind, const struct known *k, const struct wo
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e)
 {
     for (char **at = words; *at; at++) {
-        struct word w;
-        struct known k;
+        struct word w = {0};
+        struct known k = {0};
         int rc = split(c, *at, &w, e);
         if (rc) return rc;
         if (!find_name(c, w.name, &k)) return unknown_option(c, w.name, e);
