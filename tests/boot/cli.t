@@ -133,6 +133,36 @@ full_output() {
     [ $got = 125 ] && grep -q 'standard output: .*No space left' err
 }
 
+# ---- the host
+
+# json_of KEY < OBJECT: Perl's own parser is the judge. A list is told by its length.
+json_of() { perl -MJSON::PP -0777 -e '$v = decode_json(<STDIN>)->{$ARGV[0]}; print ref $v eq "ARRAY" ? scalar @$v : $v' "$1"; }
+doctor_speaks_json() {
+    vireo doctor --json > out
+    [ "$(json_of version < out)" = "$(vireo --version | cut -d ' ' -f 2)" ] && [ "$(json_of facts < out)" -gt 10 ] || return 1
+    if [ "$(json_of linux < out)" = 1 ]; then [ -z "$(json_of reason < out)" ]; else [ -n "$(json_of reason < out)" ]; fi
+}
+# without_kvm CALL...: in a mount namespace whose /dev is empty.
+without_kvm() { unshare -m sh -c 'mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && exec "$@"' sh "$@"; }
+no_kvm_is_126() {
+    local got=0
+    without_kvm "$VIREO" run > out 2> err || got=$?
+    [ $got = 126 ] && grep '^vireo: open /dev/kvm: No such file' err && hints modprobe || return 1
+    got=0
+    without_kvm "$VIREO" doctor --json > out || got=$?
+    [ $got = 126 ] && [ "$(json_of vm < out)" = 0 ] && [ "$(json_of linux < out)" = 0 ]
+}
+as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+no_permission_is_126() {
+    local got=0
+    cp "$VIREO" ./vireo && chmod 755 . vireo || return 1
+    as_nobody ./vireo run > out 2> err < /dev/null || got=$?
+    [ $got = 126 ] && grep '^vireo: open /dev/kvm: Permission denied' err && hints "usermod -aG kvm" || return 1
+    got=0
+    as_nobody ./vireo doctor > out || got=$?
+    [ $got = 126 ] && grep -q '^MISSING .*Permission denied' out && grep -q 'usermod -aG kvm' out
+}
+
 # ---- guests of a few instructions
 
 has_kvm() { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }
@@ -150,7 +180,7 @@ build_guests() {
 
 quiet_when_all_is_well() { ends 0 run --kernel status0.elf && [ ! -s out ] && [ ! -s err ]; }
 status_is_passed_on() {
-    ends 7 run --kernel status7.elf --json --name web && [ "$(wc -l < err)" = 1 ] && grep -q '^vireo: web: .*status 7$' err &&
+    ends 7 run --kernel status7.elf --json --name web && [ "$(json_of value < out)" = 7 ] && [ "$(wc -l < err)" = 1 ] && grep -q '^vireo: web: .*status 7$' err &&
         tail -n 1 out | grep -q '^{"reason": "guest-status", "status": 7, "name": "web", "value": 7, .*}$'
 }
 large_status_is_119() { ends 119 run --kernel status200.elf --json && tail -n 1 out | grep -q '"status": 119, "value": 200'; }
@@ -170,6 +200,7 @@ closed_files_are_replaced() {
 boot_times_are_in_order() {
     ends 0 run --kernel status0.elf --boot-times --json || return 1
     local words name
+    [ "$(json_of boot_times < out)" -ge 5 ] || return 1
     words=$(tail -n 1 out | grep -o '"name": "[^"]*"' | cut -d '"' -f 4 | tr '\n' ' ')
     for name in configured created started entered ended; do
         case $words in *"$name "*) words=${words#*"$name "} ;; *) echo "no $name in order"; cat out; return 1 ;; esac
@@ -227,6 +258,17 @@ check "an initrd without a kernel is refused" lone_initrd
 check "a bad configuration file is refused with its line" bad_files
 check "a refusal is an object too with --json" refusal_is_an_object
 check "output that can't be written is an error" full_output
+
+check "doctor --json is JSON, with a reason when Linux can't run" doctor_speaks_json
+if [ "$(id -u)" != 0 ]; then
+    skip "a host without /dev/kvm ends with 126" "hiding the device takes root"
+    skip "a user without permission gets the way out" "becoming another user takes root"
+else
+    check "a host without /dev/kvm ends with 126" no_kvm_is_126
+    if as_nobody test -r /dev/kvm; then skip "a user without permission gets the way out" "here everybody may use /dev/kvm"
+    elif [ ! -e /dev/kvm ]; then skip "a user without permission gets the way out" "no /dev/kvm on this machine"
+    else check "a user without permission gets the way out" no_permission_is_126; fi
+fi
 
 kvm_tests=(
     "a kernel that isn't there ends with 127|missing_kernel"
