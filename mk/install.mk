@@ -17,7 +17,7 @@ install: all ## program, header, libraries, pkg-config file and man pages, under
 	install -m 755 $(BUILD)/$(SHARED) $(LIBDIR)/libvireo.so.$(VERSION)
 	ln -sf libvireo.so.$(VERSION) $(LIBDIR)/$(SHARED)
 	ln -sf $(SHARED) $(LIBDIR)/libvireo.so
-	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@LIBS_PRIVATE@|$(filter -lfdt,$(LIBS_SHARED))|g' \
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@LIBS_PRIVATE@|$(LIBS_$(ARCH):%=-l%)|g' \
 		docs/vireo.pc.in > $(LIBDIR)/pkgconfig/vireo.pc
 	for page in $(MAN_PAGES); do install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; done
 
