@@ -6,6 +6,7 @@
 
 #include "arch/arch.h"
 #include "vmm/lib/host.h"
+#include "vmm/machine/config.h"
 
 /* Modules that can stand behind /dev/kvm. */
 static const struct module {
@@ -112,7 +113,7 @@ static void report_vm(struct host_probe *p, struct vm *vm)
 {
     struct err e = {0};
     unsigned long type = 0;
-    int rc = arch_vm_type(vm->kvm_fd, arch_info.hole_end, &type, &e);
+    int rc = arch_vm_type(vm->kvm_fd, arch_info.ram_base + CONFIG_MEMORY_MIN, &type, &e);
     if (!rc) rc = vm_create_typed(vm, type, &e);
     const struct host_name name = {"kvm.vm", "a VM"};
     if (rc) {
