@@ -31,7 +31,7 @@ struct arch_info {
     uint64_t virtio_base; /* slot i sits at virtio_base + i * VIRTIO_MMIO_SIZE */
     uint32_t virtio_gsi;  /* slot i raises GSI virtio_gsi + i (edge) */
     uint32_t serial_gsi;
-    const struct vm_cap *caps; /* what this arch asks of KVM; ends with a NULL name */
+    const struct vm_cap *caps;   /* what this arch asks of KVM; ends with a NULL name */
     unsigned max_vcpus;          /* of our tables and code; KVM may offer less */
     const char *console_arg;     /* "console=ttyS0" */
     const char *default_cmdline; /* used when the user gives none: console and quick, sane defaults */
