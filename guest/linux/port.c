@@ -1,12 +1,13 @@
-/* port OFFSET VALUE: writes one byte to Vireo's debug-exit register 0xf4 + OFFSET. Offset 0 ends the machine with VALUE as its status,
- * offset 1 marks a milestone of the boot. Stock kernels have no /dev/port, hence a program; without libc, since the initramfs is unpacked
- * at every boot. Exit status 1: this machine has no ports, or none are allowed. */
+/* port OFFSET VALUE: writes one byte to Vireo's debug-exit register 0xf4 + OFFSET. Offset 0 ends the machine with VALUE
+ * as its status, offset 1 marks a milestone of the boot. Stock kernels have no /dev/port, hence a program; without
+ * libc, since the initramfs is unpacked at every boot. Exit status 1: this machine has no ports, or none are allowed.
+ */
 #include <stdint.h>
 
 #define DEBUG_EXIT_PORT 0xf4
 
 #if defined(__x86_64__)
-#define SYS_EXIT 60
+#define SYS_EXIT   60
 #define SYS_IOPERM 173
 
 static long syscall3(long number, long a, long b, long c)
@@ -53,7 +54,8 @@ static unsigned number(const char *text)
 __attribute__((noreturn, used)) static void run(const long *stack)
 {
     const char *const *argv = (const char *const *)(stack + 1);
-    const int rc = stack[0] == 3 ? write_port((uint16_t)(DEBUG_EXIT_PORT + number(argv[1])), (uint8_t)number(argv[2])) : 2;
+    const int rc =
+        stack[0] == 3 ? write_port((uint16_t)(DEBUG_EXIT_PORT + number(argv[1])), (uint8_t)number(argv[2])) : 2;
 
     for (;;) syscall3(SYS_EXIT, rc, 0, 0);
 }
