@@ -1,6 +1,6 @@
-/* Two commands run in turn, A B A B ..., each timed from outside: wall time from before the fork to after the wait, CPU time
- * and peak resident memory as the kernel accounts them (wait4). Prints the median of each and the median of the ratios,
- * pair by pair, so that a machine whose speed drifts still compares.
+/* Two commands run in turn, A B A B ..., each timed from outside: wall time from before the fork to after the wait, CPU
+ * time and peak resident memory as the kernel accounts them (wait4). Prints the median of each and the median of the
+ * ratios, pair by pair, so that a machine whose speed drifts still compares.
  *
  *   compare [-n PAIRS] [-p CPU] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]
  *
