@@ -61,7 +61,8 @@ static int create_vm(struct machine *m, const struct config *cfg, struct err *e)
     const uint64_t room = arch_info.hole_start - arch_info.ram_base;
     const uint64_t low = cfg->memory < room ? cfg->memory : room;
     const uint64_t high = cfg->memory - low;
-    const uint64_t top = high ? arch_info.hole_end + high : arch_info.ram_base + low; /* devices in the hole: in any reach */
+    const uint64_t top =
+        high ? arch_info.hole_end + high : arch_info.ram_base + low; /* devices in the hole: in any reach */
     unsigned long type = 0;
     int rc = kvm_open(&m->vm.kvm_fd, e);
     if (!rc) rc = arch_vm_type(m->vm.kvm_fd, top, &type, e);
