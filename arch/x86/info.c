@@ -12,7 +12,7 @@ static const struct vm_cap caps[] = {
     {KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING", "interrupts as messages to local APICs", true},
     {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID", "the processor that the guest sees", true},
     {KVM_CAP_TSC_DEADLINE_TIMER, "KVM_CAP_TSC_DEADLINE_TIMER", "a timer that needs no calibration", false},
-    {KVM_CAP_PMU_CAPABILITY, "KVM_CAP_PMU_CAPABILITY", "guests without performance counters", false},
+    {KVM_CAP_PMU_CAPABILITY, "KVM_CAP_PMU_CAPABILITY", "keeping performance counters from the guest", false},
     {0},
 };
 
