@@ -359,6 +359,15 @@ static void a_batch_costs_one_interrupt(void **state)
     assert_int_equal(b->rig.interrupts, 1);
 }
 
+static void what_is_done_later_interrupts_too(void **state)
+{
+    struct bench *const b = *state;
+    assert_int_equal(request(b, T_FLUSH, 0, 0), S_OK);
+    assert_int_equal(b->rig.interrupts, 1);
+    assert_int_equal(request(b, T_FLUSH, 0, 0), S_OK);
+    assert_int_equal(b->rig.interrupts, 2);
+}
+
 static void doorbells_are_asked_for_again_after_a_drain(void **state)
 {
     struct bench *const b = *state;
@@ -562,6 +571,7 @@ static struct {
     int fail_at; /* the step that fails, from 1; 0: none */
     int error;
     int steps, writes, syncs;
+    struct ring *ring; /* not NULL: the driver offers the first descriptor again as soon as it comes back */
 } plan;
 
 static int plan_start(struct disk *d)
@@ -581,6 +591,7 @@ static void plan_submit(struct disk *d, struct disk_request *r)
     plan.writes += s.kind == STEP_WRITE;
     plan.syncs += s.kind == STEP_SYNC;
     disk_step_done(d, r, plan.steps == plan.fail_at ? -plan.error : disk_run_step(d->fd, &s));
+    if (plan.ring) ring_offer(plan.ring, 0);
 }
 static const struct disk_engine planned = {"planned",   plan_start,   plan_nothing,
                                            plan_submit, plan_nothing, plan_nothing};
@@ -689,6 +700,24 @@ static void configuration_writes_elsewhere_have_no_effect(void **state)
     assert_int_equal(config(b, CONFIG_WRITEBACK, 1), 1);
 }
 
+static void a_driver_that_never_stops_gets_one_queue_size_at_a_time(void **state)
+{
+    struct bench *const b = *state;
+    struct ring *const r = &b->rig.ring[0];
+    ring_set_desc(r, 0, (struct ring_seg){b->header, 16, false}, RING_F_NEXT, 1);
+    ring_set_desc(r, 1, (struct ring_seg){b->status, 1, true}, RING_F_WRITE, 0);
+    write_header(b, T_FLUSH, 0);
+    ring_offer(r, 0);
+    plan.ring = r;
+    for (unsigned turn = 1; turn < 4; turn++) {
+        b->rig.renotify = 0;
+        b->rig.dev->ops->notify(b->rig.dev, 0);
+        assert_int_equal(plan.steps, turn * QUEUE_SIZE);
+        assert_int_equal(b->rig.renotify, 1);
+        assert_int_equal(b->rig.interrupts, turn);
+    }
+}
+
 static void a_disk_that_does_not_start_is_a_host_failure(void **state)
 {
     struct bench *const b = *state;
@@ -719,6 +748,7 @@ int main(void)
         WITH_EACH(a_full_queue_of_requests_is_served),
         WITH(a_full_queue_of_requests_is_served, ram_event_idx),
         WITH(a_batch_costs_one_interrupt, ram),
+        WITH_EACH(what_is_done_later_interrupts_too),
         WITH(doorbells_are_asked_for_again_after_a_drain, ram),
         WITH(doorbells_are_asked_for_again_after_a_drain, ram_event_idx),
         WITH(get_id_gives_the_serial, ram),
@@ -735,6 +765,7 @@ int main(void)
         WITH(a_later_range_that_fails_fails_the_request, planned),
         WITH(writes_are_synced_when_the_driver_turns_the_cache_off, planned),
         WITH(writes_are_synced_for_a_driver_without_flush, planned_without_flush),
+        WITH(a_driver_that_never_stops_gets_one_queue_size_at_a_time, planned),
         WITH(configuration_writes_elsewhere_have_no_effect, ram),
         WITH(a_disk_that_does_not_start_is_a_host_failure, planned),
     };
