@@ -116,6 +116,7 @@ int arch_init_vcpus(struct arch *a, struct vcpu *vcpus, unsigned count, struct e
     for (unsigned i = 0; !rc && i < count; i++) {
         rc = set_cpuid(t, &vcpus[i], e);
         if (!rc) rc = vcpu_init_msrs(&vcpus[i], e);
+        if (!rc) rc = vcpu_init_xcr0(&vcpus[i], cpuid_xcr0(t), e);
     }
     free(t);
     a->boot_vcpu = &vcpus[0];
@@ -175,6 +176,7 @@ int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
     if (load_low_end(a->mem) < X86_MIN_RAM)
         return err_set(e, -EINVAL, "memory: %llu KiB is too little for a machine; use --memory 2M or more",
                        (unsigned long long)(load_low_end(a->mem) >> 10));
+    ioapic_set_pins(&a->ioapic, X86_GSI_VIRTIO + b->slot_count);
     int rc = load_images(a, b, &k, &info, e);
     if (!rc) rc = write_tables(a, b, &k, &info, e);
     if (!rc) rc = boot_write_info(a->mem, &info, e);

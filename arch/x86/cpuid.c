@@ -201,3 +201,9 @@ void cpuid_set_id(union cpuid_table *t, uint32_t apic_id)
         }
     }
 }
+
+uint64_t cpuid_xcr0(union cpuid_table *t)
+{
+    const struct kvm_cpuid_entry2 *c = cpuid_find(t, 0xd, 0);
+    return c ? (uint64_t)c->edx << 32 | c->eax : 0;
+}

@@ -29,6 +29,8 @@ int cpuid_read_supported(int kvm_fd, union cpuid_table *t, struct err *e);
 /* From what KVM supports to what the guest gets; all vCPUs alike but for their ids. */
 void cpuid_shape(union cpuid_table *t, const struct cpuid_facts *f);
 void cpuid_set_id(union cpuid_table *t, uint32_t apic_id);
+/* The extended states the guest may enable: XCR0 with all of them. 0: no XSAVE. */
+uint64_t cpuid_xcr0(union cpuid_table *t);
 /* NULL: no such leaf. index counts only for leaves that have several. */
 struct kvm_cpuid_entry2 *cpuid_find(union cpuid_table *t, uint32_t function, uint32_t index);
 

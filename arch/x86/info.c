@@ -1,7 +1,7 @@
 #include "arch/arch.h"
 #include "arch/x86/layout.h"
 
-_Static_assert(X86_GSI_VIRTIO + ARCH_MAX_SLOTS <= X86_IOAPIC_PINS, "every slot has a pin");
+_Static_assert(X86_GSI_VIRTIO + ARCH_MAX_SLOTS == X86_IOAPIC_PINS, "every slot has a pin");
 
 static const struct vm_cap caps[] = {
     {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY", "guest memory", true},

@@ -1,5 +1,6 @@
 #include "arch/x86/ioapic.h"
 
+#include <assert.h>
 #include <stdbool.h>
 
 /* Registers in the window, and behind the select register (82093AA, 3.1, 3.2) */
@@ -37,9 +38,15 @@
 
 void ioapic_init(struct ioapic *io, int (*publish)(void *arg, const struct kvm_irq_routing *routes), void *arg)
 {
-    *io = (struct ioapic){.publish = publish, .arg = arg};
+    *io = (struct ioapic){.publish = publish, .arg = arg, .pins = X86_IOAPIC_PINS};
     pthread_mutex_init(&io->lock, NULL);
     for (unsigned i = 0; i < X86_IOAPIC_PINS; i++) io->entry[i] = RTE_MASKED;
+}
+
+void ioapic_set_pins(struct ioapic *io, unsigned pins)
+{
+    assert(pins > 0 && pins <= X86_IOAPIC_PINS);
+    io->pins = pins;
 }
 
 void ioapic_fini(struct ioapic *io)
@@ -91,7 +98,7 @@ static bool changes_route(uint64_t before, uint64_t after)
 static void write_entry(struct ioapic *io, unsigned index, uint32_t value)
 {
     const unsigned pin = (index - INDEX_ENTRY) / 2, shift = (index & 1) * 32;
-    if (pin >= X86_IOAPIC_PINS) return;
+    if (pin >= io->pins) return;
     const uint64_t old = io->entry[pin];
     io->entry[pin] = ((old & ~(0xffffffffull << shift)) | (uint64_t)value << shift) & RTE_WRITABLE;
     if (changes_route(old, io->entry[pin])) publish(io);
@@ -103,10 +110,10 @@ static uint32_t read_index(const struct ioapic *io)
     switch (io->select) {
     case INDEX_ID:
     case INDEX_ARB: return io->id;
-    case INDEX_VER: return VERSION | (X86_IOAPIC_PINS - 1) << 16;
+    case INDEX_VER: return VERSION | (io->pins - 1) << 16;
     default: break;
     }
-    if (io->select < INDEX_ENTRY || pin >= X86_IOAPIC_PINS) return 0xffffffffu;
+    if (io->select < INDEX_ENTRY || pin >= io->pins) return 0xffffffffu;
     return (uint32_t)(io->entry[pin] >> (io->select & 1) * 32);
 }
 

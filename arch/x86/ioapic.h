@@ -1,4 +1,4 @@
-/* The IOAPIC: 82093AA register model with X86_IOAPIC_PINS pins, in user space (KVM_CAP_SPLIT_IRQCHIP).
+/* The IOAPIC: 82093AA register model, in user space (KVM_CAP_SPLIT_IRQCHIP).
  *
  * It delivers nothing itself: interrupt sources are irqfds bound to pins (GSIs), and what the guest programs into a
  * redirection entry becomes that GSI's MSI route. A masked entry has no route, so an edge that comes while it is masked
@@ -27,6 +27,7 @@ struct ioapic {
     /* Make routes the whole table; 0 or -errno. Called with the lock held. */
     int (*publish)(void *arg, const struct kvm_irq_routing *routes);
     void *arg;
+    unsigned pins; /* the guest sees; const while it runs */
     uint32_t select, id;
     uint64_t entry[X86_IOAPIC_PINS];
     uint64_t publish_count; /* for tests and reports */
@@ -34,6 +35,8 @@ struct ioapic {
 
 void ioapic_init(struct ioapic *io, int (*publish)(void *arg, const struct kvm_irq_routing *routes), void *arg);
 void ioapic_fini(struct ioapic *io);
+/* Show this many pins (1..X86_IOAPIC_PINS; all, unless told). Before the guest runs. */
+void ioapic_set_pins(struct ioapic *io, unsigned pins);
 extern const struct bus_ops ioapic_bus_ops; /* dev: struct ioapic * */
 
 #endif

@@ -53,11 +53,12 @@
 #define X86_PORT_PVPANIC    0x505u /* its customary place */
 #define X86_PORT_POWER      0x600u /* ours, told in the FADT: sleep control, sleep status, reset */
 
-/* IOAPIC pins are the GSIs, from 0. Below 16 as on a PC's ISA bus, so that a guest without ACPI finds COM1 at 4;
- * the virtio windows get the pins after it. */
-#define X86_IOAPIC_PINS 48u
+/* IOAPIC pins are the GSIs, from 0: COM1 at 4 as on a PC's ISA bus, where a guest without ACPI looks for it, and right
+ * after it the virtio windows. The IOAPIC shows only the pins that are in use, and leaves no gap, because kernels go
+ * through all of them at start and at reboot, with a dozen exits each. */
 #define X86_GSI_SERIAL  4u
-#define X86_GSI_VIRTIO  16u
+#define X86_GSI_VIRTIO  5u
+#define X86_IOAPIC_PINS 37u /* at most: every window in use */
 
 #define X86_MAX_VCPUS 64u /* ids fit xAPIC and the 8 destination bits of our IOAPIC, tables their room */
 

@@ -49,6 +49,13 @@ int vcpu_init_msrs(const struct vcpu *v, struct err *e)
     return -EIO;
 }
 
+int vcpu_init_xcr0(const struct vcpu *v, uint64_t xcr0, struct err *e)
+{
+    const struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = xcr0}}};
+    if (!xcr0 || ioctl(v->fd, KVM_SET_XCRS, &xcrs) == 0) return 0;
+    return vcpu_errno(e, "enable the extended states", v->id);
+}
+
 static struct kvm_segment flat(unsigned selector, unsigned type, bool is_64)
 {
     return (struct kvm_segment){

@@ -8,6 +8,10 @@
 #include "vmm/kvm/kvm.h"
 
 int vcpu_init_msrs(const struct vcpu *v, struct err *e);
+/* Start with every extended state enabled that the guest may enable, as firmware may leave it. It matters on hosts
+ * whose SVM does not intercept XSETBV (emulated ones): KVM does not learn there what the guest enables, and puts back
+ * what it knows at each entry. xcr0 0: nothing to do. */
+int vcpu_init_xcr0(const struct vcpu *v, uint64_t xcr0, struct err *e);
 int vcpu_set_entry(const struct vcpu *v, const struct loaded *k, struct err *e);
 
 #endif
