@@ -434,7 +434,7 @@ static bool is_non_blocking(int fd)
 static int set_output(struct chario *c, int fd, const char *what, struct err *e)
 {
     struct stat st;
-    if (fstat(fd, &st) != 0) return err_errno(e, "console: %s (descriptor %d)", what, fd);
+    if (fstat(fd, &st) != 0) return err_errno(e, "%s (descriptor %d)", what, fd);
     const int again = open_again(fd, &st, O_WRONLY);
     c->owns_out = c->owns_out || again >= 0;
     c->out_fd = again >= 0 ? again : fd;
@@ -460,13 +460,13 @@ static int open_file(struct chario *c, const char *path, struct err *e)
     struct stat st;
     c->out_fd = open(path, flags, 0666);
     if (c->out_fd < 0) {
-        const int rc = err_errno(e, "console: open %s", path);
+        const int rc = err_errno(e, "open %s", path);
         if (rc == -ENXIO && stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
             err_hint(e, "nobody reads that pipe yet: start its reader first");
         return rc;
     }
     c->owns_out = true;
-    if (fstat(c->out_fd, &st) != 0) return err_errno(e, "console: stat %s", path);
+    if (fstat(c->out_fd, &st) != 0) return err_errno(e, "stat %s", path);
     c->is_pipe = S_ISFIFO(st.st_mode);
     return 0;
 }
@@ -476,17 +476,17 @@ static int open_pty(struct chario *c, struct err *e)
 {
     struct termios t;
     c->out_fd = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (c->out_fd < 0) return err_errno(e, "console: open a pseudo-terminal");
+    if (c->out_fd < 0) return err_errno(e, "open a pseudo-terminal");
     c->owns_out = true;
     c->in_fd = c->out_fd;
-    if (grantpt(c->out_fd) != 0 || unlockpt(c->out_fd) != 0) return err_errno(e, "console: unlock the pseudo-terminal");
+    if (grantpt(c->out_fd) != 0 || unlockpt(c->out_fd) != 0) return err_errno(e, "unlock the pseudo-terminal");
     errno = ptsname_r(c->out_fd, c->pty_name, sizeof(c->pty_name));
-    if (errno != 0) return err_errno(e, "console: name of the pseudo-terminal");
+    if (errno != 0) return err_errno(e, "name of the pseudo-terminal");
     c->pty_slave = open(c->pty_name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (c->pty_slave < 0) return err_errno(e, "console: open %s", c->pty_name);
-    if (tcgetattr(c->pty_slave, &t) != 0) return err_errno(e, "console: settings of %s", c->pty_name);
+    if (c->pty_slave < 0) return err_errno(e, "open %s", c->pty_name);
+    if (tcgetattr(c->pty_slave, &t) != 0) return err_errno(e, "settings of %s", c->pty_name);
     cfmakeraw(&t);
-    if (tcsetattr(c->pty_slave, TCSANOW, &t) != 0) return err_errno(e, "console: settings of %s", c->pty_name);
+    if (tcsetattr(c->pty_slave, TCSANOW, &t) != 0) return err_errno(e, "settings of %s", c->pty_name);
     return 0;
 }
 
@@ -499,13 +499,13 @@ static int open_kind(struct chario *c, const struct chario_params *p, struct err
     case CHARIO_STDIO: set_input(c, STDIN_FILENO); return set_output(c, STDOUT_FILENO, "standard output", e);
     case CHARIO_FDS: set_input(c, p->in_fd); return set_output(c, p->out_fd, "output", e);
     }
-    return err_set(e, -EINVAL, "console: unknown kind %d", (int)p->kind);
+    return err_set(e, -EINVAL, "unknown kind %d", (int)p->kind);
 }
 
 int chario_create(struct chario **out, const struct chario_params *p, struct err *e)
 {
     struct chario *c = calloc(1, sizeof(*c));
-    if (!c) return err_set(e, -ENOMEM, "console: out of memory");
+    if (!c) return err_set(e, -ENOMEM, "out of memory");
     pthread_mutex_init(&c->lock, NULL);
     c->in_fd = c->out_fd = c->pty_slave = c->timer_source.fd = -1;
     c->has_escape = p->has_escape && p->quit;
@@ -547,9 +547,9 @@ static int start_timer(struct chario *c, struct err *e)
 {
     c->timer_source = (struct loop_source){.fn = on_timer, .arg = c};
     c->timer_source.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (c->timer_source.fd < 0) return err_errno(e, "console: timer");
+    if (c->timer_source.fd < 0) return err_errno(e, "timer");
     const int rc = loop_add(c->loop, &c->timer_source, EPOLLIN);
-    if (rc) return err_set(e, rc, "console: watch the timer: %s", strerror(-rc));
+    if (rc) return err_set(e, rc, "watch the timer: %s", strerror(-rc));
     return 0;
 }
 
@@ -562,7 +562,7 @@ static int start_input(struct chario *c, struct err *e)
     if (rc == -EPERM)
         loop_post(c->loop, &c->pump_job);
     else if (rc)
-        return err_set(e, rc, "console: watch the input: %s", strerror(-rc));
+        return err_set(e, rc, "watch the input: %s", strerror(-rc));
     return 0;
 }
 

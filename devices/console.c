@@ -189,7 +189,7 @@ int virtio_console_create(struct virtio_dev **out, struct chario *io, struct err
 {
     struct console *c = calloc(1, sizeof(*c));
     uint16_t cols = 0, rows = 0;
-    if (!c) return err_set(e, -ENOMEM, "virtio console: out of memory");
+    if (!c) return err_set(e, -ENOMEM, "out of memory");
     c->dev.ops = &console_ops;
     c->io = io;
     c->has_size = chario_size(io, &cols, &rows);

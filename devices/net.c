@@ -528,13 +528,13 @@ enum { MAC_MULTICAST = 1, MAC_LOCAL = 2 }; /* IEEE 802, first byte */
 static int choose_mac(struct net *n, const uint8_t *mac, struct err *e)
 {
     if (!mac) {
-        if (getrandom(n->mac, sizeof(n->mac), 0) != sizeof(n->mac)) return err_errno(e, "net: choose a MAC address");
+        if (getrandom(n->mac, sizeof(n->mac), 0) != sizeof(n->mac)) return err_errno(e, "choose a MAC address");
         n->mac[0] = (uint8_t)((n->mac[0] & ~MAC_MULTICAST) | MAC_LOCAL);
         return 0;
     }
     if (mac[0] & MAC_MULTICAST)
-        return err_set(e, -EINVAL, "net: %02x:%02x:... is a multicast address: the first byte of a MAC must be even",
-                       mac[0], mac[1]);
+        return err_set(e, -EINVAL, "MAC %02x:%02x:... is a multicast address: its first byte must be even", mac[0],
+                       mac[1]);
     memcpy(n->mac, mac, sizeof(n->mac));
     return 0;
 }
@@ -542,7 +542,7 @@ static int choose_mac(struct net *n, const uint8_t *mac, struct err *e)
 int virtio_net_create(struct virtio_dev **out, struct tap *tap, const uint8_t *mac, uint16_t mtu, struct err *e)
 {
     struct net *n = calloc(1, sizeof(*n));
-    if (!n) return err_set(e, -ENOMEM, "net: out of memory");
+    if (!n) return err_set(e, -ENOMEM, "out of memory");
     const int rc = choose_mac(n, mac, e);
     if (rc) {
         free(n);

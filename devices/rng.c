@@ -98,7 +98,7 @@ static const struct virtio_ops rng_ops = {
 int virtio_rng_create(struct virtio_dev **out, struct err *e)
 {
     struct rng *r = calloc(1, sizeof(*r));
-    if (!r) return err_set(e, -ENOMEM, "rng: out of memory");
+    if (!r) return err_set(e, -ENOMEM, "out of memory");
     r->dev.ops = &rng_ops;
     *out = &r->dev;
     return 0;

@@ -144,24 +144,23 @@ static int check_fd(struct tap *t, int fd, struct err *e)
 {
     struct ifreq r = {0};
     if (ioctl(t->fd, TUNGETIFF, &r) != 0) {
-        err_set(e, -EINVAL, "net fd %d: not a tap that is attached to an interface", fd);
+        err_set(e, -EINVAL, "fd %d: not a tap that is attached to an interface", fd);
         return err_hint(e, "open /dev/net/tun and TUNSETIFF with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR first");
     }
     memcpy(t->name, r.ifr_name, sizeof(t->name));
     const int want = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
     if ((r.ifr_flags & want) != want)
-        return err_set(e, -EINVAL, "net fd %d (%s): must be opened with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR", fd,
-                       t->name);
+        return err_set(e, -EINVAL, "fd %d (%s): must be opened with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR", fd, t->name);
     const int flags = fcntl(t->fd, F_GETFL);
     if (flags < 0 || fcntl(t->fd, F_SETFL, flags | O_NONBLOCK) != 0)
-        return err_errno(e, "net fd %d (%s): make it non-blocking", fd, t->name);
+        return err_errno(e, "fd %d (%s): make it non-blocking", fd, t->name);
     return 0;
 }
 
 int tap_open_fd(struct tap **out, int fd, struct err *e)
 {
     const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (own < 0) return err_errno(e, "net fd %d", fd);
+    if (own < 0) return err_errno(e, "fd %d", fd);
     struct tap *t = wrap_fd(own, e);
     if (!t) return -ENOMEM;
     int rc = check_fd(t, fd, e);

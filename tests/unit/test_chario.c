@@ -365,7 +365,7 @@ static void file_is_created_or_truncated_and_every_refusal_is_a_sentence(void **
     assert_contains(e.text, dir);
     assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = "/no/where"}, &e),
                      -ENOENT);
-    assert_contains(e.text, "console: open /no/where: ");
+    assert_contains(e.text, "open /no/where: ");
     assert_null(io);
     unlink(path);
     unlink(fifo);
@@ -500,7 +500,7 @@ static void a_closed_input_is_none(void **state)
     struct err e = {0};
     const struct chario_params p = fds(-1, 1000);
     assert_int_equal(chario_create(&io, &p, &e), -EBADF);
-    assert_contains(e.text, "console");
+    assert_contains(e.text, "output (descriptor 1000): ");
 }
 
 static void escapes_are_taken_out_of_the_input(void **state)

@@ -242,9 +242,11 @@ static void frames_cross_the_tap_both_ways(void **state)
     }
     rig_notify(&n.r, RX);
     make_frame(frame, 2);
-    assert_int_equal(send(n.packet, frame, sizeof(frame), 0), sizeof(frame));
     bool is_there = false;
-    for (unsigned tries = 0; tries < 100 && !is_there; tries++) { /* the kernel's own frames come along */
+    /* The kernel's own frames come along; and it drops all until it has noticed, within a second, that the tap has been
+     * attached to. */
+    for (unsigned tries = 0; tries < 1000 && !is_there; tries++) {
+        assert_int_equal(send(n.packet, frame, sizeof(frame), 0), sizeof(frame));
         rig_run(&n.r, 5);
         for (uint64_t gpa = 0; ring_take_used(&n.r.ring[RX], &used);) {
             gpa = le64_read((uint8_t *)rig_host(&n.r, n.r.ring[RX].desc) + 16 * used.id);
