@@ -30,15 +30,16 @@ struct image {
     char dir[64], path[96];
 };
 
-static void make_image(struct image *im, off_t bytes)
+static struct image make_image(off_t bytes)
 {
-    (void)snprintf(im->dir, sizeof(im->dir), "/tmp/vireo-disk-XXXXXX");
-    assert_non_null(mkdtemp(im->dir));
-    (void)snprintf(im->path, sizeof(im->path), "%s/image", im->dir);
-    const int fd = open(im->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    struct image im = {.dir = "/tmp/vireo-disk-XXXXXX"};
+    assert_non_null(mkdtemp(im.dir));
+    (void)snprintf(im.path, sizeof(im.path), "%s/image", im.dir);
+    const int fd = open(im.path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, bytes), 0);
     close(fd);
+    return im;
 }
 
 static void remove_image(const struct image *im)
@@ -100,9 +101,8 @@ static void open_refuses_odd_and_empty_sizes_and_changes_nothing(void **state)
     } bad[] = {{0, "is empty"}, {1, "no multiple of 512"}, {511, "no multiple"}, {IMAGE_BYTES + 1, "no multiple"}};
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct image im;
         struct stat before, after;
-        make_image(&im, bad[i].bytes);
+        const struct image im = make_image(bad[i].bytes);
         assert_int_equal(stat(im.path, &before), 0);
         assert_open_fails(im.path, false, -EINVAL, bad[i].text);
         assert_int_equal(stat(im.path, &after), 0);
@@ -114,9 +114,8 @@ static void open_refuses_odd_and_empty_sizes_and_changes_nothing(void **state)
 
 static void open_refuses_a_fifo_without_waiting_for_its_other_end(void **state)
 {
-    struct image im;
     (void)state;
-    make_image(&im, 0);
+    const struct image im = make_image(0);
     assert_int_equal(unlink(im.path), 0);
     assert_int_equal(mkfifo(im.path, 0600), 0);
     assert_open_fails(im.path, true, -EINVAL, "neither a file nor a block device");
@@ -127,9 +126,8 @@ static void open_refuses_a_fifo_without_waiting_for_its_other_end(void **state)
 
 static void two_writers_never_meet_on_one_image(void **state)
 {
-    struct image im;
     (void)state;
-    make_image(&im, IMAGE_BYTES);
+    const struct image im = make_image(IMAGE_BYTES);
     struct disk *const writer = open_image(&im, false, DISK_ENGINE_AUTO);
     assert_open_fails(im.path, false, -EBUSY, "in use by another process");
     assert_open_fails(im.path, true, -EBUSY, "in use by another process");
@@ -140,9 +138,8 @@ static void two_writers_never_meet_on_one_image(void **state)
 
 static void readers_share_an_image_and_keep_writers_out(void **state)
 {
-    struct image im;
     (void)state;
-    make_image(&im, IMAGE_BYTES);
+    const struct image im = make_image(IMAGE_BYTES);
     struct disk *const one = open_image(&im, true, DISK_ENGINE_AUTO);
     struct disk *const two = open_image(&im, true, DISK_ENGINE_AUTO);
     assert_open_fails(im.path, false, -EBUSY, "in use by another process");
@@ -156,9 +153,8 @@ static void readers_share_an_image_and_keep_writers_out(void **state)
 
 static void size_is_counted_in_sectors(void **state)
 {
-    struct image im;
     (void)state;
-    make_image(&im, IMAGE_BYTES + 512);
+    const struct image im = make_image(IMAGE_BYTES + 512);
     struct disk *const d = open_image(&im, false, DISK_ENGINE_AUTO);
     assert_int_equal(disk_sectors(d), IMAGE_BYTES / 512 + 1);
     assert_true(disk_can_discard(d));
@@ -206,7 +202,7 @@ static void start(struct bench *b)
 static struct bench *new_bench(enum disk_engine_kind engine)
 {
     struct bench *const b = test_calloc(1, sizeof(*b));
-    make_image(&b->image, IMAGE_BYTES);
+    b->image = make_image(IMAGE_BYTES);
     b->has_image = true;
     b->disk = open_image(&b->image, false, engine);
     return b;
@@ -611,7 +607,7 @@ static int child_without_io_uring(int error)
     uint8_t buf[512];
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
         return 1;
-    make_image(&b.image, IMAGE_BYTES);
+    b.image = make_image(IMAGE_BYTES);
     b.disk = open_image(&b.image, false, DISK_ENGINE_URING);
     if (loop_init(&b.loop, &e) != 0 || disk_start(b.disk, &b.loop, &e) != -error) return 2;
     disk_close(b.disk);
