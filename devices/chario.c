@@ -81,20 +81,20 @@ static uint64_t now_ns(void)
 /* ---- output ---- */
 
 /* A pipe whose reader is gone raises SIGPIPE in the writing thread, and unlike send(2) write(2) has no flag against it.
- * Threads of ours run with it blocked and pay one system call here; on a caller's thread the signal is taken back. */
+ * A thread that has it blocked pays one system call here. In another none can be pending already, so the one that is
+ * there after the write is ours, and is taken back. */
 static ssize_t write_without_sigpipe(int fd, const uint8_t *p, size_t len)
 {
     const struct timespec at_once = {0};
-    sigset_t pipe_set, old, pending;
+    sigset_t pipe_set, old;
     sigemptyset(&pipe_set);
     sigaddset(&pipe_set, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe_set, &old);
     if (sigismember(&old, SIGPIPE)) return write(fd, p, len);
 
-    sigpending(&pending);
     const ssize_t n = write(fd, p, len);
     const int error = errno;
-    if (n < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE)) sigtimedwait(&pipe_set, NULL, &at_once);
+    if (n < 0 && error == EPIPE) sigtimedwait(&pipe_set, NULL, &at_once);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     errno = error;
     return n;
