@@ -194,6 +194,20 @@ static size_t write_rsdp(struct table t, uint64_t xsdt)
 _Static_assert(MADT_HEADER + X86_MAX_VCPUS * MADT_LAPIC + MADT_IOAPIC + MADT_NMI + FADT_SIZE < X86_ACPI_ROOM / 2,
                "half of the room is the DSDT's");
 
+/* Where a machine without legacy hardware (FADT_HW_REDUCED) expects EFI, Linux reboots through EFI and, finding none,
+ * by a jump in real mode to a BIOS' entry, f000:fff0. What lies there writes the reset register: mov al; mov dx; out
+ * dx, al. */
+static int write_reset_vector(const struct gmem *mem, struct err *e)
+{
+    static const uint8_t code[] = {
+        0xb0, POWER_RESET_VALUE, 0xba, (X86_PORT_POWER + POWER_RESET) & 0xff, (X86_PORT_POWER + POWER_RESET) >> 8,
+        0xee};
+    uint8_t *at = gmem_slice(mem, X86_RESET_VECTOR, sizeof(code), GMEM_WRITE);
+    if (!at) return err_set(e, -EFAULT, "no memory for the reset vector");
+    memcpy(at, code, sizeof(code));
+    return 0;
+}
+
 int acpi_write(const struct gmem *mem, const struct machine_map *map, uint64_t *rsdp, struct err *e)
 {
     const struct table first = {gmem_slice(mem, X86_ACPI, X86_ACPI_ROOM, GMEM_WRITE), X86_ACPI};
@@ -209,5 +223,5 @@ int acpi_write(const struct gmem *mem, const struct machine_map *map, uint64_t *
     write_xsdt(xsdt, tables);
     write_rsdp(first, xsdt.gpa);
     *rsdp = first.gpa;
-    return 0;
+    return write_reset_vector(mem, e);
 }

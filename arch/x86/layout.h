@@ -31,6 +31,7 @@
 #define X86_ACPI_ROOM    0x10000u
 #define X86_MPTABLE      0xf0000u
 #define X86_MPTABLE_ROOM 0x10000u
+#define X86_RESET_VECTOR 0xffff0u
 #define X86_HIMEM        0x100000u
 #define X86_MIN_RAM      0x200000u /* tables and a small kernel */
 

@@ -4,7 +4,7 @@
 #
 #   . "$(dirname "$0")/boot.sh" amdv --memory 3G
 #
-# Inside, /tmp is in memory and the working directory is the tree.
+# ONLY="NAME..." runs only these tests. Inside, /tmp is in memory and the working directory is the tree.
 
 boot_host=$1
 shift
@@ -74,6 +74,9 @@ root_copy() { cp --sparse=always "$IMAGES/root.ext4" "$1"; }
 
 run_tests() {
     local name rc n=0
+    # For whoever is after one failure.
+    # shellcheck disable=SC2086  # a list of names
+    [ -z "${ONLY-}" ] || set -- $ONLY
     echo "1..$#"
     for name in "$@"; do
         n=$((n + 1))
