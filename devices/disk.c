@@ -1,19 +1,14 @@
-/* A disk's host side: opening with all its refusals, and the steps of a request. How steps reach the kernel is in
- * disk_uring.c and disk_worker.c. */
+/* A disk's requests: their steps, and the life of an engine. How steps reach the kernel is in disk_uring.c and
+ * disk_worker.c, opening in disk_open.c. */
 #include "devices/disk.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
@@ -22,167 +17,13 @@
  * enough not to keep a reset waiting. Never touched for writing, so all of it is the kernel's one zero page. */
 #define ZEROS_SIZE (256u << 10)
 
-/* Opening */
-
-static int refuse_open(const char *path, bool is_readonly, struct err *e)
-{
-    const int saved = errno;
-    const int rc = err_errno(e, "open %s", path);
-    if (saved == ENOENT) {
-        (void)err_hint(e, "check the path; an image is made with: truncate -s 1G %s", path);
-    } else if (!is_readonly && (saved == EACCES || saved == EPERM || saved == EROFS)) {
-        (void)err_hint(e, "it can't be opened for writing: use readonly, or a copy you own");
-    }
-    return rc;
-}
-
-static int refuse_lock(const char *path, bool is_readonly, struct err *e)
-{
-    if (errno != EAGAIN && errno != EACCES) {
-        const int rc = err_errno(e, "lock %s", path);
-        (void)err_hint(e, "put the image on a file system that supports locks");
-        return rc;
-    }
-    if (is_readonly) {
-        (void)err_set(e, -EBUSY, "%s is in use by another process that writes to it", path);
-        (void)err_hint(e, "stop that process, or use a copy of the image");
-    } else {
-        (void)err_set(e, -EBUSY, "%s is in use by another process; two writers would destroy it", path);
-        (void)err_hint(e, "stop that process, use readonly if it is readonly there too, or use a copy of the image");
-    }
-    return -EBUSY;
-}
-
-/* Does the block device discard? A partition's limits are in the directory of its disk. */
-static bool device_discards(dev_t dev)
-{
-    static const char *const place[] = {"", "../"};
-    for (unsigned i = 0; i < 2; i++) {
-        char path[96], text[32] = "";
-        (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/discard_max_bytes", major(dev), minor(dev),
-                       place[i]);
-        const int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0) continue;
-        const ssize_t n = read(fd, text, sizeof(text) - 1);
-        close(fd);
-        return n > 0 && strtoull(text, NULL, 10) > 0;
-    }
-    return false;
-}
-
-/* What was opened, its size, and whether it can be a disk at all. */
-static int inspect(struct disk *d, const char *path, struct err *e)
-{
-    struct stat st;
-    if (fstat(d->fd, &st) != 0) return err_errno(e, "stat %s", path);
-    if (S_ISDIR(st.st_mode)) {
-        (void)err_set(e, -EISDIR, "%s is a directory, not a disk image", path);
-        return err_hint(e, "name a file in it, or make an image of it with: mke2fs -d %s", path);
-    }
-    if (S_ISBLK(st.st_mode)) {
-        if (ioctl(d->fd, BLKGETSIZE64, &d->size) != 0) return err_errno(e, "size of %s", path);
-        d->can_discard = !d->is_readonly && device_discards(st.st_rdev);
-    } else if (S_ISREG(st.st_mode)) {
-        d->size = (uint64_t)st.st_size;
-        d->can_discard = !d->is_readonly;
-    } else {
-        (void)err_set(e, -EINVAL, "%s is neither a file nor a block device", path);
-        return err_hint(e, "use a disk image or a block device");
-    }
-    if (d->size == 0) {
-        (void)err_set(e, -EINVAL, "%s is empty, and a disk needs at least %d bytes", path, DISK_SECTOR);
-        return err_hint(e, "give it a size with: truncate -s 1G %s", path);
-    }
-    if (d->size % DISK_SECTOR != 0) {
-        (void)err_set(e, -EINVAL, "%s has %llu bytes, which is no multiple of %d", path, (unsigned long long)d->size,
-                      DISK_SECTOR);
-        return err_hint(e, "it is no raw image, or was cut; round it up with: truncate -s %%%d %s", DISK_SECTOR, path);
-    }
-    return 0;
-}
-
-static int lock_image(const struct disk *d, const char *path, struct err *e)
-{
-    /* Of the open file description: not lost when some other descriptor of the file is closed, and it holds against a
-     * second disk of this same process. */
-    struct flock lock = {.l_type = d->is_readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(d->fd, F_OFD_SETLK, &lock) == 0 ? 0 : refuse_lock(path, d->is_readonly, e);
-}
-
-static struct disk *new_disk(struct err *e)
-{
-    struct disk *const d = calloc(1, sizeof(*d));
-    if (!d) {
-        (void)err_set(e, -ENOMEM, "out of memory for a disk");
-        (void)err_as(e, ERR_HOST);
-        return NULL;
-    }
-    d->fd = -1;
-    return d;
-}
-
-int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
-{
-    struct disk *const d = new_disk(e);
-    if (!d) return -ENOMEM;
-    d->is_readonly = p->is_readonly;
-    d->wanted = p->engine;
-    /* O_NONBLOCK: a FIFO must not make us wait for its other end. */
-    d->fd = open(p->path, (p->is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (d->fd < 0 && errno == EISDIR) d->fd = open(p->path, O_RDONLY | O_CLOEXEC); /* inspect has the better sentence */
-    int rc = d->fd < 0 ? refuse_open(p->path, p->is_readonly, e) : inspect(d, p->path, e);
-    if (rc == 0) rc = lock_image(d, p->path, e);
-    /* io_uring takes O_NONBLOCK as "fail rather than wait", for files too. */
-    if (rc == 0 && fcntl(d->fd, F_SETFL, 0) != 0) rc = err_errno(e, "set flags of %s", p->path);
-    if (rc != 0) {
-        disk_close(d);
-        return rc;
-    }
-    *out = d;
-    return 0;
-}
-
-int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
-{
-    assert(size > 0 && size % DISK_SECTOR == 0 && size <= INT64_MAX);
-    struct disk *const d = new_disk(e);
-    if (!d) return -ENOMEM;
-    d->size = size;
-    d->can_discard = true;
-    d->engine = &disk_engine_direct;
-    d->fd = memfd_create("vireo-ram-disk", MFD_CLOEXEC);
-    if (d->fd < 0 || ftruncate(d->fd, (off_t)size) != 0) {
-        const int rc = err_errno(e, "RAM disk of %llu bytes", (unsigned long long)size);
-        (void)err_as(e, ERR_HOST);
-        disk_close(d);
-        return rc;
-    }
-    *out = d;
-    return 0;
-}
-
-void disk_close(struct disk *d)
-{
-    if (!d) return;
-    disk_stop(d);
-    if (d->fd >= 0) close(d->fd); /* lets go of the lock */
-    free(d);
-}
-
-uint64_t disk_sectors(const struct disk *d)
-{
-    return d->size / DISK_SECTOR;
-}
-
-bool disk_is_readonly(const struct disk *d)
-{
-    return d->is_readonly;
-}
-
-bool disk_can_discard(const struct disk *d)
-{
-    return d->can_discard;
-}
+/* A small write goes into the page cache at once: that takes 2 us, handing it to another thread and back 6 us and more,
+ * and file systems (ext4 for one) have no "only if it needs no waiting" for buffered writes as they have for reads. It
+ * may still wait, for a dirty limit or a journal: then the next ones are handed over, and so are all while a flush is
+ * on its way. The size keeps a whole queue of them under a millisecond. */
+#define QUICK_WRITE_MAX   (16u << 10)
+#define QUICK_WRITE_NS    1000000 /* longer than this was waiting */
+#define QUICK_WRITE_AFTER 256     /* handed over after one that waited: two full queues */
 
 /* Steps */
 
@@ -289,6 +130,7 @@ void disk_finish(struct disk *d, struct disk_request *r, int rc)
 {
     assert(d->in_flight > 0);
     d->in_flight--;
+    if (r->op == DISK_FLUSH) d->flushes--;
     r->done(r, rc);
 }
 
@@ -322,11 +164,12 @@ static int start_engine(struct disk *d, const struct disk_engine *engine)
     return rc;
 }
 
-/* The named one, or the first that starts. A kernel without io_uring, a container that forbids it, a limit reached: all
- * are answered by the worker. */
+/* The named one; for a file in memory none, since nothing is quicker than to copy; else the first that starts. A kernel
+ * without io_uring, a container that forbids it, a limit reached: all are answered by the worker. */
 static int choose_engine(struct disk *d)
 {
     if (d->engine) return start_engine(d, d->engine);
+    if (d->wanted == DISK_ENGINE_AUTO && d->is_in_memory) return start_engine(d, &disk_engine_direct);
     if (d->wanted != DISK_ENGINE_WORKER) {
         const int rc = start_engine(d, &disk_engine_uring);
         if (rc == 0 || d->wanted == DISK_ENGINE_URING) return rc;
@@ -353,15 +196,49 @@ int disk_start(struct disk *d, struct loop *loop, struct err *e)
     return rc;
 }
 
+/* All steps of r here and now: its outcome. */
+static int run_here(struct disk *d, struct disk_request *r)
+{
+    int rc;
+    struct disk_step s;
+    do {
+        disk_next_step(d, r, &s);
+    } while (disk_settle(d, r, disk_run_step(d->fd, &s), &rc));
+    return rc;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+/* True: it is done. */
+static bool write_at_once(struct disk *d, struct disk_request *r)
+{
+    if (r->op != DISK_WRITE || r->bytes > QUICK_WRITE_MAX || d->flushes > 0 || !d->running->is_async) return false;
+    if (d->slow_writes > 0) {
+        d->slow_writes--;
+        return false;
+    }
+    const int64_t start = now_ns();
+    const int rc = run_here(d, r);
+    if (now_ns() - start > QUICK_WRITE_NS) d->slow_writes = QUICK_WRITE_AFTER;
+    disk_finish(d, r, rc);
+    return true;
+}
+
 void disk_submit(struct disk *d, struct disk_request *r)
 {
     assert(d->running && r->offset <= d->size && r->bytes <= d->size - r->offset);
     r->progress = 0;
     r->way = best_way(d, r->may_unmap ? WAY_PUNCH : WAY_ZERO_RANGE);
     d->in_flight++;
+    if (r->op == DISK_FLUSH) d->flushes++;
     if (d->is_stopping) { /* from a done called by disk_stop: nothing new is begun */
         disk_finish(d, r, -ECANCELED);
-    } else {
+    } else if (!write_at_once(d, r)) {
         d->running->submit(d, r);
     }
 }
@@ -396,15 +273,9 @@ static void direct_nothing(struct disk *d)
     (void)d;
 }
 
-/* A loop and not disk_step_done's submit, which would nest once for every piece of a large zeroing. */
 static void direct_submit(struct disk *d, struct disk_request *r)
 {
-    int rc;
-    struct disk_step s;
-    do {
-        disk_next_step(d, r, &s);
-    } while (disk_settle(d, r, disk_run_step(d->fd, &s), &rc));
-    disk_finish(d, r, rc);
+    disk_finish(d, r, run_here(d, r));
 }
 
 const struct disk_engine disk_engine_direct = {

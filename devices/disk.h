@@ -19,7 +19,8 @@
 
 struct disk;
 
-/* How requests reach the kernel. AUTO: io_uring where the kernel allows it, else one worker thread. */
+/* How requests reach the kernel. AUTO: at once for a file in memory (tmpfs), else io_uring where the kernel allows it,
+ * else one worker thread. */
 enum disk_engine_kind { DISK_ENGINE_AUTO, DISK_ENGINE_URING, DISK_ENGINE_WORKER };
 
 struct disk_params {

@@ -32,6 +32,7 @@ struct disk;
 /* All on the loop thread. */
 struct disk_engine {
     const char *name;
+    bool is_async;                /* a step may take its time without holding up the loop */
     int (*start)(struct disk *d); /* 0 or -errno */
     void (*stop)(struct disk *d); /* nothing is in flight */
     /* Carry out r's next step; its disk_step_done may be called before this returns. */
@@ -66,6 +67,7 @@ struct disk {
     int fd;
     uint64_t size; /* bytes */
     bool is_readonly, can_discard;
+    bool is_in_memory;                /* a file of tmpfs */
     const struct disk_engine *engine; /* NULL: chosen at disk_start */
     enum disk_engine_kind wanted;
 
@@ -75,6 +77,8 @@ struct disk {
     bool is_stopping;                  /* no further steps */
     bool has_way[WAY_WRITE + 1];       /* false once found unsupported, so that it is not tried every time */
     unsigned in_flight;                /* requests */
+    unsigned flushes;                  /* of these */
+    unsigned slow_writes;              /* small writes to be handed to the engine before one is tried at once again */
     void *zeros;                       /* while it runs: ZEROS_SIZE bytes that read as 0 and cost no memory */
     void (*batch_fn)(void *arg);
     void *batch_arg;

@@ -122,6 +122,7 @@ static void uring_stop(struct disk *d)
 
 const struct disk_engine disk_engine_uring = {
     .name = "io_uring",
+    .is_async = true,
     .start = uring_start,
     .stop = uring_stop,
     .submit = uring_submit,

@@ -172,6 +172,7 @@ static void worker_stop(struct disk *d)
 
 const struct disk_engine disk_engine_worker = {
     .name = "worker",
+    .is_async = true,
     .start = worker_start,
     .stop = worker_stop,
     .submit = worker_submit,

@@ -593,8 +593,14 @@ static void plan_submit(struct disk *d, struct disk_request *r)
     disk_step_done(d, r, plan.steps == plan.fail_at ? -plan.error : disk_run_step(d->fd, &s));
     if (plan.ring) ring_offer(plan.ring, 0);
 }
-static const struct disk_engine planned = {"planned",   plan_start,   plan_nothing,
-                                           plan_submit, plan_nothing, plan_nothing};
+static const struct disk_engine planned = {
+    .name = "planned",
+    .start = plan_start,
+    .stop = plan_nothing,
+    .submit = plan_submit,
+    .kick = plan_nothing,
+    .wait = plan_nothing,
+};
 
 static int setup_planned_features(void **state, uint64_t features)
 {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,7 +24,8 @@
 
 #define IMAGE_BYTES (8u << 20)
 #define PAGE        4096u
-#define WAIT_MAX    100000 /* turns of the loop before a test gives up */
+#define LARGE       (32u << 10) /* a write that goes through the engine, not into the page cache at once */
+#define WAIT_MAX    100000      /* turns of the loop before a test gives up */
 
 /* An image in a folder of its own. */
 struct image {
@@ -295,7 +297,7 @@ static void fill(uint8_t *p, size_t len, unsigned seed)
 
 static void what_was_written_is_read_back(void **state)
 {
-    static uint8_t out[3 * PAGE], in[3 * PAGE];
+    static uint8_t out[LARGE], in[LARGE];
     struct bench *const b = *state;
     fill(out, sizeof(out), 1);
     assert_int_equal(transfer(b, DISK_WRITE, 512, out, sizeof(out)), 0);
@@ -309,15 +311,20 @@ static void what_was_written_is_read_back(void **state)
 
 static void transfers_may_be_scattered(void **state)
 {
-    static uint8_t out[4 * PAGE], in[4 * PAGE];
+    static uint8_t out[LARGE], in[LARGE];
     struct bench *const b = *state;
     fill(out, sizeof(out), 2);
-    assert_int_equal(transfer(b, DISK_WRITE, PAGE, out, sizeof(out)), 0);
-    struct request r = {.io = {.op = DISK_READ, .offset = PAGE, .bytes = sizeof(in), .iov_count = 5},
-                        .iov = {{in, 1}, {in + 1, 511}, {in + 512, 0}, {in + 512, PAGE}, {in + 512 + PAGE, 0}}};
-    r.iov[4].iov_len = sizeof(in) - 512 - PAGE;
-    assert_int_equal(run(b, &r), 0);
+    for (unsigned pass = 0; pass < 2; pass++) {
+        uint8_t *const p = pass == 0 ? out : in;
+        struct request r = {
+            .io = {.op = pass == 0 ? DISK_WRITE : DISK_READ, .offset = PAGE, .bytes = LARGE, .iov_count = 5},
+            .iov = {{p, 1}, {p + 1, 511}, {p + 512, 0}, {p + 512, PAGE}, {p + 512 + PAGE, 0}}};
+        r.iov[4].iov_len = LARGE - 512 - PAGE;
+        assert_int_equal(run(b, &r), 0);
+    }
     assert_memory_equal(in, out, sizeof(in));
+    assert_int_equal(transfer(b, DISK_READ, PAGE + 512, in, PAGE), 0);
+    assert_memory_equal(in, out + 512, PAGE);
 }
 
 #define MANY 200 /* more than the rings have room for */
@@ -325,14 +332,14 @@ static void transfers_may_be_scattered(void **state)
 static void many_requests_may_be_in_flight(void **state)
 {
     static struct request r[MANY];
-    static uint8_t out[MANY][512], in[MANY][512];
+    static uint8_t out[MANY][LARGE], in[MANY][LARGE];
     struct bench *const b = *state;
     for (unsigned pass = 0; pass < 2; pass++) {
         const enum disk_op op = pass == 0 ? DISK_WRITE : DISK_READ;
         for (unsigned i = 0; i < MANY; i++) {
-            fill(out[i], 512, i);
-            r[i] = (struct request){.io = {.op = op, .offset = i * PAGE, .bytes = 512, .iov_count = 1},
-                                    .iov = {{pass == 0 ? out[i] : in[i], 512}}};
+            fill(out[i], LARGE, i);
+            r[i] = (struct request){.io = {.op = op, .offset = i * LARGE, .bytes = LARGE, .iov_count = 1},
+                                    .iov = {{pass == 0 ? out[i] : in[i], LARGE}}};
             begin(b, &r[i]);
         }
         disk_kick(b->disk);
@@ -401,15 +408,15 @@ static void a_file_that_shrinks_gives_an_error_and_no_more(void **state)
 static void stop_waits_for_what_is_in_flight(void **state)
 {
     static struct request r[MANY];
-    static uint8_t buf[MANY][PAGE];
+    static uint8_t buf[MANY][LARGE];
     struct bench *const b = *state;
     for (unsigned i = 0; i < MANY; i++) {
         const bool is_flush = i % 8 == 7;
         r[i] = (struct request){.io = {.op = is_flush ? DISK_FLUSH : DISK_WRITE,
-                                       .offset = is_flush ? 0 : i * PAGE,
-                                       .bytes = is_flush ? 0 : PAGE,
+                                       .offset = is_flush ? 0 : i * LARGE,
+                                       .bytes = is_flush ? 0 : LARGE,
                                        .iov_count = 1},
-                                .iov = {{buf[i], PAGE}}};
+                                .iov = {{buf[i], LARGE}}};
         begin(b, &r[i]);
     }
     disk_stop(b->disk); /* not kicked: it does that itself */
@@ -480,8 +487,14 @@ static void scripted_submit(struct disk *d, struct disk_request *r)
     }
     disk_step_done(d, r, plan < 0 ? plan : disk_run_step(d->fd, &s));
 }
-static const struct disk_engine scripted = {"scripted",      scripted_start,   scripted_nothing,
-                                            scripted_submit, scripted_nothing, scripted_nothing};
+static const struct disk_engine scripted = {
+    .name = "scripted",
+    .start = scripted_start,
+    .stop = scripted_nothing,
+    .submit = scripted_submit,
+    .kick = scripted_nothing,
+    .wait = scripted_nothing,
+};
 
 static int setup_scripted(void **state)
 {
@@ -612,6 +625,7 @@ static int child_without_io_uring(int error)
     if (loop_init(&b.loop, &e) != 0 || disk_start(b.disk, &b.loop, &e) != -error) return 2;
     disk_close(b.disk);
     b.disk = open_image(&b.image, false, DISK_ENGINE_AUTO);
+    b.disk->is_in_memory = false; /* wherever the test's folder is */
     if (disk_start(b.disk, &b.loop, &e) != 0 || strcmp(b.disk->running->name, "worker") != 0) return 3;
     if (transfer(&b, DISK_WRITE, 0, buf, sizeof(buf)) != 0) return 4;
     disk_close(b.disk);
@@ -632,6 +646,100 @@ static void without_io_uring_the_worker_serves(void **state)
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
     }
+}
+
+static void a_file_in_memory_is_served_at_once(void **state)
+{
+    struct bench b = {0};
+    struct err e;
+    char path[64];
+    (void)state;
+    const int fd = memfd_create("test", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(fd, IMAGE_BYTES), 0);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    const struct disk_params p = {.path = path};
+    assert_int_equal(disk_open(&b.disk, &p, &e), 0);
+    start(&b);
+    assert_string_equal(b.disk->running->name, "direct");
+    disk_close(b.disk);
+    loop_fini(&b.loop);
+    close(fd);
+}
+
+/* Small writes. An engine that only remembers what it was handed. */
+
+static struct {
+    struct disk_request *r[4];
+    unsigned count;
+} handed;
+
+static void hold(struct disk *d, struct disk_request *r)
+{
+    (void)d;
+    assert_true(handed.count < 4);
+    handed.r[handed.count++] = r;
+}
+static void let_go(struct disk *d)
+{
+    while (handed.count > 0) disk_step_done(d, handed.r[--handed.count], 0);
+}
+static const struct disk_engine holding = {
+    .name = "holding",
+    .is_async = true,
+    .start = scripted_start,
+    .stop = scripted_nothing,
+    .submit = hold,
+    .kick = scripted_nothing,
+    .wait = let_go,
+};
+static int setup_holding(void **state)
+{
+    struct bench *const b = new_bench(DISK_ENGINE_AUTO);
+    b->disk->engine = &holding;
+    start(b);
+    *state = b;
+    return 0;
+}
+
+static bool is_at_once(struct bench *b, uint32_t bytes)
+{
+    static uint8_t buf[32 * 1024];
+    struct request r = {.io = {.op = DISK_WRITE, .bytes = bytes, .iov_count = 1}, .iov = {{buf, bytes}}};
+    begin(b, &r);
+    if (r.done) return true;
+    assert_int_equal(handed.count, 1); /* with 0 bytes transferred it ends as an error */
+    let_go(b->disk);
+    assert_int_equal(r.rc, -EIO);
+    return false;
+}
+
+static void small_writes_are_done_at_once_and_large_ones_handed_over(void **state)
+{
+    struct bench *const b = *state;
+    assert_true(is_at_once(b, 512));
+    assert_true(is_at_once(b, 16 * 1024));
+    assert_false(is_at_once(b, 16 * 1024 + 512));
+}
+
+static void writes_are_handed_over_while_a_flush_is_on_its_way(void **state)
+{
+    struct bench *const b = *state;
+    struct request flush = {.io = {.op = DISK_FLUSH}}, write = {.io = {.op = DISK_WRITE, .bytes = 512}};
+    begin(b, &flush);
+    begin(b, &write);
+    assert_int_equal(handed.count, 2);
+    let_go(b->disk);
+    assert_int_equal(flush.done + write.done, 2);
+    assert_true(is_at_once(b, 512));
+}
+
+static void after_a_write_that_waited_the_next_ones_are_handed_over(void **state)
+{
+    struct bench *const b = *state;
+    b->disk->slow_writes = 2; /* as after a write of more than a millisecond */
+    assert_false(is_at_once(b, 512));
+    assert_false(is_at_once(b, 512));
+    assert_true(is_at_once(b, 512));
 }
 
 #define WITH(name, how) cmocka_unit_test_setup_teardown(name, setup_##how, teardown)
@@ -665,6 +773,10 @@ int main(void)
         WITH(zeroing_without_unmap_punches_no_holes, scripted),
         WITH(a_discard_the_file_does_not_know_is_no_error, scripted),
         cmocka_unit_test(without_io_uring_the_worker_serves),
+        cmocka_unit_test(a_file_in_memory_is_served_at_once),
+        WITH(small_writes_are_done_at_once_and_large_ones_handed_over, holding),
+        WITH(writes_are_handed_over_while_a_flush_is_on_its_way, holding),
+        WITH(after_a_write_that_waited_the_next_ones_are_handed_over, holding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
