@@ -104,7 +104,8 @@ static const struct {
 struct doorbell {
     struct virtio_mmio *t;
     unsigned queue;
-    int fd; /* eventfd: rung by KVM, by a QueueNotify exit, or by ourselves to come back to a queue */
+    int fd;         /* eventfd: rung by KVM, by a QueueNotify exit, or by ourselves to come back to a queue */
+    bool is_hooked; /* the host signals fd without an exit */
     struct loop_source source;
 };
 
@@ -229,7 +230,7 @@ static void listen_to(struct virtio_mmio *t, unsigned queue)
         return;
     }
     /* Refused (out of ioeventfds): doorbells then come as exits, slower and as good. */
-    if (t->host.doorbell) (void)t->host.doorbell(t->host.arg, queue, b->fd, true);
+    b->is_hooked = t->host.doorbell && t->host.doorbell(t->host.arg, queue, b->fd, true) == 0;
     ring(b); /* the driver may have offered buffers before, and rung nobody */
 }
 
@@ -273,10 +274,10 @@ static void deactivate(void *arg)
     struct virtio_dev *const d = t->dev;
     if (!t->is_active) return;
     for (unsigned i = 0; i < d->ops->queue_count; i++) {
-        loop_remove(t->loop, &t->bell[i].source);
-        if (d->vq[i].size != 0 && t->host.doorbell) {
-            (void)t->host.doorbell(t->host.arg, i, t->bell[i].fd, false);
-        }
+        struct doorbell *const b = &t->bell[i];
+        loop_remove(t->loop, &b->source);
+        if (b->is_hooked) (void)t->host.doorbell(t->host.arg, i, b->fd, false);
+        b->is_hooked = false;
     }
     d->ops->deactivate(d);
     t->is_active = false;
