@@ -181,6 +181,34 @@ static void more_memory_than_the_host_has_is_refused(void **state)
     gmem_fini(&m);
 }
 
+/* The linker sends the library's mmap here (tests/unit/base.mk): the host refuses while this is set. */
+static bool mmap_fails;
+void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
+{
+    if (!mmap_fails) return __real_mmap(at, len, prot, flags, fd, off);
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+static void a_host_that_will_not_map_is_reported(void **state)
+{
+    (void)state;
+    struct gmem m;
+    struct err e = {0};
+    gmem_init(&m);
+    mmap_fails = true;
+    const int rc = gmem_add_ram(&m, 0, 8 * HUGE_PAGE, &e);
+    mmap_fails = false;
+    assert_int_equal(rc, -ENOMEM);
+    assert_int_equal(e.kind, ERR_HOST);
+    assert_contains(e.text, "guest memory: map 16 MiB: ");
+    assert_true(e.hint[0] != '\0');
+    assert_int_equal(m.count, 0);
+    gmem_fini(&m);
+}
+
 static void ram_is_zero_and_congruent_to_its_guest_address(void **state)
 {
     (void)state;
@@ -255,5 +283,6 @@ static void fini_unmaps_ram_and_only_ram(void **state)
 
 UNIT_MAIN(UNIT(slice_agrees_with_a_byte_map), UNIT(slice_never_wraps), UNIT(slice_does_not_cross_adjacent_regions),
           UNIT(copies_are_whole_or_not_at_all), UNIT(add_refuses_what_cannot_be), UNIT(a_full_table_refuses_one_more),
-          UNIT(more_memory_than_the_host_has_is_refused), UNIT(ram_is_zero_and_congruent_to_its_guest_address),
+          UNIT(more_memory_than_the_host_has_is_refused), UNIT(a_host_that_will_not_map_is_reported),
+          UNIT(ram_is_zero_and_congruent_to_its_guest_address),
           UNIT(ram_stays_out_of_core_dumps_and_has_huge_pages_above_2m), UNIT(fini_unmaps_ram_and_only_ram))

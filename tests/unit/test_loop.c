@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vmm/base/loop.h"
@@ -44,6 +45,29 @@ static void signal_fd(int fd)
 {
     const uint64_t one = 1;
     assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+}
+
+/* Run out of file descriptors at each of the two that a loop takes. */
+static void init_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    struct rlimit all, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    const int first_free = event_fd(0);
+    close(first_free);
+    for (int have = 0; have <= 2; have++) {
+        struct loop l;
+        struct err e = {0};
+        few = (struct rlimit){.rlim_cur = (rlim_t)(first_free + have), .rlim_max = all.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        assert_int_equal(loop_init(&l, &e), have < 2 ? -EMFILE : 0);
+        if (have < 2) assert_contains(e.text, "for the event loop: Too many open files");
+        loop_fini(&l);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+        const int next = event_fd(0);
+        assert_int_equal(next, first_free);
+        close(next);
+    }
 }
 
 /* ---- sources ---- */
@@ -564,12 +588,12 @@ static void fd_events_and_calls_share_the_loop(void **state)
     loop_fini(&l);
 }
 
-UNIT_MAIN(UNIT(ready_source_is_called_until_it_is_read), UNIT(add_modify_remove_report_misuse),
-          UNIT(removed_source_is_not_called_again), UNIT(modified_source_gets_no_event_it_no_longer_wants),
-          UNIT(source_may_remove_itself), UNIT(every_source_gets_its_turn),
-          UNIT(job_posted_before_the_run_is_called_in_it), UNIT(jobs_left_at_stop_are_called_in_order),
-          UNIT(job_may_post_itself_without_starving_sources_or_stop), UNIT(job_may_free_itself),
-          UNIT(one_stop_ends_one_run), UNIT(call_runs_here_when_nobody_runs_the_loop),
+UNIT_MAIN(UNIT(init_that_fails_leaves_nothing), UNIT(ready_source_is_called_until_it_is_read),
+          UNIT(add_modify_remove_report_misuse), UNIT(removed_source_is_not_called_again),
+          UNIT(modified_source_gets_no_event_it_no_longer_wants), UNIT(source_may_remove_itself),
+          UNIT(every_source_gets_its_turn), UNIT(job_posted_before_the_run_is_called_in_it),
+          UNIT(jobs_left_at_stop_are_called_in_order), UNIT(job_may_post_itself_without_starving_sources_or_stop),
+          UNIT(job_may_free_itself), UNIT(one_stop_ends_one_run), UNIT(call_runs_here_when_nobody_runs_the_loop),
           UNIT(call_runs_on_the_loop_thread), UNIT(no_wake_up_is_lost_under_eight_posting_threads),
           UNIT(calls_survive_start_and_stop), UNIT(stopper_does_not_touch_a_loop_it_has_ended),
           UNIT(fd_events_and_calls_share_the_loop))
