@@ -30,8 +30,8 @@ $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 
 .PHONY: test-bins test-unit test-kvm test-boot
 test-bins: $(UNIT_BINS) $(KVM_BINS)
-# Cross-built, they run under user emulation, but for those that need what it lacks (taps, io_uring, a madvise that tells); all of them run
-# on an arm64 kernel in tests/boot/arm64_units.t.
+# Cross-built, they run under user emulation, but for those that need what it lacks (taps, io_uring, a madvise that tells): these run in the
+# emulated ARM host (tests/boot/arm64_programs.t).
 UNIT_RUN := $(filter-out $(if $(IS_CROSS),%/test_blk %/test_disk %/test_gmem %/test_tap),$(UNIT_BINS))
 test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer; ARCH=arm64: emulated)
 	tests/run $(UNIT_RUN)

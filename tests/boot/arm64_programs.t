@@ -1,0 +1,55 @@
+#!/bin/bash
+# Test programs built for arm64, on an arm64 kernel: in the emulated ARM host, one test here for each program there. These are the tests on
+# /dev/kvm, with a GICv3 and with a GICv2, and the unit tests that user emulation can't run (mk/tests.mk), as they need io_uring, taps and
+# memory flags.
+# time limit: 2400
+PROGRAM_LIMIT_S=600     # thousands of machines, or of pauses, take a minute or two where every instruction is emulated
+HOST_LIMIT_S=1200
+cd "$(dirname "$0")/../.." || exit 1
+
+if [ "${1-}" = --here ]; then   # in the host, whose shell is busybox
+    shift
+    for program; do
+        status=0
+        CMOCKA_MESSAGE_OUTPUT=TAP timeout $PROGRAM_LIMIT_S "$program" > /tmp/output 2>&1 || status=$?
+        sed 's/^/# /' /tmp/output
+        echo "$status $program"
+    done
+    exit 0
+fi
+
+make --no-print-directory ARCH=arm64 test-bins > /tmp/vireo-arm64-units.$$ 2>&1 || {
+    sed 's/^/# /' /tmp/vireo-arm64-units.$$
+    rm -f /tmp/vireo-arm64-units.$$
+    echo "Bail out! the tests can't be built for arm64"
+    exit 1
+}
+rm -f /tmp/vireo-arm64-units.$$
+units=(build/arm64/tests/unit/test_{blk,disk,gmem,tap})
+mapfile -t kvms < <(find build/arm64/tests/kvm -type f -name 'test_*' ! -name '*.*' | sort)
+echo "1..$((${#units[@]} + 2 * ${#kvms[@]}))"
+
+# on GIC PROGRAM...: a TAP line for each program; what the failed one said comes before it.
+count=0
+on() {
+    local gic=$1 line said='' seen=0
+    shift
+    [ $# -gt 0 ] || return 0
+    while IFS= read -r line; do
+        case $line in
+        '# '*) said+=$line$'\n' ;;
+        *' build/arm64/'*)
+            seen=$((seen + 1)) count=$((count + 1))
+            if [ "${line%% *}" = 0 ]; then
+                echo "ok $count - ${line##*/} on GICv$gic"
+            else
+                printf '%s# exit status %s\nnot ok %d - %s on GICv%s\n' "$said" "${line%% *}" $count "${line##*/}" "$gic"
+            fi
+            said='' ;;
+        *) said+="# $line"$'\n' ;;
+        esac
+    done < <(scripts/lab arm64 --gic "$gic" --timeout $HOST_LIMIT_S -- sh "$0" --here "$@" < /dev/null 2>&1)
+    [ $seen = $# ] || printf '%s# the host ended after %d of %d programs\n' "$said" $seen $#
+}
+on 3 "${units[@]}" "${kvms[@]}"
+on 2 "${kvms[@]}"
