@@ -1,0 +1,260 @@
+/* The whole way of a disk request, each part on the thread it has in a machine: a driver that writes registers and
+ * waits for its interrupt, the event loop with transport and device, the kernel or a worker behind the disk.
+ * What it looks for is a lost notification (the driver waits for ever) and, under a sanitizer, a race. */
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "devices/devices.h"
+#include "devices/virtio_mmio.h"
+#include "tests/unit/ring.h"
+#include "vmm/base/endian.h"
+
+#define SECTORS     65536u
+#define QUEUE_SIZE  128u
+#define BLOCK       (20u << 10) /* too large to be written at once by the disk */
+#define DEPTH       8u          /* requests in flight */
+#define ROUNDS      200u
+#define ROUNDS_S    10 /* fewer rounds where threads seldom run at once */
+#define INTERRUPT_S 30 /* one that takes longer was lost */
+
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4 };
+enum { FEATURES_SEL = 0x14, DRIVER_FEATURES = 0x20, DRIVER_SEL = 0x24, QUEUE_SEL = 0x30, QUEUE_NUM = 0x38 };
+enum { QUEUE_READY = 0x44, NOTIFY = 0x50, INT_STATUS = 0x60, INT_ACK = 0x64, STATUS = 0x70, QUEUE_DESC = 0x80 };
+
+struct bench {
+    char path[64];
+    struct ring_mem mem;
+    struct ring ring;
+    struct loop loop;
+    struct irq irq;
+    struct virtio_mmio *t;
+    pthread_t thread;
+    uint64_t features;
+    uint64_t header, status, data; /* DEPTH of each */
+    uint16_t rung;                 /* avail.idx at the last look at the doorbell */
+};
+
+static void *run_loop(void *arg)
+{
+    loop_run(arg);
+    return NULL;
+}
+
+static int setup(void **state, enum disk_engine_kind engine, uint64_t features)
+{
+    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct virtio_dev *dev;
+    struct disk *disk;
+    (void)snprintf(b->path, sizeof(b->path), "/tmp/vireo-blk-XXXXXX");
+    const int fd = mkstemp(b->path);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, SECTORS * 512), 0);
+    close(fd);
+    b->features = features | VIRTIO_F_VERSION_1 | 1ull << 9; /* FLUSH */
+    ring_mem_init(&b->mem);
+    b->header = ring_alloc(&b->mem, 16 * DEPTH, 16);
+    b->status = ring_alloc(&b->mem, DEPTH, 1);
+    b->data = ring_alloc(&b->mem, BLOCK * DEPTH, 4096);
+    assert_int_equal(loop_init(&b->loop, NULL), 0);
+    assert_int_equal(irq_init(&b->irq, NULL), 0);
+    assert_int_equal(disk_open(&disk, &(struct disk_params){.path = b->path, .engine = engine}, NULL), 0);
+    assert_int_equal(virtio_blk_create(&dev, disk, NULL, NULL), 0);
+    const struct virtio_mmio_params p = {
+        .dev = dev, .mem = &b->mem.gmem, .loop = &b->loop, .irq = b->irq, .label = "disk 0"};
+    assert_int_equal(virtio_mmio_create(&b->t, &p, NULL), 0);
+    assert_int_equal(pthread_create(&b->thread, NULL, run_loop, &b->loop), 0);
+    *state = b;
+    return 0;
+}
+static int setup_uring(void **state)
+{
+    return setup(state, DISK_ENGINE_URING, 0);
+}
+static int setup_uring_event_idx(void **state)
+{
+    return setup(state, DISK_ENGINE_URING, VIRTIO_F_EVENT_IDX);
+}
+static int setup_worker(void **state)
+{
+    return setup(state, DISK_ENGINE_WORKER, 0);
+}
+static int setup_worker_event_idx(void **state)
+{
+    return setup(state, DISK_ENGINE_WORKER, VIRTIO_F_EVENT_IDX);
+}
+static int teardown(void **state)
+{
+    struct bench *const b = *state;
+    loop_stop(&b->loop);
+    pthread_join(b->thread, NULL);
+    virtio_mmio_destroy(b->t);
+    loop_fini(&b->loop);
+    irq_fini(&b->irq);
+    ring_mem_fini(&b->mem);
+    unlink(b->path);
+    test_free(b);
+    return 0;
+}
+
+static void wr(struct bench *b, uint64_t reg, uint64_t value)
+{
+    virtio_mmio_bus_ops.write(b->t, reg, 4, (uint32_t)value);
+}
+
+static void boot(struct bench *b)
+{
+    static const uint32_t steps[] = {0, 1, 3};
+    for (unsigned i = 0; i < 3; i++) wr(b, STATUS, steps[i]);
+    for (unsigned i = 0; i < 2; i++) {
+        wr(b, DRIVER_SEL, i);
+        wr(b, DRIVER_FEATURES, b->features >> (32 * i));
+    }
+    wr(b, STATUS, 11);
+    if (b->ring.mem) b->mem.next = b->ring.desc; /* the same place again */
+    ring_init(&b->ring, &b->mem, QUEUE_SIZE);
+    memset(ring_host(&b->mem, b->ring.desc), 0, b->mem.next - b->ring.desc);
+    const uint64_t area[3] = {b->ring.desc, b->ring.avail, b->ring.used};
+    wr(b, QUEUE_SEL, 0);
+    wr(b, QUEUE_NUM, QUEUE_SIZE);
+    for (unsigned i = 0; i < 3; i++) {
+        wr(b, QUEUE_DESC + 0x10 * i, area[i]);
+        wr(b, QUEUE_DESC + 0x10 * i + 4, area[i] >> 32);
+    }
+    wr(b, QUEUE_READY, 1);
+    wr(b, STATUS, 15);
+    b->rung = 0;
+}
+
+/* Ring, if the device asks for it: 2.7.10.1. */
+static void ring_doorbell(struct bench *b)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    const uint16_t now = b->ring.avail_idx, event = ring_avail_event(&b->ring);
+    const bool asks = (b->features & VIRTIO_F_EVENT_IDX) != 0 ? (uint16_t)(now - event - 1) < (uint16_t)(now - b->rung)
+                                                              : (ring_used_flags(&b->ring) & 1) == 0;
+    b->rung = now;
+    if (asks) wr(b, NOTIFY, 0);
+}
+
+/* Take `count` used elements, sleeping until the interrupt where there are none. */
+static void take_used(struct bench *b, unsigned count)
+{
+    struct ring_used used;
+    while (count > 0) {
+        ring_set_used_event(&b->ring, b->ring.last_used);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        if (ring_take_used(&b->ring, &used)) {
+            count--;
+            continue;
+        }
+        struct pollfd p = {.fd = b->irq.fd, .events = POLLIN};
+        uint64_t n;
+        if (poll(&p, 1, INTERRUPT_S * 1000) != 1) fail_msg("no interrupt, %u requests to go", count);
+        assert_int_equal(read(b->irq.fd, &n, sizeof(n)), sizeof(n));
+        wr(b, INT_ACK, (uint32_t)virtio_mmio_bus_ops.read(b->t, INT_STATUS, 4));
+    }
+}
+
+static void offer(struct bench *b, unsigned slot, uint32_t type, uint64_t sector)
+{
+    const struct ring_seg seg[] = {
+        {b->header + 16 * slot, 16, false}, {b->data + BLOCK * slot, BLOCK, type == T_IN}, {b->status + slot, 1, true}};
+    uint8_t *const h = ring_host(&b->mem, seg[0].gpa);
+    le32_write(h, type);
+    le64_write(h + 8, sector);
+    *(uint8_t *)ring_host(&b->mem, seg[2].gpa) = 0xff;
+    if (type == T_FLUSH) {
+        (void)ring_add(&b->ring, (struct ring_seg[]){seg[0], seg[2]}, 2);
+    } else {
+        (void)ring_add(&b->ring, seg, 3);
+    }
+    ring_doorbell(b);
+}
+
+static uint8_t *block(struct bench *b, unsigned slot)
+{
+    return ring_host(&b->mem, b->data + BLOCK * slot);
+}
+
+static void assert_all_ok(struct bench *b)
+{
+    for (unsigned i = 0; i < DEPTH; i++) assert_int_equal(*(uint8_t *)ring_host(&b->mem, b->status + i), 0);
+}
+
+static uint64_t place(unsigned round, unsigned slot)
+{
+    return (uint64_t)(round * DEPTH + slot) * (BLOCK / 512) % (SECTORS - BLOCK / 512);
+}
+
+static void no_request_is_lost_or_mixed_up(void **state)
+{
+    struct bench *const b = *state;
+    const time_t start = time(NULL);
+    boot(b);
+    for (unsigned round = 0; round < ROUNDS && time(NULL) - start < ROUNDS_S; round++) {
+        for (unsigned i = 0; i < DEPTH; i++) {
+            memset(block(b, i), (int)(round + 3 * i), BLOCK);
+            offer(b, i, round % 16 == 15 && i == 0 ? T_FLUSH : T_OUT, place(round, i));
+        }
+        take_used(b, DEPTH);
+        assert_all_ok(b);
+        if (round % 16 == 15) continue; /* slot 0 was a flush */
+        for (unsigned i = 0; i < DEPTH; i++) {
+            memset(block(b, i), 0xee, BLOCK);
+            offer(b, i, T_IN, place(round, i));
+        }
+        take_used(b, DEPTH);
+        assert_all_ok(b);
+        for (unsigned i = 0; i < DEPTH; i++) {
+            assert_int_equal(block(b, i)[0], (uint8_t)(round + 3 * i));
+            assert_int_equal(block(b, i)[BLOCK - 1], (uint8_t)(round + 3 * i));
+        }
+    }
+}
+
+static void a_reset_at_any_moment_is_the_end_of_all_requests(void **state)
+{
+    struct bench *const b = *state;
+    for (unsigned round = 0; round < 50; round++) {
+        boot(b);
+        for (unsigned i = 0; i < DEPTH; i++) offer(b, i, i == 3 ? T_FLUSH : T_OUT, place(round, i));
+        if (round % 2 == 0) take_used(b, round % DEPTH);
+        wr(b, STATUS, 0);
+        const uint16_t used = ring_used_idx(&b->ring);
+        uint8_t status[DEPTH];
+        memcpy(status, ring_host(&b->mem, b->status), DEPTH);
+        /* From here on the memory is the driver's alone: a write of the device would be a race, and seen below. */
+        memset(ring_host(&b->mem, b->data), (int)round, BLOCK * DEPTH);
+        boot(b);
+        offer(b, 0, T_FLUSH, 0);
+        take_used(b, 1);
+        assert_true(used <= DEPTH);
+        assert_memory_equal((uint8_t *)ring_host(&b->mem, b->status) + 1, status + 1, DEPTH - 1);
+    }
+}
+
+#define WITH(name, how) cmocka_unit_test_setup_teardown(name, setup_##how, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH(no_request_is_lost_or_mixed_up, uring),
+        WITH(no_request_is_lost_or_mixed_up, uring_event_idx),
+        WITH(no_request_is_lost_or_mixed_up, worker),
+        WITH(no_request_is_lost_or_mixed_up, worker_event_idx),
+        WITH(a_reset_at_any_moment_is_the_end_of_all_requests, uring),
+        WITH(a_reset_at_any_moment_is_the_end_of_all_requests, worker_event_idx),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
