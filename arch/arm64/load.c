@@ -40,7 +40,8 @@ static int place_kernel(const struct arch *a, const struct arch_boot *b, uint64_
     }
     if (!rc) return 0;
     err_wrap(e, rc, "kernel %s", b->kernel_path ? b->kernel_path : "(built in)");
-    return err_as(e, ERR_KERNEL);
+    err_as(e, ERR_KERNEL);
+    return rc;
 }
 
 static int place_initrd(const struct arch *a, const char *path, const struct loaded *kernel, uint64_t dtb,
@@ -49,23 +50,23 @@ static int place_initrd(const struct arch *a, const char *path, const struct loa
     const struct initrd_room room = {
         .mem = a->mem, .base = ARM64_RAM_BASE, .kernel_end = kernel->end, .dtb = dtb, .dtb_end = dtb + FDT_MAX_BYTES};
     struct image img;
-    uint64_t gpa;
     if (!path) return 0;
     int rc = image_open(&img, path, e);
     if (!rc) {
-        rc = load_initrd(&img, &room, &gpa, e);
-        m->initrd_start = gpa;
-        m->initrd_end = gpa + img.size;
+        rc = load_initrd(&img, &room, &m->initrd_start, e);
+        m->initrd_end = m->initrd_start + img.size;
         image_close(&img);
     }
     if (!rc) return 0;
     err_wrap(e, rc, "initrd %s", path);
-    return err_as(e, ERR_KERNEL);
+    err_as(e, ERR_KERNEL);
+    return rc;
 }
 
+/* For its owner's eyes: the seeds in it are the guest's. */
 static int dump(const char *path, const void *blob, size_t size, struct err *e)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) return err_errno(e, "dump-dtb: open %s", path);
     const ssize_t n = write(fd, blob, size);
     int rc = n < 0 ? err_errno(e, "dump-dtb: write %s", path) : 0;

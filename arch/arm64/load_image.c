@@ -40,7 +40,7 @@ struct zboot_header {
 
 /* ---- the kernel's bytes, unpacked on the way when they are compressed ---- */
 
-struct stream {
+struct stream { /* all zero before stream_open */
     const struct image *img;
     uint64_t off, end; /* of what has not been read from the file */
     bool is_gzip, is_over;
@@ -51,7 +51,6 @@ struct stream {
 static int stream_open(struct stream *s, const struct image *img, uint64_t off, uint64_t len, bool is_gzip,
                        struct err *e)
 {
-    memset(s, 0, sizeof(*s));
     s->img = img;
     s->off = off;
     s->end = off + len;
@@ -297,7 +296,7 @@ static int copy_in(struct stream *s, const uint8_t *head, uint64_t head_len, con
 
 int load_kernel(const struct image *img, const struct image_window *w, struct loaded *out, struct err *e)
 {
-    struct stream s;
+    struct stream s = {0};
     uint8_t head[HEAD_MAX];
     uint64_t head_len = 0, len = 0;
     struct placement p = {0};
