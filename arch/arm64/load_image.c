@@ -1,5 +1,6 @@
 #include "arch/arm64/load_image.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -40,7 +41,7 @@ struct zboot_header {
 
 /* ---- the kernel's bytes, unpacked on the way when they are compressed ---- */
 
-struct stream { /* all zero before stream_open */
+struct stream { /* zero but for img before stream_open */
     const struct image *img;
     uint64_t off, end; /* of what has not been read from the file */
     bool is_gzip, is_over;
@@ -48,10 +49,8 @@ struct stream { /* all zero before stream_open */
     uint8_t chunk[CHUNK];
 };
 
-static int stream_open(struct stream *s, const struct image *img, uint64_t off, uint64_t len, bool is_gzip,
-                       struct err *e)
+static int stream_open(struct stream *s, uint64_t off, uint64_t len, bool is_gzip, struct err *e)
 {
-    s->img = img;
     s->off = off;
     s->end = off + len;
     s->is_gzip = is_gzip;
@@ -175,7 +174,15 @@ static int refuse_foreign(const uint8_t *head, uint64_t len, struct err *e)
     return 0;
 }
 
-static int open_zboot(struct stream *s, const struct image *img, const uint8_t *head, struct err *e)
+/* How much of a name from the file may be shown: letters and digits. */
+static int shown(const char *name, int max)
+{
+    int len = 0;
+    while (len < max && isalnum((unsigned char)name[len])) len++;
+    return len;
+}
+
+static int open_zboot(struct stream *s, const uint8_t *head, struct err *e)
 {
     struct zboot_header h;
     memcpy(&h, head, sizeof(h));
@@ -184,24 +191,24 @@ static int open_zboot(struct stream *s, const struct image *img, const uint8_t *
         return err_set(e, -ENOEXEC,
                        "is an EFI zboot image compressed by %.*s, and gzip is what can be unpacked here; "
                        "give the Image inside it",
-                       (int)strnlen(h.compression, sizeof(h.compression)), h.compression);
-    if (!range_fits(off, size, img->size))
+                       shown(h.compression, sizeof(h.compression)), h.compression);
+    if (!range_fits(off, size, s->img->size))
         return err_set(e, -ENOEXEC,
                        "is cut short: the kernel in this EFI zboot image (%llu bytes at offset %llu) ends "
                        "after its %llu bytes; get a whole copy",
-                       (unsigned long long)size, (unsigned long long)off, (unsigned long long)img->size);
-    return stream_open(s, img, off, size, true, e);
+                       (unsigned long long)size, (unsigned long long)off, (unsigned long long)s->img->size);
+    return stream_open(s, off, size, true, e);
 }
 
-static int open_stream(struct stream *s, const struct image *img, struct err *e)
+static int open_stream(struct stream *s, struct err *e)
 {
     uint8_t head[HEAD_MAX];
-    const uint64_t len = img->size < HEAD_MAX ? img->size : HEAD_MAX;
-    const int rc = image_read(img, 0, head, len, e);
+    const uint64_t len = s->img->size < HEAD_MAX ? s->img->size : HEAD_MAX;
+    const int rc = image_read(s->img, 0, head, len, e);
     if (rc) return rc;
     if (len >= sizeof(struct zboot_header) && has_magic(head, len, 0, "MZ", 2) && has_magic(head, len, 4, "zimg", 4))
-        return open_zboot(s, img, head, e);
-    return stream_open(s, img, 0, img->size, has_magic(head, len, 0, "\x1f\x8b", 2), e);
+        return open_zboot(s, head, e);
+    return stream_open(s, 0, s->img->size, has_magic(head, len, 0, "\x1f\x8b", 2), e);
 }
 
 /* ---- placing it ---- */
@@ -296,11 +303,11 @@ static int copy_in(struct stream *s, const uint8_t *head, uint64_t head_len, con
 
 int load_kernel(const struct image *img, const struct image_window *w, struct loaded *out, struct err *e)
 {
-    struct stream s = {0};
+    struct stream s = {.img = img};
     uint8_t head[HEAD_MAX];
     uint64_t head_len = 0, len = 0;
     struct placement p = {0};
-    int rc = open_stream(&s, img, e);
+    int rc = open_stream(&s, e);
     if (rc) return rc;
     rc = stream_read(&s, head, sizeof(head), &head_len, e);
     if (!rc) rc = place(head, head_len, w, &p, e);

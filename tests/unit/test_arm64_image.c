@@ -387,6 +387,8 @@ static void zboot_names_a_compression_it_cannot_unpack(void **state)
     assert_refused(r, zboot, make_zboot(zboot, sizeof(zboot), "zstd22"), "compressed by zstd22");
     memset(zboot + 24, 'x', 32); /* no NUL */
     assert_refused(r, zboot, sizeof(zboot), "compressed by xxxxxxxx");
+    zboot[26] = '\x1b'; /* would speak to the terminal */
+    assert_refused(r, zboot, sizeof(zboot), "compressed by xx, ");
 }
 
 static void zboot_payload_beyond_the_file_is_refused(void **state)
