@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arch/arm64/fdt.h"
 #include "arch/arm64/layout.h"
 #include "arch/arm64/load_image.h"
 #include "tests/unit/unit.h"
@@ -127,6 +128,32 @@ static void kernel_finds_the_device_tree_in_x0(void **state)
     assert_int_equal(run_code(code, COUNT_OF(code)).value, 0xd00dfeedu);
 }
 
+static void dump_is_the_tree_the_guest_gets(void **state)
+{
+    (void)state;
+    const uint32_t code[] = {SELF};
+    struct machine *m = build(code, COUNT_OF(code), "2");
+    struct err e = {0};
+    uint8_t dump[4096], *tree;
+    char path[64];
+    const int fd = memfd_create("dump", MFD_CLOEXEC);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    const struct arch_boot boot = {.kernel_data = code, .kernel_size = sizeof(code), .cmdline = "a", .dump_path = path};
+    if (arch_load(m->arch, &boot, &e)) fail_msg("%s", e.text);
+    const ssize_t size = pread(fd, dump, sizeof(dump), 0);
+    assert_in_range(size, 1000, sizeof(dump) - 1);
+    tree = gmem_slice(&m->mem, ARM64_RAM_BASE + gmem_total(&m->mem) - FDT_MAX_BYTES, (uint64_t)size, GMEM_READ);
+    assert_non_null(tree);
+    assert_memory_equal(dump, tree, (size_t)size);
+
+    const struct arch_boot nowhere = {
+        .kernel_data = code, .kernel_size = sizeof(code), .cmdline = "a", .dump_path = "/no/such/folder/dtb"};
+    assert_int_equal(arch_load(m->arch, &nowhere, &e), -ENOENT);
+    assert_string_equal(e.text, "dump-dtb: open /no/such/folder/dtb: No such file or directory");
+    close(fd);
+    machine_destroy(m);
+}
+
 static void clock_shows_the_time_of_day(void **state)
 {
     (void)state;
@@ -139,4 +166,5 @@ static void clock_shows_the_time_of_day(void **state)
 
 UNIT_MAIN(UNIT(debug_exit_ends_with_a_32_bit_status), UNIT(debug_exit_notes_a_milestone_and_goes_on),
           UNIT(panic_device_ends_the_machine), UNIT(device_access_without_a_syndrome_is_explained),
-          UNIT(kernel_finds_the_device_tree_in_x0), UNIT(clock_shows_the_time_of_day))
+          UNIT(kernel_finds_the_device_tree_in_x0), UNIT(dump_is_the_tree_the_guest_gets),
+          UNIT(clock_shows_the_time_of_day))
