@@ -97,7 +97,7 @@ void acpi_read(uint64_t rsdp, struct guest_machine *m)
 {
     const uint8_t *root = at_gpa(rsdp);
 
-    if (rsdp > MAPPED_END - RSDP_SIZE || memcmp(root, "RSD PTR ", 8) || root[RSDP_REVISION] < 2 ||
+    if (rsdp > MAPPED_END - RSDP_SIZE || memcmp(root, "RSD PTR ", 8) != 0 || root[RSDP_REVISION] < 2 ||
         table_sum(root, RSDP_SIZE))
         fail(GUEST_BAD_TABLE, "there is no ACPI 2 RSDP at 0x%lx, where boot_params puts it", rsdp);
     const uint8_t *xsdt = checked_table(get64(root + RSDP_XSDT), "XSDT");

@@ -47,7 +47,7 @@ bool mptable_read(struct guest_machine *m)
     if (!gpa) return false;
     const uint8_t *config = at_gpa(gpa);
     const uint32_t len = get16(config + 4), count = get16(config + 34);
-    if (gpa > MAPPED_END - CONFIG_MAX || memcmp(config, "PCMP", 4) || len < CONFIG_HEADER || len > CONFIG_MAX ||
+    if (gpa > MAPPED_END - CONFIG_MAX || memcmp(config, "PCMP", 4) != 0 || len < CONFIG_HEADER || len > CONFIG_MAX ||
         table_sum(config, len))
         fail(GUEST_BAD_TABLE, "the MP configuration table at 0x%x is broken", gpa);
     uint32_t at = CONFIG_HEADER;
