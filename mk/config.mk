@@ -54,8 +54,8 @@ LIBS_SHARED := $(LIBS:%=-l%)
 
 CFLAGS ?= -O2 -g
 WERROR ?= -Werror
-# AddressSanitizer and _FORTIFY_SOURCE check the same calls; the sanitizer's report is the better one.
-HARDENING := -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+# Not with a sanitizer, which checks the same calls and says more; not with -O0, where it cannot work.
+HARDENING := -fstack-protector-strong $(if $(SAN)$(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla $(WERROR)
 # One set of objects serves the program, the static and the shared library: hidden visibility makes -fPIC cost nothing.
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(TARGET_FLAGS) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SAN_FLAGS) -fPIC -fvisibility=hidden \
