@@ -42,7 +42,7 @@ a_stream_arrives_whole_in_both_directions() {
     local sender=$!
     socat -u TCP-LISTEN:7002,reuseaddr CREATE:from-guest &
     local receiver=$!
-    ends_with 0 poweroff networked "nc $HOST 7001 < /dev/null > /tmp/data; got=\$(sha256sum < /tmp/data); echo got=\$got
+    ends_with 0 poweroff networked "nc $HOST 7001 < /dev/null > /tmp/data; got=\$(sha256sum < /tmp/data); echo \"got=\$got\"
         nc $HOST 7002 < /tmp/data > /dev/null" --memory 512M --cpus 2
     wait $sender $receiver
     equal "what the guest got" "$(value got)" "$(sha256sum < to-guest)"
@@ -53,7 +53,7 @@ a_tap_is_free_again_after_kill_9() {
     networked 'echo now; sleep 600' &
     local vmm=$!
     eventually grep -q now console
-    pkill -9 -P $vmm -f "$VIREO run"
+    pkill -9 -f "^$VIREO run" # not the timeout it runs under
     wait $vmm || true
     ends_with 0 poweroff networked "ping -c 1 $HOST > /dev/null && echo again"
     said again
