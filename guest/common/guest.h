@@ -34,6 +34,8 @@ enum guest_status {
     GUEST_NO_ENTROPY = 40,    /* the entropy device gave bytes that are all the same */
 };
 
+#define GUEST_MILESTONE_READY 1 /* looked around, at work from here on; what Linux guests report as their init */
+
 #define GUEST_MAX_RANGES  16 /* a microVM has two or three ranges of RAM */
 #define GUEST_MAX_DEVICES 32 /* all virtio-mmio slots of the machine */
 
@@ -79,6 +81,8 @@ uint64_t machine_ticks(void);
 uint64_t machine_ticks_per_ms(void);
 void machine_relax(void);
 void console_write(const char *text, size_t len);
+/* Tell the monitor that a milestone of the boot is passed (the register behind debug exit). */
+void machine_mark(uint8_t milestone);
 _Noreturn void machine_exit(enum guest_status status);
 
 /* ---- What guest/common provides to all ---- */

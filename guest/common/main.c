@@ -70,6 +70,7 @@ _Noreturn void guest_main(const void *boot)
     static struct guest_machine m;
 
     machine_discover(boot, &m);
+    machine_mark(GUEST_MILESTONE_READY);
     say("Vireo's built-in guest on %s, described by %s", m.arch, m.tables);
     check_cpus(&m);
     const uint64_t memory = check_memory(&m);
