@@ -182,21 +182,8 @@ static void tree_too_large_is_refused(void **state)
     free(blob);
 }
 
-static void memory_beyond_the_host_s_addresses_is_refused(void **state)
-{
-    (void)state;
-    struct err e;
-    unsigned long type = 42;
-    /* No KVM to ask: then 40 bits are what every one has. */
-    assert_int_equal(arch_vm_type(-1, 1ull << 40, &type, &e), 0);
-    assert_int_equal(type, 0);
-    assert_int_equal(arch_vm_type(-1, (1ull << 40) + 4096, &type, &e), -E2BIG);
-    assert_int_equal(e.kind, ERR_HOST);
-    assert_contains(e.text, "have 40 address bits, enough for 1047552M; ask for less");
-}
-
 UNIT_MAIN(UNIT(minimal_machine_is_described_as_agreed),
           UNIT(four_cpus_with_gicv3_and_three_devices_are_described_as_agreed),
           UNIT(eight_cpus_with_gicv2_are_described_as_agreed), UNIT(largest_machine_fits),
           UNIT(cpus_carry_the_affinity_kvm_gave_them), UNIT(too_long_a_command_line_is_refused),
-          UNIT(tree_too_large_is_refused), UNIT(memory_beyond_the_host_s_addresses_is_refused))
+          UNIT(tree_too_large_is_refused))
