@@ -48,9 +48,20 @@ static void read_madt(const uint8_t *madt, struct guest_machine *m)
     }
 }
 
+/* The first such byte from `at` on, or `end`. One instruction, for DSDTs have thousands of others. */
+static const uint8_t *find_byte(const uint8_t *at, const uint8_t *end, uint8_t byte)
+{
+    size_t left = (size_t)(end - at);
+    bool is_found = false;
+
+    if (!left) return end;
+    __asm__ volatile("repne scasb" : "+D"(at), "+c"(left), "=@cce"(is_found) : "a"(byte) : "memory");
+    return is_found ? at - 1 : end;
+}
+
 static bool is_hid(const uint8_t *at, const uint8_t *end)
 {
-    return (size_t)(end - at) >= HID_SIZE && !memcmp(at, HID, HID_SIZE);
+    return (size_t)(end - at) >= HID_SIZE && *at == HID[0] && !memcmp(at, HID, HID_SIZE);
 }
 
 /* The resources behind a _HID: the first window and the first interrupt. */
@@ -78,10 +89,11 @@ static void read_device(const uint8_t *at, const uint8_t *end, struct guest_mach
 
 static void read_dsdt(const uint8_t *dsdt, struct guest_machine *m)
 {
-    const uint8_t *end = dsdt + get32(dsdt + 4);
+    const uint8_t *end = dsdt + get32(dsdt + 4), *at = dsdt + HEADER_SIZE;
 
-    for (const uint8_t *at = dsdt + HEADER_SIZE; at < end; at++) {
-        if (*at == HID[0] && is_hid(at, end)) read_device(at + HID_SIZE, end, m);
+    while ((at = find_byte(at, end, (uint8_t)HID[0])) < end) {
+        if (is_hid(at, end)) read_device(at + HID_SIZE, end, m);
+        at++;
     }
 }
 

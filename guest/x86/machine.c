@@ -116,11 +116,22 @@ static void read_e820(const uint8_t *boot, struct guest_machine *m)
     }
 }
 
+/* Eight bytes at a time, for each costs an emulated loop as much as one: their sums stay apart, as no carry leaves
+ * bit 7. */
 uint8_t table_sum(const uint8_t *at, size_t len)
 {
-    uint8_t sum = 0;
-    while (len--) sum = (uint8_t)(sum + *at++);
-    return sum;
+    const uint64_t low = 0x7f7f7f7f7f7f7f7full, pairs = 0x00ff00ff00ff00ffull;
+    uint64_t sums = 0;
+    uint8_t rest = 0;
+
+    for (; len >= 8; len -= 8, at += 8) {
+        const uint64_t bytes = get64(at);
+        sums = ((sums & low) + (bytes & low)) ^ ((sums ^ bytes) & ~low);
+    }
+    while (len--) rest = (uint8_t)(rest + *at++);
+    sums =
+        (sums & pairs) + (sums >> 8 & pairs); /* four sums of two, wide enough not to carry when multiplied together */
+    return (uint8_t)(rest + (sums * 0x0001000100010001ull >> 48));
 }
 
 void add_device(struct guest_machine *m, uint64_t base, uint32_t irq, bool is_edge)
