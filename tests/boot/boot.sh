@@ -16,7 +16,7 @@ fi
 
 VIREO=$PWD/build/vireo
 IMAGES=$PWD/build/images
-BOOT_LIMIT_S=150        # one guest's boot and work take 10 to 30 s in an emulated host that has the machine for itself
+BOOT_LIMIT_S=240        # a guest's boot and work take 10 to 30 s in an emulated host that has a processor for itself
 work=$(mktemp -d)
 cd "$work" || exit 1
 
