@@ -80,6 +80,10 @@ static void tell_over(struct machine *m)
 
 void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail)
 {
+    if (reason == END_NONE) { /* news that ends nothing: a crash kernel is loaded */
+        log_write(m->log, LOG_INFO, "%s", detail);
+        return;
+    }
     pthread_mutex_lock(&m->lock);
     if (m->ending.reason == END_NONE) {
         m->ending.reason = reason;
