@@ -6,6 +6,7 @@
  * can't have is answered by a status; only a request without room for one is a fault. */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,8 @@
  * system knows no better way, still ends in seconds. */
 #define BLK_RANGES_MAX        32
 #define BLK_RANGE_SECTORS_MAX (1u << 21)
-#define BLK_PAGE_SECTORS      8 /* 4 KiB: what file systems and page caches of hosts allocate and align to */
+#define ERROR_TEXT_MAX        96 /* "write zeroes at byte N: " and the longest error text */
+#define BLK_PAGE_SECTORS      8  /* 4 KiB: what file systems and page caches of hosts allocate and align to */
 
 #define BLK_F_SEG_MAX      (1ull << 2) /* 5.2.3 */
 #define BLK_F_RO           (1ull << 5)
@@ -143,10 +145,25 @@ static bool next_range(struct blk_request *r)
     return true;
 }
 
+static void report(const struct blk_request *r, int rc)
+{
+    static const char *const verb[] = {[DISK_READ] = "read",
+                                       [DISK_WRITE] = "write",
+                                       [DISK_FLUSH] = "flush",
+                                       [DISK_DISCARD] = "discard",
+                                       [DISK_ZEROES] = "write zeroes"};
+    struct virtio_dev *const d = &r->blk->dev;
+    char what[ERROR_TEXT_MAX];
+    (void)snprintf(what, sizeof(what), "%s at byte %llu: %s", verb[r->io.op], (unsigned long long)r->io.offset,
+                   strerrordesc_np(-rc));
+    d->up->host_error(d->up_arg, what);
+}
+
 static void done(struct disk_request *io, int rc)
 {
     struct blk_request *const r = (struct blk_request *)io;
     if (rc != 0) {
+        if (rc != -ECANCELED) report(r, rc); /* that is a reset: nothing of the host's */
         refuse(r, S_IOERR);
     } else if (next_range(r)) {
         disk_submit(r->blk->disk, io);

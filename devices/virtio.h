@@ -55,6 +55,7 @@ struct virtio_up {
     void (*fault)(void *arg, const char *why);       /* the guest broke the protocol: DEVICE_NEEDS_RESET */
     void (*host_failed)(void *arg, const char *why); /* the host side is gone for good: ends the machine with 122 */
     void (*renotify)(void *arg, unsigned queue);     /* call notify(queue) again from the loop, soon */
+    void (*host_error)(void *arg, const char *what); /* the host failed one request, the guest was told: a log line */
 };
 
 struct virtio_dev {

@@ -21,8 +21,10 @@
 #define VERSION     2u
 #define VENDOR_ID   0x4f455256u /* "VREO"; means nothing to drivers */
 
-#define FAULT_LOG_MAX 8  /* lines a device may cost in the log; a guest can make faults as fast as it can exit */
-#define LABEL_MAX     96 /* "disk 0 (file name)" */
+/* Lines a device may cost in the log, for each of the two kinds: a guest can make faults as fast as it can exit, and
+ * ask a full disk as often as it likes. */
+#define LOG_MAX   8
+#define LABEL_MAX 96 /* "disk 0 (file name)" */
 
 enum reg {
     REG_MAGIC_VALUE = 0x000,
@@ -128,7 +130,7 @@ struct virtio_mmio {
 
     atomic_uint interrupt_status, config_generation;
     atomic_bool needs_reset;
-    atomic_uint logged_faults;
+    atomic_uint logged_faults, logged_errors;
 
     /* Loop thread only. */
     bool is_active;
@@ -136,20 +138,20 @@ struct virtio_mmio {
 };
 
 /* Bounded: a guest must not be able to fill the host's log. */
-static void log_fault(struct virtio_mmio *t, const char *what, const char *why)
+static void log_some(struct virtio_mmio *t, atomic_uint *logged, const char *what, const char *why)
 {
-    const unsigned n = atomic_load_explicit(&t->logged_faults, memory_order_relaxed);
-    if (n >= FAULT_LOG_MAX) return;
-    atomic_fetch_add_explicit(&t->logged_faults, 1, memory_order_relaxed);
+    const unsigned n = atomic_load_explicit(logged, memory_order_relaxed);
+    if (n >= LOG_MAX) return;
+    atomic_fetch_add_explicit(logged, 1, memory_order_relaxed);
     log_write(t->log, LOG_WARN, "%s: %s%s%s", t->label, what, why,
-              n + 1 == FAULT_LOG_MAX ? " (further faults are counted, not logged)" : "");
+              n + 1 == LOG_MAX ? " (further ones are not logged)" : "");
 }
 
 /* A register access that the tables or the specification forbid: it has no effect. Any vCPU thread. */
 static void ignore(struct virtio_mmio *t, const char *why)
 {
     atomic_fetch_add_explicit(&t->dev->fault_count, 1, memory_order_relaxed);
-    log_fault(t, "ignored a register write of the guest: ", why);
+    log_some(t, &t->logged_faults, "ignored a register write of the guest: ", why);
 }
 
 /* What the device says. All on the loop thread. */
@@ -177,7 +179,7 @@ static void on_config_changed(void *arg)
 static void on_fault(void *arg, const char *why)
 {
     struct virtio_mmio *const t = arg;
-    log_fault(t, "the guest broke the protocol, the device waits for a reset: ", why);
+    log_some(t, &t->logged_faults, "the guest broke the protocol, the device waits for a reset: ", why);
     for (unsigned i = 0; i < t->dev->ops->queue_count; i++) loop_remove(t->loop, &t->bell[i].source);
     if (!atomic_exchange(&t->needs_reset, true)) raise_interrupt(t, INT_CONFIG); /* 2.1.2 */
 }
@@ -187,6 +189,12 @@ static void on_host_failed(void *arg, const char *why)
     struct virtio_mmio *const t = arg;
     log_write(t->log, LOG_ERROR, "%s: %s", t->label, why);
     if (t->host.host_failed) t->host.host_failed(t->host.arg, t->label, why);
+}
+
+static void on_host_error(void *arg, const char *what)
+{
+    struct virtio_mmio *const t = arg;
+    log_some(t, &t->logged_errors, what, "; the guest got an I/O error");
 }
 
 static void ring(const struct doorbell *b)
@@ -205,7 +213,7 @@ static void on_renotify(void *arg, unsigned queue)
     ring(&t->bell[queue]);
 }
 
-static const struct virtio_up up = {on_used, on_config_changed, on_fault, on_host_failed, on_renotify};
+static const struct virtio_up up = {on_used, on_config_changed, on_fault, on_host_failed, on_renotify, on_host_error};
 
 /* Activation. On the loop thread, by loop_call, while the caller holds the lock. */
 

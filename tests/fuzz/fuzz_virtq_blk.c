@@ -71,7 +71,7 @@ static void on_renotify(void *arg, unsigned queue)
     MUST(queue == 0);
     ((struct driver *)arg)->wants_notify = true;
 }
-static const struct virtio_up up = {on_interrupt, on_interrupt, on_fault, on_host_failed, on_renotify};
+static const struct virtio_up up = {on_interrupt, on_interrupt, on_fault, on_host_failed, on_renotify, on_host_failed};
 
 static void activate(struct driver *d, uint64_t features)
 {

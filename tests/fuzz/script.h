@@ -55,12 +55,17 @@ static inline void script_on_host_failed(void *arg, const char *why)
     MUST(why);
     ((struct script_guest *)arg)->host_failures++;
 }
+static inline void script_on_host_error(void *arg, const char *what)
+{
+    (void)arg;
+    MUST(what);
+}
 static inline void script_on_renotify(void *arg, unsigned queue)
 {
     ((struct script_guest *)arg)->wants_notify |= 1u << queue;
 }
-static const struct virtio_up script_up = {script_on_used, script_on_used, script_on_fault, script_on_host_failed,
-                                           script_on_renotify};
+static const struct virtio_up script_up = {script_on_used,        script_on_used,     script_on_fault,
+                                           script_on_host_failed, script_on_renotify, script_on_host_error};
 
 static inline void script_activate(struct script_guest *g, uint64_t features)
 {

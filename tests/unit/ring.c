@@ -206,11 +206,18 @@ static void on_host_failed(void *arg, const char *why)
     r->host_failures++;
     (void)snprintf(r->why, sizeof(r->why), "%s", why);
 }
+static void on_host_error(void *arg, const char *what)
+{
+    struct rig *const r = arg;
+    r->host_errors++;
+    (void)snprintf(r->why, sizeof(r->why), "%s", what);
+}
 static void on_renotify(void *arg, unsigned queue)
 {
     ((struct rig *)arg)->renotify |= 1u << queue;
 }
-static const struct virtio_up rig_up = {on_interrupt, on_config_changed, on_fault, on_host_failed, on_renotify};
+static const struct virtio_up rig_up = {on_interrupt,   on_config_changed, on_fault,
+                                        on_host_failed, on_renotify,       on_host_error};
 
 void rig_init(struct rig *r, struct virtio_dev *dev, uint64_t features)
 {

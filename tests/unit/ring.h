@@ -86,9 +86,9 @@ struct rig {
     struct ring ring[VIRTIO_MAX_QUEUES];
     struct loop loop;
     bool is_active;
-    unsigned interrupts, config_changes, faults, host_failures; /* what the device said */
-    unsigned renotify;                                          /* queues that want notify again, by bit */
-    char why[128];                                              /* the last fault or host failure */
+    unsigned interrupts, config_changes, faults, host_failures, host_errors; /* what the device said */
+    unsigned renotify;                                                       /* queues that want notify again, by bit */
+    char why[128]; /* of the last fault, host failure or host error */
 };
 
 /* features: what the driver takes; VERSION_1 is added. */

@@ -635,10 +635,13 @@ static void a_host_error_is_an_io_error_of_that_request_alone(void **state)
             plan.fail_at = 1;
             plan.error = error[j];
             assert_int_equal(request(b, type[i], 0, bytes), S_IOERR);
+            assert_non_null(strstr(b->rig.why, strerrordesc_np(error[j])));
             put_range(b, 0, 0, 1, 0);
             assert_int_equal(request(b, type[i], 0, bytes), S_OK);
         }
     }
+    assert_int_equal(b->rig.host_errors, 10);
+    assert_string_equal(b->rig.why, "write zeroes at byte 0: No space left on device");
     assert_int_equal(b->rig.faults + b->rig.host_failures, 0);
 }
 

@@ -646,6 +646,15 @@ static void a_host_failure_is_passed_up_with_the_devices_label(void **state)
     assert_string_equal(b->last_line, "toy 0: the tap is gone");
 }
 
+static void a_host_error_is_logged_a_bounded_number_of_times(void **state)
+{
+    struct bench *const b = *state;
+    for (unsigned i = 0; i < 1000; i++) b->toy.dev.up->host_error(b->toy.dev.up_arg, "write: No space left on device");
+    assert_int_equal(b->log_lines, 8);
+    assert_non_null(strstr(b->last_line, "toy 0: write: No space left on device; the guest got an I/O error"));
+    assert_int_equal(b->host_failures + faults(b), 0);
+}
+
 /* Faults and resets */
 
 static void a_broken_ring_needs_a_reset_and_then_works_again(void **state)
@@ -721,7 +730,7 @@ static void the_log_of_faults_is_bounded(void **state)
     for (unsigned i = 0; i < 1000; i++) wr(b, MAGIC, i);
     assert_int_equal(faults(b), 1000);
     assert_int_equal(b->log_lines, 8);
-    assert_non_null(strstr(b->last_line, "counted, not logged"));
+    assert_non_null(strstr(b->last_line, "further ones are not logged"));
 }
 
 /* Threads */
@@ -806,6 +815,7 @@ int main(void)
         TEST(used_buffers_raise_the_interrupt_until_acknowledged),
         TEST(a_configuration_change_moves_the_generation),
         TEST(a_host_failure_is_passed_up_with_the_devices_label),
+        TEST(a_host_error_is_logged_a_bounded_number_of_times),
         TEST(a_broken_ring_needs_a_reset_and_then_works_again),
         TEST(a_device_that_can_not_start_needs_a_reset),
         TEST(reset_forgets_everything),
