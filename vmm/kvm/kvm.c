@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KVM_PATH "/dev/kvm"
@@ -57,9 +59,26 @@ int vm_create_typed(struct vm *vm, unsigned long type, struct err *e)
     return 0;
 }
 
+/* Closing a VM's last fd waits for RCU grace periods inside KVM: 40 ms on Linux 6.1, 15 on later ones when it had an
+ * ioeventfd. Nobody needs to wait with it. An io_uring instance holds its registered files until its own clean-up, which
+ * the kernel does in the background; so the VM's last reference is left to one that is closed at once. Where there is no
+ * io_uring, closing waits as ever. */
+static void close_in_background(int fd)
+{
+    struct io_uring_params params = {0};
+    const int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+    if (ring >= 0) {
+        (void)syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1);
+        close(fd);
+        close(ring);
+        return;
+    }
+    close(fd);
+}
+
 void vm_destroy(struct vm *vm)
 {
-    if (vm->fd >= 0) close(vm->fd);
+    if (vm->fd >= 0) close_in_background(vm->fd);
     if (vm->kvm_fd >= 0) close(vm->kvm_fd);
     vm->fd = vm->kvm_fd = -1;
     vm->slot_count = 0;

@@ -40,7 +40,8 @@ int kvm_open(int *out, struct err *e);
 int vm_create(struct vm *vm,
               struct err *e); /* *vm is VM_INIT; machine type is asked of the arch's IPA needs: 0 on x86 */
 int vm_create_typed(struct vm *vm, unsigned long type, struct err *e);
-void vm_destroy(struct vm *vm); /* after its vCPUs; legal when half built, and twice */
+/* After its vCPUs; legal when half built, and twice. The kernel frees the VM soon after, in the background. */
+void vm_destroy(struct vm *vm);
 
 int vm_check(const struct vm *vm, long cap); /* KVM_CHECK_EXTENSION on the VM; < 0 counts as 0 */
 /* A capability that is asked for. Needed ones must be there; the others make something better. */
