@@ -185,7 +185,7 @@ static void *io_main(void *arg)
  * the loop runs: from now on the devices are its own. */
 static int start_io(struct machine *m, struct err *e)
 {
-    if (m->slot_count == 0 && !chario_has_input(m->console) && m->timeout_s == 0) return 0;
+    if (m->slot_count == 0 && m->timeout_s == 0) return 0; /* whoever has a console has a slot for it */
     int rc = m->timeout_s ? arm_timeout(m, e) : 0;
     if (!rc) rc = chario_start(m->console, &m->loop, e);
     if (rc) return rc;
