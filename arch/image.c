@@ -109,6 +109,7 @@ static bool place_mapped(const struct image *img, uint64_t off, uint64_t len, ui
     if (fstat(img->fd, &st) == 0 && range_fits(off, len, (uint64_t)st.st_size)) { /* as it is under the lease */
         const uint8_t *map = mmap(NULL, len + skip, PROT_READ, MAP_SHARED, img->fd, (off_t)(off - skip));
         if (map != MAP_FAILED) {
+            madvise((void *)(uintptr_t)map, len + skip, MADV_SEQUENTIAL); /* a page read once is no page in use */
             copy_nonzero(to, map + skip, len);
             munmap((void *)(uintptr_t)map, len + skip);
             is_done = true;
