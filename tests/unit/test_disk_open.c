@@ -1,0 +1,185 @@
+/* Opening a disk: what is refused, and how; locks; the choice of an engine. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "tests/unit/disk_bench.h"
+
+static void assert_open_fails(const char *path, bool is_readonly, int code, const char *text)
+{
+    struct disk *d = (struct disk *)0x1;
+    struct err e;
+    const struct disk_params p = {.path = path, .is_readonly = is_readonly};
+    assert_int_equal(disk_open(&d, &p, &e), code);
+    assert_ptr_equal(d, (struct disk *)0x1); /* untouched */
+    assert_non_null(strstr(e.text, text));
+    assert_non_null(strstr(e.text, path));
+    assert_string_not_equal(e.hint, "");
+}
+
+static void open_refuses_what_is_not_there(void **state)
+{
+    (void)state;
+    assert_open_fails("/tmp/vireo-no-such-image", false, -ENOENT, "No such file");
+    assert_open_fails("/tmp/vireo-no-such-image", true, -ENOENT, "No such file");
+    assert_int_equal(access("/tmp/vireo-no-such-image", F_OK), -1);
+}
+
+static void open_refuses_a_directory(void **state)
+{
+    (void)state;
+    assert_open_fails("/tmp", false, -EISDIR, "is a directory");
+    assert_open_fails("/tmp", true, -EISDIR, "is a directory");
+}
+
+static void open_refuses_odd_and_empty_sizes_and_changes_nothing(void **state)
+{
+    const struct {
+        off_t bytes;
+        const char *text;
+    } bad[] = {{0, "is empty"}, {1, "no multiple of 512"}, {511, "no multiple"}, {IMAGE_BYTES + 1, "no multiple"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct stat before, after;
+        const struct image im = make_image(bad[i].bytes);
+        assert_int_equal(stat(im.path, &before), 0);
+        assert_open_fails(im.path, false, -EINVAL, bad[i].text);
+        assert_int_equal(stat(im.path, &after), 0);
+        assert_int_equal(after.st_size, bad[i].bytes);
+        assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+        remove_image(&im);
+    }
+}
+
+static void open_refuses_a_fifo_without_waiting_for_its_other_end(void **state)
+{
+    (void)state;
+    const struct image im = make_image(0);
+    assert_int_equal(unlink(im.path), 0);
+    assert_int_equal(mkfifo(im.path, 0600), 0);
+    assert_open_fails(im.path, true, -EINVAL, "neither a file nor a block device");
+    assert_open_fails(im.path, false, -EINVAL, "neither a file nor a block device");
+    remove_image(&im);
+    assert_open_fails("/dev/null", false, -EINVAL, "neither a file nor a block device");
+}
+
+static void two_writers_never_meet_on_one_image(void **state)
+{
+    (void)state;
+    const struct image im = make_image(IMAGE_BYTES);
+    struct disk *const writer = open_image(&im, false, DISK_ENGINE_AUTO);
+    assert_open_fails(im.path, false, -EBUSY, "in use by another process");
+    assert_open_fails(im.path, true, -EBUSY, "in use by another process");
+    disk_close(writer);
+    disk_close(open_image(&im, false, DISK_ENGINE_AUTO)); /* the lock went with it */
+    remove_image(&im);
+}
+
+static void readers_share_an_image_and_keep_writers_out(void **state)
+{
+    (void)state;
+    const struct image im = make_image(IMAGE_BYTES);
+    struct disk *const one = open_image(&im, true, DISK_ENGINE_AUTO);
+    struct disk *const two = open_image(&im, true, DISK_ENGINE_AUTO);
+    assert_open_fails(im.path, false, -EBUSY, "in use by another process");
+    assert_true(disk_is_readonly(one));
+    assert_false(disk_can_discard(one)); /* nothing that changes it */
+    disk_close(one);
+    disk_close(two);
+    disk_close(NULL);
+    remove_image(&im);
+}
+
+static void size_is_counted_in_sectors(void **state)
+{
+    (void)state;
+    const struct image im = make_image(IMAGE_BYTES + 512);
+    struct disk *const d = open_image(&im, false, DISK_ENGINE_AUTO);
+    assert_int_equal(disk_sectors(d), IMAGE_BYTES / 512 + 1);
+    assert_true(disk_can_discard(d));
+    assert_int_equal(fcntl(d->fd, F_GETFL) & O_NONBLOCK, 0); /* io_uring would fail rather than wait */
+    disk_close(d);
+    remove_image(&im);
+}
+
+/* The choice of an engine. */
+
+/* In a process of its own: io_uring_setup fails as it does where it is switched off. */
+static int child_without_io_uring(int error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {4, code};
+    struct bench b = {0};
+    struct err e;
+    uint8_t buf[512];
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+        return 1;
+    b.image = make_image(IMAGE_BYTES);
+    b.disk = open_image(&b.image, false, DISK_ENGINE_URING);
+    if (loop_init(&b.loop, &e) != 0 || disk_start(b.disk, &b.loop, &e) != -error) return 2;
+    disk_close(b.disk);
+    b.disk = open_image(&b.image, false, DISK_ENGINE_AUTO);
+    b.disk->is_in_memory = false; /* wherever the test's folder is */
+    if (disk_start(b.disk, &b.loop, &e) != 0 || strcmp(b.disk->running->name, "worker") != 0) return 3;
+    if (transfer(&b, DISK_WRITE, 0, buf, sizeof(buf)) != 0) return 4;
+    disk_close(b.disk);
+    loop_fini(&b.loop);
+    remove_image(&b.image);
+    return 0;
+}
+
+static void without_io_uring_the_worker_serves(void **state)
+{
+    const int errors[] = {ENOSYS, EPERM};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        int status;
+        const pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) _exit(child_without_io_uring(errors[i]));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+}
+
+static void a_file_in_memory_is_served_at_once(void **state)
+{
+    struct bench b = {0};
+    struct err e;
+    char path[64];
+    (void)state;
+    const int fd = memfd_create("test", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(fd, IMAGE_BYTES), 0);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    const struct disk_params p = {.path = path};
+    assert_int_equal(disk_open(&b.disk, &p, &e), 0);
+    start(&b);
+    assert_string_equal(b.disk->running->name, "direct");
+    disk_close(b.disk);
+    loop_fini(&b.loop);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(open_refuses_what_is_not_there),
+        cmocka_unit_test(open_refuses_a_directory),
+        cmocka_unit_test(open_refuses_odd_and_empty_sizes_and_changes_nothing),
+        cmocka_unit_test(open_refuses_a_fifo_without_waiting_for_its_other_end),
+        cmocka_unit_test(two_writers_never_meet_on_one_image),
+        cmocka_unit_test(readers_share_an_image_and_keep_writers_out),
+        cmocka_unit_test(size_is_counted_in_sectors),
+        cmocka_unit_test(without_io_uring_the_worker_serves),
+        cmocka_unit_test(a_file_in_memory_is_served_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

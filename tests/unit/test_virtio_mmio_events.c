@@ -1,0 +1,263 @@
+/* What goes through the transport once it runs: doorbells, interrupts, faults, resets; and several vCPUs at once. */
+#include <pthread.h>
+
+#include "tests/unit/mmio_bench.h"
+
+/* Doorbells and interrupts */
+
+static void every_live_queue_is_notified_once_after_driver_ok(void **state)
+{
+    struct bench *const b = *state;
+    boot(b);
+    turn(b);
+    assert_int_equal(b->toy.notified[0], 1);
+    assert_int_equal(b->toy.notified[1], 1);
+}
+
+static void a_doorbell_reaches_the_device_by_exit_and_by_eventfd(void **state)
+{
+    struct bench *const b = *state;
+    const uint64_t one = 1;
+    boot(b);
+    turn(b);
+    wr(b, QUEUE_NOTIFY, 1);
+    turn(b);
+    assert_int_equal(b->toy.notified[1], 2);
+    assert_int_equal(write(b->bell_fd[0], &one, sizeof(one)), sizeof(one)); /* as an ioeventfd does */
+    turn(b);
+    assert_int_equal(b->toy.notified[0], 2);
+}
+
+static void doorbells_that_meet_are_one(void **state)
+{
+    struct bench *const b = *state;
+    boot(b);
+    turn(b);
+    for (unsigned i = 0; i < 100; i++) wr(b, QUEUE_NOTIFY, 0);
+    turn(b);
+    assert_int_equal(b->toy.notified[0], 2);
+}
+
+static void a_host_without_ioeventfds_is_served_by_exits(void **state)
+{
+    struct bench *const b = *state;
+    b->refuses_doorbells = true;
+    boot(b);
+    turn(b);
+    offer(b, 0);
+    wr(b, QUEUE_NOTIFY, 0);
+    turn(b);
+    assert_int_equal(ring_used_count(&b->ring[0]), 1);
+    assert_int_equal(b->host_failures, 0);
+    assert_int_equal(b->bell_fd[0], -1); /* and what was refused is not taken back: on_doorbell looks */
+}
+
+static void a_renotification_comes_back_through_the_loop(void **state)
+{
+    struct bench *const b = *state;
+    boot(b);
+    turn(b);
+    b->toy.asks_again = 3;
+    wr(b, QUEUE_NOTIFY, 0);
+    for (unsigned i = 0; i < 4; i++) turn(b);
+    assert_int_equal(b->toy.notified[0], 5);
+    assert_int_equal(b->toy.notified[1], 1);
+}
+
+static void used_buffers_raise_the_interrupt_until_acknowledged(void **state)
+{
+    struct bench *const b = *state;
+    boot(b);
+    turn(b);
+    assert_int_equal(rd(b, INTERRUPT_STATUS), 0);
+    offer(b, 0);
+    wr(b, QUEUE_NOTIFY, 0);
+    turn(b);
+    assert_int_equal(interrupts(b), 1);
+    assert_int_equal(rd(b, INTERRUPT_STATUS), 1);
+    wr(b, INTERRUPT_ACK, 2);
+    assert_int_equal(rd(b, INTERRUPT_STATUS), 1);
+    wr(b, INTERRUPT_ACK, 1);
+    assert_int_equal(rd(b, INTERRUPT_STATUS), 0);
+}
+
+static void a_configuration_change_moves_the_generation(void **state)
+{
+    struct bench *const b = *state;
+    boot(b);
+    const uint32_t before = rd(b, CONFIG_GENERATION);
+    b->toy.dev.up->config_changed(b->toy.dev.up_arg);
+    assert_int_not_equal(rd(b, CONFIG_GENERATION), before);
+    assert_int_equal(rd(b, INTERRUPT_STATUS), 2);
+    assert_int_equal(interrupts(b), 1);
+}
+
+static void a_host_failure_is_passed_up_with_the_devices_label(void **state)
+{
+    struct bench *const b = *state;
+    boot(b);
+    b->toy.dev.up->host_failed(b->toy.dev.up_arg, "the tap is gone");
+    assert_int_equal(b->host_failures, 1);
+    assert_string_equal(b->last_line, "toy 0: the tap is gone");
+}
+
+static void a_host_error_is_logged_a_bounded_number_of_times(void **state)
+{
+    struct bench *const b = *state;
+    for (unsigned i = 0; i < 1000; i++) b->toy.dev.up->host_error(b->toy.dev.up_arg, "write: No space left on device");
+    assert_int_equal(b->log_lines, 8);
+    assert_non_null(strstr(b->last_line, "toy 0: write: No space left on device; the guest got an I/O error"));
+    assert_int_equal(b->host_failures + faults(b), 0);
+}
+
+/* Faults and resets */
+
+static void a_broken_ring_needs_a_reset_and_then_works_again(void **state)
+{
+    struct bench *const b = *state;
+    boot(b);
+    turn(b);
+    ring_offer(&b->ring[0], TOY_SIZE);
+    wr(b, QUEUE_NOTIFY, 0);
+    turn(b);
+    assert_true((rd(b, STATUS) & NEEDS_RESET) != 0);
+    assert_int_equal(rd(b, INTERRUPT_STATUS), 2);
+    assert_int_equal(interrupts(b), 1);
+    assert_non_null(strstr(b->last_line, "toy 0: the guest broke the protocol"));
+    assert_non_null(strstr(b->last_line, "head is beyond the descriptor table"));
+    wr(b, QUEUE_NOTIFY, 0); /* no doorbell is heard any more, on any queue */
+    wr(b, QUEUE_NOTIFY, 1);
+    turn(b);
+    assert_int_equal(b->toy.notified[0], 2);
+    assert_int_equal(b->toy.notified[1], 1);
+    assert_int_equal(faults(b), 1);
+
+    wr(b, STATUS, 0);
+    assert_int_equal(rd(b, STATUS), 0);
+    assert_int_equal(rd(b, INTERRUPT_STATUS), 0);
+    boot(b);
+    offer(b, 0);
+    turn(b);
+    assert_int_equal(ring_used_count(&b->ring[0]), 1);
+}
+
+static void a_device_that_can_not_start_needs_a_reset(void **state)
+{
+    struct bench *const b = *state;
+    b->toy.activate_rc = -EIO;
+    boot(b);
+    assert_true((rd(b, STATUS) & NEEDS_RESET) != 0);
+    turn(b);
+    assert_int_equal(b->toy.notified[0], 0);
+    assert_int_equal(b->bell_fd[0], -1);
+    b->toy.activate_rc = 0;
+    wr(b, STATUS, 0);
+    boot(b);
+    assert_int_equal(b->toy.activated, 1);
+}
+
+static void reset_forgets_everything(void **state)
+{
+    struct bench *const b = *state;
+    boot(b);
+    turn(b);
+    wr(b, QUEUE_SEL, 0);
+    wr(b, STATUS, 0);
+    assert_int_equal(b->toy.deactivated, 1);
+    assert_int_equal(b->bell_fd[0], -1);
+    assert_int_equal(b->bell_fd[1], -1);
+    assert_int_equal(rd(b, STATUS), 0);
+    assert_int_equal(rd(b, QUEUE_READY), 0);
+    assert_int_equal(b->toy.dev.vq[0].size, 0);
+    wr(b, QUEUE_NOTIFY, 0);
+    turn(b);
+    assert_int_equal(b->toy.notified[0], 1);
+    wr(b, STATUS, ACK | DRIVER); /* the features are gone too */
+    wr(b, STATUS, ACK | DRIVER | FEATURES_OK);
+    assert_int_equal(rd(b, STATUS), ACK | DRIVER);
+    wr(b, STATUS, 0);
+    assert_int_equal(b->toy.deactivated, 1);
+}
+
+static void the_log_of_faults_is_bounded(void **state)
+{
+    struct bench *const b = *state;
+    for (unsigned i = 0; i < 1000; i++) wr(b, MAGIC, i);
+    assert_int_equal(faults(b), 1000);
+    assert_int_equal(b->log_lines, 8);
+    assert_non_null(strstr(b->last_line, "further ones are not logged"));
+}
+
+/* Threads */
+
+#define THREAD_TURNS 300
+
+struct vcpu {
+    struct bench *b;
+    unsigned seed;
+};
+
+/* Registers of all kinds, as vCPUs that don't know of each other. */
+static void *vcpu(void *arg)
+{
+    struct vcpu *const v = arg;
+    struct bench *const b = v->b;
+    unsigned x = v->seed;
+    for (unsigned i = 0; i < THREAD_TURNS; i++) {
+        x = x * 1103515245u + 12345u;
+        switch (x >> 16 & 7) {
+        case 0: wr(b, STATUS, 0); break;
+        case 1: boot_with(b, b->ring); break;
+        case 2: wr(b, QUEUE_NOTIFY, x >> 20 & 1); break;
+        case 3: (void)rd(b, INTERRUPT_STATUS); break;
+        case 4: wr(b, INTERRUPT_ACK, 3); break;
+        case 5: (void)rd(b, CONFIG); break;
+        case 6: virtio_mmio_bus_ops.write(b->t, CONFIG, 1, x >> 24); break;
+        default: (void)rd(b, STATUS); break;
+        }
+    }
+    return NULL;
+}
+
+static void *run_loop(void *arg)
+{
+    loop_run(arg);
+    return NULL;
+}
+
+static void registers_may_be_used_by_several_vcpus_at_once(void **state)
+{
+    struct bench *const b = *state;
+    struct vcpu v[2] = {{b, 1}, {b, 2}};
+    pthread_t loop, thread[2];
+    b->log.level = LOG_ERROR; /* the bench's counters are not atomic */
+    for (unsigned i = 0; i < TOY_QUEUES; i++) ring_init(&b->ring[i], &b->mem, toy_ops.queue_size[i]);
+    assert_int_equal(pthread_create(&loop, NULL, run_loop, &b->loop), 0);
+    for (unsigned i = 0; i < 2; i++) assert_int_equal(pthread_create(&thread[i], NULL, vcpu, &v[i]), 0);
+    for (unsigned i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+    wr(b, STATUS, 0);
+    loop_stop(&b->loop);
+    pthread_join(loop, NULL);
+    assert_int_equal(b->toy.activated, b->toy.deactivated);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_live_queue_is_notified_once_after_driver_ok),
+        TEST(a_doorbell_reaches_the_device_by_exit_and_by_eventfd),
+        TEST(doorbells_that_meet_are_one),
+        TEST(a_host_without_ioeventfds_is_served_by_exits),
+        TEST(a_renotification_comes_back_through_the_loop),
+        TEST(used_buffers_raise_the_interrupt_until_acknowledged),
+        TEST(a_configuration_change_moves_the_generation),
+        TEST(a_host_failure_is_passed_up_with_the_devices_label),
+        TEST(a_host_error_is_logged_a_bounded_number_of_times),
+        TEST(a_broken_ring_needs_a_reset_and_then_works_again),
+        TEST(a_device_that_can_not_start_needs_a_reset),
+        TEST(reset_forgets_everything),
+        TEST(the_log_of_faults_is_bounded),
+        TEST(registers_may_be_used_by_several_vcpus_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
