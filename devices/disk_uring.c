@@ -96,8 +96,9 @@ static void uring_wait(struct disk *d)
 {
     struct io_uring_cqe *cqe;
     uring_kick(d);
-    /* EINTR is nothing: the caller comes again. */
-    if (d->in_flight > 0 && io_uring_wait_cqe(&d->uring.ring, &cqe) == 0) reap(d);
+    /* What the kernel has not taken can't be waited for, and EINTR is nothing: the caller comes again. */
+    if (d->in_flight == 0 || io_uring_sq_ready(&d->uring.ring) > 0) return;
+    if (io_uring_wait_cqe(&d->uring.ring, &cqe) == 0) reap(d);
 }
 
 static int uring_start(struct disk *d)
