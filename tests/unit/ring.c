@@ -1,6 +1,7 @@
 #include "tests/unit/ring.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -184,6 +185,42 @@ bool ring_take_used(struct ring *r, struct ring_used *out)
         d = after;
     }
     return true;
+}
+
+unsigned fd_count(void)
+{
+    unsigned n = 0;
+    DIR *const dir = opendir("/proc/self/fd");
+    assert(dir);
+    while (readdir(dir)) n++;
+    closedir(dir);
+    return n - 3; /* ".", ".." and the folder's own */
+}
+
+struct fd_limit fd_limit_set(unsigned more)
+{
+    struct rlimit l;
+    int rc = getrlimit(RLIMIT_NOFILE, &l);
+    assert(rc == 0);
+    const struct fd_limit before = {l.rlim_cur};
+    const int next = dup(STDIN_FILENO); /* the lowest free number */
+    assert(next >= 0);
+    close(next);
+    l.rlim_cur = (rlim_t)next + more;
+    rc = setrlimit(RLIMIT_NOFILE, &l);
+    assert(rc == 0);
+    return before;
+}
+
+unsigned fd_limit_release(struct fd_limit before)
+{
+    struct rlimit l;
+    int rc = getrlimit(RLIMIT_NOFILE, &l);
+    assert(rc == 0);
+    l.rlim_cur = before.before;
+    rc = setrlimit(RLIMIT_NOFILE, &l);
+    assert(rc == 0);
+    return fd_count();
 }
 
 static void on_interrupt(void *arg)

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "devices/virtio.h"
 
@@ -78,6 +79,15 @@ void ring_set_used_event(struct ring *r, uint16_t event);
 uint16_t ring_used_flags(const struct ring *r);
 uint16_t ring_avail_event(const struct ring *r);
 uint16_t ring_used_idx(const struct ring *r);
+
+/* Set-up that runs out of descriptors: from here on the process gets `more` new ones; release gives the old limit back
+ * and tells how many are open now. */
+struct fd_limit {
+    rlim_t before;
+};
+struct fd_limit fd_limit_set(unsigned more);
+unsigned fd_limit_release(struct fd_limit l);
+unsigned fd_count(void);
 
 /* A device under test. */
 struct rig {

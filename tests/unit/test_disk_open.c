@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "tests/unit/disk_bench.h"
+#include "tests/unit/ring.h"
 
 static void assert_open_fails(const char *path, bool is_readonly, int code, const char *text)
 {
@@ -150,6 +151,46 @@ static void without_io_uring_the_worker_serves(void **state)
     }
 }
 
+static void without_descriptors_nothing_is_opened_or_left_open(void **state)
+{
+    const struct image im = make_image(IMAGE_BYTES);
+    const struct disk_params p = {.path = im.path};
+    const unsigned before = fd_count();
+    struct disk *d;
+    struct err e;
+    (void)state;
+    const struct fd_limit l = fd_limit_set(0);
+    assert_int_equal(disk_open(&d, &p, &e), -EMFILE);
+    assert_int_equal(disk_open_ram(&d, IMAGE_BYTES, &e), -EMFILE);
+    assert_int_equal(fd_limit_release(l), before);
+    remove_image(&im);
+}
+
+static void a_start_that_fails_leaves_nothing_and_can_be_tried_again(void **state)
+{
+    static const enum disk_engine_kind kind[] = {DISK_ENGINE_URING, DISK_ENGINE_WORKER, DISK_ENGINE_AUTO};
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct bench b = {.image = make_image(IMAGE_BYTES)};
+        struct err e;
+        uint8_t buf[512];
+        b.disk = open_image(&b.image, false, kind[i]);
+        b.disk->is_in_memory = false;
+        assert_int_equal(loop_init(&b.loop, &e), 0);
+        const unsigned before = fd_count();
+        const struct fd_limit l = fd_limit_set(0);
+        assert_int_equal(disk_start(b.disk, &b.loop, &e), -EMFILE);
+        assert_string_equal(e.text, "start of disk I/O: Too many open files");
+        assert_int_equal(fd_limit_release(l), before);
+        disk_stop(b.disk); /* legal: it is not started */
+        assert_int_equal(disk_start(b.disk, &b.loop, &e), 0);
+        assert_int_equal(transfer(&b, DISK_READ, 0, buf, sizeof(buf)), 0);
+        disk_close(b.disk);
+        loop_fini(&b.loop);
+        remove_image(&b.image);
+    }
+}
+
 static void a_file_in_memory_is_served_at_once(void **state)
 {
     struct bench b = {0};
@@ -179,6 +220,8 @@ int main(void)
         cmocka_unit_test(readers_share_an_image_and_keep_writers_out),
         cmocka_unit_test(size_is_counted_in_sectors),
         cmocka_unit_test(without_io_uring_the_worker_serves),
+        cmocka_unit_test(without_descriptors_nothing_is_opened_or_left_open),
+        cmocka_unit_test(a_start_that_fails_leaves_nothing_and_can_be_tried_again),
         cmocka_unit_test(a_file_in_memory_is_served_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

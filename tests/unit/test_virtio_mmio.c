@@ -273,9 +273,31 @@ static void a_queue_left_out_stays_silent(void **state)
     assert_true(b->bell_fd[1] >= 0);
 }
 
+static void create_without_descriptors_leaves_the_device_to_its_owner(void **state)
+{
+    struct bench *const b = *state;
+    struct toy toy = {.dev.ops = &toy_ops};
+    struct virtio_mmio *t = NULL;
+    struct err e;
+    const struct virtio_mmio_params p = {
+        .dev = &toy.dev, .mem = &b->mem.gmem, .loop = &b->loop, .irq = {-1}, .log = &b->log, .label = "toy 1"};
+    const unsigned before = fd_count();
+    for (unsigned fds = 0; fds < TOY_QUEUES; fds++) { /* one for each doorbell */
+        const struct fd_limit l = fd_limit_set(fds);
+        assert_int_equal(virtio_mmio_create(&t, &p, &e), -EMFILE);
+        assert_int_equal(fd_limit_release(l), before);
+        assert_string_equal(e.text, "toy 1: eventfd for a doorbell: Too many open files");
+        assert_int_equal(e.kind, ERR_HOST);
+        assert_null(t);
+        assert_int_equal(toy.destroyed, 0);
+    }
+    virtio_mmio_destroy(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(create_without_descriptors_leaves_the_device_to_its_owner),
         TEST(identity_registers_say_virtio_mmio_2),
         TEST(features_are_read_through_two_windows),
         TEST(shared_memory_regions_do_not_exist),
