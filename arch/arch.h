@@ -32,6 +32,7 @@ struct arch_info {
     uint32_t virtio_gsi;  /* slot i raises GSI virtio_gsi + i (edge) */
     uint32_t serial_gsi;
     const struct vm_cap *caps;   /* what this arch asks of KVM; ends with a NULL name */
+    bool has_device_tree;        /* what describes the machine to the guest, and dump_path can show */
     unsigned max_vcpus;          /* of our tables and code; KVM may offer less */
     const char *console_arg;     /* "console=ttyS0" */
     const char *default_cmdline; /* used when the user gives none: console and quick, sane defaults */
@@ -62,7 +63,7 @@ struct arch_boot {
     uint64_t kernel_size;
     const char *initrd_path; /* NULL: none */
     const char *cmdline;
-    const char *dump_path; /* arm64: the device tree is written to this file too; NULL: it is not */
+    const char *dump_path; /* the device tree, where the arch has one, is written to this file too; NULL: it is not */
     const struct arch_slot *slots;
     unsigned slot_count;
 };

@@ -24,6 +24,7 @@ const struct arch_info arch_info = {
     .virtio_gsi = ARM64_SPI_VIRTIO,
     .serial_gsi = ARM64_SPI_SERIAL,
     .caps = caps,
+    .has_device_tree = true,
     .max_vcpus = ARM64_MAX_VCPUS,
     .console_arg = "console=ttyS0",
     .default_cmdline = "console=ttyS0 quiet panic=-1",

@@ -21,6 +21,7 @@ void config_fini(struct config *c)
     for (unsigned i = 0; i < c->disk_count; i++) free(c->disk[i].path);
     free(c->kernel);
     free(c->initrd);
+    free(c->dump_dtb);
     free(c->cmdline);
     free(c->console_path);
     config_init(c);
@@ -36,6 +37,11 @@ static int set_kernel(struct config *c, const char *value, struct err *e)
 static int set_initrd(struct config *c, const char *value, struct err *e)
 {
     return value_path("initrd", value, &c->initrd, e);
+}
+
+static int set_dump_dtb(struct config *c, const char *value, struct err *e)
+{
+    return value_path("dump-dtb", value, &c->dump_dtb, e);
 }
 
 static int set_cmdline(struct config *c, const char *value, struct err *e)
@@ -159,6 +165,7 @@ static const struct config_key keys[] = {
     {"kernel", "FILE", "bzImage or ELF kernel to boot; without it the built-in guest runs", false, set_kernel},
     {"initrd", "FILE", "initial RAM disk handed to the kernel", false, set_initrd},
     {"cmdline", "TEXT", "kernel command line, in place of the default", false, set_cmdline},
+    {"dump-dtb", "FILE", "write the guest's device tree to FILE (arm64)", false, set_dump_dtb},
     {"cpus", "N", "number of vCPUs (default 1)", false, set_cpus},
     {"memory", "SIZE", "guest memory, such as 512M or 2G (default 256M)", false, set_memory},
     {"disk", "path=FILE[,readonly][,id=ID][,serial=TEXT]", "add a disk; FILE is a raw image or block device", true,

@@ -45,6 +45,7 @@ struct config {
     char name[CONFIG_ID_MAX + 1]; /* "" : none */
     char *kernel, *initrd;        /* NULL: embedded guest / none */
     char *cmdline;                /* NULL: the arch's default */
+    char *dump_dtb;               /* NULL: the device tree is not written to a file */
     unsigned cpus;                /* 1.. */
     uint64_t memory;              /* bytes */
     struct disk_config disk[CONFIG_MAX_DISKS];

@@ -128,15 +128,24 @@ static int load(struct machine *m, const struct config *cfg, struct err *e)
         .kernel_size = (uint64_t)(guest_default_end - guest_default_start),
         .initrd_path = cfg->initrd,
         .cmdline = cfg->cmdline ? cfg->cmdline : arch_info.default_cmdline,
+        .dump_path = cfg->dump_dtb,
         .slots = slots,
         .slot_count = m->slot_count,
     };
     return arch_load(m->arch, &boot, e);
 }
 
+static int check_dump(const struct config *cfg, struct err *e)
+{
+    if (!cfg->dump_dtb || arch_info.has_device_tree) return 0;
+    return err_set(e, -ENOTSUP, "dump-dtb %s: a guest on %s is described by ACPI, there is no device tree; leave it out",
+                   cfg->dump_dtb, arch_info.name);
+}
+
 static int create_steps(struct machine *m, const struct config *cfg, struct err *e)
 {
     int rc = config_check(cfg, e);
+    if (!rc) rc = check_dump(cfg, e);
     if (!rc) rc = runner_prepare_process(e);
     if (!rc) rc = loop_init(&m->loop, e);
     if (!rc) m->has_loop = true;
