@@ -18,6 +18,7 @@ struct bare_kind {
 extern const struct bare_kind bare_kinds[];
 /* Where the page sits in guest memory, and where in it the vCPU starts. */
 extern const uint64_t bare_page_gpa;
+extern const uint64_t bare_memory_gpa; /* and where more memory would start */
 extern const uint32_t bare_code_offset;
 
 /* Bring a fresh vCPU to the code. 0 or -errno. */

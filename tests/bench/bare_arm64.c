@@ -12,6 +12,7 @@ const struct bare_kind bare_kinds[] = {
 };
 
 const uint64_t bare_page_gpa = 0x10000; /* whatever the host's page size */
+const uint64_t bare_memory_gpa = 0x40000000;
 const uint32_t bare_code_offset = 0;
 
 int bare_init_vcpu(int vm_fd, int vcpu_fd)

@@ -2,6 +2,8 @@
  *
  *   bare_kvm                       one VM, one page, one vCPU; the guest leaves at its first instruction; exit
  *   bare_kvm --loop N [--kind K]   N exits (after a warm-up), and the percentiles of their round trips
+ *   bare_kvm --memory MIB          and so much more memory, which the guest never touches: what it costs the
+ *                                  kernel to know of it
  *
  * Start and stop are timed from outside. A round trip is from one return of KVM_RUN to the next: out of the kernel,
  * back in, the guest's two instructions, and out again.
@@ -23,12 +25,14 @@
 #define STATUS_USAGE  125
 #define STATUS_HOST   126
 #define LOOP_MAX      10000000 /* 80 MB of samples */
+#define MEMORY_MAX    2048     /* MiB: below the page at the top of 4 GiB and x86's hole under it */
 #define WARM_UP       1000     /* exits until caches and the host's own lazy set-up have settled */
 #define COUNTER_READS 1000
 #define NS_PER_S      1000000000ull
 
 struct bare {
     const struct bare_kind *kind;
+    uint64_t memory_mib;
     int kvm_fd, vm_fd, vcpu_fd;
     struct kvm_run *run;
 };
@@ -51,16 +55,24 @@ static void *checked_map(void *address, const char *what)
     return address;
 }
 
+static unsigned char *add_memory(const struct bare *b, uint32_t slot, uint64_t gpa, uint64_t size)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    unsigned char *memory =
+        checked_map(mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0), "mmap of the guest's memory");
+    const struct kvm_userspace_memory_region region = {
+        .slot = slot, .guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)memory};
+    checked(ioctl(b->vm_fd, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
+    return memory;
+}
+
 static void open_guest(struct bare *b)
 {
     b->kvm_fd = checked(open("/dev/kvm", O_RDWR | O_CLOEXEC), "open /dev/kvm");
     b->vm_fd = checked(ioctl(b->kvm_fd, KVM_CREATE_VM, 0ul), "KVM_CREATE_VM");
-    unsigned char *page = checked_map(mmap(NULL, BARE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-                                      "mmap of the guest's memory");
+    unsigned char *page = add_memory(b, 0, bare_page_gpa, BARE_PAGE);
     memcpy(page + bare_code_offset, b->kind->code, b->kind->code_size);
-    struct kvm_userspace_memory_region slot = {
-        .guest_phys_addr = bare_page_gpa, .memory_size = BARE_PAGE, .userspace_addr = (uintptr_t)page};
-    checked(ioctl(b->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot), "KVM_SET_USER_MEMORY_REGION");
+    if (b->memory_mib) (void)add_memory(b, 1, bare_memory_gpa, b->memory_mib << 20);
     b->vcpu_fd = checked(ioctl(b->vm_fd, KVM_CREATE_VCPU, 0ul), "KVM_CREATE_VCPU");
     const int size = checked(ioctl(b->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0ul), "KVM_GET_VCPU_MMAP_SIZE");
     b->run =
@@ -150,7 +162,8 @@ static void measure(const struct bare *b, uint64_t count)
 
 static _Noreturn void usage(const char *sentence, const char *value)
 {
-    fprintf(stderr, "bare_kvm: %s '%s'; usage: bare_kvm [--loop 1..%d] [--kind", sentence, value, LOOP_MAX);
+    fprintf(stderr, "bare_kvm: %s '%s'; usage: bare_kvm [--memory 1..%d] [--loop 1..%d] [--kind", sentence, value,
+            MEMORY_MAX, LOOP_MAX);
     for (const struct bare_kind *k = bare_kinds; k->name; k++)
         fprintf(stderr, "%c%s", k == bare_kinds ? ' ' : '|', k->name);
     fprintf(stderr, "]\n");
@@ -165,13 +178,13 @@ static const struct bare_kind *kind_named(const char *name)
     usage("no such kind of exit on this architecture:", name);
 }
 
-static uint64_t loop_count(const char *text)
+static uint64_t number_up_to(const char *text, uint64_t most)
 {
     char *end;
     errno = 0;
     const unsigned long value = strtoul(text, &end, 10);
 
-    if (errno || *end || text[0] < '0' || text[0] > '9' || !value || value > LOOP_MAX) usage("no such count:", text);
+    if (errno || *end || text[0] < '0' || text[0] > '9' || !value || value > most) usage("no such number:", text);
     return value;
 }
 
@@ -183,7 +196,9 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (!strcmp(argv[i], "--loop"))
-            count = loop_count(value);
+            count = number_up_to(value, LOOP_MAX);
+        else if (!strcmp(argv[i], "--memory"))
+            b.memory_mib = number_up_to(value, MEMORY_MAX);
         else if (!strcmp(argv[i], "--kind"))
             b.kind = kind_named(value);
         else

@@ -10,6 +10,7 @@ const struct bare_kind bare_kinds[] = {
 };
 
 const uint64_t bare_page_gpa = 0xfffff000;
+const uint64_t bare_memory_gpa = 0;
 const uint32_t bare_code_offset = 0xff0;
 
 int bare_init_vcpu(int vm_fd, int vcpu_fd)

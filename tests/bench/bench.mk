@@ -1,8 +1,37 @@
-# The yardstick of the benches: as little as a program can be, so it is compiled without hardening and linked with libc alone.
+# The benches: `make bench`, or one of its figures. They print figures and judge nothing; docs/performance.md says what the figures mean and what
+# they were. What runs the measured programs must not colour them: compare is linked statically, since a child's peak memory starts from
+# its parent's; the yardstick, as little as a program can be, is compiled without hardening and linked with libc alone.
 
-$(BUILD)/tests/bench/bare_kvm: tests/bench/bare_kvm.c tests/bench/bare_$(ARCH).c tests/bench/bare.h $(BUILD)/flags
+BENCH_OUT := $(BUILD)/tests/bench
+BENCH_CC = $(CC) $(TARGET_FLAGS) -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS)
+BENCH_BINS := $(BENCH_OUT)/bare_kvm $(BENCH_OUT)/compare $(BENCH_OUT)/meter $(if $(filter x86,$(ARCH)),$(BENCH_OUT)/first)
+
+$(BENCH_OUT)/bare_kvm: tests/bench/bare_kvm.c tests/bench/bare_$(ARCH).c tests/bench/bare.h $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(TARGET_FLAGS) -std=gnu17 $(CFLAGS) $(WARNINGS) -o $@ $(filter %.c,$^)
+	$(call say,LD)$(BENCH_CC) -o $@ $(filter %.c,$^)
+
+$(BENCH_OUT)/compare: tests/bench/compare.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD)$(BENCH_CC) -static -o $@ $(filter %.c,$^)
+
+# Runs in the guest and in the host alike.
+$(BENCH_OUT)/meter: tests/bench/meter.c tests/bench/meter_disk.c tests/bench/meter_net.c tests/bench/meter.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD)$(BENCH_CC) -I. -static -o $@ $(filter %.c,$^)
+
+# Linked where a kernel would be, one page up so that the ELF header has a place of its own.
+$(BENCH_OUT)/first: tests/bench/first_x86.S $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(TARGET_FLAGS) -nostdlib -static -no-pie -Wl,--build-id=none,-z,noseparate-code,-Ttext=0x101000,-s -o $@ $<
 
 .PHONY: bench-bins
-bench-bins: $(BUILD)/tests/bench/bare_kvm
+bench-bins: $(BENCH_BINS)
+
+BENCHES := size start boot idle block net
+.PHONY: bench $(BENCHES:%=bench-%)
+bench: all bench-bins ## all figures of docs/performance.md: about 15 minutes
+	scripts/images
+	scripts/bench $(BENCHES)
+$(BENCHES:%=bench-%): bench-%: all bench-bins ## one of them: bench-size, bench-start, bench-boot, bench-idle, bench-block, bench-net
+	$(if $(filter-out size start,$*),scripts/images)
+	scripts/bench $*

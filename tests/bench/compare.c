@@ -2,7 +2,7 @@
  * time and peak resident memory as the kernel accounts them (wait4). Prints the median of each and the median of the
  * ratios, pair by pair, so that a machine whose speed drifts still compares.
  *
- *   compare [-n PAIRS] [-p CPU] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]
+ *   compare [-n PAIRS] [-w PAIRS] [-p CPU] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]
  *
  * Both get /dev/null for input and output. Linked statically: a child's peak memory starts from its parent's. */
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #define PAIRS_MAX     10000
 #define PAIRS_DEFAULT 100
-#define WARM_UP       3
+#define WARM_UP       3 /* pairs before, not counted, unless -w says otherwise */
 
 enum figure { WALL_MS, CPU_MS, PEAK_KIB, FIGURES };
 static const char *const figure_names[FIGURES] = {"wall ms", "CPU ms", "peak KiB"};
@@ -104,17 +104,18 @@ static void pin(const char *cpu)
 
 int main(int argc, char **argv)
 {
-    unsigned pairs = PAIRS_DEFAULT;
+    unsigned pairs = PAIRS_DEFAULT, warm_up = WARM_UP;
     int opt, split = 0;
-    while ((opt = getopt(argc, argv, "+n:p:")) != -1) {
+    while ((opt = getopt(argc, argv, "+n:p:w:")) != -1) {
         if (opt == 'n') pairs = (unsigned)strtoul(optarg, NULL, 10);
+        if (opt == 'w') warm_up = (unsigned)strtoul(optarg, NULL, 10);
         if (opt == 'p') pin(optarg);
         if (opt == '?') return 2;
     }
     for (int i = optind; i < argc && !split; i++)
         if (strcmp(argv[i], "--") == 0) split = i;
-    if (split <= optind || split + 1 >= argc || pairs == 0 || pairs > PAIRS_MAX) {
-        fprintf(stderr, "usage: compare [-n PAIRS] [-p CPU] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]\n");
+    if (split <= optind || split + 1 >= argc || pairs == 0 || pairs > PAIRS_MAX || warm_up > PAIRS_MAX) {
+        fprintf(stderr, "usage: compare [-n PAIRS] [-w PAIRS] [-p CPU] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]\n");
         return 2;
     }
     argv[split] = NULL;
@@ -127,7 +128,7 @@ int main(int argc, char **argv)
     dup2(nothing, STDIN_FILENO);
     dup2(nothing, STDOUT_FILENO);
     int status_a = 0, status_b = 0;
-    for (unsigned i = 0; i < WARM_UP; i++) {
+    for (unsigned i = 0; i < warm_up; i++) {
         status_a = run_once(a, &sa[0]);
         status_b = run_once(b, &sb[0]);
     }
