@@ -128,6 +128,14 @@ static bool is_instruction(uint32_t word)
            group == 0x6 || group == 0xc || group == 0xd || group == 0xe;
 }
 
+/* Code of this length has bytes that no plain text has; text can look like an instruction. */
+static bool is_text(const uint8_t *head, uint64_t len)
+{
+    uint64_t i = 0;
+    while (i < len && (isprint(head[i]) || isspace(head[i]))) i++;
+    return i == len;
+}
+
 /* What people give by mistake, with the way out. */
 static int refuse_foreign(const uint8_t *head, uint64_t len, struct err *e)
 {
@@ -156,17 +164,19 @@ static int refuse_foreign(const uint8_t *head, uint64_t len, struct err *e)
         ROW(0, "\x27\x05\x19\x56", "is a U-Boot image; give the Image inside it"),
         ROW(0, "\xd0\x0d\xfe\xed", "is a device tree or FIT image; give the Image inside it"),
         ROW(0, "070701", "is a cpio archive; give it as --initrd"),
-        ROW(0, "#!", "is a script; give an arm64 Image"),
+        ROW(0, "QFI\xfb", "is a qcow2 disk image; give a kernel here"),
         ROW(0x24, "\x18\x28\x6f\x01", "is a 32-bit ARM kernel; give a 64-bit one (arm64 Image)"),
         ROW(0x38, "RSC\x05", "is a RISC-V kernel; give one for arm64"),
         ROW(0x202, "HdrS", "is an x86 kernel; give one for arm64"),
         ROW(0, "MZ", "is an EFI program without an arm64 kernel's header; give an arm64 Image"),
+        ROW(0x1fe, "\x55\xaa", "is a disk image; give it as --disk and a kernel here"),
     };
 #undef ROW
     for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (has_magic(head, len, known[i].off, known[i].magic, known[i].len))
             return err_set(e, -ENOEXEC, "%s", known[i].sentence);
     }
+    if (is_text(head, len)) return err_set(e, -ENOEXEC, "is a text file; give an arm64 kernel");
     if (len < sizeof(uint32_t) || !is_instruction(le32_read(head)))
         return err_set(e, -ENOEXEC,
                        "is no arm64 kernel: neither an Image header nor an instruction begins it; "

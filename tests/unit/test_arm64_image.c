@@ -252,7 +252,8 @@ static void foreign_files_are_named(void **state)
         {0, "\x5d\0\0\0", 4, "is lzma-compressed"},
         {0, "BZh9", 4, "is bzip2-compressed"},
         {0, "070701", 6, "is a cpio archive"},
-        {0, "#!/bin/sh", 9, "is a script"},
+        {0, "QFI\xfb", 4, "is a qcow2 disk image"},
+        {0x1fe, "\x55\xaa", 2, "is a disk image"},
         {0, "MZ\220\0", 4, "is an EFI program"},
         {0x24, "\x18\x28\x6f\x01", 4, "is a 32-bit ARM kernel"},
         {0x38, "RSC\x05", 4, "is a RISC-V kernel"},
@@ -267,6 +268,15 @@ static void foreign_files_are_named(void **state)
         memcpy(image + rows[i].off, rows[i].magic, rows[i].len);
         assert_refused(r, image, sizeof(image), rows[i].why);
     }
+}
+
+/* "root" is a branch, as instructions go. */
+static void text_is_not_taken_for_a_flat_kernel(void **state)
+{
+    static const char passwd[] = "root:x:0:0:root:/root:/bin/bash\n\tdaemon:x:1:1::/usr/sbin:/usr/sbin/nologin\r\n";
+    struct rig *r = *state;
+    assert_refused(r, passwd, sizeof(passwd) - 1, "is a text file");
+    assert_loads(r, passwd, sizeof(passwd)); /* with its NUL it may be code */
 }
 
 static void big_endian_image_is_refused(void **state)
@@ -499,7 +509,8 @@ UNIT_MAIN(LOADER(image_lies_where_its_header_says), LOADER(image_occupies_what_i
           LOADER(image_without_a_size_goes_to_the_customary_offset), LOADER(flat_image_is_entered_at_its_first_byte),
           LOADER(flat_image_of_one_instruction_loads), LOADER(gzip_image_unpacks_to_the_same_bytes),
           LOADER(gzip_of_many_chunks_unpacks_whole), LOADER(zboot_unpacks_the_kernel_inside),
-          LOADER(image_that_just_fits_loads), LOADER(foreign_files_are_named), LOADER(big_endian_image_is_refused),
+          LOADER(image_that_just_fits_loads), LOADER(foreign_files_are_named),
+          LOADER(text_is_not_taken_for_a_flat_kernel), LOADER(big_endian_image_is_refused),
           LOADER(page_size_the_host_lacks_is_refused), LOADER(image_larger_than_memory_says_how_much_it_needs),
           LOADER(file_larger_than_memory_is_refused), LOADER(impossible_sizes_and_offsets_are_refused),
           LOADER(gzip_that_unpacks_beyond_memory_is_refused), LOADER(truncated_gzip_is_refused_wherever_it_is_cut),
