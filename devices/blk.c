@@ -406,7 +406,7 @@ int virtio_blk_create(struct virtio_dev **out, struct disk *disk, const char *se
     if (serial_len > BLK_ID_BYTES) {
         (void)err_set(e, -EINVAL, "serial '%s' has %zu bytes, and a disk's has at most %d", serial, serial_len,
                       BLK_ID_BYTES);
-        (void)err_hint(e, "shorten it");
+        err_hint(e, "shorten it");
         return -EINVAL;
     }
     struct blk *const b = calloc(1, sizeof(*b));
@@ -416,7 +416,7 @@ int virtio_blk_create(struct virtio_dev **out, struct disk *disk, const char *se
         free(b);
         free(requests);
         (void)err_set(e, -ENOMEM, "out of memory for a disk's requests");
-        (void)err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
         return -ENOMEM;
     }
     b->dev.ops = &blk_ops;

@@ -76,6 +76,7 @@ struct disk {
     const struct disk_engine *running; /* NULL: not started */
     bool is_stopping;                  /* no further steps */
     bool has_way[WAY_WRITE + 1];       /* false once found unsupported, so that it is not tried every time */
+    bool has_nowait;                   /* the same of reads that don't wait */
     unsigned in_flight;                /* requests */
     unsigned flushes;                  /* of these */
     unsigned slow_writes;              /* small writes to be handed to the engine before one is tried at once again */

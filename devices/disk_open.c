@@ -20,9 +20,9 @@ static int refuse_open(const char *path, bool is_readonly, struct err *e)
     const int saved = errno;
     const int rc = err_errno(e, "open %s", path);
     if (saved == ENOENT) {
-        (void)err_hint(e, "check the path; an image is made with: truncate -s 1G %s", path);
+        err_hint(e, "check the path; an image is made with: truncate -s 1G %s", path);
     } else if (!is_readonly && (saved == EACCES || saved == EPERM || saved == EROFS)) {
-        (void)err_hint(e, "it can't be opened for writing: use readonly, or a copy you own");
+        err_hint(e, "it can't be opened for writing: use readonly, or a copy you own");
     }
     return rc;
 }
@@ -31,15 +31,15 @@ static int refuse_lock(const char *path, bool is_readonly, struct err *e)
 {
     if (errno != EAGAIN && errno != EACCES) {
         const int rc = err_errno(e, "lock %s", path);
-        (void)err_hint(e, "put the image on a file system that supports locks");
+        err_hint(e, "put the image on a file system that supports locks");
         return rc;
     }
     if (is_readonly) {
         (void)err_set(e, -EBUSY, "%s is in use by another process that writes to it", path);
-        (void)err_hint(e, "stop that process, or use a copy of the image");
+        err_hint(e, "stop that process, or use a copy of the image");
     } else {
         (void)err_set(e, -EBUSY, "%s is in use by another process; two writers would destroy it", path);
-        (void)err_hint(e, "stop that process, use readonly if it is readonly there too, or use a copy of the image");
+        err_hint(e, "stop that process, use readonly if it is readonly there too, or use a copy of the image");
     }
     return -EBUSY;
 }
@@ -74,7 +74,8 @@ static int inspect(struct disk *d, const char *path, struct err *e)
     if (fstat(d->fd, &st) != 0) return err_errno(e, "stat %s", path);
     if (S_ISDIR(st.st_mode)) {
         (void)err_set(e, -EISDIR, "%s is a directory, not a disk image", path);
-        return err_hint(e, "name a file in it, or make an image of it with: mke2fs -d %s", path);
+        err_hint(e, "name a file in it, or make an image of it with: mke2fs -d %s", path);
+        return -EISDIR;
     }
     if (S_ISBLK(st.st_mode)) {
         if (ioctl(d->fd, BLKGETSIZE64, &d->size) != 0) return err_errno(e, "size of %s", path);
@@ -85,16 +86,19 @@ static int inspect(struct disk *d, const char *path, struct err *e)
         d->is_in_memory = is_tmpfs(d->fd);
     } else {
         (void)err_set(e, -EINVAL, "%s is neither a file nor a block device", path);
-        return err_hint(e, "use a disk image or a block device");
+        err_hint(e, "use a disk image or a block device");
+        return -EINVAL;
     }
     if (d->size == 0) {
         (void)err_set(e, -EINVAL, "%s is empty, and a disk needs at least %d bytes", path, DISK_SECTOR);
-        return err_hint(e, "give it a size with: truncate -s 1G %s", path);
+        err_hint(e, "give it a size with: truncate -s 1G %s", path);
+        return -EINVAL;
     }
     if (d->size % DISK_SECTOR != 0) {
         (void)err_set(e, -EINVAL, "%s has %llu bytes, which is no multiple of %d", path, (unsigned long long)d->size,
                       DISK_SECTOR);
-        return err_hint(e, "it is no raw image, or was cut; round it up with: truncate -s %%%d %s", DISK_SECTOR, path);
+        err_hint(e, "it is no raw image, or was cut; round it up with: truncate -s %%%d %s", DISK_SECTOR, path);
+        return -EINVAL;
     }
     return 0;
 }
@@ -112,7 +116,7 @@ static struct disk *new_disk(struct err *e)
     struct disk *const d = calloc(1, sizeof(*d));
     if (!d) {
         (void)err_set(e, -ENOMEM, "out of memory for a disk");
-        (void)err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
         return NULL;
     }
     d->fd = -1;
@@ -151,7 +155,7 @@ int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
     d->fd = memfd_create("vireo-ram-disk", MFD_CLOEXEC);
     if (d->fd < 0 || ftruncate(d->fd, (off_t)size) != 0) {
         const int rc = err_errno(e, "RAM disk of %llu bytes", (unsigned long long)size);
-        (void)err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
         disk_close(d);
         return rc;
     }

@@ -1,5 +1,5 @@
-/* Disk I/O by io_uring: one system call hands over a batch and takes back what was done at once (what lies in the page
- * cache is), the rest makes the ring's descriptor readable in the event loop.
+/* Disk I/O by io_uring: one system call hands over a batch and takes back what could be done at once; what comes later
+ * makes the ring's descriptor readable in the event loop.
  *
  * System calls: to start io_uring_setup and mmap, then io_uring_enter, to stop munmap and close. */
 #include <errno.h>

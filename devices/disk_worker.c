@@ -1,5 +1,5 @@
 /* Disk I/O by one worker thread, where io_uring is switched off (containers, sysctl kernel.io_uring_disabled) or too
- * old. Reads of what lies in the page cache are done at once, without the thread.
+ * old.
  *
  * System calls after disk_start: preadv2, preadv, pwritev, fdatasync, fallocate, futex, read and write of an eventfd.
  */
@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
@@ -82,26 +81,9 @@ static void on_finished(void *arg, uint32_t events)
     disk_batch_done(d);
 }
 
-/* True: r is finished, its data came from the page cache. */
-static bool read_at_once(struct disk *d, struct disk_request *r)
-{
-    struct disk_step s;
-    int rc;
-    do {
-        disk_next_step(d, r, &s);
-        if (s.kind != STEP_READ) return false;
-        const ssize_t n = preadv2(d->fd, s.iov, (int)s.iov_count, (off_t)s.offset, RWF_NOWAIT);
-        if (n < 0) return false; /* not all there, or a file system that can't tell: the thread waits for it */
-        if (!disk_settle(d, r, n, &rc)) break;
-    } while (true);
-    disk_finish(d, r, rc);
-    return true;
-}
-
 static void worker_submit(struct disk *d, struct disk_request *r)
 {
     struct disk_worker *const w = &d->worker;
-    if (read_at_once(d, r)) return;
     pthread_mutex_lock(&w->lock);
     append(&w->todo_tail, r);
     pthread_mutex_unlock(&w->lock);

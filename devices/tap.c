@@ -32,9 +32,9 @@ static bool is_tap(const char *name)
     return rc == 0 && strcmp(info.driver, "tun") == 0 && strcmp(info.bus_info, "tap") == 0;
 }
 
-static int hint_to_make(struct err *e, const char *name)
+static void hint_to_make(struct err *e, const char *name)
 {
-    return err_hint(e, "make it with: ip tuntap add %s mode tap user $USER && ip link set %s up", name, name);
+    err_hint(e, "make it with: ip tuntap add %s mode tap user $USER && ip link set %s up", name, name);
 }
 
 /* TUNSETIFF makes an interface that doesn't exist, so a slip of the keyboard would; look first. */
@@ -44,7 +44,8 @@ static int check_exists(const char *name, struct err *e)
         return err_set(e, -EINVAL, "tap %s: not an interface's name, which has 1 to %d characters", name, IFNAMSIZ - 1);
     if (if_nametoindex(name) == 0) {
         err_set(e, -ENODEV, "tap %s: there is no such interface", name);
-        return hint_to_make(e, name);
+        hint_to_make(e, name);
+        return -ENODEV;
     }
     if (!is_tap(name))
         return err_set(e, -EINVAL, "tap %s: the interface is not a tap; one is made with: ip tuntap add NAME mode tap",
@@ -145,7 +146,8 @@ static int check_fd(struct tap *t, int fd, struct err *e)
     struct ifreq r = {0};
     if (ioctl(t->fd, TUNGETIFF, &r) != 0) {
         err_set(e, -EINVAL, "fd %d: not a tap that is attached to an interface", fd);
-        return err_hint(e, "open /dev/net/tun and TUNSETIFF with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR first");
+        err_hint(e, "open /dev/net/tun and TUNSETIFF with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR first");
+        return -EINVAL;
     }
     memcpy(t->name, r.ifr_name, sizeof(t->name));
     const int want = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;

@@ -529,7 +529,7 @@ int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params
     struct virtio_mmio *const t = calloc(1, sizeof(*t));
     if (!t) {
         (void)err_set(e, -ENOMEM, "%s: out of memory for its transport", p->label);
-        (void)err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
         return -ENOMEM;
     }
     *t = (struct virtio_mmio){.dev = d, .loop = p->loop, .irq = p->irq, .host = p->host, .log = p->log};
@@ -540,7 +540,7 @@ int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params
         t->bell[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (t->bell[i].fd < 0) {
             const int rc = err_errno(e, "%s: eventfd for a doorbell", t->label);
-            (void)err_as(e, ERR_HOST);
+            err_as(e, ERR_HOST);
             free_transport(t);
             return rc;
         }

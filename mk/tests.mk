@@ -7,7 +7,7 @@ foreign_tests := $(foreach a,$(filter-out $(ARCH),x86 arm64),tests/unit/test_$(a
 UNIT_SRCS := $(filter-out $(foreign_tests),$(wildcard tests/unit/test_*.c))
 KVM_SRCS := $(filter-out $(foreign_tests),$(wildcard tests/kvm/test_*.c))
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
-HELPER_SRCS := $(filter-out $(UNIT_SRCS) $(KVM_SRCS) $(FUZZ_SRCS),$(wildcard tests/unit/*.c tests/kvm/*.c tests/fuzz/*.c guest/snippets/$(ARCH).c))
+HELPER_SRCS := $(filter-out tests/unit/test_% tests/kvm/test_% tests/fuzz/fuzz_%,$(wildcard tests/unit/*.c tests/kvm/*.c tests/fuzz/*.c guest/snippets/$(ARCH).c))
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 KVM_BINS := $(KVM_SRCS:%.c=$(BUILD)/%)
 HELPER_OBJS := $(HELPER_SRCS:%.c=$(BUILD)/obj/%.o)

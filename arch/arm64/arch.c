@@ -23,7 +23,8 @@ int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e)
         const uint64_t room = (1ULL << most) - ARM64_RAM_BASE;
         err_set(e, -E2BIG, "memory %lluM: this host's guests have %u address bits, enough for %lluM; ask for less",
                 (unsigned long long)((top - ARM64_RAM_BASE) >> 20), most, (unsigned long long)(room >> 20));
-        return err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
+        return -E2BIG;
     }
     if (need > IPA_DEFAULT_BITS)
         *type = KVM_VM_TYPE_ARM_IPA_SIZE(need);

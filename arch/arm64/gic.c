@@ -27,7 +27,8 @@ int gic_choose(const struct vm *vm, unsigned cpus, enum gic_version *out, struct
     }
     if (!has_gic(vm, GIC_V2)) {
         err_set(e, -ENOTSUP, "KVM: this host offers neither a GICv3 nor a GICv2, and a machine needs one of them");
-        return err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
+        return -ENOTSUP;
     }
     if (cpus > ARM64_GICV2_CPUS)
         return err_set(e, -EINVAL,

@@ -53,7 +53,7 @@ static void wrapping_keeps_kind_and_hint(void **state)
     struct err e;
     err_set(&e, -EACCES, "cause");
     err_hint(&e, "join the group %s", "kvm");
-    assert_int_equal(err_as(&e, ERR_HOST), -EACCES);
+    err_as(&e, ERR_HOST);
     err_wrap(&e, -EACCES, "context");
     assert_int_equal(e.kind, ERR_HOST);
     assert_string_equal(e.hint, "join the group kvm");
@@ -64,8 +64,8 @@ static void first_hint_stays(void **state)
     (void)state;
     struct err e;
     err_set(&e, -EPERM, "cause");
-    assert_int_equal(err_hint(&e, "near the cause"), -EPERM);
-    assert_int_equal(err_hint(&e, "further up"), -EPERM);
+    err_hint(&e, "near the cause");
+    err_hint(&e, "further up");
     assert_string_equal(e.hint, "near the cause");
 }
 
@@ -98,8 +98,8 @@ static void no_err_still_gives_the_code(void **state)
     assert_int_equal(err_errno(NULL, "%d", 1), -ENOSPC);
     assert_int_equal(err_wrap(NULL, -EPERM, "%d", 1), -EPERM);
     assert_int_equal(err_wrap(NULL, 0, "%d", 1), 0);
-    assert_true(err_hint(NULL, "%d", 1) < 0);
-    assert_true(err_as(NULL, ERR_HOST) < 0);
+    err_hint(NULL, "%d", 1);
+    err_as(NULL, ERR_HOST);
 }
 
 UNIT_MAIN(UNIT(set_keeps_code_and_text), UNIT(set_never_returns_success), UNIT(errno_is_spelled_out),

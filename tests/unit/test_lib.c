@@ -36,7 +36,8 @@ int machine_start(struct machine *m, struct err *e)
 {
     (void)m;
     err_set(e, -EALREADY, "started before");
-    return err_as(e, ERR_VM);
+    err_as(e, ERR_VM);
+    return -EALREADY;
 }
 
 int machine_pause(struct machine *m)

@@ -51,20 +51,16 @@ int err_wrap(struct err *e, int rc, const char *fmt, ...)
     return rc;
 }
 
-int err_hint(struct err *e, const char *fmt, ...)
+void err_hint(struct err *e, const char *fmt, ...)
 {
-    if (!e) return -EINVAL;
-    if (e->hint[0] != '\0') return e->code;
+    if (!e || e->hint[0] != '\0') return;
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
     va_end(ap);
-    return e->code;
 }
 
-int err_as(struct err *e, enum err_kind kind)
+void err_as(struct err *e, enum err_kind kind)
 {
-    if (!e) return -EINVAL;
-    e->kind = kind;
-    return e->code;
+    if (e) e->kind = kind;
 }

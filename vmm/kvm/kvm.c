@@ -33,7 +33,8 @@ int kvm_open(int *out, struct err *e)
     if (version != KVM_API_VERSION) { /* api.rst 4.1: anything but 12 must be refused */
         close(fd);
         err_set(e, -ENOTSUP, KVM_PATH ": API version %d, need %d", version, KVM_API_VERSION);
-        return err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
+        return -ENOTSUP;
     }
     *out = fd;
     return 0;

@@ -170,8 +170,11 @@ static int unknown_key(const struct item_type *type, const char *key, struct err
 {
     const char *near = config_nearest(key, key_name, type);
     err_set(e, -EINVAL, "unknown word \"" VALUE_SHOWN "\"", key);
-    if (near) return err_hint(e, "did you mean \"%s\"?", near);
-    return err_hint(e, "a %s starts with %s=; a comma inside a value is written twice", type->name, type->key[0].name);
+    if (near)
+        err_hint(e, "did you mean \"%s\"?", near);
+    else
+        err_hint(e, "a %s starts with %s=; a comma inside a value is written twice", type->name, type->key[0].name);
+    return -EINVAL;
 }
 
 int item_set(struct config_item *it, const char *key, const char *value, struct err *e)

@@ -200,7 +200,8 @@ static int start_io(struct machine *m, struct err *e)
     pthread_attr_destroy(&attr);
     if (rc) {
         err_set(e, -rc, "I/O thread: %s", strerrordesc_np(rc));
-        return err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
+        return -rc;
     }
     m->has_io_thread = true;
     m->io_ready = (struct loop_job){.fn = on_io_ready, .arg = m};

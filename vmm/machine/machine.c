@@ -97,7 +97,8 @@ static int check_cpus(const struct machine *m, const struct config *cfg, struct 
         kvm_max > 0 && (unsigned)kvm_max < arch_info.max_vcpus ? (unsigned)kvm_max : arch_info.max_vcpus;
     if (cfg->cpus <= most) return 0;
     err_set(e, -EINVAL, "cpus %u: this host and machine allow %u", cfg->cpus, most);
-    return err_hint(e, "use --cpus 1 to %u", most);
+    err_hint(e, "use --cpus 1 to %u", most);
+    return -EINVAL;
 }
 
 static int create_vcpus(struct machine *m, const struct config *cfg, struct err *e)

@@ -173,7 +173,8 @@ int runner_start(struct runner *r, struct err *e)
     pthread_attr_destroy(&attr);
     if (rc) {
         err_set(e, -rc, "thread for vCPU %u: %s", r->vcpu->id, strerrordesc_np(rc));
-        return err_as(e, ERR_HOST);
+        err_as(e, ERR_HOST);
+        return -rc;
     }
     r->has_thread = true;
     return 0;
