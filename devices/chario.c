@@ -49,6 +49,7 @@ struct chario {
     void (*quit)(void *arg);
     void *quit_arg;
     char pty_name[32];
+    char *path; /* CHARIO_FILE */
 
     /* Output, under lock */
     pthread_mutex_t lock;
@@ -453,22 +454,40 @@ static void set_input(struct chario *c, int fd)
     c->in_fd = again >= 0 ? again : fd;
 }
 
-static int open_file(struct chario *c, const char *path, struct err *e)
+/* Appending, so that a log rotated by truncation gets no hole; non-blocking for the case of a named pipe. */
+static int open_file(struct chario *c, int more_flags, struct err *e)
 {
-    /* Appending, so that a log rotated by truncation gets no hole; non-blocking for the case of a named pipe. */
-    const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     struct stat st;
-    c->out_fd = open(path, flags, 0666);
+    c->out_fd = open(c->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags, 0666);
     if (c->out_fd < 0) {
-        const int rc = err_errno(e, "open %s", path);
-        if (rc == -ENXIO && stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
+        const int rc = err_errno(e, "open %s", c->path);
+        if (rc == -ENXIO && stat(c->path, &st) == 0 && S_ISFIFO(st.st_mode))
             err_hint(e, "nobody reads that pipe yet: start its reader first");
         return rc;
     }
     c->owns_out = true;
-    if (fstat(c->out_fd, &st) != 0) return err_errno(e, "stat %s", path);
+    if (fstat(c->out_fd, &st) != 0) return err_errno(e, "stat %s", c->path);
     c->is_pipe = S_ISFIFO(st.st_mode);
     return 0;
+}
+
+/* What is there is opened, so that a bad path is refused early, and left as it is: a machine that is refused for
+ * another reason must not have cost an old log. */
+static int find_file(struct chario *c, const char *path, struct err *e)
+{
+    c->path = strdup(path);
+    if (!c->path) return err_set(e, -ENOMEM, "out of memory");
+    const int rc = open_file(c, 0, e);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* Now it is needed. */
+static int take_file(struct chario *c, struct err *e)
+{
+    if (!c->path) return 0;
+    if (c->out_fd < 0) return open_file(c, O_CREAT | O_TRUNC, e);
+    if (ftruncate(c->out_fd, 0) != 0 && errno != EINVAL) return err_errno(e, "truncate %s", c->path);
+    return 0; /* EINVAL: a device or a pipe, which has no length */
 }
 
 /* Raw, so that what the guest writes is not echoed back to it as input before a peer has set the terminal. */
@@ -494,7 +513,7 @@ static int open_kind(struct chario *c, const struct chario_params *p, struct err
 {
     switch (p->kind) {
     case CHARIO_OFF: return 0;
-    case CHARIO_FILE: return open_file(c, p->path, e);
+    case CHARIO_FILE: return find_file(c, p->path, e);
     case CHARIO_PTY: return open_pty(c, e);
     case CHARIO_STDIO: set_input(c, STDIN_FILENO); return set_output(c, STDOUT_FILENO, "standard output", e);
     case CHARIO_FDS: set_input(c, p->in_fd); return set_output(c, p->out_fd, "output", e);
@@ -535,6 +554,7 @@ void chario_destroy(struct chario *c)
     close_if(c->out_fd, c->owns_out);
     close_if(c->pty_slave, true);
     pthread_mutex_destroy(&c->lock);
+    free(c->path);
     free(c);
 }
 
@@ -570,7 +590,8 @@ int chario_start(struct chario *c, struct loop *loop, struct err *e)
 {
     c->loop = loop;
     c->is_started = true;
-    int rc = start_timer(c, e);
+    int rc = take_file(c, e);
+    if (!rc) rc = start_timer(c, e);
     if (!rc) rc = start_input(c, e);
     if (rc) {
         chario_stop(c);

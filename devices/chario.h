@@ -18,7 +18,7 @@ enum chario_kind { CHARIO_OFF, CHARIO_STDIO, CHARIO_FILE, CHARIO_PTY, CHARIO_FDS
 
 struct chario_params {
     enum chario_kind kind;
-    const char *path;        /* CHARIO_FILE: created or truncated, output only */
+    const char *path;        /* CHARIO_FILE: output only; created or truncated by chario_start, not before */
     int in_fd, out_fd;       /* CHARIO_FDS: borrowed; in_fd -1: no input */
     bool has_escape;         /* Ctrl-A x calls quit, Ctrl-A Ctrl-A sends one Ctrl-A, as in QEMU */
     void (*quit)(void *arg); /* loop thread */
@@ -41,7 +41,7 @@ int chario_create(struct chario **out, const struct chario_params *p, struct err
 void chario_destroy(struct chario *c);               /* flushes; NULL is legal */
 const char *chario_pty_name(const struct chario *c); /* "/dev/pts/3", or NULL */
 
-/* Start / stop reading input on this loop. Loop thread or before it runs. end of file on input ends input only. */
+/* Start / stop reading input on this loop. Loop thread or before it runs. End of file on input ends input only. */
 int chario_start(struct chario *c, struct loop *loop, struct err *e);
 void chario_stop(struct chario *c);
 /* The terminal's size, where the output is one. */

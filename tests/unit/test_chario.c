@@ -363,13 +363,39 @@ static void file_is_created_or_truncated_and_every_refusal_is_a_sentence(void **
     assert_contains(e.hint, "reader");
     assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = dir}, &e), -EISDIR);
     assert_contains(e.text, dir);
-    assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = "/no/where"}, &e),
-                     -ENOENT);
-    assert_contains(e.text, "open /no/where: ");
     assert_null(io);
     unlink(path);
     unlink(fifo);
     rmdir(dir);
+}
+
+static void a_file_is_left_alone_until_the_start(void **state)
+{
+    char old[] = "/tmp/vireo-chario-XXXXXX";
+    static const char *const missing[] = {"/tmp/vireo-chario-none", "/no/where"};
+    struct chario *io = NULL;
+    struct stat st;
+    struct err e = {0};
+    struct loop loop;
+    (void)state;
+    const int fd = mkstemp(old);
+    assert_int_equal(write(fd, "old", 3), 3);
+    assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = old}, &e), 0);
+    chario_destroy(io);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 3);
+    for (unsigned i = 0; i < COUNT_OF(missing); i++) {
+        assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = missing[i]}, &e), 0);
+        if (i == 1) { /* this one can't be made */
+            assert_int_equal(loop_init(&loop, NULL), 0);
+            assert_int_equal(chario_start(io, &loop, &e), -ENOENT);
+            assert_contains(e.text, "open /no/where: ");
+            loop_fini(&loop);
+        }
+        chario_destroy(io);
+        assert_int_equal(stat(missing[i], &st), -1);
+    }
+    close(fd);
+    unlink(old);
 }
 
 static void a_full_disk_drops_and_goes_on(void **state)
@@ -701,7 +727,8 @@ UNIT_MAIN(UNIT(a_shared_pipe_stays_blocking), UNIT(a_reader_that_stops_costs_one
           UNIT(a_pending_sigpipe_of_the_host_program_is_left_to_it), UNIT(a_long_line_is_not_held_back),
           UNIT(lines_of_two_devices_are_not_mixed), UNIT(the_first_output_has_its_time_noted),
           UNIT(try_output_never_waits_and_says_when_to_go_on), UNIT(try_output_drops_after_a_second_without_a_reader),
-          UNIT(file_is_created_or_truncated_and_every_refusal_is_a_sentence), UNIT(a_full_disk_drops_and_goes_on),
+          UNIT(file_is_created_or_truncated_and_every_refusal_is_a_sentence),
+          UNIT(a_file_is_left_alone_until_the_start), UNIT(a_full_disk_drops_and_goes_on),
           UNIT(input_comes_in_order_as_there_is_room), UNIT(input_follows_the_port_that_wrote_last),
           UNIT(end_of_input_ends_input_only), UNIT(regular_files_and_dev_null_are_input_too),
           UNIT(a_closed_input_is_none), UNIT(escapes_are_taken_out_of_the_input),

@@ -187,7 +187,7 @@ static int start_io(struct machine *m, struct err *e)
 {
     if (m->slot_count == 0 && m->timeout_s == 0) return 0; /* whoever has a console has a slot for it */
     int rc = m->timeout_s ? arm_timeout(m, e) : 0;
-    if (!rc) rc = chario_start(m->console, &m->loop, e);
+    if (!rc) rc = err_wrap(e, chario_start(m->console, &m->loop, e), "console");
     if (rc) return rc;
     sigset_t all, old;
     sigfillset(&all);
