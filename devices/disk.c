@@ -1,5 +1,8 @@
 /* A disk's requests: their steps, and the life of an engine. How steps reach the kernel is in disk_uring.c and
- * disk_worker.c, opening in disk_open.c. */
+ * disk_worker.c, opening in disk_open.c.
+ *
+ * System calls, besides an engine's: to start mmap, then preadv2 and pwritev, to stop munmap; for a file in memory
+ * preadv, fdatasync and fallocate too. */
 #include "devices/disk.h"
 
 #include <assert.h>

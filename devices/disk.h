@@ -3,8 +3,8 @@
  *
  * Opening takes an OFD lock (F_OFD_SETLK): shared when read-only, exclusive when writable, so that two writers never
  * meet on one image. io_uring where the kernel allows it, else one worker thread; set up at disk_start, so that a guest
- * which never touches its disk never pays. Completions are called on the loop thread. A disk has one user (virtio-blk).
- */
+ * which never touches its disk never pays. What the page cache can serve takes neither: it is done at once. Completions
+ * are called on the loop thread. A disk has one user (virtio-blk). */
 #ifndef VIREO_DEVICES_DISK_H
 #define VIREO_DEVICES_DISK_H
 

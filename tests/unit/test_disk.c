@@ -15,6 +15,30 @@ static void what_was_written_is_read_back(void **state)
     assert_int_equal(command(b, DISK_FLUSH, 0, 0, false), 0);
 }
 
+/* So that a read must wait; what no file system of memory can do. */
+static void forget_cached(const struct bench *b)
+{
+    assert_int_equal(fdatasync(b->disk->fd), 0);
+    assert_int_equal(posix_fadvise(b->disk->fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+}
+
+static void what_is_not_cached_is_read_too(void **state)
+{
+    static uint8_t out[4 * LARGE], in[4 * LARGE];
+    struct bench *const b = *state;
+    fill(out, sizeof(out), 4);
+    assert_int_equal(transfer(b, DISK_WRITE, 0, out, sizeof(out)), 0);
+    forget_cached(b);
+    assert_int_equal(transfer(b, DISK_READ, 0, in, sizeof(in)), 0);
+    assert_memory_equal(in, out, sizeof(in));
+    forget_cached(b);
+    assert_int_equal(transfer(b, DISK_READ, 0, in, PAGE),
+                     0); /* a part is cached now, and the engine goes on after it */
+    memset(in, 0, sizeof(in));
+    assert_int_equal(transfer(b, DISK_READ, 0, in, sizeof(in)), 0);
+    assert_memory_equal(in, out, sizeof(in));
+}
+
 static void transfers_may_be_scattered(void **state)
 {
     static uint8_t out[LARGE], in[LARGE];
@@ -161,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_EACH(what_was_written_is_read_back),
+        WITH_EACH(what_is_not_cached_is_read_too),
         WITH_EACH(transfers_may_be_scattered),
         WITH_EACH(many_requests_may_be_in_flight),
         WITH_EACH(discard_gives_blocks_back),

@@ -209,6 +209,20 @@ static void small_writes_are_done_at_once_and_large_ones_handed_over(void **stat
     assert_false(is_at_once(b, 16 * 1024 + 512));
 }
 
+static void a_read_goes_to_the_engine_where_the_cache_can_not_tell(void **state)
+{
+    struct bench *const b = *state;
+    uint8_t buf[512];
+    struct request r = {.io = {.op = DISK_READ, .bytes = 512, .iov_count = 1}, .iov = {{buf, sizeof(buf)}}};
+    assert_true(is_at_once(b, 512)); /* written, so cached */
+    b->disk->has_nowait = false;     /* as after EOPNOTSUPP */
+    begin(b, &r);
+    assert_int_equal(r.done, 0);
+    assert_int_equal(handed.count, 1);
+    let_go(b->disk);
+    assert_int_equal(r.done, 1);
+}
+
 static void writes_are_handed_over_while_a_flush_is_on_its_way(void **state)
 {
     struct bench *const b = *state;
@@ -240,6 +254,7 @@ int main(void)
         WITH(zeroing_without_unmap_punches_no_holes, scripted),
         WITH(a_discard_the_file_does_not_know_is_no_error, scripted),
         WITH(small_writes_are_done_at_once_and_large_ones_handed_over, holding),
+        WITH(a_read_goes_to_the_engine_where_the_cache_can_not_tell, holding),
         WITH(writes_are_handed_over_while_a_flush_is_on_its_way, holding),
         WITH(after_a_write_that_waited_the_next_ones_are_handed_over, holding),
     };
