@@ -1,6 +1,5 @@
 /* Whole machines on /dev/kvm, each with a snippet for its kernel: start, pause, resume, stop and end, while busy and
  * often, and nothing left behind. */
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "tests/kvm/holdings.h"
 #include "tests/kvm/mini.h"
 #include "vmm/machine/state.h"
 
@@ -261,38 +261,12 @@ static void no_exit_is_lost_or_repeated_by_pauses(void **state)
 
 /* ---- nothing is left behind ---- */
 
-struct holdings {
-    unsigned fds, threads, mappings;
-};
-
-static unsigned entries(const char *path)
-{
-    DIR *dir = opendir(path);
-    unsigned count = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir)) count++;
-    closedir(dir);
-    return count;
-}
-
-static struct holdings take_stock(void)
-{
-    struct holdings h = {entries("/proc/self/fd"), entries("/proc/self/task"), 0};
-    FILE *maps = fopen("/proc/self/maps", "re");
-
-    assert_non_null(maps);
-    for (int c; (c = fgetc(maps)) != EOF;) h.mappings += c == '\n';
-    (void)fclose(maps);
-    return h;
-}
-
 static void a_thousand_rounds_leave_nothing(void (*round)(void))
 {
     for (int i = 0; i < WARM_UP; i++) round();
-    const struct holdings before = take_stock();
+    const struct holdings before = holdings_now();
     for (int i = 0; i < rounds(); i++) round();
-    const struct holdings after = take_stock();
+    const struct holdings after = holdings_now();
     assert_int_equal(after.fds, before.fds);
     assert_int_equal(after.threads, before.threads);
     /* The allocator may come to hold another arena or two. */
@@ -323,11 +297,23 @@ static void a_thousand_machines_stopped_while_busy_leave_nothing(void **state)
     a_thousand_rounds_leave_nothing(run_and_stop);
 }
 
-UNIT_MAIN(UNIT(the_guests_status_is_the_end), UNIT(accesses_where_nothing_is_read_as_ones_and_change_nothing),
-          UNIT(a_stopped_guest_ends_as_stopped), UNIT(the_first_reason_wins), UNIT(a_paused_guest_can_be_stopped),
-          UNIT(waiting_ends_in_time_while_the_guest_runs), UNIT(two_machines_run_side_by_side_and_end_apart),
-          UNIT(a_busy_guest_is_paused_and_resumed_1000_times),
-          UNIT(a_guest_that_only_exits_is_paused_and_resumed_1000_times),
-          UNIT(a_sleeping_guest_is_paused_and_resumed_1000_times), UNIT(no_exit_is_lost_or_repeated_by_pauses),
-          UNIT(a_thousand_machines_never_started_leave_nothing),
-          UNIT(a_thousand_machines_stopped_while_busy_leave_nothing))
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT(the_guests_status_is_the_end),
+        UNIT(accesses_where_nothing_is_read_as_ones_and_change_nothing),
+        UNIT(a_stopped_guest_ends_as_stopped),
+        UNIT(the_first_reason_wins),
+        UNIT(a_paused_guest_can_be_stopped),
+        UNIT(waiting_ends_in_time_while_the_guest_runs),
+        UNIT(two_machines_run_side_by_side_and_end_apart),
+        UNIT(a_busy_guest_is_paused_and_resumed_1000_times),
+        UNIT(a_guest_that_only_exits_is_paused_and_resumed_1000_times),
+        UNIT(a_sleeping_guest_is_paused_and_resumed_1000_times),
+        UNIT(no_exit_is_lost_or_repeated_by_pauses),
+        UNIT(a_thousand_machines_never_started_leave_nothing),
+        UNIT(a_thousand_machines_stopped_while_busy_leave_nothing),
+    };
+    holdings_begin();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
