@@ -1,5 +1,6 @@
 #!/bin/bash
-# Debian's stock kernel in the emulated AMD-V host: how it starts and how it ends.
+# Debian's stock kernel in the emulated AMD-V host: how it starts and how it ends. Not here: --no-acpi, for that
+# kernel reads no MP table and takes no devices from its command line; guest.t boots the built-in guest that way.
 # time limit: 900
 . "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 850
 
@@ -25,14 +26,6 @@ the_elf_kernel_inside_the_bzimage_boots_too() {
         --cmdline "console=ttyS0 quiet $(encoded 'echo here')" > console 2> errors < /dev/null || status=$?
     equal status $status 0
     said here
-}
-
-# The stock kernel takes no devices from its command line, so this is an initrd alone.
-without_acpi_the_guest_finds_its_cpus_and_is_told_of_its_disks() {
-    truncate -s 8M disk
-    ends_with 0 reset linux 'echo cpus=$(nproc); cat /proc/cmdline; reboot -f' --no-acpi --cpus 2 --disk path=disk
-    equal vCPUs "$(value cpus)" 2
-    grep -q 'virtio_mmio.device=[^ ]*@' console
 }
 
 entropy_comes_from_the_host_if_asked_for() {
@@ -72,6 +65,6 @@ sixteen_vcpus_come_up() {
 }
 
 run_tests one_vcpu_boots_from_the_initrd_alone two_vcpus_boot_from_a_disk the_elf_kernel_inside_the_bzimage_boots_too \
-    without_acpi_the_guest_finds_its_cpus_and_is_told_of_its_disks entropy_comes_from_the_host_if_asked_for the_virtio_console_is_there_as_hvc0 \
+    entropy_comes_from_the_host_if_asked_for the_virtio_console_is_there_as_hvc0 \
     the_guests_own_status_is_handed_back a_reboot_ends_the_run_with_status_0 a_kernel_panic_is_status_120 the_time_limit_is_status_124 \
     a_guest_under_the_embedded_default_ends_with_0 sixteen_vcpus_come_up
