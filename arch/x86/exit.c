@@ -47,20 +47,21 @@ static bool is_software_kvm(void)
     return !(c & 1u << 5) && !(ext & 1u << 2);
 }
 
-/* The instruction's bytes: KVM's, if it gave them, else the guest's memory where its own page tables have it. */
-static unsigned insn_bytes(struct arch *a, const struct vcpu *v, uint64_t rip, uint8_t *out)
+/* The instruction's bytes as KVM gives them with an emulation failure; 0: it does not. */
+static unsigned insn_of_failure(const struct kvm_run *run, uint8_t *out)
 {
-    const struct kvm_run *run = v->run;
-    const bool is_emulation =
-        run->exit_reason == KVM_EXIT_INTERNAL_ERROR && run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
-    if (is_emulation && run->emulation_failure.ndata >= 3 &&
-        (run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES)) {
-        const unsigned n = run->emulation_failure.insn_size;
-        if (n > 0 && n <= INSN_MAX) {
-            memcpy(out, run->emulation_failure.insn_bytes, n);
-            return n;
-        }
-    }
+    if (run->exit_reason != KVM_EXIT_INTERNAL_ERROR || run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION) return 0;
+    if (run->emulation_failure.ndata < 3) return 0; /* flags, and two words of size and bytes */
+    if (!(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES)) return 0;
+    const unsigned n = run->emulation_failure.insn_size;
+    if (n > INSN_MAX) return 0;
+    memcpy(out, run->emulation_failure.insn_bytes, n);
+    return n;
+}
+
+/* Else the guest's memory, where its own page tables have the instruction. */
+static unsigned insn_at(const struct arch *a, const struct vcpu *v, uint64_t rip, uint8_t *out)
+{
     struct kvm_translation t = {.linear_address = rip}; /* code segments are flat where this is asked */
     if (ioctl(v->fd, KVM_TRANSLATE, &t) < 0 || !t.valid) return 0;
     const uint64_t in_page = GMEM_PAGE - (t.physical_address & (GMEM_PAGE - 1));
@@ -68,18 +69,19 @@ static unsigned insn_bytes(struct arch *a, const struct vcpu *v, uint64_t rip, u
     return gmem_read(a->mem, t.physical_address, out, n) ? 0 : n;
 }
 
-static void say_where(struct text *t, struct arch *a, const struct vcpu *v)
+static void say_where(struct text *t, const struct arch *a, const struct vcpu *v)
 {
     struct kvm_regs regs;
     uint8_t bytes[INSN_MAX];
-    if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0) return;
-    say(t, " at rip 0x%llx", (unsigned long long)regs.rip);
-    const unsigned n = insn_bytes(a, v, regs.rip, bytes);
+    const bool has_regs = ioctl(v->fd, KVM_GET_REGS, &regs) == 0;
+    unsigned n = insn_of_failure(v->run, bytes);
+    if (has_regs) say(t, " at rip 0x%llx", (unsigned long long)regs.rip);
+    if (has_regs && n == 0) n = insn_at(a, v, regs.rip, bytes);
     if (n) say(t, ", instruction bytes");
     for (unsigned i = 0; i < n; i++) say(t, " %02x", bytes[i]);
 }
 
-static void say_internal(struct text *t, struct arch *a, const struct vcpu *v)
+static void say_internal(struct text *t, const struct arch *a, const struct vcpu *v)
 {
     const uint32_t sub = v->run->internal.suberror;
     switch (sub) {
