@@ -32,6 +32,8 @@ debian_fetch() {
         return 1
     }
     dpkg -x "$download"/*.deb "$download/root"
+    # Nothing of the package's own scripts is run, and modprobe wants to know what needs what.
+    [ ! -d "$download/root/lib/modules" ] || /sbin/depmod -b "$download/root" "$(ls "$download/root/lib/modules")"
     touch "$download/root/.complete"
     mv "$download"/*.deb "$debs/"
     mv "$download/root" "$folder"
@@ -49,13 +51,11 @@ debian_refresh() {
     }
 }
 
-# debian_kernel amd64|arm64: sets kernel_root (the unpacked package), kernel_version and kernel_image (bzImage or Image). Modules get their
-# dependency list here, since nothing of the package's own scripts was run.
+# debian_kernel amd64|arm64: sets kernel_root (the unpacked package), kernel_version and kernel_image (bzImage or Image).
 debian_kernel() {
     kernel_root=$(debian_unpacked "linux-image-cloud-$1:$1") || return
     kernel_version=$(cd "$kernel_root/lib/modules" && echo *)
     kernel_image=$kernel_root/boot/vmlinuz-$kernel_version
-    [ -e "$kernel_root/lib/modules/$kernel_version/modules.dep" ] || /sbin/depmod -b "$kernel_root" "$kernel_version"
 }
 
 # debian_busybox amd64|arm64: prints the path of a static busybox.

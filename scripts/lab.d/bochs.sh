@@ -8,13 +8,20 @@ BOCHS_IPS=50000000      # how many instructions make a second of the host's cloc
 DISK_ROOM_MB=64         # for what the command writes
 BOCHS_SECTOR=512 BOCHS_HEADS=16 BOCHS_SECTORS=63
 
-# The CD, made once and again when the package or the init changes.
+# The CD, made once and again when the package or the init changes; several labs may want it at once.
 prepare_cd() {
     debian_kernel amd64
-    local made=$tree/build/lab/vtx folder
+    local made=$tree/build/lab/vtx
     cd_image=$made/cd-$kernel_version-$(cat "$parts/init-vtx" "$parts/bochs.sh" | cksum | cut -d ' ' -f 1).iso
-    [ ! -e "$cd_image" ] || return 0
     mkdir -p "$made"
+    exec 8> "$made/.lock"
+    flock 8
+    [ -e "$cd_image" ] || make_cd
+    exec 8>&-
+}
+
+make_cd() {
+    local made=$tree/build/lab/vtx folder
     folder=$(mktemp -d "$made/tree.XXXXXX")
     mkdir -p "$folder"/root/{bin,sbin,dev,proc,sys,host} "$folder/cd/isolinux"
     cp "$(debian_busybox amd64)" "$folder/root/bin/busybox"

@@ -3,23 +3,26 @@
 
 VIRTIOFSD=/usr/lib/qemu/virtiofsd
 
-# The host's kernel and initramfs, made once and again when the package or the init changes.
+# The host's kernel and initramfs, made once and again when the package or the init changes; several labs may want them at once.
 prepare_host() {
-    local arch=$1 made folder
+    local arch=$1 made=$tree/build/lab/$host folder
     shift
     debian_kernel "$arch"
-    made=$tree/build/lab/$host
     initramfs=$made/initramfs-$kernel_version-$(cat "$parts/init" "$parts/qemu.sh" | cksum | cut -d ' ' -f 1)
-    [ ! -e "$initramfs" ] || return 0
     mkdir -p "$made"
-    folder=$(mktemp -d "$made/tree.XXXXXX")
-    mkdir -p "$folder"/{bin,sbin,dev,proc,sys,host}
-    cp "$(debian_busybox "$arch")" "$folder/bin/busybox"
-    install -m 755 "$parts/init" "$folder/init"
-    debian_modules "$folder" "$@"
-    rm -f "$made"/initramfs-*
-    pack_initramfs "$folder" "$initramfs"
-    rm -rf "$folder"
+    exec 8> "$made/.lock"
+    flock 8
+    if [ ! -e "$initramfs" ]; then
+        folder=$(mktemp -d "$made/tree.XXXXXX")
+        mkdir -p "$folder"/{bin,sbin,dev,proc,sys,host}
+        cp "$(debian_busybox "$arch")" "$folder/bin/busybox"
+        install -m 755 "$parts/init" "$folder/init"
+        debian_modules "$folder" "$@"
+        rm -f "$made"/initramfs-*
+        pack_initramfs "$folder" "$initramfs"
+        rm -rf "$folder"
+    fi
+    exec 8>&-
 }
 
 host_amdv() {
