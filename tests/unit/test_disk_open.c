@@ -9,6 +9,8 @@
 #include "tests/unit/disk_bench.h"
 #include "tests/unit/ring.h"
 
+#define NOBODY 65534 /* who owns nothing */
+
 static void assert_open_fails(const char *path, bool is_readonly, int code, const char *text)
 {
     struct disk *d = (struct disk *)0x1;
@@ -65,6 +67,36 @@ static void open_refuses_a_fifo_without_waiting_for_its_other_end(void **state)
     assert_open_fails(im.path, false, -EINVAL, "neither a file nor a block device");
     remove_image(&im);
     assert_open_fails("/dev/null", false, -EINVAL, "neither a file nor a block device");
+}
+
+/* In a process of its own, which may be root no longer. */
+static int child_opens_for_writing(const struct image *im)
+{
+    struct disk *d = NULL;
+    struct err e;
+    struct disk_params p = {.path = im->path};
+    if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)) return 1;
+    if (disk_open(&d, &p, &e) != -EACCES || !strstr(e.text, "Permission denied") || !strstr(e.hint, "use readonly"))
+        return 2;
+    p.is_readonly = true;
+    if (disk_open(&d, &p, &e) != 0) return 3;
+    disk_close(d);
+    return 0;
+}
+
+static void an_image_that_may_not_be_written_is_refused_unless_readonly(void **state)
+{
+    const struct image im = make_image(IMAGE_BYTES);
+    int status;
+    (void)state;
+    assert_int_equal(chmod(im.dir, 0755), 0);
+    assert_int_equal(chmod(im.path, 0444), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) _exit(child_opens_for_writing(&im));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    remove_image(&im);
 }
 
 static void two_writers_never_meet_on_one_image(void **state)
@@ -216,6 +248,7 @@ int main(void)
         cmocka_unit_test(open_refuses_a_directory),
         cmocka_unit_test(open_refuses_odd_and_empty_sizes_and_changes_nothing),
         cmocka_unit_test(open_refuses_a_fifo_without_waiting_for_its_other_end),
+        cmocka_unit_test(an_image_that_may_not_be_written_is_refused_unless_readonly),
         cmocka_unit_test(two_writers_never_meet_on_one_image),
         cmocka_unit_test(readers_share_an_image_and_keep_writers_out),
         cmocka_unit_test(size_is_counted_in_sectors),
