@@ -563,14 +563,19 @@ const char *chario_pty_name(const struct chario *c)
     return c->pty_name[0] ? c->pty_name : NULL;
 }
 
+static int watch_failed(const char *what, int rc, struct err *e)
+{
+    err_set(e, rc, "watch the %s: %s", what, strerrordesc_np(-rc));
+    err_as(e, ERR_HOST);
+    return rc;
+}
+
 static int start_timer(struct chario *c, struct err *e)
 {
     c->timer_source = (struct loop_source){.fn = on_timer, .arg = c};
     c->timer_source.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (c->timer_source.fd < 0) return err_errno(e, "timer");
-    const int rc = loop_add(c->loop, &c->timer_source, EPOLLIN);
-    if (rc) return err_set(e, rc, "watch the timer: %s", strerror(-rc));
-    return 0;
+    const int rc = c->timer_source.fd < 0 ? -errno : loop_add(c->loop, &c->timer_source, EPOLLIN);
+    return rc ? watch_failed("timer", rc, e) : 0;
 }
 
 static int start_input(struct chario *c, struct err *e)
@@ -579,10 +584,8 @@ static int start_input(struct chario *c, struct err *e)
     if (c->in_fd < 0) return 0;
     const int rc = loop_add(c->loop, &c->in_source, EPOLLIN);
     c->in_is_pollable = rc != -EPERM;
-    if (rc == -EPERM)
-        loop_post(c->loop, &c->pump_job);
-    else if (rc)
-        return err_set(e, rc, "watch the input: %s", strerror(-rc));
+    if (c->in_is_pollable) return rc ? watch_failed("input", rc, e) : 0;
+    loop_post(c->loop, &c->pump_job);
     return 0;
 }
 

@@ -24,6 +24,19 @@ static void set_never_returns_success(void **state)
     assert_int_equal(err_set(NULL, 0, "x"), -EINVAL);
 }
 
+static void running_out_is_the_hosts_doing(void **state)
+{
+    (void)state;
+    struct err e;
+    for (const int *code = (const int[]){ENOMEM, EMFILE, ENFILE, 0}; *code; code++) {
+        err_set(&e, -*code, "x");
+        assert_int_equal(e.kind, ERR_HOST);
+        errno = *code;
+        err_errno(&e, "x");
+        assert_int_equal(e.kind, ERR_HOST);
+    }
+}
+
 static void errno_is_spelled_out(void **state)
 {
     (void)state;
@@ -103,5 +116,6 @@ static void no_err_still_gives_the_code(void **state)
 }
 
 UNIT_MAIN(UNIT(set_keeps_code_and_text), UNIT(set_never_returns_success), UNIT(errno_is_spelled_out),
-          UNIT(context_comes_before_the_cause), UNIT(wrapping_keeps_kind_and_hint), UNIT(first_hint_stays),
-          UNIT(long_text_is_cut), UNIT(no_err_still_gives_the_code))
+          UNIT(running_out_is_the_hosts_doing), UNIT(context_comes_before_the_cause),
+          UNIT(wrapping_keeps_kind_and_hint), UNIT(first_hint_stays), UNIT(long_text_is_cut),
+          UNIT(no_err_still_gives_the_code))

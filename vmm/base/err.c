@@ -2,13 +2,20 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Nobody's configuration, wherever it strikes. */
+static bool is_out_of_something(int code)
+{
+    return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
+}
 
 static void put(struct err *e, int code, const char *fmt, va_list ap)
 {
     e->code = code;
-    e->kind = ERR_CONFIG;
+    e->kind = is_out_of_something(code) ? ERR_HOST : ERR_CONFIG;
     e->hint[0] = '\0';
     (void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
 }

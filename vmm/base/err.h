@@ -26,7 +26,8 @@ struct err {
     char hint[ERR_HINT_MAX]; /* "" or what the user can do about it */
 };
 
-/* Set text and code (-errno; 0 is turned into -EINVAL); kind becomes ERR_CONFIG. Returns the code. */
+/* Set text and code (-errno; 0 is turned into -EINVAL); kind becomes ERR_CONFIG, or ERR_HOST when the host is out of
+ * memory or descriptors. Returns the code. */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The same with code -errno, and ": strerror(errno)" appended. */
 int err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -56,6 +56,13 @@ static void on_wake(void *arg, uint32_t events)
     (void)run_jobs(l);
 }
 
+static int host_failed(struct err *e, const char *call)
+{
+    const int rc = err_errno(e, "%s for the event loop", call);
+    err_as(e, ERR_HOST);
+    return rc;
+}
+
 int loop_init(struct loop *l, struct err *e)
 {
     *l = (struct loop){.epoll_fd = -1, .wake_fd = -1};
@@ -64,12 +71,12 @@ int loop_init(struct loop *l, struct err *e)
     pthread_cond_init(&l->done, NULL);
 
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (l->epoll_fd < 0) return err_errno(e, "epoll_create1 for the event loop");
+    if (l->epoll_fd < 0) return host_failed(e, "epoll_create1");
     l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (l->wake_fd < 0) return err_errno(e, "eventfd for the event loop");
+    if (l->wake_fd < 0) return host_failed(e, "eventfd");
     l->wake = (struct loop_source){.fd = l->wake_fd, .fn = on_wake, .arg = l};
     errno = -loop_add(l, &l->wake, EPOLLIN);
-    return errno == 0 ? 0 : err_errno(e, "epoll_ctl for the event loop");
+    return errno == 0 ? 0 : host_failed(e, "epoll_ctl");
 }
 
 void loop_fini(struct loop *l)

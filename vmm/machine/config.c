@@ -265,7 +265,7 @@ static int check_memory(const struct config *c, struct err *e)
     if (sysinfo(&si) < 0) return err_errno(e, "memory: ask how much this host has");
     const uint64_t total = (uint64_t)si.totalram * si.mem_unit;
     if (c->memory <= total) return 0;
-    return err_set(e, -ENOMEM, "memory %lluM: this host has %lluM; ask for less", (unsigned long long)(c->memory >> 20),
+    return err_set(e, -E2BIG, "memory %lluM: this host has %lluM; ask for less", (unsigned long long)(c->memory >> 20),
                    (unsigned long long)(total >> 20));
 }
 

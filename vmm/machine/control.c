@@ -159,10 +159,12 @@ static int arm_timeout(struct machine *m, struct err *e)
     const struct itimerspec in = {.it_value.tv_sec = (time_t)m->timeout_s};
     m->timer = (struct loop_source){
         .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timeout, .arg = m};
-    if (m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &in, NULL) < 0)
-        return err_errno(e, "timer for the time limit");
-    const int rc = loop_add(&m->loop, &m->timer, EPOLLIN);
-    return rc ? err_set(e, rc, "timer for the time limit: %s", strerrordesc_np(-rc)) : 0;
+    int rc = m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &in, NULL) < 0 ? -errno : 0;
+    if (!rc) rc = loop_add(&m->loop, &m->timer, EPOLLIN);
+    if (!rc) return 0;
+    err_set(e, rc, "timer for the time limit: %s", strerrordesc_np(-rc));
+    err_as(e, ERR_HOST);
+    return rc;
 }
 
 static void on_io_ready(void *arg)

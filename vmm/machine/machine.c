@@ -148,8 +148,8 @@ static int create_steps(struct machine *m, const struct config *cfg, struct err 
     int rc = config_check(cfg, e);
     if (!rc) rc = check_dump(cfg, e);
     if (!rc) rc = runner_prepare_process(e);
+    m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */
     if (!rc) rc = loop_init(&m->loop, e);
-    if (!rc) m->has_loop = true;
     if (!rc) rc = create_console(m, cfg, e);
     if (!rc) rc = create_vm(m, cfg, e);
     if (!rc) rc = create_arch(m, cfg, e);

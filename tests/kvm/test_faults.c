@@ -1,0 +1,215 @@
+/* Setting a machine up with each call to the host failing in turn: the first, the second, ... until none is left to
+ * fail. Each time there is a sentence, of the right kind, and nothing is left behind.
+ *
+ * The linker leads the calls of our own objects here (see kvm.mk). Only those of the thread that sets up are counted.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "tests/kvm/holdings.h"
+#include "tests/kvm/mini.h"
+#include "vmm/machine/machine.h"
+
+#define STATUS     77
+#define ARM64_EXIT 0x09020000 /* debug exit there; x86 snippets know their port */
+#define END_MS     10000
+#define DISK_BYTES 4096
+#define CALLS_MAX  1000 /* more than set-up ever makes: the loop over them ends */
+#define CALLS_MIN  40   /* fewer would mean that the calls do not come here */
+
+static _Thread_local bool is_counting;
+static unsigned calls, failing; /* the call that fails, counted from 1; 0: none */
+static const char *failed;      /* its name; NULL: it did not come to that */
+static long mapped;             /* bytes */
+
+static bool must_fail(const char *name, int error)
+{
+    if (!is_counting || ++calls != failing) return false;
+    failed = name;
+    errno = error;
+    return true;
+}
+
+/* FAULT(result, name, parameters, arguments, what failing returns, errno) */
+#define FAULT(type, name, params, args, failure, error)                                                                \
+    type __real_##name params;                                                                                         \
+    type __wrap_##name params;                                                                                         \
+    type __wrap_##name params                                                                                          \
+    {                                                                                                                  \
+        return must_fail(#name, error) ? (failure) : __real_##name args;                                               \
+    }
+
+FAULT(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode), -1, EMFILE)
+FAULT(int, ioctl, (int fd, unsigned long request, unsigned long arg), (fd, request, arg), -1, EIO)
+FAULT(int, fcntl, (int fd, int command, unsigned long arg), (fd, command, arg), -1, ENOLCK)
+FAULT(int, eventfd, (unsigned count, int flags), (count, flags), -1, EMFILE)
+FAULT(int, epoll_create1, (int flags), (flags), -1, EMFILE)
+FAULT(int, epoll_ctl, (int fd, int op, int which, struct epoll_event *ev), (fd, op, which, ev), -1, ENOSPC)
+FAULT(int, timerfd_create, (int clock, int flags), (clock, flags), -1, EMFILE)
+FAULT(int, timerfd_settime, (int fd, int flags, const struct itimerspec *at, struct itimerspec *old),
+      (fd, flags, at, old), -1, EINVAL)
+FAULT(int, pthread_create, (pthread_t * thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
+      (thread, attr, fn, arg), EAGAIN, EAGAIN)
+FAULT(ssize_t, pread, (int fd, void *to, size_t len, off_t off), (fd, to, len, off), -1, EIO)
+FAULT(int, sigaction, (int signo, const struct sigaction *action, struct sigaction *old), (signo, action, old), -1,
+      EINVAL)
+FAULT(void *, calloc, (size_t count, size_t size), (count, size), NULL, ENOMEM)
+FAULT(void *, aligned_alloc, (size_t align, size_t size), (align, size), NULL, ENOMEM)
+FAULT(char *, strdup, (const char *text), (text), NULL, ENOMEM)
+
+void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
+{
+    if (must_fail("mmap", ENOMEM)) return MAP_FAILED;
+    void *p = __real_mmap(at, len, prot, flags, fd, off);
+    if (p != MAP_FAILED) __atomic_fetch_add(&mapped, (long)len, __ATOMIC_RELAXED);
+    return p;
+}
+
+int __real_munmap(void *at, size_t len);
+int __wrap_munmap(void *at, size_t len);
+int __wrap_munmap(void *at, size_t len)
+{
+    __atomic_fetch_sub(&mapped, (long)len, __ATOMIC_RELAXED);
+    return __real_munmap(at, len);
+}
+
+/* ---- the machine: what a usual one has ---- */
+
+struct files {
+    int kernel, disk[2], console;
+};
+
+static void set(struct config *c, const char *key, const char *format, int fd)
+{
+    struct err e = {0};
+    char value[64];
+
+    (void)snprintf(value, sizeof(value), format, fd);
+    if (config_set(c, key, value, &e)) fail_msg("%s", e.text);
+}
+
+static void describe(struct config *c, const struct files *f)
+{
+    config_init(c);
+    set(c, "kernel", "/proc/self/fd/%d", f->kernel);
+    set(c, "disk", "path=/proc/self/fd/%d", f->disk[0]);
+    set(c, "disk", "path=/proc/self/fd/%d,readonly", f->disk[1]);
+    set(c, "console", "file=/proc/self/fd/%d", f->console);
+    set(c, "rng", "true", 0);
+    set(c, "memory", "4M", 0);
+    set(c, "cpus", "2", 0);
+    set(c, "timeout", "60", 0);
+}
+
+static struct files make_files(void)
+{
+    unsigned char image[SNIPPET_IMAGE_MAX];
+    const size_t size =
+        snippet_image(&snippet_exit, &(struct snippet_args){.status = STATUS, .exit_at = ARM64_EXIT}, image);
+    const struct files f = {memfd_create("kernel", MFD_CLOEXEC),
+                            {memfd_create("disk", MFD_CLOEXEC), memfd_create("disk", MFD_CLOEXEC)},
+                            memfd_create("console", MFD_CLOEXEC)};
+
+    assert_int_equal(write(f.kernel, image, size), size);
+    for (unsigned i = 0; i < 2; i++) assert_int_equal(ftruncate(f.disk[i], DISK_BYTES), 0);
+    return f;
+}
+
+static void close_files(const struct files *f)
+{
+    close(f->kernel);
+    close(f->disk[0]);
+    close(f->disk[1]);
+    close(f->console);
+}
+
+/* Build, start and destroy; the calls of the first two are counted, and one of them fails. Where Vireo can do without
+ * what failed, the guest must run as ever. */
+static int round_with_failing(unsigned nth, const struct config *c, struct err *e)
+{
+    struct machine *m = NULL;
+    struct ending end;
+
+    calls = 0;
+    failing = nth;
+    failed = NULL;
+    is_counting = true;
+    int rc = machine_create(&m, c, NULL, e);
+    if (!rc) rc = machine_start(m, e);
+    is_counting = false;
+    if (!rc) {
+        assert_int_equal(machine_wait(m, END_MS, &end), 0);
+        assert_int_equal(end.reason, END_GUEST_STATUS);
+        assert_int_equal(end.value, STATUS);
+    }
+    machine_destroy(m);
+    return rc;
+}
+
+/* What is wrong with how the failure was told; NULL: nothing. */
+static const char *why_badly_told(int rc, const struct err *e)
+{
+    if (rc > 0 || e->code != rc) return "the code returned is not the error's";
+    if (!e->text[0]) return "there is no sentence";
+    const bool is_of_a_named_file = strncmp(e->text, "disk ", 5) == 0; /* another file might do */
+    if (e->kind == ERR_CONFIG && !is_of_a_named_file) return "it is put down to the configuration";
+    return NULL;
+}
+
+static const char *why_not_clean(const struct holdings *before, long mapped_before)
+{
+    const struct holdings after = holdings_now();
+    if (after.fds != before->fds) return "descriptors are left";
+    if (after.threads != before->threads) return "threads are left";
+    return mapped != mapped_before ? "mappings are left" : NULL;
+}
+
+static void every_call_of_the_set_up_may_fail(void **state)
+{
+    const struct files files = make_files();
+    struct config c;
+    unsigned nth = 0, problems = 0;
+
+    (void)state;
+    if (access("/dev/kvm", R_OK | W_OK)) {
+        close_files(&files);
+        print_message("no /dev/kvm to run a guest on\n");
+        skip();
+    }
+    describe(&c, &files);
+    do {
+        struct err e = {0};
+        const struct holdings before = holdings_now();
+        const long mapped_before = mapped;
+
+        const int rc = round_with_failing(++nth, &c, &e);
+        const char *why = rc ? why_badly_told(rc, &e) : NULL;
+        if (!why) why = why_not_clean(&before, mapped_before);
+        if (!why) continue;
+        print_error("call %u (%s) failed with \"%s\": %s\n", nth, failed, e.text, why);
+        problems++;
+    } while (failed && nth < CALLS_MAX);
+    assert_int_equal(problems, 0);
+    assert_null(failed);
+    assert_true(nth > CALLS_MIN);
+    config_fini(&c);
+    close_files(&files);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {UNIT(every_call_of_the_set_up_may_fail)};
+    holdings_begin();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
