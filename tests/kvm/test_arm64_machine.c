@@ -12,7 +12,7 @@
 #include "vmm/base/endian.h"
 #include "vmm/machine/state.h"
 
-#define END_MS 10000 /* an end comes at once; this is for a machine in trouble */
+#define END_MS 60000 /* an end comes at once; on a crowded emulated host it may take seconds */
 
 /* A64 instructions. */
 #define MOVZ_X1_HIGH(v) (0xd2a00001u | (uint32_t)(v) << 5) /* movz x1, #v, lsl #16 */
