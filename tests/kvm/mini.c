@@ -25,6 +25,11 @@ static void must(int rc, const struct err *e)
 
 void mini_open(struct mini *m)
 {
+    mini_open_with(m, 0, 0);
+}
+
+void mini_open_with(struct mini *m, uint32_t cap, uint64_t arg)
+{
     struct err e = {0};
 
     if (access("/dev/kvm", R_OK | W_OK)) {
@@ -36,6 +41,7 @@ void mini_open(struct mini *m)
     m->ram = mmap(NULL, MINI_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(m->ram, MAP_FAILED);
     must(vm_map_ram(&m->vm, MINI_RAM, MINI_SIZE, m->ram, false, &e), &e);
+    if (cap) must(vm_enable_cap(&m->vm, cap, arg, &e), &e);
     must(vcpu_create(&m->vm, 0, &m->vcpu, &e), &e);
 }
 

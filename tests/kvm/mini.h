@@ -23,6 +23,8 @@ struct mini {
 const struct snippet *mini_snippet(const char *name);
 
 void mini_open(struct mini *m);
+/* The same with a capability enabled before the vCPU is made. */
+void mini_open_with(struct mini *m, uint32_t cap, uint64_t arg);
 /* Load the snippet and put the vCPU at its start. args->exit_at is filled in. */
 void mini_load(struct mini *m, const struct snippet *s, struct snippet_args args);
 void mini_close(struct mini *m);
