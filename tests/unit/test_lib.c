@@ -2,9 +2,12 @@
  * the real machine out of this program. */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <vireo.h>
 
 #include "tests/unit/unit.h"
+#include "vmm/lib/host.h"
 #include "vmm/machine/machine.h"
 
 static struct fake {
@@ -298,7 +301,32 @@ static void probe_tells_each_fact_once_and_refuses_for_a_reason(void **state)
 }
 
 #define T(promise) cmocka_unit_test_setup(promise, fresh)
+/* Whom the warning about software KVM is for. */
+static void a_linux_kernel_is_told_by_its_looks(void **state)
+{
+    static const struct {
+        const char *magic;
+        off_t at, size;
+        bool is_linux;
+    } cases[] = {
+        {"HdrS", 0x202, 0x10000, true},       {"HdrS", 0x203, 0x10000, false}, {"\177ELF", 0, 4 << 20, true},
+        {"\177ELF", 0, (4 << 20) - 1, false}, {"\177ELF", 0, 100, false},      {"", 0, 64 << 20, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char path[32];
+        const int fd = memfd_create("kernel", MFD_CLOEXEC);
+        const size_t len = strlen(cases[i].magic);
+        assert_int_equal(ftruncate(fd, cases[i].size), 0);
+        assert_int_equal(pwrite(fd, cases[i].magic, len, cases[i].at), len);
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        assert_int_equal(host_is_linux_kernel(path), cases[i].is_linux);
+        close(fd);
+    }
+    assert_false(host_is_linux_kernel("/no/where"));
+}
+
 UNIT_MAIN(T(every_end_has_its_exit_status), T(exact_sentence_of_the_machine_is_passed_on),
           T(every_kind_of_error_has_its_exit_status), T(calls_reach_the_machine), T(log_lines_keep_their_level),
           T(keys_are_those_that_can_be_set), T(nearest_word_is_found_among_any),
-          T(probe_tells_each_fact_once_and_refuses_for_a_reason))
+          T(probe_tells_each_fact_once_and_refuses_for_a_reason), T(a_linux_kernel_is_told_by_its_looks))

@@ -138,7 +138,7 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
         return STATUS_BAD_HOST;
     }
     int rc = configure(&r, self, words, c, &e);
-    const struct vireo_log log = {.fn = on_log, .level = r.is_verbose ? VIREO_LOG_INFO : VIREO_LOG_ERROR};
+    const struct vireo_log log = {.fn = on_log, .level = r.is_verbose ? VIREO_LOG_INFO : VIREO_LOG_WARN};
     if (!rc) rc = vireo_vm_create(&out.vm, c, &log, &e);
     if (!rc) rc = live(&r, &out, &e);
     if (rc) {

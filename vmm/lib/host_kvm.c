@@ -1,12 +1,18 @@
 /* What KVM offers here. The processor's flags explain, they do not decide: /dev/kvm may come from a module that needs
  * neither VT-x nor AMD-V. */
+#include <elf.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
 #include "vmm/lib/host.h"
 #include "vmm/machine/config.h"
+
+#define BZIMAGE_MAGIC_OFF 0x202     /* Documentation/arch/x86/boot.rst */
+#define VMLINUX_MIN       (4 << 20) /* bytes: the smallest has more; a test kernel that may well run has less */
 
 /* Modules that can stand behind /dev/kvm. */
 static const struct module {
@@ -33,6 +39,33 @@ static const struct module *find_module(void)
 static bool is_x86(void)
 {
     return strcmp(arch_info.name, "x86_64") == 0;
+}
+
+static const char *software_of(const struct module *m, const struct host_cpu *cpu)
+{
+    if (m) return m->is_software ? m->name : NULL;
+    return is_x86() && !cpu->has_vmx && !cpu->has_svm ? "this KVM" : NULL; /* built in, or hidden from us */
+}
+
+const char *host_software_kvm(void)
+{
+    const struct module *m = find_module();
+    struct host_cpu cpu = {0};
+    if (!m) host_read_cpu(&cpu);
+    return software_of(m, &cpu);
+}
+
+bool host_is_linux_kernel(const char *path)
+{
+    uint8_t head[BZIMAGE_MAGIC_OFF + 4] = {0};
+    struct stat st;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return false;
+    const bool is_read = fstat(fd, &st) == 0 && pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head);
+    close(fd);
+    if (!is_read) return false;
+    const bool is_elf = memcmp(head, ELFMAG, SELFMAG) == 0;
+    return memcmp(head + BZIMAGE_MAGIC_OFF, "HdrS", 4) == 0 || (is_elf && st.st_size >= VMLINUX_MIN);
 }
 
 static void report_cpu(struct host_probe *p, const struct host_cpu *cpu, bool has_kvm)
@@ -78,14 +111,13 @@ static void report_module(struct host_probe *p, const struct module *m)
 static void report_linux(struct host_probe *p, const struct module *m, const struct host_cpu *cpu, bool is_usable)
 {
     const struct host_name name = {"linux", "stock Linux guests"};
-    const bool is_hidden_software = !m && is_x86() && !cpu->has_vmx && !cpu->has_svm;
+    const char *software = software_of(m, cpu);
     if (!is_usable)
         host_fact(p, name, VIREO_MISSING_OPTIONAL, "see the lines above", "no: KVM can't be used here");
-    else if ((m && m->is_software) || is_hidden_software)
+    else if (software)
         host_fact(p, name, VIREO_MISSING_OPTIONAL,
                   "run Linux on a host with VT-x or AMD-V, or in an emulated one: scripts/lab amdv -- vireo run ...",
-                  "no: %s runs the guest's kernel code in an emulator that lacks instructions Linux uses",
-                  m ? m->name : "this KVM");
+                  "no: %s runs the guest's kernel code in an emulator that lacks instructions Linux uses", software);
     else
         host_fact(p, name, VIREO_OK, "", "yes");
 }

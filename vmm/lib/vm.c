@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/lib/host.h"
 #include "vmm/lib/lib.h"
 #include "vmm/machine/machine.h"
 
@@ -26,6 +27,17 @@ static void on_log(void *arg, enum log_level level, const char *line)
     user->fn(user->arg, (enum vireo_log_level)level, line);
 }
 
+/* No refusal: small kernels do run there. But who boots a stock one should not wait in the dark. */
+static void warn_of_emulation(const struct log *log, const char *kernel)
+{
+    const char *software = kernel && host_is_linux_kernel(kernel) ? host_software_kvm() : NULL;
+    if (!software) return;
+    log_write(log, LOG_WARN,
+              "kernel %s: %s emulates the guest's kernel code, so Linux is very slow here and fails at the first "
+              "instruction the emulator lacks; use a host with VT-x or AMD-V, or: scripts/lab amdv -- vireo run ...",
+              kernel, software);
+}
+
 int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const struct vireo_log *log,
                     struct vireo_error *e)
 {
@@ -43,6 +55,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
         free(vm);
         return lib_error(e, rc, &err);
     }
+    warn_of_emulation(&vm->log, c->config.kernel);
     *out = vm;
     return 0;
 }
