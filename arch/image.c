@@ -11,11 +11,19 @@
 
 #include "vmm/base/checked.h"
 
+static int open_failed(struct err *e)
+{
+    const int rc = err_errno(e, "open");
+    if (rc == -ENOENT) err_hint(e, "check the path");
+    if (rc == -EACCES) err_hint(e, "let this user read it, or use a copy");
+    return rc;
+}
+
 int image_open(struct image *img, const char *path, struct err *e)
 {
     struct stat st;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait for a writer */
-    if (fd < 0) return err_errno(e, "open");
+    if (fd < 0) return open_failed(e);
     int rc = 0;
     if (fstat(fd, &st) < 0)
         rc = err_errno(e, "stat");

@@ -463,6 +463,9 @@ static int open_file(struct chario *c, int more_flags, struct err *e)
         const int rc = err_errno(e, "open %s", c->path);
         if (rc == -ENXIO && stat(c->path, &st) == 0 && S_ISFIFO(st.st_mode))
             err_hint(e, "nobody reads that pipe yet: start its reader first");
+        if (rc == -ENOENT) err_hint(e, "make the directory first, or use another path");
+        if (rc == -EISDIR) err_hint(e, "name a file in it");
+        if (rc == -EACCES) err_hint(e, "use a path this user may write to");
         return rc;
     }
     c->owns_out = true;

@@ -35,11 +35,11 @@ static int refuse_lock(const char *path, bool is_readonly, struct err *e)
         return rc;
     }
     if (is_readonly) {
-        (void)err_set(e, -EBUSY, "%s is in use by another process that writes to it", path);
-        err_hint(e, "stop that process, or use a copy of the image");
+        (void)err_set(e, -EBUSY, "%s is in use by another VM or process that writes to it", path);
+        err_hint(e, "stop that one, or use a copy of the image");
     } else {
-        (void)err_set(e, -EBUSY, "%s is in use by another process; two writers would destroy it", path);
-        err_hint(e, "stop that process, use readonly if it is readonly there too, or use a copy of the image");
+        (void)err_set(e, -EBUSY, "%s is in use by another VM or process; two writers would destroy it", path);
+        err_hint(e, "stop that one, use readonly if it is readonly there too, or use a copy of the image");
     }
     return -EBUSY;
 }

@@ -23,11 +23,11 @@ ends() {
     [ $got = "$want" ] || { echo "vireo $*: exit status $got, not $want"; cat out err; return 1; }
 }
 
-# refuses TEXT OPTION...: status 125, nothing on standard output, one or two lines of "vireo: ..." of which the first holds TEXT.
-refuses() {
-    local text=$1
-    shift
-    ends 125 run "$@" || return 1
+# refuses_as STATUS TEXT OPTION...: nothing on standard output, one or two lines of "vireo: ..." of which the first holds TEXT.
+refuses_as() {
+    local status=$1 text=$2
+    shift 2
+    ends "$status" run "$@" || return 1
     [ ! -s out ] || { echo "vireo run $*: wrote to standard output"; return 1; }
     if [ "$(grep -c '^vireo: ' err)" != "$(wc -l < err)" ] || [ "$(wc -l < err)" -gt 2 ] || ! head -n 1 err | grep -qF -- "$text"; then
         echo "vireo run $*: no \"$text\" in"
@@ -35,6 +35,7 @@ refuses() {
         return 1
     fi
 }
+refuses() { refuses_as 125 "$@"; }
 hints() { tail -n 1 err | grep -qF -- "$1" || { echo "no hint \"$1\" in"; cat err; return 1; }; }
 
 # ---- help, man pages, versions
@@ -120,9 +121,74 @@ bad_files() {
         refuses "Is a directory" --config . && refuses 'name "?[2J"' --config escape.json &&
         refuses "more than 1 MiB" --config /dev/zero
 }
-missing_kernel() { ends 127 run --kernel nowhere && grep -q '^vireo: kernel nowhere: .*No such file' err; }
-missing_disk() { ends 125 run --disk path=nowhere.img && grep -q 'nowhere.img.*No such file' err; }
-directory_disk() { ends 125 run --disk path=. && grep -q 'directory' err; }
+bad_report() { refuses "json /nowhere/report: No such file" --json=/nowhere/report --kernel x; }
+
+# leaves_alone FUNCTION: what lies in ./bad and which interfaces there are is the same after it.
+inventory() { stat -c '%n %s %Y %i' bad/* && ls bad && ls /sys/class/net; }
+leaves_alone() {
+    inventory > before-it
+    "$1" || return 1
+    inventory | diff before-it - || { echo "something was made or changed"; return 1; }
+}
+make_bad_files() {
+    mkdir -p bad && cd bad || return 1
+    mkdir dir && mkfifo fifo && : > empty && echo text > text && gzip -c text > text.gz && truncate -s 1000 odd.img && truncate -s 1M good.img &&
+        truncate -s 300M big && head -c 100 ../status7.elf > cut.elf && echo old > log
+    cd ..
+}
+bad_kernels() {
+    refuses_as 127 "kernel bad/none: open: No such file" --kernel bad/none && hints "check the path" &&
+        refuses_as 127 "kernel bad/dir: is a directory; give a" --kernel bad/dir &&
+        refuses_as 127 "kernel bad/fifo: is no regular file; give a" --kernel bad/fifo &&
+        refuses_as 127 "kernel bad/empty: is empty; give a" --kernel bad/empty &&
+        refuses_as 127 "kernel bad/text: is no kernel we know; give a bzImage" --kernel bad/text &&
+        refuses_as 127 "kernel bad/text.gz: is gzip-compressed; unpack it" --kernel bad/text.gz &&
+        refuses_as 127 "kernel bad/cut.elf: is cut short:" --kernel bad/cut.elf && hints "get a whole copy"
+}
+bad_initrds() {
+    refuses_as 127 "initrd bad/none: open: No such file" --kernel status7.elf --initrd bad/none && hints "check the path" &&
+        refuses_as 127 "initrd bad/empty: is empty; give a" --kernel status7.elf --initrd bad/empty &&
+        refuses_as 127 "initrd bad/big: 300 MiB do not fit beside the kernel into 64 MiB; use --memory" \
+            --kernel status7.elf --initrd bad/big --memory 64M &&
+        refuses_as 127 "does not fit into 8 MiB; use --memory 16M or more" --kernel status7.elf --memory 8M
+}
+bad_disks() {
+    refuses "disk 0: open bad/none.img: No such file" --disk path=bad/none.img && hints "truncate -s" &&
+        refuses "disk 0: bad/dir is a directory" --disk path=bad/dir && hints "name a file" &&
+        refuses "disk 0: bad/odd.img has 1000 bytes, which is no multiple of 512" --disk path=bad/odd.img && hints "round it up" &&
+        refuses "disk 0 (a): bad/empty is empty" --disk path=bad/empty,id=a && hints "give it a size" &&
+        refuses "disk 0: bad/fifo is neither a file nor a block device" --disk path=bad/fifo && hints "disk image" &&
+        refuses "disk 1: ./bad/good.img is in use" --disk path=bad/good.img --disk path=./bad/good.img && hints "use a copy"
+}
+# Refused for what comes after the console: the last run's log is still there, and no new one.
+refused_consoles() {
+    refuses "No such file" --console file=bad/log --disk path=bad/none.img && refuses "No such file" --console file=bad/new --disk path=bad/none.img &&
+        refuses "console: open bad/dir: Is a directory" --console file=bad/dir && hints "name a file" &&
+        refuses "console: open bad/fifo: No such device" --console file=bad/fifo && hints "start its reader" &&
+        refuses "console: open bad/none/log: No such file" --console file=bad/none/log && hints "make the directory"
+}
+bad_taps() {
+    refuses "tap vireo-none: there is no such interface" --net tap=vireo-none && hints "ip tuntap add" &&
+        refuses "tap lo: the interface is not a tap" --net tap=lo && refuses "fd 0: not a tap" --net fd=0 && hints "/dev/net/tun"
+}
+# Another VM holds the image: a second writer is refused, and so is a reader beside a writer.
+locked_disk() {
+    local pid status=0
+    "$VIREO" run --kernel endless.elf --disk path=bad/good.img --timeout $RUN_LIMIT_S --verbose > out-first 2> err-first < /dev/null &
+    pid=$!
+    wait_for_line starting err-first $pid || return 1
+    refuses "disk 0: bad/good.img is in use" --disk path=bad/good.img && hints "use a copy" &&
+        refuses "that writes to it" --disk path=bad/good.img,readonly && hints "use a copy" || status=1
+    kill $pid && wait $pid
+    return $status
+}
+# A tap that was made for another user, asked for without CAP_NET_ADMIN: in a network namespace of its own.
+foreign_tap() {
+    local got=0
+    unshare -n sh -c 'ip tuntap add vireo-its mode tap user 65534 && exec setpriv --bounding-set -net_admin --inh-caps -net_admin "$@"' sh \
+        "$VIREO" run --net tap=vireo-its > out 2> err < /dev/null || got=$?
+    [ $got = 126 ] && grep '^vireo: net 0 (vireo-its): tap vireo-its: attach: Operation not permitted' err && hints "belongs to another user"
+}
 refusal_is_an_object() {
     ends 125 run --json --cpus 0 && grep -q '^{"reason": "error", "status": 125, ' out && [ "$(wc -l < out)" = 1 ] && [ -s err ] &&
         ends 125 run --json=report --memroy 1 && [ ! -s out ]
@@ -165,6 +231,11 @@ no_permission_is_126() {
 
 # ---- guests of a few instructions
 
+# wait_for_line TEXT FILE PID: until FILE has it; PID is ended if it does not come.
+wait_for_line() {
+    local i=0
+    until grep -q "$1" "$2"; do sleep 0.05; i=$((i + 1)); [ $i -lt 100 ] || { kill -9 "$3"; cat "$2"; return 1; }; done
+}
 has_kvm() { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }
 build_guests() {
     # shellcheck disable=SC2016  # $ is the assembler's
@@ -209,12 +280,19 @@ boot_times_are_in_order() {
     ends 0 run --kernel status0.elf --boot-times && grep -q '^vireo: boot times' err && grep -q ' entered$' err && [ ! -s out ]
 }
 
+# Where KVM emulates kernel code, who starts what looks like Linux is told; elsewhere nobody is.
+warned_of_emulation() {
+    cp status7.elf large.elf && truncate -s 5M large.elf && ends 7 run --kernel large.elf || return 1
+    vireo doctor --json > doctor
+    if [ "$(json_of linux < doctor)" = 1 ]; then ! grep emulates err; else grep -q 'kernel large.elf: .* emulates .*use a host with VT-x or AMD-V' err; fi
+}
+
 # signal NAME NUMBER: a VM that would never end does, and the process says by which signal.
 signal() {
-    local got=0 pid i=0
+    local got=0 pid
     "$VIREO" run --kernel endless.elf --boot-times --verbose --json=report > out 2> err < /dev/null &
     pid=$!
-    until grep -q 'starting' err; do sleep 0.05; i=$((i + 1)); [ $i -lt 100 ] || { kill -9 $pid; cat err; return 1; }; done
+    wait_for_line starting err $pid || return 1
     sleep 0.2
     kill -"$1" $pid
     wait $pid || got=$?
@@ -258,6 +336,7 @@ check "an initrd without a kernel is refused" lone_initrd
 check "a bad configuration file is refused with its line" bad_files
 check "a refusal is an object too with --json" refusal_is_an_object
 check "output that can't be written is an error" full_output
+check "a report that can't be written is refused before anything runs" bad_report
 
 check "doctor --json is JSON, with a reason when Linux can't run" doctor_speaks_json
 if [ "$(id -u)" != 0 ]; then
@@ -271,9 +350,13 @@ else
 fi
 
 kvm_tests=(
-    "a kernel that isn't there ends with 127|missing_kernel"
-    "a disk that isn't there ends with 125|missing_disk"
-    "a directory is no disk|directory_disk"
+    "what is no kernel, or not all of one, ends with 127|leaves_alone bad_kernels"
+    "an initrd that isn't there or does not fit ends with 127|leaves_alone bad_initrds"
+    "what can't be a disk ends with 125|leaves_alone bad_disks"
+    "a console file is left alone when the run is refused|leaves_alone refused_consoles"
+    "a tap that isn't there is refused, and none is made|leaves_alone bad_taps"
+    "a disk that another VM writes to is refused|leaves_alone locked_disk"
+    "Linux is warned of where KVM emulates kernel code|warned_of_emulation"
     "a guest that ends well ends without a word|quiet_when_all_is_well"
     "a guest's status is passed on, with one line|status_is_passed_on"
     "a guest's status above 119 is 119|large_status_is_119"
@@ -291,9 +374,16 @@ kvm_tests=(
 reason=
 if ! has_kvm; then reason="no usable /dev/kvm on this machine"
 elif [ "$(uname -m)" != x86_64 ]; then reason="the guests are x86-64 instructions"
-else build_guests > gcc 2>&1 || { echo "# $(cat gcc)"; reason=""; }
+else
+    build_guests > gcc 2>&1 || sed 's/^/# /' gcc # then the tests that need them fail
+    make_bad_files
 fi
 for row in "${kvm_tests[@]}"; do
-    if [ -n "$reason" ]; then skip "${row%%|*}" "$reason"; else check "${row%%|*}" "${row##*|}"; fi
+    # shellcheck disable=SC2086  # words
+    if [ -n "$reason" ]; then skip "${row%%|*}" "$reason"; else check "${row%%|*}" ${row##*|}; fi
 done
+foreign="a tap that belongs to another user ends with 126"
+if [ -n "$reason" ]; then skip "$foreign" "$reason"
+elif [ "$(id -u)" != 0 ] || ! unshare -n true || [ ! -e /dev/net/tun ]; then skip "$foreign" "making a tap for another user takes root and /dev/net/tun"
+else check "$foreign" foreign_tap; fi
 tap_done

@@ -104,8 +104,8 @@ static void two_writers_never_meet_on_one_image(void **state)
     (void)state;
     const struct image im = make_image(IMAGE_BYTES);
     struct disk *const writer = open_image(&im, false, DISK_ENGINE_AUTO);
-    assert_open_fails(im.path, false, -EBUSY, "in use by another process");
-    assert_open_fails(im.path, true, -EBUSY, "in use by another process");
+    assert_open_fails(im.path, false, -EBUSY, "in use by another VM or process");
+    assert_open_fails(im.path, true, -EBUSY, "in use by another VM or process");
     disk_close(writer);
     disk_close(open_image(&im, false, DISK_ENGINE_AUTO)); /* the lock went with it */
     remove_image(&im);
@@ -117,7 +117,7 @@ static void readers_share_an_image_and_keep_writers_out(void **state)
     const struct image im = make_image(IMAGE_BYTES);
     struct disk *const one = open_image(&im, true, DISK_ENGINE_AUTO);
     struct disk *const two = open_image(&im, true, DISK_ENGINE_AUTO);
-    assert_open_fails(im.path, false, -EBUSY, "in use by another process");
+    assert_open_fails(im.path, false, -EBUSY, "in use by another VM or process");
     assert_true(disk_is_readonly(one));
     assert_false(disk_can_discard(one)); /* nothing that changes it */
     disk_close(one);

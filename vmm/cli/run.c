@@ -127,6 +127,16 @@ static void conclude(struct run_report *out)
     if (!is_plain || out->run->is_verbose) say("%s%s%s", name, name[0] ? ": " : "", out->end.detail);
 }
 
+/* Before anything runs: a long run should not end with its report lost to a slip in a path. rc: what is wrong already,
+ * which is reported too and stays the result. */
+static int open_report(struct run_report *out, int rc, struct vireo_error *e)
+{
+    const char *path = out->run->json_path;
+    if (!path) return rc;
+    out->json = fopen(path, "we");
+    return out->json || rc ? rc : bad_command(e, "json %.400s: %s", path, strerror(errno));
+}
+
 static int run_vm(const struct command *self, char **words, uint64_t started_ns)
 {
     struct run r = {.started_ns = started_ns};
@@ -138,6 +148,7 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
         return STATUS_BAD_HOST;
     }
     int rc = configure(&r, self, words, c, &e);
+    rc = open_report(&out, rc, &e);
     const struct vireo_log log = {.fn = on_log, .level = r.is_verbose ? VIREO_LOG_INFO : VIREO_LOG_WARN};
     if (!rc) rc = vireo_vm_create(&out.vm, c, &log, &e);
     if (!rc) rc = live(&r, &out, &e);

@@ -2,6 +2,8 @@
 #ifndef VIREO_CLI_RUN_H
 #define VIREO_CLI_RUN_H
 
+#include <stdio.h>
+
 #include "vmm/cli/cli.h"
 
 struct run {
@@ -28,6 +30,7 @@ struct run_report {
     struct vireo_vm *vm;
     struct vireo_end end; /* reason 0: it never started */
     const struct vireo_error *error;
+    FILE *json; /* of json_path: opened before the VM is built; NULL: none, or it can't be */
     int signal, status;
 };
 void report_boot_times(const struct run_report *r); /* table on standard error */
