@@ -32,7 +32,7 @@ $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 test-bins: $(UNIT_BINS) $(KVM_BINS)
 # Cross-built, they run under user emulation, but for those that need what it lacks (taps, io_uring, a madvise that tells): these run in the
 # emulated ARM host (tests/boot/arm64_programs.t).
-UNIT_RUN := $(filter-out $(if $(IS_CROSS),%/test_blk %/test_disk %/test_gmem %/test_tap),$(UNIT_BINS))
+UNIT_RUN := $(filter-out $(if $(IS_CROSS),$(addprefix $(BUILD)/tests/unit/test_,blk% disk% gmem tap%)),$(UNIT_BINS))
 test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer; ARCH=arm64: emulated)
 	tests/run $(UNIT_RUN)
 test-kvm: $(KVM_BINS) ## tests of the kernel behaviour relied on, with small guests on /dev/kvm

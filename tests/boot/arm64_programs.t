@@ -25,7 +25,7 @@ make --no-print-directory ARCH=arm64 test-bins > /tmp/vireo-arm64-units.$$ 2>&1 
     exit 1
 }
 rm -f /tmp/vireo-arm64-units.$$
-units=(build/arm64/tests/unit/test_{blk,disk,gmem,tap})
+mapfile -t units < <(find build/arm64/tests/unit -type f -name 'test_*' ! -name '*.*' | grep -E '/test_(blk|disk|gmem|tap)[^/]*$' | sort)
 mapfile -t kvms < <(find build/arm64/tests/kvm -type f -name 'test_*' ! -name '*.*' | sort)
 echo "1..$((${#units[@]} + 2 * ${#kvms[@]}))"
 
