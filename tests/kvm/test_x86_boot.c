@@ -1,0 +1,199 @@
+/* Kernels of each boot protocol on /dev/kvm. Each is a few instructions that check what they were handed, and end the
+ * machine with status 0, or the number of the check that failed. */
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/base/endian.h"
+#include "vmm/machine/machine.h"
+
+#define LOAD_AT  0x1000000u /* where every kernel here is linked, its code CODE_AT bytes in */
+#define CODE_AT  0x200u
+#define FILE_LEN 0x2000u
+#define END_MS   60000 /* on a crowded emulated host; an end comes at once */
+
+#define CODE(name, asm_text)                                                                                           \
+    extern const uint8_t name[], name##_end[];                                                                         \
+    __asm__(".pushsection .rodata\n" #name ":\n" asm_text #name "_end:\n.code64\n.popsection\n")
+#define END_WITH_BX "mov %bl, %al\nout %al, $0xf4\n1: jmp 1b\n"
+
+/* Zero page at rsi: its header's magic, a memory map, a command line of "t"; the LAPIC's page and long mode are there.
+ */
+CODE(linux64, ".code64\n"
+              "mov $1, %bl\ncmpl $0x53726448, 0x202(%rsi)\njne 9f\n"
+              "mov $2, %bl\ncmpb $3, 0x1e8(%rsi)\njb 9f\n"
+              "mov $3, %bl\nmov 0x228(%rsi), %eax\ncmpw $0x74, (%rax)\njne 9f\n"
+              "mov $4, %bl\nmov $0xc0000080, %ecx\nrdmsr\ntest $0x400, %eax\njz 9f\n"
+              "mov $5, %bl\nmov $0xfee00020, %eax\nmov (%rax), %eax\nshr $24, %eax\njnz 9f\n"
+              "mov $6, %bl\ncmpl $0x20445352, 0xe0000\njne 9f\n" /* "RSD " */
+              "mov $7, %bl\nmov $0x10000, %esp\npushf\npop %rax\ntest $0x200, %eax\njnz 9f\n"
+              "xor %ebx, %ebx\n9: " END_WITH_BX);
+/* Start info at ebx, paging off, segments usable. */
+CODE(pvh, ".code32\n"
+          "mov %ebx, %esi\n"
+          "mov $1, %bl\ncmpl $0x336ec578, (%esi)\njne 9f\n"
+          "mov $2, %bl\ncmpl $1, 4(%esi)\njne 9f\n"
+          "mov $3, %bl\nmov 0x18(%esi), %eax\ncmpw $0x74, (%eax)\njne 9f\n"
+          "mov $4, %bl\nmov 0x20(%esi), %eax\ncmpl $0x20445352, (%eax)\njne 9f\n"
+          "mov $5, %bl\ncmpl $3, 0x30(%esi)\njb 9f\n"
+          "mov $6, %bl\nmov %cr0, %eax\ntest %eax, %eax\njs 9f\n"
+          "mov $7, %bl\ntest $1, %al\njz 9f\n"
+          "xor %ebx, %ebx\n9: " END_WITH_BX);
+/* The magic in eax, info at ebx: a map, and a command line that begins with the kernel's name. */
+CODE(multiboot, ".code32\n"
+                "mov %ebx, %esi\n"
+                "mov $1, %bl\ncmp $0x2badb002, %eax\njne 9f\n"
+                "mov $2, %bl\ntestl $0x40, (%esi)\njz 9f\n"
+                "mov $3, %bl\nmov 16(%esi), %eax\ncmpb $0x20, 1(%eax)\njne 9f\n" /* "3 t": /proc/self/fd/3 */
+                "mov $4, %bl\ncmpw $0x74, 2(%eax)\njne 9f\n"
+                "mov $5, %bl\nmov %cr0, %eax\ntest %eax, %eax\njs 9f\n"
+                "xor %ebx, %ebx\n9: " END_WITH_BX);
+/* No exception handler: the first exception is the last. */
+CODE(triple_fault, ".code64\nud2\n");
+
+static void put_code(uint8_t *file, uint32_t at, const uint8_t *code, const uint8_t *end)
+{
+    assert_true(at + (size_t)(end - code) <= FILE_LEN);
+    memcpy(file + at, code, (size_t)(end - code));
+}
+
+/* An ELF64 file whose one segment is the file itself; with a note when has_pvh. */
+static void make_elf(uint8_t *file, bool has_pvh)
+{
+    *(Elf64_Ehdr *)(void *)file = (Elf64_Ehdr){
+        .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+        .e_type = ET_EXEC,
+        .e_machine = EM_X86_64,
+        .e_entry = LOAD_AT + CODE_AT,
+        .e_phoff = sizeof(Elf64_Ehdr),
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_phnum = has_pvh ? 2 : 1,
+    };
+    Elf64_Phdr *p = (Elf64_Phdr *)(void *)(file + sizeof(Elf64_Ehdr));
+    p[0] = (Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0, LOAD_AT, LOAD_AT, FILE_LEN, FILE_LEN, 0x1000};
+    if (!has_pvh) return;
+    p[1] = (Elf64_Phdr){PT_NOTE, PF_R, 0x1000, 0, 0, 20, 20, 4};
+    memcpy(file + 0x1000, &(Elf64_Nhdr){4, 4, 18}, sizeof(Elf64_Nhdr));
+    memcpy(file + 0x1000 + sizeof(Elf64_Nhdr), "Xen", 4);
+    le32_write(file + 0x1000 + sizeof(Elf64_Nhdr) + 4, LOAD_AT + CODE_AT);
+}
+
+static struct ending run(const uint8_t *file, bool has_acpi)
+{
+    const int fd = memfd_create("kernel", MFD_CLOEXEC);
+    char path[32];
+    struct machine *m = NULL;
+    struct config c;
+    struct err e = {0};
+    struct ending end = {0};
+    if (access("/dev/kvm", R_OK | W_OK)) {
+        print_message("no /dev/kvm to run a guest on\n");
+        skip();
+    }
+    assert_true(fd >= 0);
+    assert_int_equal(dup2(fd, 3), 3); /* a name of one character */
+    assert_int_equal(write(3, file, FILE_LEN), FILE_LEN);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", 3);
+    config_init(&c);
+    const char *const setting[][2] = {{"kernel", path}, {"memory", "32M"}, {"console", "off"}, {"cmdline", "t"}};
+    for (unsigned i = 0; i < COUNT_OF(setting); i++) {
+        if (config_set(&c, setting[i][0], setting[i][1], &e)) fail_msg("%s", e.text);
+    }
+    c.has_acpi = has_acpi;
+    if (machine_create(&m, &c, NULL, &e) || machine_start(m, &e)) fail_msg("%s", e.text);
+    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    machine_destroy(m);
+    config_fini(&c);
+    close(3);
+    if (fd != 3) close(fd);
+    return end;
+}
+
+static void assert_checks_pass(const uint8_t *file)
+{
+    const struct ending end = run(file, true);
+    if (end.reason != END_GUEST_STATUS || end.value != 0)
+        fail_msg("ended by %d with value %u: %s", (int)end.reason, end.value, end.detail);
+}
+
+static void elf64_is_entered_in_long_mode_with_its_zero_page(void **state)
+{
+    static uint8_t file[FILE_LEN];
+    (void)state;
+    make_elf(file, false);
+    put_code(file, CODE_AT, linux64, linux64_end);
+    assert_checks_pass(file);
+}
+
+static void pvh_is_entered_in_protected_mode_with_its_start_info(void **state)
+{
+    static uint8_t file[FILE_LEN];
+    (void)state;
+    make_elf(file, true);
+    put_code(file, CODE_AT, pvh, pvh_end);
+    assert_checks_pass(file);
+}
+
+static void multiboot_is_entered_in_protected_mode_with_its_info(void **state)
+{
+    static uint8_t file[FILE_LEN];
+    static const uint32_t header[] = {
+        0x1badb002,         1u << 16,         0u - 0x1badb002u - (1u << 16), LOAD_AT, LOAD_AT, 0,
+        LOAD_AT + FILE_LEN, LOAD_AT + CODE_AT};
+    (void)state;
+    memcpy(file, header, sizeof(header));
+    put_code(file, CODE_AT, multiboot, multiboot_end);
+    assert_checks_pass(file);
+}
+
+static void bzimage_is_entered_0x200_bytes_in(void **state)
+{
+    static uint8_t file[FILE_LEN];
+    (void)state;
+    file[0x1f1] = 1;                                   /* setup_sects: the kernel is at 0x400 */
+    le32_write(file + 0x1f4, (FILE_LEN - 0x400) / 16); /* syssize */
+    le16_write(file + 0x1fe, 0xaa55);
+    le16_write(file + 0x200, 0x66eb);
+    memcpy(file + 0x202, "HdrS", 4);
+    le16_write(file + 0x206, 0x20f);
+    file[0x211] = 1;                      /* loaded high */
+    le32_write(file + 0x22c, 0x7fffffff); /* initrd_addr_max */
+    le32_write(file + 0x230, 0x200000);   /* alignment */
+    le16_write(file + 0x236, 1);          /* 64-bit entry */
+    le32_write(file + 0x238, 255);        /* command line */
+    le64_write(file + 0x258, LOAD_AT);    /* preferred address */
+    le32_write(file + 0x260, 0x100000);   /* needs this much */
+    put_code(file, 0x400 + 0x200, linux64, linux64_end);
+    assert_checks_pass(file);
+}
+
+static void a_triple_fault_is_a_crash(void **state)
+{
+    static uint8_t file[FILE_LEN];
+    (void)state;
+    make_elf(file, false);
+    put_code(file, CODE_AT, triple_fault, triple_fault_end);
+    const struct ending end = run(file, true);
+    assert_int_equal(end.reason, END_CRASH);
+    assert_contains(end.detail, "triple fault");
+}
+
+static void without_acpi_there_is_no_rsdp(void **state)
+{
+    static uint8_t file[FILE_LEN];
+    (void)state;
+    make_elf(file, false);
+    put_code(file, CODE_AT, linux64, linux64_end);
+    const struct ending end = run(file, false);
+    assert_int_equal(end.reason, END_GUEST_STATUS);
+    assert_int_equal(end.value, 6); /* the check that looks for it, and only that one */
+}
+
+UNIT_MAIN(UNIT(elf64_is_entered_in_long_mode_with_its_zero_page),
+          UNIT(pvh_is_entered_in_protected_mode_with_its_start_info),
+          UNIT(multiboot_is_entered_in_protected_mode_with_its_info), UNIT(bzimage_is_entered_0x200_bytes_in),
+          UNIT(a_triple_fault_is_a_crash), UNIT(without_acpi_there_is_no_rsdp))
