@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -21,7 +22,7 @@
 
 #define STATUS     77
 #define ARM64_EXIT 0x09020000 /* debug exit there; x86 snippets know their port */
-#define END_MS     10000
+#define END_MS     20000
 #define DISK_BYTES 4096
 #define CALLS_MAX  1000 /* more than set-up ever makes: the loop over them ends */
 #define CALLS_MIN  40   /* fewer would mean that the calls do not come here */
@@ -29,6 +30,7 @@
 static _Thread_local bool is_counting;
 static unsigned calls, failing; /* the call that fails, counted from 1; 0: none */
 static const char *failed;      /* its name; NULL: it did not come to that */
+static atomic_ulong refused;    /* this request fails on every thread; 0: none */
 static long mapped;             /* bytes */
 
 static bool must_fail(const char *name, int error)
@@ -49,7 +51,6 @@ static bool must_fail(const char *name, int error)
     }
 
 FAULT(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode), -1, EMFILE)
-FAULT(int, ioctl, (int fd, unsigned long request, unsigned long arg), (fd, request, arg), -1, EIO)
 FAULT(int, fcntl, (int fd, int command, unsigned long arg), (fd, command, arg), -1, ENOLCK)
 FAULT(int, eventfd, (unsigned count, int flags), (count, flags), -1, EMFILE)
 FAULT(int, epoll_create1, (int flags), (flags), -1, EMFILE)
@@ -65,6 +66,16 @@ FAULT(int, sigaction, (int signo, const struct sigaction *action, struct sigacti
 FAULT(void *, calloc, (size_t count, size_t size), (count, size), NULL, ENOMEM)
 FAULT(void *, aligned_alloc, (size_t align, size_t size), (align, size), NULL, ENOMEM)
 FAULT(char *, strdup, (const char *text), (text), NULL, ENOMEM)
+
+int __real_ioctl(int fd, unsigned long request, unsigned long arg);
+int __wrap_ioctl(int fd, unsigned long request, unsigned long arg);
+int __wrap_ioctl(int fd, unsigned long request, unsigned long arg)
+{
+    if (must_fail("ioctl", EIO)) return -1;
+    if (request != refused) return __real_ioctl(fd, request, arg);
+    errno = EIO;
+    return -1;
+}
 
 void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
 void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
@@ -207,9 +218,49 @@ static void every_call_of_the_set_up_may_fail(void **state)
     close_files(&files);
 }
 
+/* ---- and failing later ---- */
+
+static void must_end_when_refused(unsigned long request, enum end_reason reason)
+{
+    struct machine *m = NULL;
+    struct config c;
+    struct err e = {0};
+    struct ending end;
+
+    if (access("/dev/kvm", R_OK | W_OK)) {
+        print_message("no /dev/kvm to run a guest on\n");
+        skip();
+    }
+    config_init(&c);
+    set(&c, "console", "off", 0);
+    if (machine_create(&m, &c, NULL, &e)) fail_msg("%s", e.text);
+    config_fini(&c);
+    refused = request;
+    assert_int_equal(machine_start(m, &e), 0);
+    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    refused = 0;
+    machine_destroy(m);
+    assert_int_equal(end.reason, reason);
+    assert_true(end.detail[0]);
+}
+
+/* A VM that KVM found a mistake of its own in answers so for good, whatever immediate_exit says. */
+static void a_vm_that_kvm_has_given_up_ends(void **state)
+{
+    (void)state;
+    must_end_when_refused(KVM_RUN, END_KVM_ERROR);
+}
+
+static void a_device_whose_interrupt_is_refused_ends_the_machine(void **state)
+{
+    (void)state;
+    must_end_when_refused(KVM_IRQFD, END_DEVICE);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {UNIT(every_call_of_the_set_up_may_fail)};
+    const struct CMUnitTest tests[] = {UNIT(every_call_of_the_set_up_may_fail), UNIT(a_vm_that_kvm_has_given_up_ends),
+                                       UNIT(a_device_whose_interrupt_is_refused_ends_the_machine)};
     holdings_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

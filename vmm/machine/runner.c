@@ -151,6 +151,7 @@ static void *runner_main(void *arg)
             if (!answer_kick(r)) break;
         } else if (rc != -EAGAIN) { /* EAGAIN: a vCPU that waited for its start-up was woken */
             end_unrunnable(r, -rc);
+            break; /* a VM that KVM has given up (api.rst: EIO) does not look at immediate_exit any more */
         }
     }
     r->host->gone(r->host->arg, r);

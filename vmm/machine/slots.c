@@ -124,7 +124,7 @@ static int on_doorbell(void *arg, unsigned queue, int fd, bool on)
     struct err e;
     if (on && !s->is_connected) {
         if (vm_irqfd(&s->machine->vm, s->gsi, s->irq.fd, true, &e)) {
-            log_write(s->machine->log, LOG_ERROR, "%s: %s", s->label, e.text);
+            control_end(s->machine, -1, END_DEVICE, 0, e.text); /* without interrupts the guest would only hang */
             return e.code;
         }
         s->is_connected = true;
