@@ -4,6 +4,7 @@
 #define VIREO_DEVICES_PLATFORM_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,9 +39,10 @@ struct debug_exit {
 extern const struct bus_ops debug_exit_bus_ops; /* dev: struct debug_exit * */
 
 /* The panic device (QEMU's documented pvpanic interface): reads give the supported events, a write of bit 0 (panicked)
- * ends the machine with END_PANIC; bit 1 (crash kernel loaded) is logged by the sink's owner as no end. */
+ * ends the machine with END_PANIC; bit 1 (crash kernel loaded) is told as END_NONE, once: it costs a log line. */
 struct pvpanic {
     struct end_sink sink;
+    atomic_bool has_told;
 };
 #define PVPANIC_PANICKED     0x01
 #define PVPANIC_CRASH_LOADED 0x02

@@ -11,12 +11,12 @@ static uint64_t pvpanic_read(void *dev, uint64_t offset, unsigned size)
 /* Bits we did not offer are ignored. Both at once is a panic: the guest has given up. */
 static void pvpanic_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct pvpanic *p = dev;
+    struct pvpanic *p = dev;
     const uint32_t events = value & (PVPANIC_PANICKED | PVPANIC_CRASH_LOADED);
     (void)offset, (void)size;
     if (events & PVPANIC_PANICKED)
         end_report(&p->sink, END_PANIC, events, "the guest's kernel panicked");
-    else if (events)
+    else if (events && !atomic_exchange(&p->has_told, true))
         end_report(&p->sink, END_NONE, events, "the guest's kernel panicked and runs its crash kernel");
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "devices/devices.h"
 
@@ -32,17 +33,18 @@ static void rng_deactivate(struct virtio_dev *d)
     (void)d;
 }
 
-/* Fill at most max bytes. Bytes filled, or -errno. getrandom stops early at a signal: then there are fewer. */
+/* Fill at most max bytes, without a hole. Bytes filled, or -errno. A signal may stop getrandom early: then there are
+ * fewer. */
 static int64_t fill(const struct virtq_chain *c, uint32_t max)
 {
     uint32_t done = 0;
     for (unsigned i = 0; i < c->in_count && done < max; i++) {
         const struct virtq_seg *s = &c->seg[c->out_count + i];
         const uint32_t want = s->len < max - done ? s->len : max - done;
-        const ssize_t n = getrandom(s->base, want, 0);
-        if (n < 0 && errno != EINTR) return -errno;
-        if (n > 0) done += (uint32_t)n;
-        if (n != (ssize_t)want && done > 0) break;
+        const ssize_t n = TEMP_FAILURE_RETRY(getrandom(s->base, want, 0));
+        if (n < 0) return -errno;
+        done += (uint32_t)n;
+        if (n != (ssize_t)want) break;
     }
     return done;
 }

@@ -152,6 +152,19 @@ static void a_trailing_empty_segment_does_not_hide_the_status(void **state)
     assert_int_equal(serve(b, seg, 3, NULL), S_OK);
 }
 
+static void one_drain_is_bounded_in_bytes_and_the_next_goes_on(void **state)
+{
+    struct bench *const b = *state;
+    const struct ring_seg seg[] = {{b->header, 16, false}, {b->data, DATA_BYTES, true}, {b->status, 1, true}};
+    write_header(b, T_IN, 0);
+    for (unsigned i = 0; i < 16; i++) ring_add(&b->rig.ring[0], seg, 3);
+    b->rig.dev->ops->notify(b->rig.dev, 0);
+    assert_in_range(ring_used_count(&b->rig.ring[0]), 1, 8);
+    assert_int_equal(b->rig.renotify, 1);
+    rig_notify(&b->rig, 0);
+    assert_int_equal(ring_used_count(&b->rig.ring[0]), 16);
+}
+
 static void a_full_queue_of_requests_is_served(void **state)
 {
     struct bench *const b = *state;
@@ -259,6 +272,7 @@ int main(void)
         WITH_EACH(any_layout_serves),
         WITH(a_trailing_empty_segment_does_not_hide_the_status, ram),
         WITH_EACH(a_full_queue_of_requests_is_served),
+        WITH(one_drain_is_bounded_in_bytes_and_the_next_goes_on, ram),
         WITH(a_full_queue_of_requests_is_served, ram_event_idx),
         WITH(a_batch_costs_one_interrupt, ram),
         WITH_EACH(what_is_done_later_interrupts_too),

@@ -89,5 +89,18 @@ static void pvpanic_offers_two_events_and_ends_for_one(void **state)
     }
 }
 
+static void a_crash_kernel_is_told_of_once_and_does_not_hide_a_panic(void **state)
+{
+    struct told t = {0};
+    struct pvpanic p = {.sink = sink_of(&t)};
+    (void)state;
+    for (unsigned i = 0; i < 10; i++) pvpanic_bus_ops.write(&p, 0, 1, PVPANIC_CRASH_LOADED);
+    assert_int_equal(t.ends, 1);
+    assert_int_equal(t.reason, END_NONE);
+    pvpanic_bus_ops.write(&p, 0, 1, PVPANIC_PANICKED);
+    assert_int_equal(t.reason, END_PANIC);
+}
+
 UNIT_MAIN(UNIT(debug_exit_ends_with_the_value_written), UNIT(debug_exit_marks_milestones_and_goes_on),
-          UNIT(pvpanic_offers_two_events_and_ends_for_one))
+          UNIT(pvpanic_offers_two_events_and_ends_for_one),
+          UNIT(a_crash_kernel_is_told_of_once_and_does_not_hide_a_panic))
