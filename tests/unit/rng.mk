@@ -1,0 +1,1 @@
+$(BUILD)/tests/unit/test_rng: TEST_LDFLAGS := -Wl,--wrap=getrandom
