@@ -191,7 +191,8 @@ foreign_tap() {
 }
 refusal_is_an_object() {
     ends 125 run --json --cpus 0 && grep -q '^{"reason": "error", "status": 125, ' out && [ "$(wc -l < out)" = 1 ] && [ -s err ] &&
-        ends 125 run --json=report --memroy 1 && [ ! -s out ]
+        ends 125 run --json=report --memroy 1 && [ ! -s out ] &&
+        ends 125 run --json --cpus $'\xe9\xc3\xa9\xed\xa0\x80"' && json_of detail < out > detail && grep -qF 'cpus \ufffdé\ufffd\ufffd\ufffd\"' out
 }
 full_output() {
     local got=0

@@ -59,16 +59,42 @@ int finish_output(FILE *f, const char *name, int status)
     return STATUS_BAD_COMMAND;
 }
 
+/* Bytes of the UTF-8 character at p (RFC 3629, 4); 0: none. */
+static unsigned utf8_bytes(const unsigned char *p)
+{
+    static const struct {
+        unsigned char first, last, low, high; /* of the first byte, and of the second one after it */
+        unsigned bytes;
+    } forms[] = {
+        {0x00, 0x7f, 0, 0xff, 1},    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        if (*p < forms[i].first || *p > forms[i].last) continue;
+        if (forms[i].bytes > 1 && (p[1] < forms[i].low || p[1] > forms[i].high)) return 0;
+        for (unsigned n = 2; n < forms[i].bytes; n++)
+            if (p[n] < 0x80 || p[n] > 0xbf) return 0;
+        return forms[i].bytes;
+    }
+    return 0;
+}
+
+/* A path may hold any bytes, and a long sentence may be cut inside a character: what is no UTF-8 becomes U+FFFD. */
 void print_json_string(FILE *f, const char *s)
 {
     fputc('"', f);
-    for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
+    for (const unsigned char *p = (const unsigned char *)s; *p;) {
+        const unsigned bytes = utf8_bytes(p);
         if (*p == '"' || *p == '\\')
             fprintf(f, "\\%c", *p);
         else if (*p < ' ' || *p == 0x7f)
             fprintf(f, "\\u%04x", *p);
+        else if (bytes == 0)
+            fputs("\\ufffd", f);
         else
-            fputc(*p, f);
+            fwrite(p, 1, bytes, f);
+        p += bytes > 0 ? bytes : 1;
     }
     fputc('"', f);
 }
