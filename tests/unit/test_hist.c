@@ -1,0 +1,169 @@
+/* The histogram against the truth: a sorted array of the same values. */
+#include "vmm/base/hist.h"
+
+#include <stdlib.h>
+
+#include "tests/unit/unit.h"
+
+#define VALUES 20000 /* enough for a p99.9 with twenty values beyond it */
+
+struct bench {
+    struct hist h;
+    _Atomic uint64_t bucket[HIST_BUCKETS];
+};
+
+static struct bench *make(void)
+{
+    struct bench *b = calloc(1, sizeof(*b));
+    assert_non_null(b);
+    hist_init(&b->h, b->bucket);
+    return b;
+}
+
+/* xorshift64: the same values every time. */
+static uint64_t next(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* Spread over all sizes: a random number of a random length. */
+static uint64_t draw(uint64_t *state)
+{
+    const uint64_t bits = next(state) % HIST_BITS;
+    return next(state) & ((UINT64_C(1) << (bits + 1)) - 1);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void must_be_near(uint64_t got, uint64_t truth)
+{
+    assert_true(got >= truth);
+    assert_true(got - truth <= truth / HIST_STEPS);
+}
+
+static void quantiles_are_those_of_the_sorted_values_to_three_digits(void **state)
+{
+    static const double shares[] = {0.001, 0.1, 0.25, 0.5, 0.9, 0.99, 0.999, 0.9999};
+    static uint64_t values[VALUES];
+    uint64_t random = 1;
+    struct bench *b = make();
+
+    (void)state;
+    for (size_t i = 0; i < VALUES; i++) {
+        values[i] = draw(&random);
+        hist_record(&b->h, values[i]);
+    }
+    qsort(values, VALUES, sizeof(values[0]), ascending);
+    for (size_t i = 0; i < COUNT_OF(shares); i++) {
+        size_t rank = 1; /* brute force: the first whose share is reached */
+        while ((double)rank < shares[i] * VALUES) rank++;
+        must_be_near(hist_quantile(&b->h, shares[i]), values[rank - 1]);
+    }
+    assert_int_equal(hist_quantile(&b->h, 0), values[0]);
+    assert_int_equal(hist_quantile(&b->h, 1), values[VALUES - 1]);
+    assert_int_equal(b->h.count, VALUES);
+    free(b);
+}
+
+static void every_small_value_has_a_bucket_of_its_own(void **state)
+{
+    (void)state;
+    for (uint64_t v = 0; v < 2 * HIST_STEPS; v++) assert_int_equal(hist_index(v), v);
+}
+
+static void buckets_follow_each_other_without_gap_or_step_back(void **state)
+{
+    (void)state;
+    for (unsigned bit = HIST_STEP_BITS + 1; bit < HIST_BITS; bit++) {
+        const uint64_t power = UINT64_C(1) << bit;
+        assert_int_equal(hist_index(power), hist_index(power - 1) + 1);
+        assert_int_equal(hist_index(power + power / HIST_STEPS), hist_index(power) + 1);
+    }
+    assert_int_equal(hist_index(HIST_LIMIT - 1), HIST_BUCKETS - 2);
+    assert_int_equal(hist_index(HIST_LIMIT), HIST_BUCKETS - 1);
+    assert_int_equal(hist_index(UINT64_MAX), HIST_BUCKETS - 1);
+}
+
+static void merged_is_what_recording_everything_in_one_gives(void **state)
+{
+    uint64_t random = 7;
+    struct bench *a = make(), *b = make(), *both = make();
+
+    (void)state;
+    for (size_t i = 0; i < VALUES; i++) {
+        const uint64_t value = draw(&random) << (i % 100 == 0 ? 20 : 0); /* some overflow */
+        hist_record(i % 3 ? &a->h : &b->h, value);
+        hist_record(&both->h, value);
+    }
+    hist_merge(&a->h, &b->h);
+    assert_memory_equal(a->bucket, both->bucket, sizeof(a->bucket));
+    assert_int_equal(a->h.count, both->h.count);
+    assert_int_equal(a->h.sum, both->h.sum);
+    assert_int_equal(a->h.min, both->h.min);
+    assert_int_equal(a->h.max, both->h.max);
+    assert_int_not_equal(hist_overflow(&a->h), 0);
+    free(a);
+    free(b);
+    free(both);
+}
+
+static void merging_nothing_changes_nothing(void **state)
+{
+    struct bench *a = make(), *none = make();
+
+    (void)state;
+    hist_record(&a->h, 5);
+    hist_merge(&a->h, &none->h);
+    assert_int_equal(a->h.count, 1);
+    assert_int_equal(a->h.min, 5);
+    hist_merge(&none->h, &a->h);
+    assert_int_equal(hist_quantile(&none->h, 0.5), 5);
+    free(a);
+    free(none);
+}
+
+static void what_is_too_long_is_counted_and_its_max_is_exact(void **state)
+{
+    struct bench *b = make();
+
+    (void)state;
+    hist_record(&b->h, 3);
+    assert_int_equal(hist_overflow(&b->h), 0);
+    hist_record(&b->h, HIST_LIMIT);
+    hist_record(&b->h, HIST_LIMIT + 12345);
+    assert_int_equal(hist_overflow(&b->h), 2);
+    assert_int_equal(hist_quantile(&b->h, 0.99), HIST_LIMIT + 12345);
+    assert_int_equal(b->h.max, HIST_LIMIT + 12345);
+    assert_int_equal(b->h.sum, 2 * HIST_LIMIT + 12348);
+    free(b);
+}
+
+static void an_empty_one_has_quantiles_of_zero_and_a_cleared_one_is_empty(void **state)
+{
+    struct bench *b = make(), *fresh = make();
+
+    (void)state;
+    assert_int_equal(hist_quantile(&b->h, 0.5), 0);
+    hist_record(&b->h, 17);
+    hist_record(&b->h, UINT64_MAX);
+    hist_clear(&b->h);
+    assert_int_equal(hist_quantile(&b->h, 0.5), 0);
+    assert_memory_equal(b->bucket, fresh->bucket, sizeof(b->bucket));
+    assert_int_equal(b->h.count, 0);
+    assert_int_equal(b->h.min, UINT64_MAX);
+    free(b);
+    free(fresh);
+}
+
+UNIT_MAIN(UNIT(quantiles_are_those_of_the_sorted_values_to_three_digits),
+          UNIT(every_small_value_has_a_bucket_of_its_own), UNIT(buckets_follow_each_other_without_gap_or_step_back),
+          UNIT(merged_is_what_recording_everything_in_one_gives), UNIT(merging_nothing_changes_nothing),
+          UNIT(what_is_too_long_is_counted_and_its_max_is_exact),
+          UNIT(an_empty_one_has_quantiles_of_zero_and_a_cleared_one_is_empty))
