@@ -13,7 +13,8 @@
 
 void config_init(struct config *c)
 {
-    *c = (struct config){.cpus = 1, .memory = DEFAULT_MEMORY, .console = CONSOLE_STDIO, .has_acpi = true};
+    *c = (struct config){
+        .cpus = 1, .memory = DEFAULT_MEMORY, .console = CONSOLE_STDIO, .has_acpi = true, .has_record = true};
 }
 
 void config_fini(struct config *c)
@@ -145,6 +146,15 @@ static int set_no_acpi(struct config *c, const char *value, struct err *e)
     return rc;
 }
 
+static int set_record(struct config *c, const char *value, struct err *e)
+{
+    const bool is_on = strcmp(value, "on") == 0;
+    if (!is_on && strcmp(value, "off") != 0)
+        return err_set(e, -EINVAL, "record " VALUE_SHOWN ": must be on or off", value);
+    c->has_record = is_on;
+    return 0;
+}
+
 static int set_name(struct config *c, const char *value, struct err *e)
 {
     return value_id("name", value, c->name, e);
@@ -175,6 +185,7 @@ static const struct config_key keys[] = {
     {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console", false, set_escape},
     {"rng", NULL, "add an entropy device", false, set_rng},
     {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", false, set_no_acpi},
+    {"record", "on|off", "count and time every VM exit, for --stats (default on)", false, set_record},
     {"name", "NAME", "name of the VM in messages and reports", false, set_name},
     {"timeout", "SECONDS", "end the VM after so long, with status 124", false, set_timeout},
 };

@@ -56,6 +56,7 @@ struct config {
     char *console_path;
     bool has_escape; /* Ctrl-A x on stdio ends the VM: the CLI asks for it when stdin is a terminal */
     bool has_rng, has_acpi;
+    bool has_record;    /* every exit is counted and timed: vmm/core/record.h */
     unsigned timeout_s; /* 0: none */
 };
 
@@ -68,7 +69,7 @@ struct config_key {
     int (*set)(struct config *c, const char *value, struct err *e);
 };
 
-void config_init(struct config *c); /* defaults: 1 vCPU, 256 MiB, console stdio, rng off, ACPI on */
+void config_init(struct config *c); /* defaults: 1 vCPU, 256 MiB, console stdio, rng off, ACPI and recorder on */
 void config_fini(struct config *c); /* legal twice */
 
 const struct config_key *config_key(unsigned index); /* NULL past the end */

@@ -139,7 +139,8 @@ static int load(struct machine *m, const struct config *cfg, struct err *e)
 static int check_dump(const struct config *cfg, struct err *e)
 {
     if (!cfg->dump_dtb || arch_info.has_device_tree) return 0;
-    return err_set(e, -ENOTSUP, "dump-dtb %s: a guest on %s is described by ACPI, there is no device tree; leave it out",
+    return err_set(e, -ENOTSUP,
+                   "dump-dtb %s: a guest on %s is described by ACPI, there is no device tree; leave it out",
                    cfg->dump_dtb, arch_info.name);
 }
 
@@ -154,6 +155,7 @@ static int create_steps(struct machine *m, const struct config *cfg, struct err 
     if (!rc) rc = create_vm(m, cfg, e);
     if (!rc) rc = create_arch(m, cfg, e);
     if (!rc) rc = create_vcpus(m, cfg, e);
+    if (!rc && cfg->has_record) rc = stats_create(m, e);
     if (!rc) rc = slots_create(m, cfg, e);
     if (rc) return rc;
     bus_freeze(&m->mmio);
@@ -198,6 +200,7 @@ void machine_destroy(struct machine *m)
     if (!m) return;
     control_join(m);
     slots_destroy(m);
+    stats_destroy(m);
     for (unsigned i = 0; i < m->vcpu_count; i++) vcpu_destroy(&m->vcpu[i]);
     free(m->runner);
     free(m->vcpu);

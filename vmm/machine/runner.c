@@ -139,20 +139,68 @@ static void dispatch(struct runner *r)
     }
 }
 
+static enum record_class class_of(const struct kvm_run *run, int rc)
+{
+    static const uint8_t classes[] = {
+        [KVM_EXIT_HLT] = RECORD_HALT,
+        [KVM_EXIT_IOAPIC_EOI] = RECORD_EOI,
+        [KVM_EXIT_INTR] = RECORD_KICK,
+        [KVM_EXIT_IRQ_WINDOW_OPEN] = RECORD_WINDOW,
+        [KVM_EXIT_SYSTEM_EVENT] = RECORD_SYSTEM,
+        [KVM_EXIT_SHUTDOWN] = RECORD_SYSTEM,
+    };
+    if (rc) return rc == -EINTR ? RECORD_KICK : rc == -EAGAIN ? RECORD_STARTUP : RECORD_OTHER;
+    if (run->exit_reason == KVM_EXIT_IO) return run->io.direction == KVM_EXIT_IO_OUT ? RECORD_PORT_OUT : RECORD_PORT_IN;
+    if (run->exit_reason == KVM_EXIT_MMIO) return run->mmio.is_write ? RECORD_MMIO_WRITE : RECORD_MMIO_READ;
+    const bool is_known = run->exit_reason < sizeof(classes) && classes[run->exit_reason];
+    return is_known ? (enum record_class)classes[run->exit_reason] : RECORD_OTHER;
+}
+
+/* What left the guest; before it is handled, which may change the shared page. */
+static struct record_exit describe(const struct kvm_run *run, int rc)
+{
+    struct record_exit x = {.class = class_of(run, rc)};
+    x.has_addr = x.class <= RECORD_MMIO_WRITE;
+    if (x.has_addr) x.addr = x.class <= RECORD_PORT_OUT ? run->io.port : run->mmio.phys_addr;
+    return x;
+}
+
+/* What KVM_RUN came back with. false: the thread must end. */
+static bool handle(struct runner *r, int rc)
+{
+    if (rc == -EINTR) return answer_kick(r);
+    if (rc == -EAGAIN) return true; /* a vCPU that waited for its start-up was woken */
+    if (rc == 0) {
+        dispatch(r);
+        return true;
+    }
+    end_unrunnable(r, -rc);
+    return false; /* a VM that KVM has given up (api.rst: EIO) does not look at immediate_exit any more */
+}
+
+static void run_recorded(struct runner *r)
+{
+    uint64_t from = counter_read(r->counter);
+    for (bool goes_on = true; goes_on;) {
+        const int rc = vcpu_run(r->vcpu);
+        const uint64_t left = counter_read(r->counter);
+        struct record_exit x = describe(r->vcpu->run, rc);
+        goes_on = handle(r, rc);
+        x.from = from;
+        x.left = left;
+        x.done = from = counter_read(r->counter);
+        record_exit(r->record, &x);
+    }
+}
+
 static void *runner_main(void *arg)
 {
     struct runner *r = arg;
     r->host->entered(r->host->arg, r);
-    for (;;) {
-        const int rc = vcpu_run(r->vcpu);
-        if (rc == 0) {
-            dispatch(r);
-        } else if (rc == -EINTR) {
-            if (!answer_kick(r)) break;
-        } else if (rc != -EAGAIN) { /* EAGAIN: a vCPU that waited for its start-up was woken */
-            end_unrunnable(r, -rc);
-            break; /* a VM that KVM has given up (api.rst: EIO) does not look at immediate_exit any more */
-        }
+    if (r->record) {
+        run_recorded(r);
+    } else {
+        while (handle(r, vcpu_run(r->vcpu))) continue;
     }
     r->host->gone(r->host->arg, r);
     return NULL;

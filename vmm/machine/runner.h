@@ -15,7 +15,9 @@
 #include <stdbool.h>
 
 #include "arch/arch.h"
+#include "arch/counter.h"
 #include "vmm/core/bus.h"
+#include "vmm/core/record.h"
 #include "vmm/kvm/kvm.h"
 
 #define RUNNER_STACK (256 * 1024) /* bytes: the deepest handler (explaining an error) needs a tenth */
@@ -40,7 +42,9 @@ struct runner {
     const struct bus *mmio, *pio;           /* frozen */
     struct arch *arch;
     const struct runner_host *host;
-    atomic_int want; /* enum runner_want; written by whoever kicks, under the machine's lock */
+    const struct counter *counter;
+    struct record *record; /* NULL: off. Written by the thread, read by anyone */
+    atomic_int want;       /* enum runner_want; written by whoever kicks, under the machine's lock */
     pthread_t thread;
     bool has_thread; /* control thread */
     bool is_halted;  /* machine's lock */

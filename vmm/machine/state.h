@@ -4,6 +4,7 @@
  *   slots.c    the devices: one row of a table each
  *   control.c  start, pause, resume, stop, wait; how it ends
  *   runner.c   one vCPU's thread
+ *   stats.c    what its recorder and the kernel counted, as rows
  *
  * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards
  * the fields named below and the runners' want/is_halted/is_gone. It is never held while a device or KVM is called, and
@@ -41,6 +42,8 @@ struct machine {
     struct vcpu *vcpu; /* vcpu_count of them; const after machine_create but for what the kernel shares */
     struct runner *runner;
     struct runner_host runner_host;
+    struct counter counter; /* const after machine_create */
+    int *stats_fd;          /* the kernel's statistics, one a vCPU; -1: none. NULL: the recorder is off */
     unsigned vcpu_count;
     struct slot slot[ARCH_MAX_SLOTS];
     unsigned slot_count;
@@ -67,6 +70,10 @@ struct machine {
 /* slots.c */
 int slots_create(struct machine *m, const struct config *cfg, struct err *e);
 void slots_destroy(struct machine *m); /* after every thread has ended, before the VM */
+
+/* stats.c */
+int stats_create(struct machine *m, struct err *e); /* after the vCPUs, before they run */
+void stats_destroy(struct machine *m);              /* before the VM; legal when half built */
 
 /* control.c */
 extern const struct runner_host control_runner_host; /* without its arg */

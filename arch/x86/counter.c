@@ -1,0 +1,52 @@
+/* The time-stamp counter, SDM vol. 3, 18.17: invariant (CPUID 0x80000007, EDX bit 8) it runs at one rate in every power
+ * state, and Linux keeps the CPUs' in step. A host that hides the bit gets the kernel's clock: slower to read, never
+ * wrong. */
+#include "arch/counter.h"
+
+#include <cpuid.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#define CPUID_POWER   0x80000007u
+#define TSC_INVARIANT (1u << 8)
+#define NS_PER_S      1000000000u
+
+/* Not slewed by NTP, as the counter isn't. */
+static uint64_t raw_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+void counter_init(struct counter *c)
+{
+    unsigned a, b, ecx, d = 0;
+    __get_cpuid(CPUID_POWER, &a, &b, &ecx, &d);
+    const bool is_good = (d & TSC_INVARIANT) != 0;
+    *c = (struct counter){.name = is_good ? "TSC" : "CLOCK_MONOTONIC", .is_clock = !is_good};
+    c->origin_ns = raw_ns();
+    c->origin_ticks = counter_read(c);
+}
+
+/* Unfenced: KVM_RUN's own entries and exits order it well enough, and a fence would cost more than it could tell. */
+uint64_t counter_read(const struct counter *c)
+{
+    if (!c->is_clock) return __rdtsc();
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+double counter_hz(const struct counter *c)
+{
+    if (c->is_clock) return NS_PER_S;
+    uint64_t ns = raw_ns() - c->origin_ns;
+    if (ns < COUNTER_CALIBRATE_NS) {
+        const struct timespec rest = {.tv_nsec = (long)(COUNTER_CALIBRATE_NS - ns)};
+        nanosleep(&rest, NULL);
+        ns = raw_ns() - c->origin_ns;
+    }
+    const uint64_t ticks = counter_read(c) - c->origin_ticks;
+    return (double)ticks * NS_PER_S / (double)ns;
+}

@@ -1,0 +1,105 @@
+#include "vmm/core/record.h"
+
+#include <stddef.h>
+#include <sys/mman.h>
+
+#define CLASS_HISTS 2 /* KVM_RUN and handler */
+#define BUCKETS     ((size_t)RECORD_CLASSES * CLASS_HISTS * HIST_BUCKETS)
+
+/* The figures in front: what every exit writes stays on a few pages. Then the buckets, of which only the pages of
+ * durations that were seen are ever touched. */
+struct layout {
+    struct record record;
+    _Atomic uint64_t bucket[BUCKETS];
+};
+
+const char *record_class_name(enum record_class c)
+{
+    static const char *const names[RECORD_CLASSES] = {
+        [RECORD_PORT_IN] = "port in",         [RECORD_PORT_OUT] = "port out", [RECORD_MMIO_READ] = "mmio read",
+        [RECORD_MMIO_WRITE] = "mmio write",   [RECORD_HALT] = "halt",         [RECORD_EOI] = "end of interrupt",
+        [RECORD_WINDOW] = "interrupt window", [RECORD_STARTUP] = "start-up",  [RECORD_KICK] = "kick",
+        [RECORD_SYSTEM] = "system event",     [RECORD_OTHER] = "other",
+    };
+    return names[c];
+}
+
+struct record *record_create(void)
+{
+    struct layout *l =
+        mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (l == MAP_FAILED) return NULL;
+    (void)madvise(l, sizeof(*l), MADV_NOHUGEPAGE); /* a huge page would make a vCPU cost megabytes */
+    for (unsigned i = 0; i < RECORD_CLASSES; i++) {
+        hist_init(&l->record.of[i].run, &l->bucket[(size_t)CLASS_HISTS * i * HIST_BUCKETS]);
+        hist_init(&l->record.of[i].handler, &l->bucket[((size_t)CLASS_HISTS * i + 1) * HIST_BUCKETS]);
+    }
+    return &l->record;
+}
+
+void record_destroy(struct record *r)
+{
+    if (r) munmap((char *)r - offsetof(struct layout, record), sizeof(struct layout));
+}
+
+/* A counter that stepped back (a CPU's that was reset behind the kernel's back) makes one exit short, not 500 years. */
+static uint64_t ticks(uint64_t from, uint64_t to)
+{
+    return to > from ? to - from : 0;
+}
+
+static void raise_to(_Atomic uint64_t *at, uint64_t value)
+{
+    if (value > atomic_load_explicit(at, memory_order_relaxed)) atomic_store_explicit(at, value, memory_order_relaxed);
+}
+
+/* The register's place, taken if it is new; NULL: all its places are others'. Multiplying by an odd number near 2^64
+ * over the golden ratio spreads addresses that differ in few bits (Knuth, TAOCP vol. 3, 6.4). */
+static struct record_register *find(struct record *r, uint64_t key)
+{
+    const uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    for (unsigned i = 0; i < RECORD_PROBES; i++) {
+        struct record_register *reg = &r->reg[(hash + i) % RECORD_REGISTERS];
+        const uint64_t there = atomic_load_explicit(&reg->key, memory_order_relaxed);
+        if (there == key) return reg;
+        if (there != 0) continue;
+        atomic_store_explicit(&reg->key, key, memory_order_relaxed);
+        return reg;
+    }
+    return NULL;
+}
+
+static void record_register(struct record *r, const struct record_exit *x)
+{
+    struct record_register *reg = find(r, x->addr * RECORD_CLASSES + (uint64_t)x->class + 1);
+    if (!reg) {
+        hist_bump(&r->lost, 1);
+        return;
+    }
+    const uint64_t run = ticks(x->from, x->left), handler = ticks(x->left, x->done);
+    hist_bump(&reg->count, 1);
+    hist_bump(&reg->run, run);
+    hist_bump(&reg->handler, handler);
+    raise_to(&reg->run_max, run);
+    raise_to(&reg->handler_max, handler);
+}
+
+void record_exit(struct record *r, const struct record_exit *x)
+{
+    struct record_class_stats *c = &r->of[x->class];
+    hist_record(&c->run, ticks(x->from, x->left));
+    hist_record(&c->handler, ticks(x->left, x->done));
+    if (atomic_load_explicit(&c->first, memory_order_relaxed) == 0)
+        atomic_store_explicit(&c->first, x->left, memory_order_relaxed);
+    atomic_store_explicit(&c->last, x->left, memory_order_relaxed);
+    if (x->has_addr) record_register(r, x);
+}
+
+bool record_place(const struct record_register *reg, struct record_place *out)
+{
+    const uint64_t key = atomic_load_explicit(&reg->key, memory_order_relaxed);
+    if (key == 0) return false;
+    *out = (struct record_place){.class = (enum record_class)((key - 1) % RECORD_CLASSES),
+                                 .addr = (key - 1) / RECORD_CLASSES};
+    return true;
+}

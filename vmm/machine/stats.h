@@ -1,0 +1,50 @@
+/* Where a machine's time went, as rows: from the vCPUs' recorders and the kernel's statistics.
+ *
+ * Any thread, between machine_create and machine_destroy, while it runs too; record.h says what a reader may see. */
+#ifndef VIREO_MACHINE_STATS_H
+#define VIREO_MACHINE_STATS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct machine;
+
+/* Of one kind of exit, in nanoseconds; quantiles to three digits, min and max exact. */
+struct stats_times {
+    uint64_t total, min, p50, p90, p99, p999, max;
+    uint64_t overflow; /* how many were too long for the histogram: their quantiles are no more than max */
+};
+
+enum stats_kind {
+    STATS_CLASS,    /* one kind of exit: all but `device`, `addr`, `offset`, `unit` */
+    STATS_REGISTER, /* one register of a device: its class, run and handler with total and max only */
+    STATS_LOST,     /* count: exits whose register found no place in the table; in their class they are */
+    STATS_KERNEL,   /* count: one of the kernel's own statistics, name and unit */
+};
+
+struct stats_row {
+    enum stats_kind kind;
+    int vcpu;           /* -1: all of them together */
+    const char *name;   /* "port out", or the kernel's "halt_exits"; valid during the call */
+    const char *device; /* whose register; NULL: nobody's */
+    const char *unit;   /* of the kernel's */
+    uint64_t addr, offset;
+    uint64_t count;
+    struct stats_times run, handler;
+    uint64_t first_ns, last_ns; /* since the machine was created */
+};
+
+struct stats_info {
+    const char *counter; /* "TSC": static */
+    double hz;
+    double cost_ns; /* of recording one exit, counter reads included: measured now, on this thread's CPU */
+    unsigned vcpus;
+};
+
+/* *info is filled, then fn called for every row that has a count: the classes of all vCPUs together when there are
+ * several, then for each vCPU its classes, each followed by its registers, and the kernel's. fn NULL: only *info.
+ * 0; -ENODATA: the recorder is off; -ENOMEM; or what reading the kernel's statistics failed with. */
+int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
+                  void *arg);
+
+#endif
