@@ -117,6 +117,52 @@ struct vireo_milestone {
 /* Any thread, while the VM runs too. false: there is no such milestone (yet). */
 VIREO_API bool vireo_vm_milestone(struct vireo_vm *vm, unsigned index, struct vireo_milestone *out);
 
+/* ---- where the time went ---- */
+
+/* Durations of one kind, in nanoseconds. Quantiles to three significant digits; total, min and max are exact. */
+struct vireo_times {
+    uint64_t total, min, p50, p90, p99, p999, max;
+    uint64_t overflow; /* how many were longer than the histogram reaches: then an upper quantile may be max */
+};
+
+enum vireo_stat_kind {
+    VIREO_STAT_VCPU,     /* all exits of a vCPU: run and handler have the total only */
+    VIREO_STAT_CLASS,    /* a kind of VM exit */
+    VIREO_STAT_REGISTER, /* one register of a device, as part of its class: run and handler have total and max only */
+    VIREO_STAT_LOST,     /* exits that no register row counts, as the table was full; their class does */
+    VIREO_STAT_KERNEL,   /* one of the kernel's own statistics of the vCPU (KVM_GET_STATS_FD), all in count */
+};
+
+struct vireo_stat {
+    enum vireo_stat_kind kind;
+    int vcpu;           /* -1: all of them together */
+    const char *name;   /* "port out", or the kernel's "halt_exits"; strings are valid during the call */
+    const char *device; /* whose register it is; NULL: no device is there */
+    const char *unit;   /* of the kernel's: "", "ns", "bytes", "cycles", "bool" */
+    uint64_t address;   /* of the register: a port, or guest-physical */
+    uint64_t offset;    /* of it in its device */
+    uint64_t count;
+    struct vireo_times run;     /* in KVM_RUN before the exit: the guest itself and the kernel's part of the exit */
+    struct vireo_times handler; /* from KVM_RUN's return until it can be entered again */
+    uint64_t first_ns, last_ns; /* when the first and the latest one left the guest, since vireo_vm_create */
+};
+
+struct vireo_stats {
+    const char *counter; /* what time was taken from: "TSC", "CNTVCT", "CLOCK_MONOTONIC"; static */
+    double hz;           /* of that */
+    double cost_ns; /* of recording one exit, counter reads included: measured by this call, on this CPU. It is part
+                       of the next exit's run */
+    unsigned vcpus;
+};
+
+/* Fill *out, and call fn for each row that counted something: the sum and the classes of all vCPUs together when there
+ * are several,  * then for each vCPU its sum, its classes, each followed by its registers, and the kernel's statistics.
+ * fn NULL: only *out. Any thread, while the VM runs too: then rows may differ by an exit in progress; after
+ * vireo_vm_wait they are exact. 0; -ENODATA: the recorder is off (record=off); else -errno. May take 10 ms for the
+ * counter's rate. */
+VIREO_API int vireo_vm_stats(struct vireo_vm *vm, struct vireo_stats *out,
+                             void (*fn)(void *arg, const struct vireo_stat *s), void *arg);
+
 /* ---- the host ---- */
 enum vireo_verdict { VIREO_OK, VIREO_MISSING_OPTIONAL, VIREO_MISSING };
 struct vireo_host_fact {

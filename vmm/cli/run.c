@@ -36,11 +36,17 @@ static void set_boot_times(void *ctx, const char *value)
     ((struct run *)ctx)->has_boot_times = true;
 }
 
+static void set_stats(void *ctx, const char *value)
+{
+    ((struct run *)ctx)->stats_path = value;
+}
+
 static const struct cli_option options[] = {
     {"config", "FILE", "read keys from a JSON file first; options here add to it or override it", set_config},
     {"json", "[FILE]", "say how it ended as one JSON line, last on standard output or in FILE", set_json},
     {"verbose", NULL, "say what is going on, on standard error", set_verbose},
     {"boot-times", NULL, "at the end print when each phase was reached (in the object with --json)", set_boot_times},
+    {"stats", "FILE|-", "at the end and on SIGUSR1, where the time went, exit by exit (JSON with --json)", set_stats},
     {0},
 };
 
@@ -93,11 +99,13 @@ static int configure(struct run *r, const struct command *self, char **words, st
 }
 
 /* Start it and stay until it has ended. 0, or -errno with *e filled. */
-static int live(const struct run *r, struct run_report *out, struct vireo_error *e)
+static int live(struct run *r, struct run_report *out, struct vireo_error *e)
 {
+    int rc = stats_open(r, out->vm, e);
+    if (rc) return rc;
     const bool has_terminal = vireo_vm_uses_stdio(out->vm) && term_is_console();
     struct run_signals signals;
-    int rc = run_catch_signals(&signals, has_terminal);
+    rc = run_catch_signals(&signals, has_terminal);
     if (rc) return bad_command(e, "catch signals: %s", strerror(-rc));
     const char *pty = vireo_vm_console_pty(out->vm);
     if (pty) say("console on %s", pty);
@@ -105,8 +113,9 @@ static int live(const struct run *r, struct run_report *out, struct vireo_error 
     if (has_terminal) term_enter();
     rc = vireo_vm_start(out->vm, e);
     if (!rc) {
-        out->signal = run_wait(&signals, out->vm);
+        out->signal = run_wait(&signals, r, out->vm);
         (void)vireo_vm_wait(out->vm, -1, &out->end);
+        if (r->stats_path) stats_report(r, out->vm);
     }
     term_leave();
     close(signals.fd);
@@ -160,6 +169,7 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
     }
     if (r.has_boot_times && !r.has_json) report_boot_times(&out);
     if (r.has_json) out.status = report_json(&out);
+    out.status = stats_close(&r, out.status);
     vireo_vm_destroy(out.vm);
     vireo_config_destroy(c);
     return out.status;

@@ -9,6 +9,8 @@
 struct run {
     const char *config_path; /* NULL: none */
     const char *json_path;   /* NULL: standard output */
+    const char *stats_path;  /* NULL: only on SIGUSR1, "-": standard error */
+    FILE *stats;             /* where they go once the VM is made */
     bool has_json, is_verbose, has_boot_times;
     uint64_t started_ns, configured_ns;
 };
@@ -17,11 +19,12 @@ struct run {
 struct run_signals {
     int fd; /* signalfd; -1: none */
 };
-/* From here on SIGINT, SIGTERM, SIGHUP, SIGQUIT (those not ignored) and, with a raw terminal, SIGTSTP and SIGCONT, come
- * by the fd: blocked in this thread and in those it starts. 0 or -errno. */
+/* From here on SIGUSR1, SIGINT, SIGTERM, SIGHUP, SIGQUIT (those not ignored) and, with a raw terminal, SIGTSTP and
+ * SIGCONT, come by the fd: blocked in this thread and in those it starts. 0 or -errno. */
 int run_catch_signals(struct run_signals *s, bool has_terminal);
-/* Until the VM has ended. The signal that ended it, or 0. A second one while it ends leaves at once: exits. */
-int run_wait(const struct run_signals *s, struct vireo_vm *vm);
+/* Until the VM has ended; reports statistics on SIGUSR1. The signal that ended it, or 0. A second one while it ends
+ * leaves at once: exits. */
+int run_wait(const struct run_signals *s, const struct run *run, struct vireo_vm *vm);
 
 /* ---- report.c ---- */
 /* What is known of how it went. One of vm and error may be NULL. */
@@ -35,5 +38,12 @@ struct run_report {
 };
 void report_boot_times(const struct run_report *r); /* table on standard error */
 int report_json(const struct run_report *r);        /* exit status */
+
+/* ---- stats.c ---- */
+/* Open what --stats names, now that the VM is made and before it starts. 0; or *e filled. */
+int stats_open(struct run *run, struct vireo_vm *vm, struct vireo_error *e);
+/* Write the table there, or one JSON object with --json, over what was written before. Errors are said. */
+void stats_report(const struct run *run, struct vireo_vm *vm);
+int stats_close(struct run *run, int status); /* status, or STATUS_BAD_COMMAND after saying what went wrong */
 
 #endif

@@ -5,21 +5,12 @@
 
 #include "vmm/lib/host.h"
 #include "vmm/lib/lib.h"
-#include "vmm/machine/machine.h"
 
 #define GUEST_STATUS_MAX 119 /* above it stand Vireo's own exit statuses */
 
 _Static_assert(sizeof(((struct vireo_end *)0)->detail) == END_DETAIL_MAX, "a sentence is passed on whole");
 _Static_assert(sizeof(((struct vireo_milestone *)0)->name) == MACHINE_MILESTONE_NAME, "and so is a name");
 _Static_assert((int)VIREO_LOG_DEBUG == (int)LOG_DEBUG, "levels are passed on as they are");
-
-struct vireo_vm {
-    struct machine *machine;
-    struct vireo_log user;
-    struct log log; /* the machine's: calls user */
-    bool uses_stdio;
-    char name[CONFIG_ID_MAX + 1];
-};
 
 static void on_log(void *arg, enum log_level level, const char *line)
 {

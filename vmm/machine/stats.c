@@ -103,6 +103,20 @@ static struct stats_times times_of(const struct report *r, const struct hist *h)
     };
 }
 
+static void tell_sum(const struct report *r, int vcpu, const struct record *record)
+{
+    uint64_t run = 0, handler = 0;
+    struct stats_row row = {.kind = STATS_VCPU, .vcpu = vcpu, .name = vcpu < 0 ? "all vCPUs" : "vCPU"};
+    for (unsigned k = 0; k < RECORD_CLASSES; k++) {
+        row.count += load(&record->of[k].handler.count);
+        run += load(&record->of[k].run.sum);
+        handler += load(&record->of[k].handler.sum);
+    }
+    row.run.total = in_ns(r, run);
+    row.handler.total = in_ns(r, handler);
+    if (row.count) r->fn(r->arg, &row);
+}
+
 static void tell_class(const struct report *r, int vcpu, const struct record *record, enum record_class class)
 {
     const struct record_class_stats *c = &record->of[class];
@@ -119,27 +133,50 @@ static void tell_class(const struct report *r, int vcpu, const struct record *re
     if (row.count) r->fn(r->arg, &row);
 }
 
+static void tell_register(const struct report *r, int vcpu, const struct record_register *reg)
+{
+    struct record_place at = {0};
+    (void)record_place(reg, &at);
+    const struct bus *bus = at.class <= RECORD_PORT_OUT ? &r->m->pio : &r->m->mmio;
+    const struct bus_range *range = bus_find(bus, at.addr, 1);
+    const struct stats_row row = {
+        .kind = STATS_REGISTER,
+        .vcpu = vcpu,
+        .name = record_class_name(at.class),
+        .device = range ? range->name : NULL,
+        .addr = at.addr,
+        .offset = range ? at.addr - range->base : 0,
+        .count = load(&reg->count),
+        .run = {.total = in_ns(r, load(&reg->run)), .max = in_ns(r, load(&reg->run_max))},
+        .handler = {.total = in_ns(r, load(&reg->handler)), .max = in_ns(r, load(&reg->handler_max))},
+    };
+    if (row.count) r->fn(r->arg, &row);
+}
+
+struct ranked {
+    const struct record_register *reg;
+    uint64_t ticks;
+};
+
+static int most_first(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct ranked *)a)->ticks, y = ((const struct ranked *)b)->ticks;
+    return (x < y) - (x > y);
+}
+
+/* Those of one class, by the time they took. */
 static void tell_registers(const struct report *r, int vcpu, const struct record *record, enum record_class class)
 {
+    struct ranked ranked[RECORD_REGISTERS];
+    unsigned n = 0;
     for (unsigned i = 0; i < RECORD_REGISTERS; i++) {
         const struct record_register *reg = &record->reg[i];
         struct record_place at;
-        if (!record_place(reg, &at) || at.class != class) continue;
-        const struct bus *bus = class <= RECORD_PORT_OUT ? &r->m->pio : &r->m->mmio;
-        const struct bus_range *range = bus_find(bus, at.addr, 1);
-        const struct stats_row row = {
-            .kind = STATS_REGISTER,
-            .vcpu = vcpu,
-            .name = record_class_name(class),
-            .device = range ? range->name : NULL,
-            .addr = at.addr,
-            .offset = range ? at.addr - range->base : 0,
-            .count = load(&reg->count),
-            .run = {.total = in_ns(r, load(&reg->run)), .max = in_ns(r, load(&reg->run_max))},
-            .handler = {.total = in_ns(r, load(&reg->handler)), .max = in_ns(r, load(&reg->handler_max))},
-        };
-        if (row.count) r->fn(r->arg, &row);
+        if (record_place(reg, &at) && at.class == class)
+            ranked[n++] = (struct ranked){reg, load(&reg->run) + load(&reg->handler)};
     }
+    qsort(ranked, n, sizeof(ranked[0]), most_first);
+    for (unsigned i = 0; i < n; i++) tell_register(r, vcpu, ranked[i].reg);
 }
 
 static void on_kernel(void *arg, const struct kvm_stat *s)
@@ -154,9 +191,10 @@ static int tell_vcpu(struct report *r, unsigned i)
 {
     const struct record *record = r->m->runner[i].record;
     r->vcpu = (int)i;
-    for (unsigned class = 0; class < RECORD_CLASSES; class ++) {
-        tell_class(r, r->vcpu, record, class);
-        if (class <= RECORD_MMIO_WRITE) tell_registers(r, r->vcpu, record, class);
+    tell_sum(r, r->vcpu, record);
+    for (unsigned k = 0; k < RECORD_CLASSES; k++) {
+        tell_class(r, r->vcpu, record, (enum record_class)k);
+        if (k <= RECORD_MMIO_WRITE) tell_registers(r, r->vcpu, record, (enum record_class)k);
     }
     const struct stats_row lost = {.kind = STATS_LOST, .vcpu = r->vcpu, .name = "lost", .count = load(&record->lost)};
     if (lost.count) r->fn(r->arg, &lost);
@@ -179,11 +217,11 @@ static void add_up(const struct report *r, enum record_class class)
 
 static int tell(struct report *r)
 {
+    const unsigned summed = r->m->vcpu_count > 1 ? RECORD_CLASSES : 0;
     int rc = 0;
-    for (unsigned class = 0; r->m->vcpu_count > 1 && class < RECORD_CLASSES; class ++) {
-        add_up(r, class);
-        tell_class(r, -1, r->all, class);
-    }
+    for (unsigned k = 0; k < summed; k++) add_up(r, (enum record_class)k);
+    tell_sum(r, -1, r->all); /* empty, and not told, where there is one vCPU */
+    for (unsigned k = 0; k < summed; k++) tell_class(r, -1, r->all, (enum record_class)k);
     for (unsigned i = 0; i < r->m->vcpu_count && !rc; i++) rc = tell_vcpu(r, i);
     return rc;
 }

@@ -16,6 +16,7 @@ struct stats_times {
 };
 
 enum stats_kind {
+    STATS_VCPU,     /* the sum of a vCPU's classes: count, and run and handler with total only */
     STATS_CLASS,    /* one kind of exit: all but `device`, `addr`, `offset`, `unit` */
     STATS_REGISTER, /* one register of a device: its class, run and handler with total and max only */
     STATS_LOST,     /* count: exits whose register found no place in the table; in their class they are */
@@ -41,9 +42,9 @@ struct stats_info {
     unsigned vcpus;
 };
 
-/* *info is filled, then fn called for every row that has a count: the classes of all vCPUs together when there are
- * several, then for each vCPU its classes, each followed by its registers, and the kernel's. fn NULL: only *info.
- * 0; -ENODATA: the recorder is off; -ENOMEM; or what reading the kernel's statistics failed with. */
+/* *info is filled, then fn called for every row that has a count: the sum and the classes of all vCPUs together when
+ * there are several, then for each vCPU its sum, its classes, each followed by its registers, and the kernel's. fn
+ * NULL: only *info. 0; -ENODATA: the recorder is off; -ENOMEM; or what reading the kernel's statistics failed with. */
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg);
 
