@@ -67,6 +67,7 @@ static void defaults_are_a_whole_configuration(void **state)
     assert_int_equal(c.cpus, 1);
     assert_int_equal(c.memory, 256u << 20);
     assert_true(c.has_acpi);
+    assert_true(c.has_record);
     assert_false(c.has_rng);
     assert_int_equal(c.console, CONSOLE_STDIO);
 }
@@ -136,6 +137,11 @@ static void switches_are_true_or_false(void **state)
     assert_true(c.has_escape);
     refuse("rng", "1", "true or false");
     refuse("no-acpi", "", "true or false");
+    set("record", "off");
+    assert_false(c.has_record);
+    set("record", "on");
+    assert_true(c.has_record);
+    refuse("record", "true", "on or off");
     refuse("escape", "yes", "true or false");
 }
 
