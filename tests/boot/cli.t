@@ -287,6 +287,35 @@ warned_of_emulation() {
     vireo doctor --json > doctor
     if [ "$(json_of linux < doctor)" = 1 ]; then ! grep emulates err; else grep -q 'kernel large.elf: .* emulates .*use a host with VT-x or AMD-V' err; fi
 }
+# Its three instructions are one exit, to debug exit, and the kick that ends it.
+stats_count_the_exits() {
+    ends 0 run --kernel status0.elf --stats - && [ ! -s out ] && grep -q '^vireo: where the time went$' err &&
+        grep -q '^vCPU 0: 2 exits, ' err && grep -q '^  port out  *1 ' err && grep -q '^    debug-exit +0x0  *1 ' err &&
+        grep -q '^time from .* recording an exit takes [0-9]* ns' err || { cat err; return 1; }
+}
+stats_are_json() {
+    ends 0 run --kernel status0.elf --cpus 2 --stats stats --json && [ ! -s err ] && [ "$(json_of schema < stats)" = vireo-stats-1 ] &&
+        [ "$(json_of vcpus < stats)" = 2 ] && [ "$(json_of rows < stats)" -ge 6 ] && [ "$(json_of status < out)" = 0 ] || { cat stats; return 1; }
+}
+stats_without_record() {
+    refuses "stats -: there are none with record off" --stats - --record off &&
+        refuses "stats no/such: No such file" --kernel status0.elf --stats no/such && ends 125 run --kernel status0.elf --stats /dev/full &&
+        grep -q '^vireo: /dev/full: could not be written' err
+}
+# appears TEXT FILE: within some seconds.
+appears() { local i=0; until grep -q "$1" "$2"; do sleep 0.05; i=$((i + 1)); [ $i -lt 60 ] || { echo "no $1 in $2"; return 1; }; done; }
+# The second report takes the place of the first, and the VM goes on until its time is over.
+usr1_reports_while_it_runs() {
+    local got=0 pid
+    "$VIREO" run --kernel endless.elf --timeout 4 --verbose --stats live > out 2> err < /dev/null &
+    pid=$!
+    appears ' starting' err && kill -USR1 $pid && appears '^time from' live && cp live first || { kill -9 $pid; return 1; }
+    true > live
+    kill -USR1 $pid && appears '^time from' live && cp live second || { kill -9 $pid; return 1; }
+    wait $pid || got=$?
+    [ $got = 124 ] && grep -q '^time from' first && grep -q '^time from' second && [ "$(grep -c '^vireo: where' live)" = 1 ] &&
+        grep -q '^  kick  *1 ' live || { echo "exit status $got"; cat first second live; return 1; }
+}
 
 # signal NAME NUMBER: a VM that would never end does, and the process says by which signal.
 signal() {
@@ -366,6 +395,10 @@ kvm_tests=(
     "options override the file, wherever they stand|config_is_overridden"
     "closed standard files are replaced|closed_files_are_replaced"
     "boot times come in order|boot_times_are_in_order"
+    "statistics count every exit by its register|stats_count_the_exits"
+    "statistics are JSON with --json|stats_are_json"
+    "statistics that can't be had or written are an error|stats_without_record"
+    "SIGUSR1 reports while the VM runs|usr1_reports_while_it_runs"
     "SIGTERM, SIGHUP, SIGQUIT and SIGINT end the VM cleanly|signals_end_it"
     "an ignored SIGHUP stays ignored|ignored_hangup_does_not"
     "Ctrl-A x quits and gives the terminal back|ctrl_a_x_quits"

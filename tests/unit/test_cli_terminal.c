@@ -144,7 +144,7 @@ static void background_job_leaves_the_terminal_alone(void **state)
 
 static void run_in_terminal(int ready)
 {
-    struct run_signals s;
+    struct run_signals s = {.fd = -1};
     vm_fd = eventfd(0, 0);
     if (run_catch_signals(&s, true) != 0) _exit(96);
     term_enter();
@@ -204,7 +204,7 @@ static int in_child(void (*body)(void))
 
 static struct run_signals caught(void)
 {
-    struct run_signals s;
+    struct run_signals s = {.fd = -1};
     vm_fd = eventfd(0, 0);
     if (vm_fd < 0 || run_catch_signals(&s, false) != 0) _exit(101);
     return s;

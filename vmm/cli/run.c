@@ -98,13 +98,18 @@ static int configure(struct run *r, const struct command *self, char **words, st
     return rc;
 }
 
+static void on_usr1(void *arg)
+{
+    stats_report(arg);
+}
+
 /* Start it and stay until it has ended. 0, or -errno with *e filled. */
 static int live(struct run *r, struct run_report *out, struct vireo_error *e)
 {
     int rc = stats_open(r, out->vm, e);
     if (rc) return rc;
     const bool has_terminal = vireo_vm_uses_stdio(out->vm) && term_is_console();
-    struct run_signals signals;
+    struct run_signals signals = {.report = on_usr1, .arg = out};
     rc = run_catch_signals(&signals, has_terminal);
     if (rc) return bad_command(e, "catch signals: %s", strerror(-rc));
     const char *pty = vireo_vm_console_pty(out->vm);
@@ -113,9 +118,9 @@ static int live(struct run *r, struct run_report *out, struct vireo_error *e)
     if (has_terminal) term_enter();
     rc = vireo_vm_start(out->vm, e);
     if (!rc) {
-        out->signal = run_wait(&signals, r, out->vm);
+        out->signal = run_wait(&signals, out->vm);
         (void)vireo_vm_wait(out->vm, -1, &out->end);
-        if (r->stats_path) stats_report(r, out->vm);
+        if (r->stats_path) stats_report(out);
     }
     term_leave();
     close(signals.fd);

@@ -17,14 +17,15 @@ struct run {
 
 /* ---- wait.c ---- */
 struct run_signals {
-    int fd; /* signalfd; -1: none */
+    int fd;                    /* signalfd; -1: none */
+    void (*report)(void *arg); /* on SIGUSR1, in run_wait; NULL: that signal is left alone */
+    void *arg;
 };
-/* From here on SIGUSR1, SIGINT, SIGTERM, SIGHUP, SIGQUIT (those not ignored) and, with a raw terminal, SIGTSTP and
- * SIGCONT, come by the fd: blocked in this thread and in those it starts. 0 or -errno. */
+/* From here on SIGINT, SIGTERM, SIGHUP, SIGQUIT and, with a report, SIGUSR1 (those not ignored) and, with a raw
+ * terminal, SIGTSTP and SIGCONT, come by the fd: blocked in this thread and in those it starts. 0 or -errno. */
 int run_catch_signals(struct run_signals *s, bool has_terminal);
-/* Until the VM has ended; reports statistics on SIGUSR1. The signal that ended it, or 0. A second one while it ends
- * leaves at once: exits. */
-int run_wait(const struct run_signals *s, const struct run *run, struct vireo_vm *vm);
+/* Until the VM has ended. The signal that ended it, or 0. A second one while it ends leaves at once: exits. */
+int run_wait(const struct run_signals *s, struct vireo_vm *vm);
 
 /* ---- report.c ---- */
 /* What is known of how it went. One of vm and error may be NULL. */
@@ -43,7 +44,7 @@ int report_json(const struct run_report *r);        /* exit status */
 /* Open what --stats names, now that the VM is made and before it starts. 0; or *e filled. */
 int stats_open(struct run *run, struct vireo_vm *vm, struct vireo_error *e);
 /* Write the table there, or one JSON object with --json, over what was written before. Errors are said. */
-void stats_report(const struct run *run, struct vireo_vm *vm);
+void stats_report(const struct run_report *r);
 int stats_close(struct run *run, int status); /* status, or STATUS_BAD_COMMAND after saying what went wrong */
 
 #endif

@@ -194,19 +194,21 @@ static int print_all(FILE *f, bool is_json, struct vireo_vm *vm)
         print_json_foot(f, &info);
     else
         print_table_foot(f, &info);
-    return fflush(f) ? -errno : 0;
+    (void)fflush(f); /* a failure is remembered: stats_close says it */
+    return 0;
 }
 
-void stats_report(const struct run *run, struct vireo_vm *vm)
+void stats_report(const struct run_report *r)
 {
+    const struct run *run = r->run;
     struct vireo_stats info;
     const char *name = run->stats_path ? run->stats_path : "-";
-    int rc = vireo_vm_stats(vm, &info, NULL, NULL);
+    int rc = vireo_vm_stats(r->vm, &info, NULL, NULL);
     if (rc == 0 && run->stats != stderr) { /* a pipe or terminal can't be rewound, nor needs it */
         rewind(run->stats);
         (void)!ftruncate(fileno(run->stats), 0);
     }
-    if (rc == 0) rc = print_all(run->stats, run->has_json, vm);
+    if (rc == 0) rc = print_all(run->stats, run->has_json, r->vm);
     if (rc == -ENODATA)
         say("no statistics: record is off");
     else if (rc)

@@ -17,12 +17,13 @@ static bool is_ignored(int sig)
 
 int run_catch_signals(struct run_signals *s, bool has_terminal)
 {
-    static const int always[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1};
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     sigset_t set;
     s->fd = -1;
     sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
-        if (!is_ignored(always[i])) sigaddset(&set, always[i]);
+    for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
+        if (!is_ignored(ending[i])) sigaddset(&set, ending[i]);
+    if (s->report && !is_ignored(SIGUSR1)) sigaddset(&set, SIGUSR1);
     if (has_terminal && !is_ignored(SIGTSTP)) sigaddset(&set, SIGTSTP);
     if (has_terminal) sigaddset(&set, SIGCONT);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -errno;
@@ -39,13 +40,13 @@ static void stop_ourselves(void)
 }
 
 /* The ending signal that came, or 0. */
-static int read_signal(int fd, const struct run *run, struct vireo_vm *vm)
+static int read_signal(const struct run_signals *s)
 {
     struct signalfd_siginfo info;
-    if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) return 0;
+    if (read(s->fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) return 0;
     const int sig = (int)info.ssi_signo;
     if (sig == SIGUSR1)
-        stats_report(run, vm);
+        s->report(s->arg);
     else if (sig == SIGTSTP)
         stop_ourselves();
     else if (sig == SIGCONT)
@@ -55,14 +56,14 @@ static int read_signal(int fd, const struct run *run, struct vireo_vm *vm)
     return 0;
 }
 
-int run_wait(const struct run_signals *s, const struct run *run, struct vireo_vm *vm)
+int run_wait(const struct run_signals *s, struct vireo_vm *vm)
 {
     struct pollfd fds[] = {{.fd = vireo_vm_event_fd(vm), .events = POLLIN}, {.fd = s->fd, .events = POLLIN}};
     int ended_by = 0;
     for (;;) {
         if (poll(fds, 2, -1) < 0 && errno != EINTR) return ended_by; /* then the caller's wait blocks instead */
         if (fds[0].revents) return ended_by;
-        const int sig = fds[1].revents ? read_signal(s->fd, run, vm) : 0;
+        const int sig = fds[1].revents ? read_signal(s) : 0;
         if (sig == 0) continue;
         if (ended_by) { /* asked twice: whoever asks won't wait for a clean end */
             term_leave();
