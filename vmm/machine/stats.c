@@ -59,7 +59,8 @@ static double cost_ticks(const struct counter *c, struct record *scratch)
         batch[b] = counter_read(c) - start;
     }
     qsort(batch, COST_BATCHES, sizeof(batch[0]), ascending);
-    return (double)batch[COST_BATCHES / 2] / COST_EXITS;
+    const unsigned median = COST_BATCHES / 2;
+    return (double)batch[median] / COST_EXITS;
 }
 
 /* ---- rows ---- */
