@@ -7,7 +7,7 @@
 #define STATUS    77
 #define VALUE     'x'
 #define READ      0x5a
-#define EXIT_MS   60000 /* an exit comes within microseconds; on a crowded emulated host it took 5 s */
+#define EXIT_MS   60000 /* an exit comes within microseconds; this is for a crowded emulated host */
 #define SPIN_MS   20
 #define EXITS_MAX 50
 
