@@ -150,6 +150,30 @@ static void accesses_where_nothing_is_read_as_ones_and_change_nothing(void **sta
              END_GUEST_STATUS, STATUS);
 }
 
+/* As many as it likes: the end still has its own. */
+static void a_guests_milestones_do_not_crowd_out_the_end(void **state)
+{
+    const struct snippet *out = mini_snippet("out");
+    const struct snippet_args args = {.target = out ? SNIPPET_EXIT_PORT + 1 : ARM64_EXIT + 1,
+                                      .value = 7,
+                                      .count = 2 * MACHINE_MILESTONES,
+                                      .status = STATUS,
+                                      .exit_at = ARM64_EXIT};
+    struct machine_milestone at, last = {0};
+    struct ending end;
+
+    (void)state;
+    struct machine *m = start(out ? out : &snippet_store, &args);
+    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    for (unsigned i = 0; machine_milestone(m, i, &at); i++) {
+        assert_true(at.ns >= last.ns);
+        last = at;
+    }
+    machine_destroy(m);
+    assert_int_equal(end.value, STATUS);
+    assert_string_equal(last.name, "ended");
+}
+
 static void a_stopped_guest_ends_as_stopped(void **state)
 {
     (void)state;
@@ -302,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(the_guests_status_is_the_end),
         UNIT(accesses_where_nothing_is_read_as_ones_and_change_nothing),
+        UNIT(a_guests_milestones_do_not_crowd_out_the_end),
         UNIT(a_stopped_guest_ends_as_stopped),
         UNIT(the_first_reason_wins),
         UNIT(a_paused_guest_can_be_stopped),

@@ -21,10 +21,10 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Lock held. */
-static void mark(struct machine *m, const char *name)
+/* Lock held. The last place is kept for the end, however many milestones the guest has of its own. */
+static void mark(struct machine *m, const char *name, bool is_end)
 {
-    if (m->milestone_count == MACHINE_MILESTONES) return;
+    if (m->milestone_count >= MACHINE_MILESTONES - (is_end ? 0u : 1u)) return;
     struct machine_milestone *s = &m->milestone[m->milestone_count++];
     (void)snprintf(s->name, sizeof(s->name), "%s", name);
     s->ns = now_ns();
@@ -33,7 +33,7 @@ static void mark(struct machine *m, const char *name)
 void control_mark(struct machine *m, const char *name)
 {
     pthread_mutex_lock(&m->lock);
-    mark(m, name);
+    mark(m, name, false);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -90,7 +90,7 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
         m->ending.value = value;
         m->ending.vcpu = vcpu;
         (void)snprintf(m->ending.detail, sizeof(m->ending.detail), "%s", detail);
-        mark(m, "ended");
+        mark(m, "ended", true);
         if (m->phase == MACHINE_BUILT)
             tell_over(m); /* nothing runs: over at once */
         else
