@@ -9,18 +9,21 @@ is_private_name() {
     esac
 }
 
+# quoted WORD: so that any sh reads it back, newlines and all; bash's own %q has a form that dash lacks.
+quoted() {
+    local quote=\'
+    printf "'%s'" "${1//$quote/$quote\\$quote$quote}"
+}
+
 write_command() {
     local name
     while IFS= read -r name; do
-        is_private_name "$name" || printf 'export %s=%q\n' "$name" "${!name}"
+        is_private_name "$name" || printf 'export %s=%s\n' "$name" "$(quoted "${!name}")"
     done < <(compgen -e)
     [ ! -e "$session/foreign" ] || echo "PATH=/run/lab-bin:\$PATH"
     echo "export VIREO_LAB=$host"
-    printf 'cd %q || exit 125\n' "$PWD"
-    printf 'exec'
-    printf ' %q' "${command[@]}"
+    echo "cd $(quoted "$PWD") || exit 125"
+    printf exec
+    for name in "${command[@]}"; do printf ' '; quoted "$name"; done
     echo
 }
-
-# needs_sharing FOLDER: whether a fresh /tmp would hide it.
-needs_sharing() { [[ $1 == /tmp/* || $1 == /run/* ]]; }

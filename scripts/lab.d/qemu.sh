@@ -46,6 +46,9 @@ host_arm64() {
     : > "$session/foreign"
 }
 
+# needs_sharing FOLDER: whether a fresh /tmp would hide it.
+needs_sharing() { [[ $1 == /tmp/* || $1 == /run/* ]]; }
+
 run_host() {
     "host_$host"
     local folder

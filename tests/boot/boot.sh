@@ -81,9 +81,11 @@ run_tests() {
     for name in "$@"; do
         n=$((n + 1))
         rm -f console report errors
+        local begin=$SECONDS
         # Not in a condition: there `set -e` would not hold.
         ( set -eu; trap - EXIT; "$name" ) > log 2>&1
         rc=$?
+        echo "# $((SECONDS - begin)) s"
         if [ $rc = 0 ]; then echo "ok $n - $name"; continue; fi
         echo "not ok $n - $name"
         for file in log errors report console; do
