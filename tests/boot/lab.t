@@ -17,6 +17,17 @@ status_streams_and_surroundings_come_through() {
     diff "$work/out" <(echo input; echo "$PWD/tests two words an argument") && diff "$work/err" <(echo oops)
 }
 
+# all_gone SESSION: within ten seconds; who only waits to be reaped is gone.
+all_gone() {
+    local tries
+    for ((tries = 0; tries < 100; tries++)); do
+        ps -s "$1" -o stat,args --no-headers | grep -v '^Z' > "$work/left" || return 0
+        sleep 0.1
+    done
+    cat "$work/left"
+    return 1
+}
+
 the_limit_is_status_124_and_nothing_stays_behind() {
     local status=0
     # setsid: whatever it starts can be told by its session.
@@ -24,7 +35,7 @@ the_limit_is_status_124_and_nothing_stays_behind() {
     local session=$!
     wait $session || status=$?
     [ $status = 124 ] || { echo "exit status $status"; cat "$work/out"; return 1; }
-    ! ps -s $session -o pid,args --no-headers && ! ls -d "$work"/vireo-lab.* 2> /dev/null
+    all_gone $session && ! ls -d "$work"/vireo-lab.* 2> /dev/null
 }
 
 a_killed_lab_takes_its_processes_along() {
@@ -36,11 +47,7 @@ a_killed_lab_takes_its_processes_along() {
     done
     [ $tries -lt 100 ] || { echo "no emulator started"; return 1; }
     kill -9 $session
-    for ((tries = 0; tries < 100; tries++)); do
-        ps -s $session -o stat,args --no-headers | grep -v '^Z' || return 0
-        sleep 0.1
-    done
-    return 1
+    all_gone $session
 }
 
 bad_words_are_one_sentence_and_status_125() {
