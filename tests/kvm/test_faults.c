@@ -101,26 +101,33 @@ struct files {
     int kernel, disk[2], console;
 };
 
-static void set(struct config *c, const char *key, const char *format, int fd)
+static void set(struct config *c, const char *key, const char *value)
 {
     struct err e = {0};
+
+    if (config_set(c, key, value, &e)) fail_msg("%s", e.text);
+}
+
+/* before /proc/self/fd/FD after */
+static void set_file(struct config *c, const char *key, const char *before, int fd, const char *after)
+{
     char value[64];
 
-    (void)snprintf(value, sizeof(value), format, fd);
-    if (config_set(c, key, value, &e)) fail_msg("%s", e.text);
+    (void)snprintf(value, sizeof(value), "%s/proc/self/fd/%d%s", before, fd, after);
+    set(c, key, value);
 }
 
 static void describe(struct config *c, const struct files *f)
 {
     config_init(c);
-    set(c, "kernel", "/proc/self/fd/%d", f->kernel);
-    set(c, "disk", "path=/proc/self/fd/%d", f->disk[0]);
-    set(c, "disk", "path=/proc/self/fd/%d,readonly", f->disk[1]);
-    set(c, "console", "file=/proc/self/fd/%d", f->console);
-    set(c, "rng", "true", 0);
-    set(c, "memory", "4M", 0);
-    set(c, "cpus", "2", 0);
-    set(c, "timeout", "60", 0);
+    set_file(c, "kernel", "", f->kernel, "");
+    set_file(c, "disk", "path=", f->disk[0], "");
+    set_file(c, "disk", "path=", f->disk[1], ",readonly");
+    set_file(c, "console", "file=", f->console, "");
+    set(c, "rng", "true");
+    set(c, "memory", "4M");
+    set(c, "cpus", "2");
+    set(c, "timeout", "60");
 }
 
 static struct files make_files(void)
@@ -232,7 +239,7 @@ static void must_end_when_refused(unsigned long request, enum end_reason reason)
         skip();
     }
     config_init(&c);
-    set(&c, "console", "off", 0);
+    set(&c, "console", "off");
     if (machine_create(&m, &c, NULL, &e)) fail_msg("%s", e.text);
     config_fini(&c);
     refused = request;
