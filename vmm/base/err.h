@@ -33,8 +33,8 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 int err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Put "context: " before the text; rc is returned unchanged (0 does nothing). */
 int err_wrap(struct err *e, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Set the hint (the first one stays). No code comes back, as there is none to be had from a NULL e: callers return the one
- * they have. */
+/* Set the hint (the first one stays). No code comes back, as there is none to be had from a NULL e: callers return the
+ * one they have. */
 void err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void err_as(struct err *e, enum err_kind kind);
 

@@ -61,9 +61,9 @@ int vm_create_typed(struct vm *vm, unsigned long type, struct err *e)
 }
 
 /* Closing a VM's last fd waits for RCU grace periods inside KVM: 40 ms on Linux 6.1, 15 on later ones when it had an
- * ioeventfd. Nobody needs to wait with it. An io_uring instance holds its registered files until its own clean-up, which
- * the kernel does in the background; so the VM's last reference is left to one that is closed at once. Where there is no
- * io_uring, closing waits as ever. */
+ * ioeventfd. Nobody needs to wait with it. An io_uring instance holds its registered files until its own clean-up,
+ * which the kernel does in the background; so the VM's last reference is left to one that is closed at once. Where
+ * there is no io_uring, closing waits as ever. */
 static void close_in_background(int fd)
 {
     struct io_uring_params params = {0};
