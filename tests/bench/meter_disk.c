@@ -24,14 +24,14 @@ static const struct row {
     bool is_write, is_random;
     unsigned block, depth, count;
 } rows[] = {
-    {"write-seq-256k-depth-4", true, false, 256 * KIB, 4, 384},
-    {"read-seq-256k-depth-4", false, false, 256 * KIB, 4, 384},
-    {"write-seq-256k-depth-1", true, false, 256 * KIB, 1, 192},
-    {"read-seq-256k-depth-1", false, false, 256 * KIB, 1, 192},
-    {"write-rand-4k-depth-1", true, true, 4 * KIB, 1, 2000},
-    {"read-rand-4k-depth-1", false, true, 4 * KIB, 1, 2000},
-    {"write-rand-4k-depth-32", true, true, 4 * KIB, 32, 4000},
-    {"read-rand-4k-depth-32", false, true, 4 * KIB, 32, 4000},
+    {"write-seq-256k-depth-4", true, false, 256 * KIB, 4, 256},
+    {"read-seq-256k-depth-4", false, false, 256 * KIB, 4, 256},
+    {"write-seq-256k-depth-1", true, false, 256 * KIB, 1, 128},
+    {"read-seq-256k-depth-1", false, false, 256 * KIB, 1, 128},
+    {"write-rand-4k-depth-1", true, true, 4 * KIB, 1, 1000},
+    {"read-rand-4k-depth-1", false, true, 4 * KIB, 1, 1000},
+    {"write-rand-4k-depth-32", true, true, 4 * KIB, 32, 2000},
+    {"read-rand-4k-depth-32", false, true, 4 * KIB, 32, 2000},
 };
 
 struct bench {

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #define CHUNK        65536
-#define STREAM_BYTES (48u << 20) /* a second or so in an emulated host */
+#define STREAM_BYTES (24u << 20) /* a second or so in an emulated host */
 #define WARM_UP      (4u << 20)  /* bytes, until TCP's window has grown */
-#define EXCHANGES    3000
+#define EXCHANGES    2000
 #define ATTEMPTS     50 /* to connect, 100 ms apart: the other end may still be starting */
 
 enum wish { WISH_TAKE = 't', WISH_GIVE = 'g', WISH_ECHO = 'e' };
