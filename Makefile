@@ -19,11 +19,11 @@ include $(wildcard mk/images.mk guest/guest.mk tests/*/*.mk)
 all: $(BUILD)/vireo $(BUILD)/libvireo.a $(BUILD)/libvireo.so ## the program and the libraries (ARCH=arm64 cross-builds into build/arm64)
 
 .PHONY: run
-run: ## from a fresh clone to a guest's shell: install packages, build, make images, boot Linux
-	scripts/setup build
+run: ## from a fresh clone to a guest's shell: install packages, build, make images, boot Linux (ARCH=arm64 too)
+	scripts/setup build$(if $(IS_CROSS), $(ARCH))
 	$(SUBMAKE) all
-	scripts/images
-	scripts/demo
+	ARCH=$(ARCH) scripts/images
+	ARCH=$(ARCH) BUILD=$(BUILD) scripts/demo
 
 .PHONY: clean
 clean: ## remove what was built; downloaded packages stay
