@@ -32,7 +32,8 @@ $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 test-bins: $(UNIT_BINS) $(KVM_BINS)
 # Cross-built, they run under user emulation, but for those that need what it lacks (taps, io_uring, a madvise that tells): these run in the
 # emulated ARM host (tests/boot/arm64_programs.t).
-UNIT_RUN := $(filter-out $(if $(IS_CROSS),$(addprefix $(BUILD)/tests/unit/test_,blk% disk% gmem tap%)),$(UNIT_BINS))
+NOT_EMULATED := blk% disk% gmem tap%
+UNIT_RUN := $(filter-out $(if $(IS_CROSS),$(addprefix $(BUILD)/tests/unit/test_,$(NOT_EMULATED))),$(UNIT_BINS))
 test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer; ARCH=arm64: emulated)
 	tests/run $(UNIT_RUN)
 test-kvm: $(KVM_BINS) ## tests of the kernel behaviour relied on, with small guests on /dev/kvm
@@ -59,7 +60,8 @@ test-fuzz: fuzz ## replay every corpus, then fuzz each target for 20 s (FUZZ_SEC
 # ---- everything
 SANITIZERS := asan tsan
 sanitized = $(foreach s,$(SANITIZERS),$(patsubst %.c,build/$(s)/%,$(UNIT_SRCS) $(KVM_SRCS)))
-cross_built = $(if $(filter x86,$(ARCH)),$(patsubst %.c,build/arm64/%,$(wildcard tests/unit/test_arm64_*.c)))
+cross_built = $(if $(filter x86,$(ARCH)),$(filter-out $(addprefix build/arm64/tests/unit/test_,x86_% $(NOT_EMULATED)),\
+	$(patsubst %.c,build/arm64/%,$(wildcard tests/unit/test_*.c))))
 .PHONY: check
 check: ## all tests: unit and KVM tests, plain and under sanitizers, fuzzing, Linux boots in the emulated hosts
 	scripts/setup
