@@ -56,7 +56,9 @@ static int teardown(void **state)
 
 static struct loaded kernel(enum boot_protocol protocol)
 {
-    return (struct loaded){.protocol = protocol, .cmdline_max = LOAD_CMDLINE_MAX, .header = {.header = 0x53726448}};
+    struct loaded l = {.protocol = protocol, .cmdline_max = LOAD_CMDLINE_MAX};
+    l.header.header = 0x53726448;
+    return l;
 }
 
 static uint8_t *write_info(struct rig *r, enum boot_protocol protocol, uint64_t initrd_size)
