@@ -79,7 +79,7 @@ static void report(const struct sample *a, const struct sample *b, unsigned n)
 {
     double *column = calloc(n, sizeof(*column));
     if (!column) give_up("calloc");
-    printf("%-10s %10s %10s %10s   (medians of %u pairs)\n", "", "A", "B", "A/B", n);
+    printf("%-10s %10s %10s %10s   (medians of %u pairs)\n", "", "A/B", "A", "B", n);
     for (int f = 0; f < FIGURES; f++) {
         double m[3];
         for (int which = 0; which < 3; which++) {
@@ -89,7 +89,7 @@ static void report(const struct sample *a, const struct sample *b, unsigned n)
                                          : a[i].value[f] / (b[i].value[f] > 0 ? b[i].value[f] : 1e-9);
             m[which] = median(column, n);
         }
-        printf("%-10s %10.3f %10.3f %10.3f\n", figure_names[f], m[0], m[1], m[2]);
+        printf("%-10s %10.3f %10.3f %10.3f\n", figure_names[f], m[2], m[0], m[1]);
     }
     free(column);
 }
