@@ -14,7 +14,7 @@ void meter_figure(const char *name, double value, const char *unit);
 /* Sequential and random reads and writes of a block device or file, past the page cache. What it held is overwritten.
  */
 void meter_disk(const char *path);
-/* Serve meter_net's connections, one after the other, for ever. */
+/* Serve meter_net's connections for ever. */
 _Noreturn void meter_serve(uint16_t port);
 /* A TCP stream each way and requests with their responses, to meter_serve at an IPv4 address. */
 void meter_net(const char *address, uint16_t port);

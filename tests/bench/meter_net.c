@@ -76,10 +76,17 @@ _Noreturn void meter_serve(uint16_t port)
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) meter_die("socket");
     if (bind(fd, (const struct sockaddr *)&here, sizeof(here)) != 0 || listen(fd, 1) != 0) meter_die("listen");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_IGN); /* no zombies */
     for (;;) {
         const int peer = accept(fd, NULL, NULL);
         if (peer < 0) meter_die("accept");
-        serve(peer);
+        /* A process each: one whose guest went away without a word waits for the next word in vain. */
+        const pid_t pid = fork();
+        if (pid < 0) meter_die("fork");
+        if (pid == 0) {
+            serve(peer);
+            _exit(0);
+        }
         close(peer);
     }
 }
