@@ -84,6 +84,14 @@ bool machine_milestone(struct machine *m, unsigned index, struct machine_milesto
     return true;
 }
 
+bool machine_thread(struct machine *m, unsigned index, struct machine_thread *out)
+{
+    (void)m;
+    if (index > 0) return false;
+    *out = (struct machine_thread){.kind = MACHINE_THREAD_IO, .vcpu = -1, .tid = 9, .name = "web:io"};
+    return true;
+}
+
 const char *machine_console_pty(const struct machine *m)
 {
     (void)m;
@@ -190,6 +198,7 @@ static void calls_reach_the_machine(void **state)
     struct vireo_vm *vm = new_vm(NULL);
     struct vireo_error e;
     struct vireo_milestone m;
+    struct vireo_thread t;
     assert_int_equal(fake.cpus, 3);
     assert_int_equal(vireo_vm_start(vm, &e), -EALREADY);
     assert_int_equal(e.exit_status, 121);
@@ -205,6 +214,12 @@ static void calls_reach_the_machine(void **state)
     assert_string_equal(m.name, "created");
     assert_int_equal(m.ns, 7);
     assert_false(vireo_vm_milestone(vm, 1, &m));
+    assert_true(vireo_vm_thread(vm, 0, &t));
+    assert_int_equal(t.kind, VIREO_THREAD_IO);
+    assert_int_equal(t.vcpu, -1);
+    assert_int_equal(t.tid, 9);
+    assert_string_equal(t.name, "web:io");
+    assert_false(vireo_vm_thread(vm, 1, &t));
     vireo_vm_destroy(vm);
     assert_int_equal(fake.destroyed, 1);
     vireo_vm_destroy(NULL);

@@ -10,6 +10,8 @@
 
 _Static_assert(sizeof(((struct vireo_end *)0)->detail) == END_DETAIL_MAX, "a sentence is passed on whole");
 _Static_assert(sizeof(((struct vireo_milestone *)0)->name) == MACHINE_MILESTONE_NAME, "and so is a name");
+_Static_assert(sizeof(((struct vireo_thread *)0)->name) == MACHINE_THREAD_NAME, "and a thread's");
+_Static_assert((int)VIREO_THREAD_IO == (int)MACHINE_THREAD_IO, "kinds are passed on as they are");
 _Static_assert((int)VIREO_LOG_DEBUG == (int)LOG_DEBUG, "levels are passed on as they are");
 
 static void on_log(void *arg, enum log_level level, const char *line)
@@ -149,5 +151,14 @@ bool vireo_vm_milestone(struct vireo_vm *vm, unsigned index, struct vireo_milest
     if (!machine_milestone(vm->machine, index, &m)) return false;
     memcpy(out->name, m.name, sizeof(out->name));
     out->ns = m.ns;
+    return true;
+}
+
+bool vireo_vm_thread(struct vireo_vm *vm, unsigned index, struct vireo_thread *out)
+{
+    struct machine_thread t;
+    if (!machine_thread(vm->machine, index, &t)) return false;
+    *out = (struct vireo_thread){.kind = (enum vireo_thread_kind)t.kind, .vcpu = t.vcpu, .tid = t.tid};
+    memcpy(out->name, t.name, sizeof(out->name));
     return true;
 }

@@ -112,6 +112,7 @@ static void on_runner_end(void *arg, struct runner *r, enum end_reason reason, u
 
 static void on_runner_entered(void *arg, struct runner *r)
 {
+    threads_here(arg, index_of(arg, r));
     if (index_of(arg, r) == 0) control_mark(arg, "entered");
 }
 
@@ -179,6 +180,7 @@ static void on_io_ready(void *arg)
 static void *io_main(void *arg)
 {
     struct machine *m = arg;
+    threads_here(m, -1);
     loop_run(&m->loop);
     return NULL;
 }
@@ -332,5 +334,8 @@ void control_join(struct machine *m)
         loop_stop(&m->loop);
         pthread_join(m->io_thread, NULL);
         m->has_io_thread = false;
+        pthread_mutex_lock(&m->lock);
+        m->io_tid = 0;
+        pthread_mutex_unlock(&m->lock);
     }
 }

@@ -167,6 +167,7 @@ int machine_create(struct machine **out, const struct config *cfg, const struct 
 {
     struct machine *m = calloc(1, sizeof(*m));
     if (!m) return err_set(e, -ENOMEM, "no memory for a machine");
+    memcpy(m->name, cfg->name, sizeof(m->name));
     m->log = log;
     m->vm = (struct vm)VM_INIT;
     m->timeout_s = cfg->timeout_s;

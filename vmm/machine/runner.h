@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "arch/arch.h"
 #include "arch/counter.h"
@@ -46,6 +47,7 @@ struct runner {
     struct record *record; /* NULL: off. Written by the thread, read by anyone */
     atomic_int want;       /* enum runner_want; written by whoever kicks, under the machine's lock */
     pthread_t thread;
+    pid_t tid;       /* machine's lock; 0: it has not said yet */
     bool has_thread; /* control thread */
     bool is_halted;  /* machine's lock */
     bool is_gone;    /* machine's lock: never signal it again */

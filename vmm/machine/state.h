@@ -4,6 +4,7 @@
  *   slots.c    the devices: one row of a table each
  *   control.c  start, pause, resume, stop, wait; how it ends
  *   runner.c   one vCPU's thread
+ *   threads.c  its threads: names, ids
  *   stats.c    what its recorder and the kernel counted, as rows
  *
  * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards
@@ -31,6 +32,7 @@ struct slot { /* a virtio-mmio window with its device */
 enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVER };
 
 struct machine {
+    char name[CONFIG_ID_MAX + 1]; /* "": none */
     const struct log *log;
     uint64_t birth_ns; /* CLOCK_MONOTONIC, when machine_create was entered */
 
@@ -60,6 +62,7 @@ struct machine {
     pthread_cond_t changed; /* of anything below */
     enum machine_phase phase;
     bool is_io_ready;
+    pid_t io_tid;  /* 0: no such thread, or not any more */
     unsigned live; /* runners that have not gone */
     struct ending ending;
     struct machine_milestone milestone[MACHINE_MILESTONES];
@@ -74,6 +77,9 @@ void slots_destroy(struct machine *m); /* after every thread has ended, before t
 /* stats.c */
 int stats_create(struct machine *m, struct err *e); /* after the vCPUs, before they run */
 void stats_destroy(struct machine *m);              /* before the VM; legal when half built */
+
+/* threads.c */
+void threads_here(struct machine *m, int vcpu); /* by each thread itself, first: its name and id; -1: the I/O thread */
 
 /* control.c */
 extern const struct runner_host control_runner_host; /* without its arg */
