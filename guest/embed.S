@@ -1,11 +1,11 @@
-/* The default guest's bytes, see embed.h. GUEST_IMAGE is the path of the built image. */
-    .section .rodata.guest_default, "a", %progbits
-    .globl guest_default_start, guest_default_end
-    .type guest_default_start, %object
-    .type guest_default_end, %object
+/* A guest's bytes, see embed.h. GUEST_IMAGE is the path of the built image, GUEST_START and GUEST_END are its names. */
+    .section .rodata.guest, "a", %progbits
+    .globl GUEST_START, GUEST_END
+    .type GUEST_START, %object
+    .type GUEST_END, %object
     .balign 16
-guest_default_start:
+GUEST_START:
     .incbin GUEST_IMAGE
-guest_default_end:
+GUEST_END:
     .byte 0
     .section .note.GNU-stack, "", %progbits

@@ -1,8 +1,10 @@
-/* The default guest as part of the program: an ELF64 (x86) or a flat Image (arm64), booted when no kernel is given. */
+/* The guests that are part of the program, each an ELF64 (x86) or a flat Image (arm64): the default one, booted when no
+ * kernel is given, and the ones that measure. */
 #ifndef VIREO_GUEST_EMBED_H
 #define VIREO_GUEST_EMBED_H
 
 extern const unsigned char guest_default_start[], guest_default_end[];
+extern const unsigned char guest_bench_start[], guest_bench_end[]; /* guest/bench: VM exits, one row at a time */
 
 /* The serial of the one disk the guest writes to; any other disk may hold somebody's data and is only read. */
 #define GUEST_SCRATCH_DISK_ID "vireo-ramdisk"

@@ -1,10 +1,13 @@
-# The default guest: $(BUILD)/guest/default.bin, and $(BUILD)/guest/embed.o that carries it. Freestanding code has flags of its own: no
-# hosted headers, no SSE or NEON state, no red zone (exceptions use the same stack), no run-time, no sanitizer.
+# The guests inside the program: each folder of guest/ with a main.c is one, $(BUILD)/guest/NAME.bin, linked with what all share
+# (guest/common, guest/$(ARCH)); in its folder, files whose names begin with an architecture's are for that one. $(BUILD)/guest/embed-NAME.o
+# carries it. Freestanding code has flags of its own: no hosted headers, no SSE or NEON state, no red zone (exceptions use the same stack),
+# no run-time, no sanitizer.
 
 GUEST_OUT := $(BUILD)/guest
-GUEST_SRCS := $(wildcard guest/common/*.c guest/$(ARCH)/*.c guest/$(ARCH)/*.S)
-GUEST_OBJS := $(GUEST_SRCS:guest/%=$(GUEST_OUT)/%.o)
-DEPS += $(GUEST_OBJS:.o=.d)
+guest_objs = $(patsubst guest/%,$(GUEST_OUT)/%.o,$(filter-out $(foreach a,$(filter-out $(ARCH),x86 arm64),guest/$(1)/$(a)%),\
+	$(wildcard guest/$(1)/*.c guest/$(1)/*.S)))
+GUEST_SHARED := $(call guest_objs,common) $(call guest_objs,$(ARCH))
+DEPS += $(patsubst %.o,%.d,$(GUEST_SHARED) $(foreach p,$(GUESTS),$(call guest_objs,$(p))))
 GUEST_MAX := 24576 # bytes of the program's own size that are given to it
 
 GUEST_FLAGS := -std=gnu17 -O2 -ffreestanding -fno-builtin -fno-pie -fno-pic -fno-stack-protector -mgeneral-regs-only \
@@ -20,19 +23,22 @@ $(GUEST_OUT)/%.o: guest/% guest/guest.mk $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(GUEST_COMPILE) -c -o $@ $<
 
+# Arm64: linked as a position-independent ELF, whose relocations (there must be none) the linker script can see, then flattened.
+define guest_rules
 ifeq ($(ARCH),x86)
-$(GUEST_OUT)/default.bin: $(GUEST_OBJS) guest/x86/guest.ld
-	$(call say,LD)$(GUEST_LINK) -Wl,-s -o $@ $(GUEST_OBJS)
-	$(GUEST_CHECK_SIZE)
+$(GUEST_OUT)/$(1).bin: $(call guest_objs,$(1)) $(GUEST_SHARED) guest/x86/guest.ld
+	$$(call say,LD)$$(GUEST_LINK) -Wl,-s -o $$@ $$(filter %.o,$$^)
+	$$(GUEST_CHECK_SIZE)
 else
-# Linked as a position-independent ELF, whose relocations (there must be none) the linker script can see, then flattened.
-$(GUEST_OUT)/default.elf: $(GUEST_OBJS) guest/arm64/guest.ld
-	$(call say,LD)$(GUEST_LINK) -Wl,-pie,--no-dynamic-linker -o $@ $(GUEST_OBJS)
+$(GUEST_OUT)/$(1).elf: $(call guest_objs,$(1)) $(GUEST_SHARED) guest/arm64/guest.ld
+	$$(call say,LD)$$(GUEST_LINK) -Wl,-pie,--no-dynamic-linker -o $$@ $$(filter %.o,$$^)
 
-$(GUEST_OUT)/default.bin: $(GUEST_OUT)/default.elf
-	$(call say,COPY)$(OBJCOPY) -O binary -j .text -j .rodata -j .data -j .got $< $@
-	$(GUEST_CHECK_SIZE)
+$(GUEST_OUT)/$(1).bin: $(GUEST_OUT)/$(1).elf
+	$$(call say,COPY)$$(OBJCOPY) -O binary -j .text -j .rodata -j .data -j .got $$< $$@
+	$$(GUEST_CHECK_SIZE)
 endif
 
-$(GUEST_OUT)/embed.o: guest/embed.S $(GUEST_OUT)/default.bin
-	$(call say,CC)$(CC) $(TARGET_FLAGS) -DGUEST_IMAGE='"$(GUEST_OUT)/default.bin"' -c -o $@ $<
+$(GUEST_OUT)/embed-$(1).o: guest/embed.S $(GUEST_OUT)/$(1).bin
+	$$(call say,CC)$$(CC) $$(TARGET_FLAGS) -DGUEST_START=guest_$(1)_start -DGUEST_END=guest_$(1)_end -DGUEST_IMAGE='"$(GUEST_OUT)/$(1).bin"' -c -o $$@ $$<
+endef
+$(foreach p,$(GUESTS),$(eval $(call guest_rules,$(p))))

@@ -3,7 +3,8 @@
 FLOOR_DIRS := vmm/base vmm/core devices vmm/kvm arch arch/$(ARCH) vmm/machine vmm/measure vmm/lib
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
-LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(if $(wildcard guest/guest.mk),$(BUILD)/guest/embed.o)
+GUESTS := $(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c))
+LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(GUESTS:%=$(BUILD)/guest/embed-%.o)
 CLI_OBJS := $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 DEPS += $(LIB_SRCS:%.c=$(BUILD)/obj/%.d) $(CLI_SRCS:%.c=$(BUILD)/obj/%.d)
 

@@ -102,6 +102,23 @@ static void a_counter_that_steps_back_makes_no_endless_exit(void **state)
     record_destroy(r);
 }
 
+static void a_trace_keeps_each_exit_as_it_was_until_it_is_full(void **state)
+{
+    (void)state;
+    struct record_exit kept[2];
+    struct record_trace trace = {.exit = kept, .capacity = 2};
+    struct record *r = record_create();
+    assert_non_null(r);
+    r->trace = &trace;
+    for (uint64_t i = 0; i < 3; i++) note(r, RECORD_MMIO_WRITE, 0x1000 + i, 10, 5);
+    assert_int_equal(trace.count, 2);
+    assert_int_equal(kept[1].addr, 0x1001);
+    assert_int_equal(kept[1].left - kept[1].from, 10);
+    assert_int_equal(kept[1].done - kept[1].left, 5);
+    assert_int_equal(r->of[RECORD_MMIO_WRITE].run.count, 3);
+    record_destroy(r);
+}
+
 static void *hammer(void *arg)
 {
     for (uint64_t i = 0; i < HAMMERED; i++) note(arg, RECORD_PORT_OUT, i % 8, 100 + i % 1000, i % 50);
@@ -136,4 +153,5 @@ UNIT_MAIN(UNIT(an_exit_is_counted_and_timed_in_its_class_alone),
           UNIT(the_highest_address_keeps_its_place),
           UNIT(registers_beyond_the_table_are_counted_as_lost_and_stay_in_their_class),
           UNIT(a_counter_that_steps_back_makes_no_endless_exit),
+          UNIT(a_trace_keeps_each_exit_as_it_was_until_it_is_full),
           UNIT(what_a_reader_sees_only_grows_and_is_exact_at_the_end))

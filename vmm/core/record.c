@@ -84,6 +84,14 @@ static void record_register(struct record *r, const struct record_exit *x)
     raise_to(&reg->handler_max, handler);
 }
 
+static void trace_exit(struct record_trace *t, const struct record_exit *x)
+{
+    const uint64_t n = atomic_load_explicit(&t->count, memory_order_relaxed);
+    if (n >= t->capacity) return;
+    t->exit[n] = *x;
+    atomic_store_explicit(&t->count, n + 1, memory_order_release);
+}
+
 void record_exit(struct record *r, const struct record_exit *x)
 {
     struct record_class_stats *c = &r->of[x->class];
@@ -93,6 +101,7 @@ void record_exit(struct record *r, const struct record_exit *x)
         atomic_store_explicit(&c->first, x->left, memory_order_relaxed);
     atomic_store_explicit(&c->last, x->left, memory_order_relaxed);
     if (x->has_addr) record_register(r, x);
+    if (r->trace) trace_exit(r->trace, x);
 }
 
 bool record_place(const struct record_register *reg, struct record_place *out)

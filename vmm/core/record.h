@@ -56,7 +56,15 @@ struct record_register {
     _Atomic uint64_t count, run, handler, run_max, handler_max;
 };
 
+/* Every exit as it was, for benches that join them with what the guest saw. Filled up to capacity, then no further. */
+struct record_trace {
+    struct record_exit *exit; /* capacity of them, the owner's */
+    uint64_t capacity;
+    _Atomic uint64_t count; /* released after the exit it counts is written: a reader acquires it */
+};
+
 struct record {
+    struct record_trace *trace; /* NULL: none. Set before the writer starts */
     struct record_class_stats of[RECORD_CLASSES];
     _Atomic uint64_t lost; /* exits whose register found no place */
     struct record_register reg[RECORD_REGISTERS];

@@ -118,15 +118,15 @@ static int create_vcpus(struct machine *m, const struct config *cfg, struct err 
     return rc ? rc : arch_init_vcpus(m->arch, m->vcpu, cfg->cpus, e);
 }
 
-static int load(struct machine *m, const struct config *cfg, struct err *e)
+static int load(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
 {
     struct arch_slot slots[ARCH_MAX_SLOTS];
     for (unsigned i = 0; i < m->slot_count; i++)
         slots[i] = (struct arch_slot){.base = m->slot[i].base, .size = VIRTIO_MMIO_SIZE, .gsi = m->slot[i].gsi};
     const struct arch_boot boot = {
         .kernel_path = cfg->kernel,
-        .kernel_data = guest_default_start,
-        .kernel_size = (uint64_t)(guest_default_end - guest_default_start),
+        .kernel_data = lab->image,
+        .kernel_size = lab->image_size,
         .initrd_path = cfg->initrd,
         .cmdline = cfg->cmdline ? cfg->cmdline : arch_info.default_cmdline,
         .dump_path = cfg->dump_dtb,
@@ -144,7 +144,22 @@ static int check_dump(const struct config *cfg, struct err *e)
                    cfg->dump_dtb, arch_info.name);
 }
 
-static int create_steps(struct machine *m, const struct config *cfg, struct err *e)
+static int fit_lab(struct machine *m, const struct machine_lab *lab, struct err *e)
+{
+    const struct machine_parts parts = {
+        .vm = &m->vm,
+        .mem = &m->mem,
+        .mmio = &m->mmio,
+        .pio = &m->pio,
+        .vcpu = m->vcpu,
+        .runner = m->runner,
+        .counter = &m->counter,
+        .vcpu_count = m->vcpu_count,
+    };
+    return lab->fit(lab->arg, &parts, e);
+}
+
+static int create_steps(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
 {
     int rc = config_check(cfg, e);
     if (!rc) rc = check_dump(cfg, e);
@@ -157,13 +172,24 @@ static int create_steps(struct machine *m, const struct config *cfg, struct err 
     if (!rc) rc = create_vcpus(m, cfg, e);
     if (!rc && cfg->has_record) rc = stats_create(m, e);
     if (!rc) rc = slots_create(m, cfg, e);
+    if (!rc && lab->fit) rc = fit_lab(m, lab, e);
     if (rc) return rc;
     bus_freeze(&m->mmio);
     bus_freeze(&m->pio);
-    return load(m, cfg, e);
+    return load(m, cfg, lab, e);
 }
 
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e)
+{
+    const struct machine_lab plain = {
+        .image = guest_default_start,
+        .image_size = (uint64_t)(guest_default_end - guest_default_start),
+    };
+    return machine_create_lab(out, cfg, log, &plain, e);
+}
+
+int machine_create_lab(struct machine **out, const struct config *cfg, const struct log *log,
+                       const struct machine_lab *lab, struct err *e)
 {
     struct machine *m = calloc(1, sizeof(*m));
     if (!m) return err_set(e, -ENOMEM, "no memory for a machine");
@@ -186,7 +212,7 @@ int machine_create(struct machine **out, const struct config *cfg, const struct 
     bus_init(&m->pio);
     m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int rc = m->event_fd < 0 ? err_errno(e, "eventfd for the end of a machine") : 0;
-    if (!rc) rc = create_steps(m, cfg, e);
+    if (!rc) rc = create_steps(m, cfg, lab, e);
     if (rc) {
         machine_destroy(m);
         return rc;

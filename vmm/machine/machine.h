@@ -13,6 +13,27 @@ struct machine;
 
 /* cfg is read during the call only. log may be NULL; its storage must outlive the machine. */
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e);
+
+/* For benches, which run a guest of their own on the product's run loop and need to touch what is beneath it. Valid
+ * until machine_destroy; after machine_start, only what KVM and the headers allow while vCPUs run. */
+struct machine_parts {
+    struct vm *vm;
+    struct gmem *mem; /* frozen */
+    struct bus *mmio, *pio;
+    struct vcpu *vcpu;             /* vcpu_count of them */
+    struct runner *runner;         /* as many; record is NULL when the recorder is off */
+    const struct counter *counter; /* the recorder's; unset when that is off */
+    unsigned vcpu_count;
+};
+struct machine_lab {
+    const void *image; /* in place of the built-in guest when no kernel is configured */
+    uint64_t image_size;
+    /* Once the vCPUs and devices are there, before the buses are frozen and the image is loaded. 0 or -errno. */
+    int (*fit)(void *arg, const struct machine_parts *p, struct err *e);
+    void *arg;
+};
+int machine_create_lab(struct machine **out, const struct config *cfg, const struct log *log,
+                       const struct machine_lab *lab, struct err *e);
 void machine_destroy(struct machine *m); /* stops and joins first; NULL is legal */
 
 int machine_start(struct machine *m, struct err *e);

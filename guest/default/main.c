@@ -1,7 +1,7 @@
 /* The default guest's story: look, use, report. */
 #include "disk.h"
 #include "entropy.h"
-#include "guest.h"
+#include "../common/guest.h"
 
 #define MIB 20
 

@@ -2,7 +2,7 @@
 #ifndef VIREO_GUEST_ENTROPY_H
 #define VIREO_GUEST_ENTROPY_H
 
-#include "virtio.h"
+#include "../common/virtio.h"
 
 /* Ask for some bytes once and print how many came. Anything wrong ends the guest. */
 void entropy_test(struct virtio_device *d);
