@@ -9,14 +9,14 @@
 
 struct bench {
     struct hist h;
-    _Atomic uint64_t bucket[HIST_BUCKETS];
+    _Atomic uint64_t bucket[HIST_BUCKETS], group[HIST_GROUPS];
 };
 
 static struct bench *make(void)
 {
     struct bench *b = calloc(1, sizeof(*b));
     assert_non_null(b);
-    hist_init(&b->h, b->bucket);
+    hist_init(&b->h, b->bucket, b->group);
     return b;
 }
 
@@ -156,14 +156,60 @@ static void an_empty_one_has_quantiles_of_zero_and_a_cleared_one_is_empty(void *
     hist_clear(&b->h);
     assert_int_equal(hist_quantile(&b->h, 0.5), 0);
     assert_memory_equal(b->bucket, fresh->bucket, sizeof(b->bucket));
+    assert_memory_equal(b->group, fresh->group, sizeof(b->group));
     assert_int_equal(b->h.count, 0);
     assert_int_equal(b->h.min, UINT64_MAX);
     free(b);
     free(fresh);
 }
 
+static void ranges_count_what_lies_in_them_to_three_digits(void **state)
+{
+    enum { BOUNDS = 40 };
+    uint64_t bound[BOUNDS], low[BOUNDS] = {0}, out[BOUNDS], random = 7, sum = 0;
+    struct bench *b = make();
+
+    (void)state;
+    for (unsigned i = 0; i < BOUNDS; i++) bound[i] = (UINT64_C(3) << i) / 2;
+    for (unsigned n = 0; n < VALUES; n++) {
+        const uint64_t value = draw(&random);
+        hist_record(&b->h, value);
+        for (unsigned i = 0; i < BOUNDS; i++)
+            low[i] += value + value / HIST_STEPS <= bound[i]; /* surely in its bounds */
+    }
+    hist_spread(&b->h, bound, BOUNDS, out);
+    for (unsigned i = 0; i < BOUNDS; i++) {
+        uint64_t most = low[i];
+        sum += out[i];
+        if (i + 1 < BOUNDS) most = low[i + 1];
+        assert_in_range(sum, low[i], most);
+    }
+    hist_record(&b->h, bound[BOUNDS - 1] * 2);
+    hist_record(&b->h, HIST_LIMIT);
+    hist_spread(&b->h, bound, BOUNDS, out);
+    for (unsigned i = 0; i < BOUNDS; i++) sum -= out[i];
+    assert_int_equal(sum, 0); /* what is above all bounds is in no range */
+    free(b);
+}
+
+static void a_range_that_ends_at_a_bucket_is_exact(void **state)
+{
+    static const uint64_t bound[] = {9, 10, 2047};
+    uint64_t out[COUNT_OF(bound)];
+    struct bench *b = make();
+
+    (void)state;
+    for (uint64_t v = 0; v < 3000; v++) hist_record(&b->h, v);
+    hist_spread(&b->h, bound, COUNT_OF(bound), out);
+    assert_int_equal(out[0], 10);
+    assert_int_equal(out[1], 1);
+    assert_int_equal(out[2], 2037);
+    free(b);
+}
+
 UNIT_MAIN(UNIT(quantiles_are_those_of_the_sorted_values_to_three_digits),
           UNIT(every_small_value_has_a_bucket_of_its_own), UNIT(buckets_follow_each_other_without_gap_or_step_back),
           UNIT(merged_is_what_recording_everything_in_one_gives), UNIT(merging_nothing_changes_nothing),
           UNIT(what_is_too_long_is_counted_and_its_max_is_exact),
-          UNIT(an_empty_one_has_quantiles_of_zero_and_a_cleared_one_is_empty))
+          UNIT(an_empty_one_has_quantiles_of_zero_and_a_cleared_one_is_empty),
+          UNIT(ranges_count_what_lies_in_them_to_three_digits), UNIT(a_range_that_ends_at_a_bucket_is_exact))

@@ -19,14 +19,15 @@ static void reset(struct hist *h)
     store(&h->max, 0);
 }
 
-void hist_init(struct hist *h, _Atomic uint64_t *buckets)
+void hist_init(struct hist *h, _Atomic uint64_t *buckets, _Atomic uint64_t *groups)
 {
     h->bucket = buckets;
+    h->group = groups;
     reset(h);
 }
 
-/* The buckets that may hold something: reading the others would only touch their pages. A writer at work records an
- * event before it widens min and max, so a reader may miss the newest extreme and nothing else. */
+/* The groups that may hold something: reading the others' buckets would only touch their pages. A writer at work
+ * records an event before it widens min and max, so a reader may miss the newest extreme and nothing else. */
 struct span {
     unsigned first, end;
 };
@@ -35,14 +36,37 @@ static struct span used(const struct hist *h)
 {
     const uint64_t min = load(&h->min), max = load(&h->max);
     if (min > max) return (struct span){0, 0};
-    return (struct span){hist_index(min), hist_index(max) + 1};
+    return (struct span){hist_index(min) / HIST_GROUP, hist_index(max) / HIST_GROUP + 1};
+}
+
+static unsigned end_of(unsigned group)
+{
+    const unsigned end = (group + 1) * HIST_GROUP;
+    return end < HIST_BUCKETS ? end : HIST_BUCKETS;
 }
 
 void hist_clear(struct hist *h)
 {
     const struct span s = used(h);
-    for (unsigned i = s.first; i < s.end; i++) store(&h->bucket[i], 0);
+    for (unsigned g = s.first; g < s.end; g++) {
+        if (load(&h->group[g]) == 0) continue;
+        for (unsigned i = g * HIST_GROUP; i < end_of(g); i++) store(&h->bucket[i], 0);
+        store(&h->group[g], 0);
+    }
     reset(h);
+}
+
+static uint64_t merge_group(struct hist *into, const struct hist *from, unsigned g)
+{
+    uint64_t added = 0;
+    for (unsigned i = g * HIST_GROUP; i < end_of(g); i++) {
+        const uint64_t n = load(&from->bucket[i]);
+        if (n == 0) continue;
+        hist_bump(&into->bucket[i], n);
+        added += n;
+    }
+    hist_bump(&into->group[g], added);
+    return added;
 }
 
 void hist_merge(struct hist *into, const struct hist *from)
@@ -50,12 +74,8 @@ void hist_merge(struct hist *into, const struct hist *from)
     const uint64_t min = load(&from->min), max = load(&from->max);
     const struct span s = used(from);
     uint64_t added = 0;
-    for (unsigned i = s.first; i < s.end; i++) {
-        const uint64_t n = load(&from->bucket[i]);
-        if (n == 0) continue;
-        hist_bump(&into->bucket[i], n);
-        added += n;
-    }
+    for (unsigned g = s.first; g < s.end; g++)
+        if (load(&from->group[g])) added += merge_group(into, from, g);
     hist_bump(&into->count, added);
     hist_bump(&into->sum, load(&from->sum));
     if (min < load(&into->min)) store(&into->min, min);
@@ -81,23 +101,53 @@ static uint64_t rank_of(double share, uint64_t total)
     return rank < total ? rank : total;
 }
 
+/* The value of the rank-th of a group. A writer may have counted in the group what its buckets don't show yet: then it
+ * is the highest that they show. */
+static uint64_t find_in(const struct hist *h, unsigned g, uint64_t rank)
+{
+    unsigned at = g * HIST_GROUP;
+    uint64_t seen = 0;
+    for (unsigned i = at; i < end_of(g) && seen < rank; i++) {
+        const uint64_t n = load(&h->bucket[i]);
+        if (n) at = i;
+        seen += n;
+    }
+    const uint64_t max = load(&h->max), top = top_of(at);
+    return at == HIST_BUCKETS - 1 || top > max ? max : top;
+}
+
 uint64_t hist_quantile(const struct hist *h, double share)
 {
-    const uint64_t min = load(&h->min), max = load(&h->max);
     const struct span s = used(h);
     uint64_t total = 0, seen = 0;
-    for (unsigned i = s.first; i < s.end; i++) total += load(&h->bucket[i]);
+    for (unsigned g = s.first; g < s.end; g++) total += load(&h->group[g]);
     if (total == 0) return 0;
-    if (share <= 0) return min;
-    if (share >= 1) return max;
+    if (share <= 0) return load(&h->min);
+    if (share >= 1) return load(&h->max);
     const uint64_t rank = rank_of(share, total);
-    for (unsigned i = s.first; i < s.end; i++) {
-        seen += load(&h->bucket[i]);
-        if (seen < rank) continue;
-        const uint64_t top = i == HIST_BUCKETS - 1 ? max : top_of(i);
-        return top < max ? top : max;
+    for (unsigned g = s.first; g < s.end; g++) {
+        const uint64_t n = load(&h->group[g]);
+        if (seen + n >= rank) return find_in(h, g, rank - seen);
+        seen += n;
     }
-    return max;
+    return load(&h->max);
+}
+
+void hist_spread(const struct hist *h, const uint64_t *bound, unsigned n, uint64_t *out)
+{
+    const struct span s = used(h);
+    unsigned at = 0;
+    for (unsigned i = 0; i < n; i++) out[i] = 0;
+    for (unsigned g = s.first; g < s.end; g++) {
+        if (load(&h->group[g]) == 0) continue;
+        for (unsigned i = g * HIST_GROUP; i < end_of(g) && i < HIST_BUCKETS - 1; i++) {
+            const uint64_t count = load(&h->bucket[i]);
+            if (count == 0) continue;
+            while (at < n && top_of(i) > bound[at]) at++;
+            if (at == n) return;
+            out[at] += count;
+        }
+    }
 }
 
 uint64_t hist_overflow(const struct hist *h)

@@ -9,7 +9,8 @@
  * that count does not hold yet. After the writer has stopped (joined) all agree.
  *
  * The buckets are the caller's zeroed memory, apart from the figures: mapped and not touched they cost nothing, and
- * each power of two that is seen costs HIST_STEPS * 8 bytes. */
+ * each power of two that is seen costs HIST_STEPS * 8 bytes. Beside them stands how many each group of buckets holds,
+ * so that a reader looks at some hundred words of a histogram and not at its thousands. */
 #ifndef VIREO_BASE_HIST_H
 #define VIREO_BASE_HIST_H
 
@@ -22,14 +23,20 @@
 #define HIST_LIMIT     (UINT64_C(1) << HIST_BITS)
 #define HIST_BUCKETS   ((HIST_BITS - HIST_STEP_BITS + 1) * HIST_STEPS + 1) /* the last one: overflow */
 
+#define HIST_GROUP                                                                                                     \
+    128 /* buckets: as many groups as buckets in a group, or nearly; a reader sees the least that way                  \
+         */
+#define HIST_GROUPS ((HIST_BUCKETS + HIST_GROUP - 1) / HIST_GROUP)
+
 struct hist {
     _Atomic uint64_t count, sum;
     _Atomic uint64_t min, max; /* UINT64_MAX and 0 while there is none */
-    _Atomic uint64_t *bucket;  /* HIST_BUCKETS of them; written by hist_init only */
+    _Atomic uint64_t *bucket;  /* HIST_BUCKETS of them; written by hist_init only, as is the next */
+    _Atomic uint64_t *group;   /* HIST_GROUPS of them: what the buckets of each hold together */
 };
 
-/* buckets: HIST_BUCKETS zeros, which stay the caller's and outlive h. */
-void hist_init(struct hist *h, _Atomic uint64_t *buckets);
+/* buckets: HIST_BUCKETS zeros, groups: HIST_GROUPS of them, which stay the caller's and outlive h. */
+void hist_init(struct hist *h, _Atomic uint64_t *buckets, _Atomic uint64_t *groups);
 /* Add what from holds to into, of which this thread is the writer. from may be written meanwhile: then what is added is
  * what its buckets held, each at its moment, and count is their sum. */
 void hist_merge(struct hist *into, const struct hist *from);
@@ -38,6 +45,9 @@ void hist_clear(struct hist *h); /* empty again; writer only */
 /* The least value that at least `share` (0 to 1) of the values do not exceed, to three digits: nearest rank. Share 0 is
  * min, 1 is max, exactly. 0 when there is none. */
 uint64_t hist_quantile(const struct hist *h, double share);
+/* How the values spread over the ranges that n rising bounds end: out[i] counts those above bound[i - 1] and at most
+ * bound[i], to three digits; what is above all bounds is in none. */
+void hist_spread(const struct hist *h, const uint64_t *bound, unsigned n, uint64_t *out);
 uint64_t hist_overflow(const struct hist *h); /* how many were HIST_LIMIT or more */
 
 /* Of one writer: a load, an addition and a store, no locked instruction. */
@@ -57,7 +67,9 @@ static inline unsigned hist_index(uint64_t value)
 /* Writer only. */
 static inline void hist_record(struct hist *h, uint64_t value)
 {
-    hist_bump(&h->bucket[hist_index(value)], 1);
+    const unsigned index = hist_index(value);
+    hist_bump(&h->bucket[index], 1);
+    hist_bump(&h->group[index / HIST_GROUP], 1);
     hist_bump(&h->sum, value);
     hist_bump(&h->count, 1);
     if (value < atomic_load_explicit(&h->min, memory_order_relaxed))

@@ -3,14 +3,14 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-#define CLASS_HISTS 2 /* KVM_RUN and handler */
-#define BUCKETS     ((size_t)RECORD_CLASSES * CLASS_HISTS * HIST_BUCKETS)
+#define HISTS ((size_t)RECORD_CLASSES * 2) /* KVM_RUN and handler of each class */
 
 /* The figures in front: what every exit writes stays on a few pages. Then the buckets, of which only the pages of
  * durations that were seen are ever touched. */
 struct layout {
     struct record record;
-    _Atomic uint64_t bucket[BUCKETS];
+    _Atomic uint64_t group[HISTS][HIST_GROUPS];
+    _Atomic uint64_t bucket[HISTS][HIST_BUCKETS];
 };
 
 const char *record_class_name(enum record_class c)
@@ -31,8 +31,9 @@ struct record *record_create(void)
     if (l == MAP_FAILED) return NULL;
     (void)madvise(l, sizeof(*l), MADV_NOHUGEPAGE); /* a huge page would make a vCPU cost megabytes */
     for (unsigned i = 0; i < RECORD_CLASSES; i++) {
-        hist_init(&l->record.of[i].run, &l->bucket[(size_t)CLASS_HISTS * i * HIST_BUCKETS]);
-        hist_init(&l->record.of[i].handler, &l->bucket[((size_t)CLASS_HISTS * i + 1) * HIST_BUCKETS]);
+        struct record_class_stats *c = &l->record.of[i];
+        hist_init(&c->run, l->bucket[2 * i], l->group[2 * i]);
+        hist_init(&c->handler, l->bucket[2 * i + 1], l->group[2 * i + 1]);
     }
     return &l->record;
 }

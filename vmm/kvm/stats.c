@@ -7,7 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define NAME_SIZE_MAX 256 /* of a descriptor's name field; Linux 6 has 48 */
+#define NAME_SIZE_MAX 256        /* of a descriptor's name field; Linux 6 has 48 */
+#define DATA_MAX      (64 << 10) /* bytes of all values: a vCPU of Linux 6 has 3 KiB, most of it histograms */
 
 int vcpu_stats_open(const struct vcpu *v)
 {
@@ -42,6 +43,8 @@ struct table {
     struct kvm_stats_header header;
     char *desc;
     size_t stride; /* a descriptor and its name */
+    char *data;    /* all values, read at once */
+    size_t size;
 };
 
 static int read_table(struct table *t)
@@ -56,10 +59,25 @@ static int read_table(struct table *t)
     return read_at(t->fd, t->desc, t->header.num_desc * t->stride, t->header.desc_offset);
 }
 
+/* The values of all, from the first to the end of the last. */
+static int read_data(struct table *t)
+{
+    for (uint32_t i = 0; i < t->header.num_desc; i++) {
+        struct kvm_stats_desc d;
+        memcpy(&d, t->desc + i * t->stride, sizeof(d));
+        const size_t end = d.offset + (size_t)d.size * sizeof(uint64_t);
+        if (end > t->size) t->size = end;
+    }
+    if (t->size > DATA_MAX) return -EPROTO;
+    t->data = malloc(t->size + 1);
+    return t->data ? read_at(t->fd, t->data, t->size, t->header.data_offset) : -ENOMEM;
+}
+
 int kvm_stats_read(int fd, void (*fn)(void *arg, const struct kvm_stat *s), void *arg)
 {
     struct table t = {.fd = fd};
     int rc = read_table(&t);
+    if (!rc) rc = read_data(&t);
     for (uint32_t i = 0; !rc && i < t.header.num_desc; i++) {
         struct kvm_stats_desc d;
         struct kvm_stat s;
@@ -68,9 +86,10 @@ int kvm_stats_read(int fd, void (*fn)(void *arg, const struct kvm_stat *s), void
         if (!is_single(&d)) continue;
         (void)snprintf(s.name, sizeof(s.name), "%.*s", (int)t.header.name_size, at + sizeof(d));
         s.unit = unit_of(&d);
-        rc = read_at(fd, &s.value, sizeof(s.value), (uint64_t)t.header.data_offset + d.offset);
-        if (!rc) fn(arg, &s);
+        memcpy(&s.value, t.data + d.offset, sizeof(s.value));
+        fn(arg, &s);
     }
+    free(t.data);
     free(t.desc);
     return rc;
 }
