@@ -21,7 +21,7 @@ all: $(BUILD)/vireo $(BUILD)/libvireo.a $(BUILD)/libvireo.so ## the program and 
 .PHONY: run
 run: ## from a fresh clone to a guest's shell: install packages, build, make images, boot Linux (ARCH=arm64 too)
 	scripts/setup build$(if $(IS_CROSS), $(ARCH))
-	$(SUBMAKE) all
+	+$(SUBMAKE) all
 	ARCH=$(ARCH) scripts/images
 	ARCH=$(ARCH) BUILD=$(BUILD) scripts/demo
 

@@ -53,7 +53,7 @@ endif
 
 .PHONY: fuzz test-fuzz
 fuzz: ## the fuzz targets, into build/fuzz
-	$(SUBMAKE) SAN=fuzz CC=clang fuzz-bins
+	+$(SUBMAKE) SAN=fuzz CC=clang fuzz-bins
 test-fuzz: fuzz ## replay every corpus, then fuzz each target for 20 s (FUZZ_SECONDS=N)
 	tests/run tests/fuzz/fuzz.t
 
@@ -65,7 +65,7 @@ cross_built = $(if $(filter x86,$(ARCH)),$(filter-out $(addprefix build/arm64/te
 .PHONY: check
 check: ## all tests: unit and KVM tests, plain and under sanitizers, fuzzing, Linux boots in the emulated hosts
 	scripts/setup
-	$(SUBMAKE) all test-bins fuzz
-	for s in $(SANITIZERS); do $(SUBMAKE) SAN=$$s test-bins || exit; done
-	$(if $(cross_built),$(SUBMAKE) ARCH=arm64 all $(cross_built))
+	+$(SUBMAKE) all test-bins fuzz
+	+for s in $(SANITIZERS); do $(SUBMAKE) SAN=$$s test-bins || exit; done
+	+$(if $(cross_built),$(SUBMAKE) ARCH=arm64 all $(cross_built))
 	tests/run $(UNIT_BINS) $(KVM_BINS) $(sanitized) $(cross_built) $(wildcard tests/lint/*.t tests/fuzz/*.t tests/boot/*.t)
