@@ -18,6 +18,7 @@
  *    "identity":{"holds":true,"residual":3},            null where there are no legs
  *    "phases":{"rtt":H,"rtt_undisturbed":H,"exit_leg":H,"user":H,"entry_leg":H,"kvm_run":H}}  what there is of them
  *   H = {"count":N,"min":t,"max":t,"sum":t,"hist":[[value,count],...]}   values as hist.h's buckets: lowest of each
+ *   Durations of a row, baseline and residual too, are those of a whole batch: whoever prints divides by it.
  *
  * Lines of `fairness`:
  *   {"type":"environment","kind":"fairness",...as above, plus "scheduler":{...}}
@@ -29,7 +30,9 @@
  *    "plots":{"convergence":[[window_ns,error],...],"share":[[label,measured,expected],...],"gaps":[[ns,count],...]}}
  *
  * A result: {"schema":"vireo-result-1","kind":"exits","environments":[one of each worker],"rows":[...],
- * "experiments":[...]} - a row has the processes' p50s, their median as headline with its interval, and phases merged.
+ * "experiments":[...]} - a row is as in the lines, phases merged over the processes, and has
+ *   "p50s":[t of each process' rtt],"headline":{"p50":t,"low":t,"high":t}   their median and its bootstrap interval;
+ *                                                                           low and high null below ten processes
  */
 #ifndef VIREO_MEASURE_RESULT_H
 #define VIREO_MEASURE_RESULT_H
