@@ -109,6 +109,9 @@ struct doorbell {
     int fd;         /* eventfd: rung by KVM, by a QueueNotify exit, or by ourselves to come back to a queue */
     bool is_hooked; /* the host signals fd without an exit */
     struct loop_source source;
+    _Atomic uint64_t own;   /* rings of ours that were not heard yet, counted before they ring */
+    uint64_t owed;          /* loop thread: those that were taken from own and not found in fd yet */
+    _Atomic uint64_t saved; /* written by the loop thread: what fd held beyond our own */
 };
 
 struct virtio_mmio {
@@ -197,9 +200,10 @@ static void on_host_error(void *arg, const char *what)
     log_some(t, &t->logged_errors, what, "; the guest got an I/O error");
 }
 
-static void ring(const struct doorbell *b)
+static void ring(struct doorbell *b)
 {
     const uint64_t one = 1;
+    atomic_fetch_add_explicit(&b->own, 1, memory_order_relaxed);
     /* Fails only with EAGAIN at 2^64-2 unread rings: then it is rung anyway. */
     const ssize_t n = write(b->fd, &one, sizeof(one));
     (void)n;
@@ -217,14 +221,26 @@ static const struct virtio_up up = {on_used, on_config_changed, on_fault, on_hos
 
 /* Activation. On the loop thread, by loop_call, while the caller holds the lock. */
 
+/* An eventfd holds how often it was rung; what was not us was KVM. Taken first, ours may not have rung yet: then it is
+ * owed and found in what comes next. */
+static void count_saved(struct doorbell *b, uint64_t rung)
+{
+    b->owed += atomic_exchange_explicit(&b->own, 0, memory_order_relaxed);
+    const uint64_t ours = b->owed < rung ? b->owed : rung;
+    b->owed -= ours;
+    const uint64_t before = atomic_load_explicit(&b->saved, memory_order_relaxed);
+    atomic_store_explicit(&b->saved, before + rung - ours, memory_order_relaxed);
+}
+
 static void on_doorbell(void *arg, uint32_t events)
 {
-    const struct doorbell *const b = arg;
-    uint64_t count;
+    struct doorbell *const b = arg;
+    uint64_t count = 0;
     (void)events;
     /* Cleared before the queue is looked at, so that a ring meanwhile is not lost. */
     const ssize_t n = read(b->fd, &count, sizeof(count));
     (void)n; /* EAGAIN: somebody read it first; looking at the queue does no harm */
+    count_saved(b, count);
     b->t->dev->ops->notify(b->t->dev, b->queue);
 }
 
@@ -510,6 +526,12 @@ const struct bus_ops virtio_mmio_bus_ops = {bus_read_mmio, bus_write_mmio};
 struct virtio_dev *virtio_mmio_dev(struct virtio_mmio *t)
 {
     return t->dev;
+}
+
+uint64_t virtio_mmio_saved_exits(const struct virtio_mmio *t, unsigned queue)
+{
+    assert(queue < t->dev->ops->queue_count);
+    return atomic_load_explicit(&t->bell[queue].saved, memory_order_relaxed);
 }
 
 /* Everything but the device, which on a failed creation is still the caller's. */

@@ -46,5 +46,8 @@ void virtio_mmio_destroy(struct virtio_mmio *t);
 extern const struct bus_ops virtio_mmio_bus_ops; /* dev: struct virtio_mmio * */
 
 struct virtio_dev *virtio_mmio_dev(struct virtio_mmio *t);
+/* Rings of a queue's doorbell that came by ioeventfd, each an exit to us that did not happen. Any thread; one that has
+ * rung but was not heard yet is not in it. */
+uint64_t virtio_mmio_saved_exits(const struct virtio_mmio *t, unsigned queue);
 
 #endif

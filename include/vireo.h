@@ -142,13 +142,15 @@ enum vireo_stat_kind {
     VIREO_STAT_REGISTER, /* one register of a device, as part of its class: run and handler have total and max only */
     VIREO_STAT_LOST,     /* exits that no register row counts, as the table was full; their class does */
     VIREO_STAT_KERNEL,   /* one of the kernel's own statistics of the vCPU (KVM_GET_STATS_FD), all in count */
+    VIREO_STAT_DOORBELL, /* of no vCPU: exits that a device's queue (number in address) did not cost, as KVM rang its
+                            doorbell itself (ioeventfd) */
 };
 
 struct vireo_stat {
     enum vireo_stat_kind kind;
     int vcpu;           /* -1: all of them together */
     const char *name;   /* "port out", or the kernel's "halt_exits"; strings are valid during the call */
-    const char *device; /* whose register it is; NULL: no device is there */
+    const char *device; /* whose register or queue it is; NULL: no device is there */
     const char *unit;   /* of the kernel's: "", "ns", "bytes", "cycles", "bool" */
     uint64_t address;   /* of the register: a port, or guest-physical */
     uint64_t offset;    /* of it in its device */
@@ -173,6 +175,24 @@ struct vireo_stats {
  * counter's rate. */
 VIREO_API int vireo_vm_stats(struct vireo_vm *vm, struct vireo_stats *out,
                              void (*fn)(void *arg, const struct vireo_stat *s), void *arg);
+
+/* The same as one page, with more beside it: threads, what the VM takes of its host, and the overhead of virtualization
+ * in six figures and their weighted sum (docs/overhead.md). */
+enum vireo_stats_format {
+    VIREO_STATS_TEXT,       /* for people */
+    VIREO_STATS_JSON,       /* one object; vireo-stat(1) has its keys */
+    VIREO_STATS_PROMETHEUS, /* the text exposition format, 0.0.4 */
+};
+struct vireo_stats_view {
+    enum vireo_stats_format format;
+    const char *weights; /* "vm_exit_count=2,io_overhead=0": of the figures; NULL: each 1, as one that is not named */
+    bool has_steps;      /* JSON: how durations spread, so that two pages give the quantiles of what lies between */
+};
+/* Calls write with the page, once. Any thread, while the VM runs too. -EINVAL: the weights; -ENODATA: record=off. */
+VIREO_API int vireo_vm_stats_write(struct vireo_vm *vm, const struct vireo_stats_view *view,
+                                   void (*write)(void *arg, const char *text, size_t len), void *arg,
+                                   struct vireo_error *e);
+VIREO_API const char *vireo_vm_uuid(struct vireo_vm *vm); /* 36 characters; random, made when first asked for */
 
 /* ---- the host ---- */
 enum vireo_verdict { VIREO_OK, VIREO_MISSING_OPTIONAL, VIREO_MISSING };

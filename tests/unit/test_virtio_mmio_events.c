@@ -1,5 +1,6 @@
 /* What goes through the transport once it runs: doorbells, interrupts, faults, resets; and several vCPUs at once. */
 #include <pthread.h>
+#include <sys/eventfd.h>
 
 #include "tests/unit/mmio_bench.h"
 
@@ -62,6 +63,26 @@ static void a_renotification_comes_back_through_the_loop(void **state)
     for (unsigned i = 0; i < 4; i++) turn(b);
     assert_int_equal(b->toy.notified[0], 5);
     assert_int_equal(b->toy.notified[1], 1);
+}
+
+/* What KVM rings is an exit saved; a ring through an exit and one of our own are not, even when all meet. */
+static void rings_by_eventfd_are_counted_as_exits_saved_and_no_others_are(void **state)
+{
+    struct bench *const b = *state;
+    boot(b);
+    turn(b);
+    assert_int_equal(virtio_mmio_saved_exits(b->t, 0), 0); /* the first look at each queue is ours */
+    for (unsigned i = 0; i < 5; i++) assert_int_equal(eventfd_write(b->bell_fd[0], 1), 0);
+    wr(b, QUEUE_NOTIFY, 0);
+    b->toy.asks_again = 2;
+    for (unsigned i = 0; i < 4; i++) turn(b);
+    assert_int_equal(virtio_mmio_saved_exits(b->t, 0), 5);
+    wr(b, QUEUE_NOTIFY, 0);
+    turn(b);
+    assert_int_equal(eventfd_write(b->bell_fd[1], 1), 0);
+    turn(b);
+    assert_int_equal(virtio_mmio_saved_exits(b->t, 0), 5);
+    assert_int_equal(virtio_mmio_saved_exits(b->t, 1), 1);
 }
 
 static void used_buffers_raise_the_interrupt_until_acknowledged(void **state)
@@ -247,6 +268,7 @@ int main(void)
         TEST(every_live_queue_is_notified_once_after_driver_ok),
         TEST(a_doorbell_reaches_the_device_by_exit_and_by_eventfd),
         TEST(doorbells_that_meet_are_one),
+        TEST(rings_by_eventfd_are_counted_as_exits_saved_and_no_others_are),
         TEST(a_host_without_ioeventfds_is_served_by_exits),
         TEST(a_renotification_comes_back_through_the_loop),
         TEST(used_buffers_raise_the_interrupt_until_acknowledged),

@@ -14,6 +14,8 @@
 #define HUGE_PAGE (UINT64_C(2) << 20) /* of x86-64 and of arm64 with 4 KiB pages */
 #define MIB       (UINT64_C(1) << 20)
 
+#define LOOK_PAGES 8192 /* asked about at once: 32 MiB a system call, from a stack of 256 KiB */
+
 void gmem_init(struct gmem *m)
 {
     *m = (struct gmem){0};
@@ -157,4 +159,25 @@ uint64_t gmem_total(const struct gmem *m)
     uint64_t total = 0;
     for (unsigned i = 0; i < m->count; i++) total += m->region[i].size;
     return total;
+}
+
+/* Of one region: mincore(2) tells of each page whether it is there. */
+static uint64_t resident_of(const struct gmem_region *r)
+{
+    unsigned char is_there[LOOK_PAGES];
+    uint64_t pages = 0;
+    for (uint64_t at = 0; at < r->size; at += (uint64_t)LOOK_PAGES * GMEM_PAGE) {
+        const uint64_t rest = r->size - at, most = (uint64_t)LOOK_PAGES * GMEM_PAGE;
+        const uint64_t len = rest < most ? rest : most;
+        if (mincore(r->host + at, len, is_there) < 0) continue;
+        for (uint64_t i = 0; i < len / GMEM_PAGE; i++) pages += is_there[i] & 1u;
+    }
+    return pages * GMEM_PAGE;
+}
+
+uint64_t gmem_resident(const struct gmem *m)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < m->count; i++) bytes += resident_of(&m->region[i]);
+    return bytes;
 }

@@ -48,5 +48,7 @@ int gmem_read(const struct gmem *m, uint64_t gpa, void *buf, uint64_t len);
 int gmem_write(const struct gmem *m, uint64_t gpa, const void *buf, uint64_t len);
 
 uint64_t gmem_total(const struct gmem *m); /* bytes */
+/* Bytes of it that the host has given pages for. Looks through all of it. */
+uint64_t gmem_resident(const struct gmem *m);
 
 #endif

@@ -2,9 +2,12 @@
 #ifndef VIREO_LIB_LIB_H
 #define VIREO_LIB_LIB_H
 
+#include <pthread.h>
 #include <vireo.h>
 
 #include "vmm/machine/machine.h"
+
+#define LIB_UUID_MAX 37 /* RFC 9562, 4: 36 characters, and the NUL */
 
 struct vireo_config {
     struct config config;
@@ -16,7 +19,14 @@ struct vireo_vm {
     struct log log; /* the machine's: calls user */
     bool uses_stdio;
     char name[CONFIG_ID_MAX + 1];
+
+    pthread_mutex_t lock;    /* guards what only statistics need, and is made when they are first asked for */
+    struct figures *figures; /* NULL: not yet */
+    char uuid[LIB_UUID_MAX]; /* "": not yet */
 };
+
+/* A page of statistics, the caller's to free: stats_page.h. */
+int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, char **text, size_t *len, struct err *e);
 
 /* Pass rc on; when it is an error, *out (may be NULL) is filled from e. */
 int lib_error(struct vireo_error *out, int rc, const struct err *e);

@@ -1,8 +1,16 @@
 #include "vmm/machine/stats.h"
 
-#include "vmm/lib/lib.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <uuid/uuid.h>
 
-_Static_assert((int)VIREO_STAT_KERNEL == (int)STATS_KERNEL, "kinds are passed on as they are");
+#include "vmm/lib/lib.h"
+#include "vmm/measure/stats_figures.h"
+#include "vmm/measure/stats_page.h"
+
+_Static_assert((int)VIREO_STAT_DOORBELL == (int)STATS_DOORBELL, "kinds are passed on as they are");
+_Static_assert((int)VIREO_STATS_PROMETHEUS == (int)STATS_PROMETHEUS, "and so are formats");
+_Static_assert(LIB_UUID_MAX == UUID_STR_LEN, "it fits");
 
 struct passing {
     void (*fn)(void *arg, const struct vireo_stat *s);
@@ -53,4 +61,54 @@ int vireo_vm_stats(struct vireo_vm *vm, struct vireo_stats *out, void (*fn)(void
         *out =
             (struct vireo_stats){.counter = info.counter, .hz = info.hz, .cost_ns = info.cost_ns, .vcpus = info.vcpus};
     return rc;
+}
+
+/* Lock held. */
+static void name_uniquely(struct vireo_vm *vm)
+{
+    uuid_t id;
+    if (vm->uuid[0]) return;
+    uuid_generate_random(id);
+    uuid_unparse_lower(id, vm->uuid);
+}
+
+const char *vireo_vm_uuid(struct vireo_vm *vm)
+{
+    pthread_mutex_lock(&vm->lock);
+    name_uniquely(vm);
+    pthread_mutex_unlock(&vm->lock);
+    return vm->uuid;
+}
+
+/* Lock held. */
+static int locked_page(struct vireo_vm *vm, const struct stats_request *r, char **text, size_t *len, struct err *e)
+{
+    name_uniquely(vm);
+    if (!vm->figures) vm->figures = figures_create();
+    if (!vm->figures) return err_set(e, -ENOMEM, "no memory for statistics");
+    const struct stats_subject subject = {
+        .machine = vm->machine, .name = vm->name, .uuid = vm->uuid, .figures = vm->figures};
+    return stats_page(&subject, r, text, len, e);
+}
+
+int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, char **text, size_t *len, struct err *e)
+{
+    const struct stats_request r = {
+        .format = (enum stats_format)view->format, .weights = view->weights, .has_steps = view->has_steps};
+    pthread_mutex_lock(&vm->lock);
+    const int rc = locked_page(vm, &r, text, len, e);
+    pthread_mutex_unlock(&vm->lock);
+    return rc;
+}
+
+int vireo_vm_stats_write(struct vireo_vm *vm, const struct vireo_stats_view *view,
+                         void (*write)(void *arg, const char *text, size_t len), void *arg, struct vireo_error *e)
+{
+    struct err err = {0};
+    char *text = NULL;
+    size_t len = 0;
+    const int rc = lib_stats_page(vm, view, &text, &len, &err);
+    if (rc == 0) write(arg, text, len);
+    free(text);
+    return lib_error(e, rc, &err);
 }

@@ -5,6 +5,7 @@
 
 #include "vmm/lib/host.h"
 #include "vmm/lib/lib.h"
+#include "vmm/measure/stats_figures.h"
 
 #define GUEST_STATUS_MAX 119 /* above it stand Vireo's own exit statuses */
 
@@ -43,6 +44,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
     }
     vm->uses_stdio = c->config.console == CONSOLE_STDIO;
     memcpy(vm->name, c->config.name, sizeof(vm->name));
+    pthread_mutex_init(&vm->lock, NULL);
     const int rc = machine_create(&vm->machine, &c->config, &vm->log, &err);
     if (rc) {
         free(vm);
@@ -57,6 +59,8 @@ void vireo_vm_destroy(struct vireo_vm *vm)
 {
     if (!vm) return;
     machine_destroy(vm->machine);
+    figures_destroy(vm->figures);
+    pthread_mutex_destroy(&vm->lock);
     free(vm);
 }
 

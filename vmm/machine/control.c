@@ -133,6 +133,7 @@ static void on_runner_gone(void *arg, struct runner *r)
     struct machine *m = arg;
     pthread_mutex_lock(&m->lock);
     r->is_gone = true;
+    use_vcpu_gone(m);
     if (--m->live == 0) tell_over(m);
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
@@ -182,6 +183,7 @@ static void *io_main(void *arg)
     struct machine *m = arg;
     threads_here(m, -1);
     loop_run(&m->loop);
+    use_io_gone(m);
     return NULL;
 }
 

@@ -6,6 +6,7 @@
  *   runner.c   one vCPU's thread
  *   threads.c  its threads: names, ids
  *   stats.c    what its recorder and the kernel counted, as rows
+ *   use.c      what it takes of the host
  *
  * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards
  * the fields named below and the runners' want/is_halted/is_gone. It is never held while a device or KVM is called, and
@@ -34,7 +35,6 @@ enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVE
 struct machine {
     char name[CONFIG_ID_MAX + 1]; /* "": none */
     const struct log *log;
-    uint64_t birth_ns; /* CLOCK_MONOTONIC, when machine_create was entered */
 
     struct vm vm;
     struct gmem mem;
@@ -62,8 +62,10 @@ struct machine {
     pthread_cond_t changed; /* of anything below */
     enum machine_phase phase;
     bool is_io_ready;
-    pid_t io_tid;  /* 0: no such thread, or not any more */
-    unsigned live; /* runners that have not gone */
+    pid_t io_tid;                    /* 0: no such thread, or not any more */
+    uint64_t io_cpu_ns, over_ns;     /* once its thread has ended; when the last vCPU went, CLOCK_MONOTONIC */
+    uint64_t voluntary, involuntary; /* context switches of the vCPU threads that have gone */
+    unsigned live;                   /* runners that have not gone */
     struct ending ending;
     struct machine_milestone milestone[MACHINE_MILESTONES];
     unsigned milestone_count;
@@ -77,6 +79,10 @@ void slots_destroy(struct machine *m); /* after every thread has ended, before t
 /* stats.c */
 int stats_create(struct machine *m, struct err *e); /* after the vCPUs, before they run */
 void stats_destroy(struct machine *m);              /* before the VM; legal when half built */
+
+/* use.c: the vCPU's thread and the I/O thread, as their last act */
+void use_vcpu_gone(struct machine *m); /* lock held */
+void use_io_gone(struct machine *m);
 
 /* threads.c */
 void threads_here(struct machine *m, int vcpu); /* by each thread itself, first: its name and id; -1: the I/O thread */

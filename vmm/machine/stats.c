@@ -7,8 +7,8 @@
 #include "vmm/kvm/stats.h"
 #include "vmm/machine/state.h"
 
-#define COST_BATCHES 21  /* odd: it has a median, which an interrupt or two do not move */
-#define COST_EXITS   50  /* a batch: long against the read of the counter around it; all take 30 us */
+#define COST_BATCHES 21 /* odd: it has a median, which an interrupt or two do not move */
+#define COST_EXITS   50 /* a batch: long against the read of the counter around it; all take 30 us */
 
 int stats_create(struct machine *m, struct err *e)
 {
@@ -128,6 +128,8 @@ static void tell_class(const struct report *r, int vcpu, const struct record *re
         .count = load(&c->handler.count),
         .run = times_of(r, &c->run),
         .handler = times_of(r, &c->handler),
+        .run_hist = &c->run,
+        .handler_hist = &c->handler,
         .first_ns = since_origin(r, load(&c->first)),
         .last_ns = since_origin(r, load(&c->last)),
     };
@@ -216,6 +218,23 @@ static void add_up(const struct report *r, enum record_class class)
     }
 }
 
+static void tell_doorbells(const struct report *r)
+{
+    for (unsigned i = 0; i < r->m->slot_count; i++) {
+        const struct slot *s = &r->m->slot[i];
+        const unsigned queues = virtio_mmio_dev(s->transport)->ops->queue_count;
+        for (unsigned q = 0; q < queues; q++) {
+            const struct stats_row row = {.kind = STATS_DOORBELL,
+                                          .vcpu = -1,
+                                          .name = "doorbell",
+                                          .device = s->label,
+                                          .addr = q,
+                                          .count = virtio_mmio_saved_exits(s->transport, q)};
+            if (row.count) r->fn(r->arg, &row);
+        }
+    }
+}
+
 static int tell(struct report *r)
 {
     const unsigned summed = r->m->vcpu_count > 1 ? RECORD_CLASSES : 0;
@@ -224,6 +243,7 @@ static int tell(struct report *r)
     tell_sum(r, -1, r->all); /* empty, and not told, where there is one vCPU */
     for (unsigned k = 0; k < summed; k++) tell_class(r, -1, r->all, (enum record_class)k);
     for (unsigned i = 0; i < r->m->vcpu_count && !rc; i++) rc = tell_vcpu(r, i);
+    if (!rc) tell_doorbells(r);
     return rc;
 }
 

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/hist.h"
+
 struct machine;
 
 /* Of one kind of exit, in nanoseconds; quantiles to three digits, min and max exact. */
@@ -21,18 +23,20 @@ enum stats_kind {
     STATS_REGISTER, /* one register of a device: its class, run and handler with total and max only */
     STATS_LOST,     /* count: exits whose register found no place in the table; in their class they are */
     STATS_KERNEL,   /* count: one of the kernel's own statistics, name and unit */
+    STATS_DOORBELL, /* of no vCPU: exits of a device's queue that ioeventfd saved: device, addr (the queue), count */
 };
 
 struct stats_row {
     enum stats_kind kind;
     int vcpu;           /* -1: all of them together */
     const char *name;   /* "port out", or the kernel's "halt_exits"; valid during the call */
-    const char *device; /* whose register; NULL: nobody's */
+    const char *device; /* whose register or queue; NULL: nobody's */
     const char *unit;   /* of the kernel's */
     uint64_t addr, offset;
     uint64_t count;
     struct stats_times run, handler;
-    uint64_t first_ns, last_ns; /* since the machine was created */
+    const struct hist *run_hist, *handler_hist; /* a class's, in ticks: valid during the call */
+    uint64_t first_ns, last_ns;                 /* since the machine was created */
 };
 
 struct stats_info {
@@ -43,9 +47,23 @@ struct stats_info {
 };
 
 /* *info is filled, then fn called for every row that has a count: the sum and the classes of all vCPUs together when
- * there are several, then for each vCPU its sum, its classes, each followed by its registers, and the kernel's. fn
- * NULL: only *info. 0; -ENODATA: the recorder is off; -ENOMEM; or what reading the kernel's statistics failed with. */
+ * there are several, then for each vCPU its sum, its classes, each followed by its registers, and the kernel's, then
+ * the doorbells. fn NULL: only *info. 0; -ENODATA: the recorder is off; -ENOMEM; or what reading the kernel's
+ * statistics failed with. */
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg);
+
+/* What the machine takes of its host besides the guest's own time and memory. */
+struct machine_use {
+    uint64_t age_ns;                   /* since it was created; once it has ended, until then */
+    uint64_t memory_bytes;             /* the guest's, as configured */
+    uint64_t resident, guest_resident; /* bytes: of this process, and of the guest's memory in it */
+    uint64_t voluntary, involuntary;   /* context switches of the vCPU threads */
+    uint64_t io_cpu_ns;                /* CPU time of the I/O thread */
+    bool has_resident, has_switches;   /* does the host tell? */
+};
+/* Any thread, before, while and after it runs. The guest's memory is looked through: some 0.5 ms a GiB that is in use.
+ */
+void machine_use(struct machine *m, struct machine_use *out);
 
 #endif

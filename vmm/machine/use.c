@@ -1,0 +1,104 @@
+/* What a machine takes of its host. Threads that run are asked about through /proc and their clocks; one that ends
+ * leaves its figures behind, so that they can be told afterwards too. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/machine/state.h"
+#include "vmm/machine/stats.h"
+
+#define PROC_TEXT_MAX 4096 /* of a thread's status file: some 1,500 bytes on Linux 6 */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+    if (clock_gettime(clock, &t) < 0) return 0; /* a thread's clock, and the thread has just ended */
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void use_vcpu_gone(struct machine *m)
+{
+    struct rusage u;
+    m->over_ns = clock_ns(CLOCK_MONOTONIC);
+    if (getrusage(RUSAGE_THREAD, &u) < 0) return; /* can't fail with a good pointer */
+    m->voluntary += (uint64_t)u.ru_nvcsw;
+    m->involuntary += (uint64_t)u.ru_nivcsw;
+}
+
+void use_io_gone(struct machine *m)
+{
+    const uint64_t ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    pthread_mutex_lock(&m->lock);
+    m->io_cpu_ns = ns;
+    pthread_mutex_unlock(&m->lock);
+}
+
+static bool read_proc(const char *path, char text[PROC_TEXT_MAX])
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const ssize_t n = read(fd, text, PROC_TEXT_MAX - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
+static bool read_switches(int tid, struct machine_use *out)
+{
+    char path[64], text[PROC_TEXT_MAX];
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+    if (!read_proc(path, text)) return false;
+    /* The second name holds the first, so it stands behind it: proc(5) has them in this order, last in the file. */
+    const char *voluntary = strstr(text, "\nvoluntary_ctxt_switches:");
+    const char *involuntary = strstr(text, "\nnonvoluntary_ctxt_switches:");
+    if (!voluntary || !involuntary) return false;
+    out->voluntary += strtoull(strchr(voluntary, ':') + 1, NULL, 10);
+    out->involuntary += strtoull(strchr(involuntary, ':') + 1, NULL, 10);
+    return true;
+}
+
+/* The CPU clock of a thread of this process by its id: the id's complement, and the kind of clock in the low bits
+ * (CPUCLOCK_SCHED | CPUCLOCK_PERTHREAD_MASK of the kernel's posix-timers.h). */
+static uint64_t cpu_ns_of(int tid)
+{
+    return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6u));
+}
+
+/* Pages of this process that are in memory: the second word of statm. */
+static bool read_resident(uint64_t *out)
+{
+    char text[PROC_TEXT_MAX];
+    if (!read_proc("/proc/self/statm", text)) return false;
+    const char *second = strchr(text, ' ');
+    *out = second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    return second != NULL;
+}
+
+void machine_use(struct machine *m, struct machine_use *out)
+{
+    struct machine_thread t;
+    pthread_mutex_lock(&m->lock);
+    const uint64_t birth_ns = m->milestone_count ? m->milestone[0].ns : 0;
+    const bool is_over = m->phase == MACHINE_OVER && m->over_ns;
+    *out = (struct machine_use){
+        .age_ns = (is_over ? m->over_ns : clock_ns(CLOCK_MONOTONIC)) - birth_ns,
+        .memory_bytes = gmem_total(&m->mem),
+        .voluntary = m->voluntary,
+        .involuntary = m->involuntary,
+        .io_cpu_ns = m->io_cpu_ns,
+        .has_switches = true,
+    };
+    pthread_mutex_unlock(&m->lock);
+    for (unsigned i = 0; machine_thread(m, i, &t); i++) {
+        if (t.kind == MACHINE_THREAD_IO)
+            out->io_cpu_ns = cpu_ns_of(t.tid);
+        else if (!read_switches(t.tid, out) && access("/proc/self/task", F_OK) < 0) /* else it has just ended */
+            out->has_switches = false;
+    }
+    out->guest_resident = gmem_resident(&m->mem);
+    out->has_resident = read_resident(&out->resident);
+}

@@ -1,0 +1,190 @@
+#include "vmm/measure/stats_page.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/measure/stats_snapshot.h"
+
+double stats_step_ns(unsigned step)
+{
+    static const double part[STEPS_PER_OCTAVE] = {1,
+                                                  1.0905077326652577,
+                                                  1.1892071150027210,
+                                                  1.2968395546510096,
+                                                  1.4142135623730951,
+                                                  1.5422108254079407,
+                                                  1.6817928305074290,
+                                                  1.8340080864093424};
+    const unsigned k = step + STEP_FIRST;
+    return (double)(UINT64_C(1) << k / STEPS_PER_OCTAVE) * part[k % STEPS_PER_OCTAVE];
+}
+
+void stats_put_quoted(FILE *f, const char *s)
+{
+    fputc('"', f);
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\') fputc('\\', f);
+        fputc(*s < ' ' || *s > '~' ? '?' : *s, f);
+    }
+    fputc('"', f);
+}
+
+/* ---- gathering ---- */
+
+struct gathering {
+    struct stats_snapshot *snapshot;
+    struct figure_input figures;
+    uint64_t recorded; /* exits of the recorder, for a kernel that counts none */
+    bool has_steps;
+    uint64_t bound[STEPS]; /* in ticks; filled by the first row that needs them, when the counter's rate is known */
+    int rc;
+};
+
+/* Room for one more of size bytes in an array. */
+static void *grow(void *array, size_t count, size_t *room, size_t size)
+{
+    if (count < *room) return array;
+    const size_t more = *room ? *room * 2 : 64;
+    void *bigger = realloc(array, more * size);
+    if (bigger) *room = more;
+    return bigger;
+}
+
+static struct stats_steps *steps_of(struct gathering *g, const struct stats_row *row)
+{
+    struct stats_steps *s = malloc(sizeof(*s));
+    if (!s) return NULL;
+    for (unsigned i = 0; i < STEPS && !g->bound[STEPS - 1]; i++)
+        g->bound[i] = (uint64_t)(stats_step_ns(i) * g->snapshot->info.hz / 1e9);
+    hist_spread(row->run_hist, g->bound, STEPS, s->run);
+    hist_spread(row->handler_hist, g->bound, STEPS, s->handler);
+    return s;
+}
+
+static void add_kernel(struct gathering *g, const struct stats_row *row)
+{
+    struct stats_snapshot *s = g->snapshot;
+    void *bigger = grow(s->kernel, s->kernel_count, &s->kernel_room, sizeof(*s->kernel));
+    if (!bigger) {
+        g->rc = -ENOMEM;
+        return;
+    }
+    s->kernel = bigger;
+    struct stats_kernel *k = &s->kernel[s->kernel_count++];
+    *k = (struct stats_kernel){.vcpu = row->vcpu, .unit = row->unit, .value = row->count};
+    (void)snprintf(k->name, sizeof(k->name), "%s", row->name);
+    if (strcmp(k->name, "exits") == 0) g->figures.exits += k->value;
+}
+
+static void add_entry(struct gathering *g, const struct stats_row *row)
+{
+    struct stats_snapshot *s = g->snapshot;
+    void *bigger = grow(s->entry, s->count, &s->room, sizeof(*s->entry));
+    if (!bigger) {
+        g->rc = -ENOMEM;
+        return;
+    }
+    s->entry = bigger;
+    struct stats_entry *to = &s->entry[s->count++];
+    *to = (struct stats_entry){.row = *row};
+    if (g->has_steps && row->kind == STATS_CLASS && !(to->steps = steps_of(g, row))) g->rc = -ENOMEM;
+}
+
+/* What the figures need: of each vCPU, since the sum of all has the same again. */
+static void add_to_figures(struct figure_input *in, const struct stats_row *row)
+{
+    const bool is_io = strncmp(row->name, "port", 4) == 0 || strncmp(row->name, "mmio", 4) == 0;
+    if (row->vcpu < 0 || row->kind != STATS_CLASS || strcmp(row->name, "kick") == 0) return;
+    in->handled += row->count;
+    in->handler_ns += row->handler.total;
+    if (is_io) in->io_handler_ns += row->handler.total;
+}
+
+static void on_row(void *arg, const struct stats_row *row)
+{
+    struct gathering *g = arg;
+    if (g->rc) return;
+    if (row->kind == STATS_KERNEL) {
+        add_kernel(g, row);
+        return;
+    }
+    add_entry(g, row);
+    add_to_figures(&g->figures, row);
+    if (row->kind == STATS_VCPU && row->vcpu >= 0) g->recorded += row->count;
+}
+
+static int gather(struct gathering *g)
+{
+    struct stats_snapshot *s = g->snapshot;
+    struct machine *m = s->subject->machine;
+    int rc = machine_stats(m, &s->info, on_row, g);
+    if (!rc) rc = g->rc;
+    if (rc) return rc;
+    while (s->thread_count < CONFIG_MAX_CPUS + 1 && machine_thread(m, s->thread_count, &s->thread[s->thread_count]))
+        s->thread_count++;
+    if (g->figures.exits == 0) g->figures.exits = g->recorded;
+    machine_use(m, &g->figures.use);
+    s->use = g->figures.use;
+    figures_look(s->subject->figures, m, &g->figures, s->figure);
+    s->sum = figures_sum(s->figure, s->weight);
+    return 0;
+}
+
+static void fini(struct stats_snapshot *s)
+{
+    for (size_t i = 0; i < s->count; i++) free(s->entry[i].steps);
+    free(s->entry);
+    free(s->kernel);
+}
+
+static int explain(int rc, struct err *e)
+{
+    if (rc == -ENODATA) return err_set(e, rc, "there are no statistics: record is off");
+    return err_set(e, rc, "statistics: %s", strerrordesc_np(-rc));
+}
+
+/* ---- writing ---- */
+
+static int write_page(const struct stats_snapshot *s, enum stats_format format, char **text, size_t *len)
+{
+    static void (*const writers[])(FILE * f, const struct stats_snapshot *s) = {
+        [STATS_TEXT] = stats_write_text, [STATS_JSON] = stats_write_json, [STATS_PROMETHEUS] = stats_write_prometheus};
+    char *page = NULL;
+    FILE *f = open_memstream(&page, len);
+    if (!f) return -ENOMEM;
+    writers[format](f, s);
+    const bool is_good = !ferror(f);
+    if (fclose(f) != 0 || !is_good) {
+        free(page);
+        return -ENOMEM;
+    }
+    *text = page;
+    return 0;
+}
+
+static int make_page(const struct stats_subject *subject, const struct stats_request *r, char **text, size_t *len,
+                     struct err *e)
+{
+    struct stats_snapshot s = {.subject = subject};
+    struct gathering g = {.snapshot = &s, .has_steps = r->has_steps || r->format == STATS_PROMETHEUS};
+    int rc = figures_weights(r->weights, s.weight, e);
+    if (rc) return rc;
+    rc = gather(&g);
+    if (!rc) rc = write_page(&s, r->format, text, len);
+    fini(&s);
+    return rc ? explain(rc, e) : 0;
+}
+
+int stats_page(const struct stats_subject *s, const struct stats_request *r, char **text, size_t *len, struct err *e)
+{
+    /* The program around us may have set a locale with a decimal comma; this thread writes without it. */
+    const locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    if (!plain) return explain(-ENOMEM, e);
+    const locale_t before = uselocale(plain);
+    const int rc = make_page(s, r, text, len, e);
+    uselocale(before);
+    freelocale(plain);
+    return rc;
+}

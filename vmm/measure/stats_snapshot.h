@@ -1,0 +1,59 @@
+/* What one page shows, copied out of the machine. Shared by the stats_*.c files of this floor, seen by nobody else. */
+#ifndef VIREO_MEASURE_STATS_SNAPSHOT_H
+#define VIREO_MEASURE_STATS_SNAPSHOT_H
+
+#include <stdio.h>
+
+#include "vmm/kvm/stats.h"
+#include "vmm/machine/machine.h"
+#include "vmm/machine/stats.h"
+#include "vmm/measure/stats_figures.h"
+#include "vmm/measure/stats_page.h"
+
+/* Steps of durations: the k-th ends at 2^(k/8) nanoseconds, from 16 ns to a minute; eight a power of two tell a
+ * quantile to a tenth. Fixed for ever: two pages of a VM can be subtracted, two VMs' added up. */
+#define STEPS_PER_OCTAVE 8
+#define STEP_FIRST       (4 * STEPS_PER_OCTAVE)
+#define STEP_LAST        (36 * STEPS_PER_OCTAVE)
+#define STEPS            (STEP_LAST - STEP_FIRST + 1)
+
+struct stats_steps {
+    uint64_t run[STEPS], handler[STEPS]; /* how many durations lie in each; those beyond the last are in none */
+};
+
+struct stats_entry {
+    struct stats_row row;      /* no kernel's; the histograms are gone */
+    struct stats_steps *steps; /* of a class, where they were asked for */
+};
+
+struct stats_kernel { /* one of the kernel's counts */
+    int vcpu;
+    const char *unit;
+    uint64_t value;
+    char name[KVM_STATS_NAME_MAX];
+};
+
+struct stats_snapshot {
+    const struct stats_subject *subject;
+    struct stats_info info;
+    struct stats_entry *entry; /* by vCPU, -1 first; then the doorbells */
+    size_t count, room;
+    struct stats_kernel *kernel; /* by vCPU */
+    size_t kernel_count, kernel_room;
+    struct machine_thread thread[CONFIG_MAX_CPUS + 1];
+    unsigned thread_count;
+    struct machine_use use;
+    struct figure figure[FIGURES];
+    double weight[FIGURES], sum;
+};
+
+void stats_write_text(FILE *f, const struct stats_snapshot *s);
+void stats_write_json(FILE *f, const struct stats_snapshot *s);
+void stats_write_prometheus(FILE *f, const struct stats_snapshot *s);
+
+double stats_step_ns(unsigned step); /* where the step-th of STEPS ends */
+/* What may stand between quotes in JSON (RFC 8259, 7) and in a Prometheus label alike: controls and what is not ASCII
+ * become '?'. A device's name may come from the host's user. */
+void stats_put_quoted(FILE *f, const char *s);
+
+#endif
