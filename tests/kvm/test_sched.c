@@ -1,9 +1,14 @@
 /* How the host schedules a machine's threads, asked of the host itself: by thread id, while the guest runs. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
@@ -126,11 +131,251 @@ static void there_are_no_threads_before_the_start_or_after_the_end(void **state)
     machine_destroy(m);
 }
 
+/* ---- how they are scheduled ---- */
+
+static int tid_of(struct machine *m, unsigned vcpu)
+{
+    struct machine_thread t;
+    assert_true(machine_thread(m, vcpu, &t));
+    assert_int_equal(t.vcpu, vcpu);
+    return t.tid;
+}
+
+static void refuse(const struct setting *s, enum err_kind kind, const char *part)
+{
+    struct machine *m = NULL;
+    struct err e = {0};
+    int rc = try_build(&m, s, &e);
+    if (!rc) rc = machine_start(m, &e);
+    machine_destroy(m);
+    assert_int_not_equal(rc, 0);
+    assert_contains(e.text, part);
+    assert_int_equal(e.kind, kind);
+}
+
+/* The CPUs this process may use, at least one; the rest of the test needs to know one it may not. */
+static unsigned allowed_cpu(unsigned nth)
+{
+    cpu_set_t set;
+    assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+    const unsigned want = nth % (unsigned)CPU_COUNT(&set);
+    unsigned cpu = 0;
+    for (unsigned seen = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &set) && seen++ == want) break;
+    return cpu;
+}
+
+static void must_be_pinned(int tid, unsigned cpu)
+{
+    cpu_set_t set;
+    assert_int_equal(sched_getaffinity(tid, sizeof(set), &set), 0);
+    assert_int_equal(CPU_COUNT(&set), 1);
+    assert_true(CPU_ISSET(cpu, &set));
+}
+
+static void pinned_vcpus_run_where_they_were_put(void **state)
+{
+    (void)state;
+    const unsigned cpu[] = {allowed_cpu(1), allowed_cpu(0)};
+    char first[16], second[16], io[16];
+    (void)snprintf(first, sizeof(first), "0=%u", cpu[0]);
+    (void)snprintf(second, sizeof(second), "1=%u", cpu[1]);
+    (void)snprintf(io, sizeof(io), "io=%u", cpu[0]);
+    const struct setting s[] = {
+        {"cpu-affinity", first}, {"cpu-affinity", second}, {"cpu-affinity", io}, {"timeout", "60"}, {NULL, NULL}};
+    struct machine *m = start(s);
+    struct machine_thread t;
+    for (unsigned i = 0; i < 2; i++) must_be_pinned(tid_of(m, i), cpu[i]);
+    assert_true(machine_thread(m, 2, &t));
+    must_be_pinned(t.tid, cpu[0]);
+    stop(m);
+}
+
+static void cpus_that_are_not_online_are_refused(void **state)
+{
+    (void)state;
+    const struct setting s[] = {{"cpu-affinity", "1=0,1023"}, {NULL, NULL}};
+    refuse(s, ERR_CONFIG, "CPU 1023 is not online");
+}
+
+static void nice_values_are_each_vcpus_own(void **state)
+{
+    (void)state;
+    const struct setting s[] = {{"nice", "0=3"}, {"nice", "1=7"}, {"nice", "io=9"}, {"timeout", "60"}, {NULL, NULL}};
+    const int before = getpriority(PRIO_PROCESS, 0);
+    struct machine *m = start(s);
+    struct machine_thread t;
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)tid_of(m, 0)), 3);
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)tid_of(m, 1)), 7);
+    assert_true(machine_thread(m, 2, &t));
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)t.tid), 9);
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+    stop(m);
+}
+
+/* What the kernel says of the thread's slice: sched_getattr(2), runtime at byte 24. 0: this kernel has no such thing.
+ */
+static uint64_t slice_of(int tid)
+{
+    uint64_t attr[8] = {0};
+    assert_int_equal(syscall(SYS_sched_getattr, tid, attr, sizeof(attr), 0), 0);
+    return attr[3];
+}
+
+struct heard {
+    char warning[256];
+};
+
+static void on_log(void *arg, enum log_level level, const char *line)
+{
+    struct heard *h = arg;
+    if (level == LOG_WARN) (void)snprintf(h->warning, sizeof(h->warning), "%s", line);
+}
+
+static void a_slice_is_taken_or_said_to_be_ignored(void **state)
+{
+    (void)state;
+    const struct setting s[] = {{"slice", "5ms"}, {"nice", "4"}, {NULL, NULL}};
+    struct heard heard = {0};
+    const struct log log = {.fn = on_log, .arg = &heard, .level = LOG_WARN};
+    struct machine *m = build(s);
+    struct err e = {0};
+    m->log = &log;
+    if (machine_start(m, &e)) fail_msg("%s", e.text);
+    const uint64_t got = slice_of(tid_of(m, 1));
+    if (got == 5000000)
+        assert_string_equal(heard.warning, "");
+    else
+        assert_contains(heard.warning, "this kernel ignores it");
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)tid_of(m, 1)), 4); /* one does not undo the other */
+    stop(m);
+}
+
+static void halt_polling_is_bounded_or_refused_by_name(void **state)
+{
+    (void)state;
+    const struct setting s[] = {{"halt-poll", "100us"}, {NULL, NULL}};
+    struct vm vm = VM_INIT;
+    struct err e = {0};
+    assert_int_equal(access("/dev/kvm", R_OK | W_OK) ? 0 : vm_create(&vm, &e), 0);
+    const bool is_there = vm.fd >= 0 && vm_check(&vm, KVM_CAP_HALT_POLL) > 0;
+    vm_destroy(&vm);
+    if (is_there)
+        stop(start(s));
+    else
+        refuse(s, ERR_HOST, "KVM_CAP_HALT_POLL");
+}
+
+/* Not every kernel has it, and without SMT nothing is to be done: what must not be is a vCPU without what was asked. */
+static void vcpus_share_one_cookie_or_none_is_needed(void **state)
+{
+    (void)state;
+    const struct setting s[] = {{"core-scheduling", "true"}, {NULL, NULL}};
+    unsigned long cookie[2] = {0};
+    if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, PR_SCHED_CORE_SCOPE_THREAD, &cookie[0]) < 0 && errno == EINVAL) {
+        refuse(s, ERR_HOST, "core-scheduling");
+        return;
+    }
+    const bool has_smt = prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, PR_SCHED_CORE_SCOPE_THREAD, &cookie[0]) == 0;
+    struct machine *m = start(s);
+    for (int i = 0; i < 100 && has_smt && cookie[1] == 0; i++) { /* the second takes it on its way into the guest */
+        usleep(1000);
+        for (unsigned v = 0; v < 2; v++)
+            assert_int_equal(
+                prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, tid_of(m, v), PR_SCHED_CORE_SCOPE_THREAD, &cookie[v]), 0);
+    }
+    assert_int_equal(cookie[0], cookie[1]);
+    assert_int_equal(cookie[0] != 0, has_smt);
+    stop(m);
+}
+
+/* ---- cgroups, where this user may make one below the v1 cpu controller ---- */
+
+#define V1_CPU "/sys/fs/cgroup/cpu"
+
+static char *make_v1(char path[64])
+{
+    (void)snprintf(path, 64, V1_CPU "/test-%d", (int)getpid());
+    if (access(V1_CPU "/cpu.shares", F_OK) || mkdir(path, 0755)) {
+        print_message("no v1 cpu controller to make a group in\n");
+        skip();
+    }
+    return path;
+}
+
+static void text_of(const char *dir, const char *file, char *out, size_t size)
+{
+    char path[160];
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, file);
+    FILE *f = fopen(path, "re");
+    if (!f) fail_msg("%s: %s", path, strerror(errno));
+    out[fread(out, 1, size - 1, f)] = '\0';
+    (void)fclose(f);
+}
+
+static bool has_line(const char *text, int number)
+{
+    char line[16];
+    (void)snprintf(line, sizeof(line), "%d\n", number);
+    const char *at = strstr(text, line);
+    while (at && at != text && at[-1] != '\n') at = strstr(at + 1, line);
+    return at != NULL;
+}
+
+static void a_v1_group_has_the_vcpus_and_is_gone_afterwards(void **state)
+{
+    (void)state;
+    char path[64], group[96], text[1024];
+    const struct setting s[] = {
+        {"cgroup", make_v1(path)}, {"cgroup-weight", "200"}, {"cgroup-max", "75%"}, {NULL, NULL}};
+    (void)snprintf(group, sizeof(group), "%s/vireo-fairness", path);
+    struct machine *m = start(s);
+    text_of(group, "cpu.shares", text, sizeof(text));
+    assert_string_equal(text, "2048\n");
+    text_of(group, "cpu.cfs_quota_us", text, sizeof(text));
+    assert_string_equal(text, "75000\n");
+    text_of(group, "tasks", text, sizeof(text));
+    for (unsigned i = 0; i < 2; i++) assert_true(has_line(text, tid_of(m, i)));
+    assert_false(has_line(text, getpid()));
+    struct machine *second = NULL;
+    struct err e = {0};
+    assert_int_equal(try_build(&second, s, &e), -EBUSY);
+    assert_contains(e.text, "in use");
+    stop(m);
+    assert_int_equal(access(group, F_OK), -1);
+    assert_int_equal(mkdir(group, 0755), 0); /* as a killed process leaves it */
+    stop(start(s));
+    assert_int_equal(access(group, F_OK), -1);
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void cgroups_that_can_not_be_had_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *part;
+    } rows[] = {{"/nowhere/at/all", "cgroup /nowhere/at/all: No such file or directory"},
+                {"/proc", "not a cgroup directory"},
+                {"/dev/null", "Not a directory"}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct setting s[] = {{"cgroup", rows[i].path}, {NULL, NULL}};
+        refuse(s, ERR_CONFIG, rows[i].part);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(every_thread_tells_its_id_and_bears_its_name),
         UNIT(there_are_no_threads_before_the_start_or_after_the_end),
+        UNIT(pinned_vcpus_run_where_they_were_put),
+        UNIT(cpus_that_are_not_online_are_refused),
+        UNIT(nice_values_are_each_vcpus_own),
+        UNIT(a_slice_is_taken_or_said_to_be_ignored),
+        UNIT(halt_polling_is_bounded_or_refused_by_name),
+        UNIT(vcpus_share_one_cookie_or_none_is_needed),
+        UNIT(a_v1_group_has_the_vcpus_and_is_gone_afterwards),
+        UNIT(cgroups_that_can_not_be_had_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <sys/sysinfo.h>
 
 #include "vmm/machine/config_item.h"
+#include "vmm/machine/config_sched.h"
 #include "vmm/machine/config_value.h"
 
 #define DEFAULT_MEMORY (256ULL << 20) /* boots a stock distribution kernel with an initramfs */
@@ -25,6 +26,7 @@ void config_fini(struct config *c)
     free(c->dump_dtb);
     free(c->cmdline);
     free(c->console_path);
+    config_sched_fini(c);
     config_init(c);
 }
 
@@ -188,6 +190,19 @@ static const struct config_key keys[] = {
     {"record", "on|off", "count and time every VM exit, for --stats (default on)", false, set_record},
     {"name", "NAME", "name of the VM in messages and reports", false, set_name},
     {"timeout", "SECONDS", "end the VM after so long, with status 124", false, set_timeout},
+    {"cpu-affinity", "VCPU=CPUS", "pin vCPU threads: 0=2, 1-3=4-7, all=0-3,6, io=1 for the I/O thread", true,
+     config_set_affinity},
+    {"slice", "TIME", "time slice of the vCPU threads, 100us to 100ms (Linux 6.12 and later)", false, config_set_slice},
+    {"nice", "N|VCPU=N", "nice value of the vCPU threads, of some (0=5) or of the I/O thread (io=5)", true,
+     config_set_nice},
+    {"cgroup", "PATH", "put the vCPU threads into a group of their own in this cgroup", false, config_set_cgroup},
+    {"cgroup-weight", "N", "CPU weight of that group, 1 to 10000 (the kernel's default is 100)", false,
+     config_set_weight},
+    {"cgroup-max", "PERCENT|QUOTA/PERIOD", "CPU time that group has at most: 50%, or microseconds", false,
+     config_set_max},
+    {"halt-poll", "TIME", "how long KVM polls before a halted vCPU sleeps; 0 is not at all", false,
+     config_set_halt_poll},
+    {"core-scheduling", NULL, "let no other program share a core with the vCPU threads", false, config_set_core},
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
@@ -289,5 +304,6 @@ int config_check(const struct config *c, struct err *e)
     if (rc == 0) rc = check_disks(c, e);
     if (rc == 0) rc = check_nets(c, e);
     if (rc == 0) rc = check_ids(c, e);
+    if (rc == 0) rc = config_sched_check(c, e);
     return rc;
 }

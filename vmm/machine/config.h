@@ -6,6 +6,7 @@
 #ifndef VIREO_MACHINE_CONFIG_H
 #define VIREO_MACHINE_CONFIG_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,15 @@
 #define CONFIG_MAX_CPUS    64           /* one GIC redistributor region, one MADT page; machines are micro */
 #define CONFIG_MEMORY_MIN  (2ULL << 20) /* one huge page: the embedded guest and every boot table fit below it */
 #define CONFIG_MEMORY_STEP 4096         /* KVM maps whole pages (api.rst 4.35) */
+#define CONFIG_NICE_MIN    (-20)        /* setpriority(2) */
+#define CONFIG_NICE_MAX    19
+#define CONFIG_SLICE_MIN   100000ULL     /* ns: what the kernel clamps a custom slice to, 0.1 to 100 ms */
+#define CONFIG_SLICE_MAX   100000000ULL  /* ns */
+#define CONFIG_POLL_MAX    1000000000ULL /* ns: a second of a CPU for every halt is more than anyone means */
+#define CONFIG_WEIGHT_MAX  10000         /* cgroup-v2.rst, cpu.weight: 1 to 10000, 100 when nothing is said */
+#define CONFIG_QUOTA_MIN   1000ULL       /* us, of quota and period: sched-bwc.rst */
+#define CONFIG_PERIOD_MAX  1000000ULL
+#define CONFIG_PERIOD      100000ULL            /* us: the kernel's own default, for a percentage */
 #define CONFIG_TIMEOUT_MAX (366 * 24 * 60 * 60) /* a year: in milliseconds it still fits 64 bits with ease */
 #define CONFIG_JSON_MAX    (1u << 20) /* the largest sensible file is a few KiB; the parser keeps it all in memory */
 #define CONFIG_JSON_DEPTH  3          /* the object, a list in it, an object in that */
@@ -39,6 +49,27 @@ struct net_config {
     uint16_t mtu; /* 0: not said */
 };
 
+/* How the host schedules one thread. Zeros: as the thread that starts the machine. */
+struct thread_config {
+    bool has_cpus;
+    cpu_set_t cpus; /* it runs on no others */
+    bool has_nice;
+    int nice;
+};
+
+struct sched_config {
+    struct thread_config vcpu[CONFIG_MAX_CPUS], io;
+    unsigned named;    /* the highest vCPU a key named, plus 1: config_check holds it against cpus */
+    uint64_t slice_ns; /* of the vCPU threads; 0: the kernel's */
+    char *cgroup;      /* an existing cgroup directory, below which the machine gets its own; NULL: none */
+    unsigned weight;   /* of that group, as cpu.weight; 0: the kernel's 100 */
+    uint64_t quota_us; /* CPU time that the group has in each period_us; 0: no cap */
+    uint64_t period_us;
+    bool has_halt_poll;
+    uint64_t halt_poll_ns; /* how long KVM polls at most before a halted vCPU sleeps */
+    bool has_core;         /* a core-scheduling cookie for the vCPU threads */
+};
+
 enum config_console { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY };
 
 struct config {
@@ -56,8 +87,9 @@ struct config {
     char *console_path;
     bool has_escape; /* Ctrl-A x on stdio ends the VM: the CLI asks for it when stdin is a terminal */
     bool has_rng, has_acpi;
-    bool has_record;    /* every exit is counted and timed: vmm/core/record.h */
-    unsigned timeout_s; /* 0: none */
+    bool has_record;            /* every exit is counted and timed: vmm/core/record.h */
+    unsigned timeout_s;         /* 0: none */
+    struct sched_config *sched; /* NULL: no key asks for anything; config_sched makes it */
 };
 
 /* One row of the table, also for help texts and man page checks. */
@@ -71,6 +103,9 @@ struct config_key {
 
 void config_init(struct config *c); /* defaults: 1 vCPU, 256 MiB, console stdio, rng off, ACPI and recorder on */
 void config_fini(struct config *c); /* legal twice */
+
+/* c->sched, made if there is none; NULL: out of memory. */
+struct sched_config *config_sched(struct config *c);
 
 const struct config_key *config_key(unsigned index); /* NULL past the end */
 /* The one of the names (name(i), NULL past the end) that word was most likely meant to be: it begins so, or a slip of

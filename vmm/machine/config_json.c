@@ -108,6 +108,20 @@ static int add_item(struct config *c, const struct item_type *type, json_t *v, s
     return rc;
 }
 
+static int set_scalar(struct config *c, const char *key, const json_t *v, struct err *e)
+{
+    char buf[SCALAR_MAX];
+    const char *text = scalar_text(v, buf);
+    return text ? config_set(c, key, text, e) : no_scalar(key, v, e);
+}
+
+static bool is_repeated(const char *key)
+{
+    const struct config_key *k = config_key(0);
+    for (unsigned i = 0; k && strcmp(k->name, key) != 0;) k = config_key(++i);
+    return k && k->is_repeated;
+}
+
 static int set_value(struct config *c, const char *key, json_t *v, struct err *e)
 {
     const struct item_type *type = item_type_find(key);
@@ -117,9 +131,12 @@ static int set_value(struct config *c, const char *key, json_t *v, struct err *e
         if (rc) return err_wrap(e, rc, "%s %zu", key, i);
     }
     if (type) return 0;
-    char buf[SCALAR_MAX];
-    const char *text = scalar_text(v, buf);
-    return text ? config_set(c, key, text, e) : no_scalar(key, v, e);
+    if (!json_is_array(v) || !is_repeated(key)) return set_scalar(c, key, v, e);
+    for (size_t i = 0; i < json_array_size(v); i++) {
+        const int rc = set_scalar(c, key, json_array_get(v, i), e);
+        if (rc) return rc;
+    }
+    return 0;
 }
 
 static int set_all(struct config *c, json_t *root, const char *text, size_t len, struct err *e)

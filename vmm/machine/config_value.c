@@ -44,6 +44,48 @@ bool value_size(const char *s, uint64_t *out)
     return true;
 }
 
+bool value_time(const char *s, uint64_t *out)
+{
+    static const struct {
+        const char *name;
+        uint64_t ns;
+    } units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}};
+    uint64_t n;
+    const char *end = digits(s, &n);
+    if (!end) return false;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (strcmp(end, units[i].name) == 0) return checked_mul(n, units[i].ns, out);
+    if (*end != '\0' || n != 0) return false;
+    *out = 0;
+    return true;
+}
+
+/* "3" or "0-3" at the start of s: where it ends, or NULL. */
+static const char *cpu_range(const char *s, uint64_t *first, uint64_t *last)
+{
+    const char *end = digits(s, first);
+    if (!end) return NULL;
+    *last = *first;
+    if (*end == '-') end = digits(end + 1, last);
+    return end && *first <= *last && *last < CPU_SETSIZE ? end : NULL;
+}
+
+bool value_cpus(const char *s, cpu_set_t *out)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (;; s++) {
+        uint64_t first, last;
+        s = cpu_range(s, &first, &last);
+        if (!s) return false;
+        for (; first <= last; first++) CPU_SET(first, &set);
+        if (*s != ',') break;
+    }
+    if (*s != '\0') return false;
+    *out = set;
+    return true;
+}
+
 bool value_bool(const char *s, bool *out)
 {
     const bool is_true = strcmp(s, "true") == 0;

@@ -2,6 +2,7 @@
 #ifndef VIREO_MACHINE_CONFIG_VALUE_H
 #define VIREO_MACHINE_CONFIG_VALUE_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,9 @@
 bool value_u64(const char *s, uint64_t *out);  /* decimal digits only */
 bool value_size(const char *s, uint64_t *out); /* digits, then one of K M G T (powers of 1024) or nothing */
 bool value_bool(const char *s, bool *out);     /* "true" or "false" */
+bool value_time(const char *s, uint64_t *out); /* to ns: digits, then ns us ms s; 0 needs no unit */
+/* A list as the kernel writes and takes them, "0-3,6". Not empty, ascending ranges, CPUs below CPU_SETSIZE. */
+bool value_cpus(const char *s, cpu_set_t *out);
 bool value_mac(const char *s, uint8_t out[6]); /* six pairs of hex digits with ':' between */
 
 /* A name or id: 1 to CONFIG_ID_MAX of letters, digits, '-', '_', '.'. what: for the sentence. out: CONFIG_ID_MAX + 1.

@@ -242,6 +242,7 @@ int machine_start(struct machine *m, struct err *e)
     control_mark(m, "started");
     int rc = start_io(m, e);
     if (!rc) rc = start_runners(m, e);
+    if (!rc) rc = threads_schedule(m, e);
     if (rc) {
         control_end(m, -1, END_KVM_ERROR, 0, e ? e->text : "could not start");
         control_join(m);

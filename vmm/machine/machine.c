@@ -167,7 +167,9 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */
     if (!rc) rc = loop_init(&m->loop, e);
     if (!rc) rc = create_console(m, cfg, e);
+    if (!rc) rc = threads_create(m, cfg, e);
     if (!rc) rc = create_vm(m, cfg, e);
+    if (!rc) rc = threads_halt_poll(m, e);
     if (!rc) rc = create_arch(m, cfg, e);
     if (!rc) rc = create_vcpus(m, cfg, e);
     if (!rc && cfg->has_record) rc = stats_create(m, e);
@@ -233,6 +235,7 @@ void machine_destroy(struct machine *m)
     free(m->vcpu);
     arch_destroy(m->arch);
     vm_destroy(&m->vm);
+    threads_destroy(m);
     if (m->console) chario_stop(m->console);
     chario_destroy(m->console);
     if (m->timer.fd >= 0) {

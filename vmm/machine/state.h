@@ -4,7 +4,7 @@
  *   slots.c    the devices: one row of a table each
  *   control.c  start, pause, resume, stop, wait; how it ends
  *   runner.c   one vCPU's thread
- *   threads.c  its threads: names, ids
+ *   threads.c  its threads: names, ids, how the host schedules them (sched.c, cgroup.c)
  *   stats.c    what its recorder and the kernel counted, as rows
  *   use.c      what it takes of the host
  *
@@ -15,6 +15,7 @@
 #define VIREO_MACHINE_STATE_H
 
 #include "devices/virtio_mmio.h"
+#include "vmm/machine/cgroup.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/runner.h"
 
@@ -57,11 +58,15 @@ struct machine {
     struct loop_source timer;
     struct loop_job io_ready;
     unsigned timeout_s;
+    struct sched_config *sched; /* NULL: nothing asked; const after machine_create; its cgroup is NULL */
+    struct cgroup *cgroup;      /* or NULL; control thread */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* of anything below */
     enum machine_phase phase;
     bool is_io_ready;
+    bool has_cookie;                 /* the first vCPU's thread has one for core scheduling, for the others to take */
+    bool is_scheduled;               /* threads that wait for what sched asks may go on */
     pid_t io_tid;                    /* 0: no such thread, or not any more */
     uint64_t io_cpu_ns, over_ns;     /* once its thread has ended; when the last vCPU went, CLOCK_MONOTONIC */
     uint64_t voluntary, involuntary; /* context switches of the vCPU threads that have gone */
@@ -85,6 +90,11 @@ void use_vcpu_gone(struct machine *m); /* lock held */
 void use_io_gone(struct machine *m);
 
 /* threads.c */
+int threads_create(struct machine *m, const struct config *cfg, struct err *e); /* before anything is built */
+int threads_halt_poll(const struct machine *m, struct err *e);                  /* once there is a VM */
+void threads_destroy(struct machine *m); /* after the VM; legal when half built */
+/* Once all threads are made: do what cfg->sched asked, then let the vCPUs go. On failure they wait on, for the end. */
+int threads_schedule(struct machine *m, struct err *e);
 void threads_here(struct machine *m, int vcpu); /* by each thread itself, first: its name and id; -1: the I/O thread */
 
 /* control.c */

@@ -1,8 +1,13 @@
-/* A machine's threads as the host's own tools see them: each has a name (ps -L, top -H, perf) and tells its id. */
+/* A machine's threads as the host's scheduler and tools see them: each has a name (ps -L, top -H, perf) and tells its
+ * id; when the configuration asks for more, vCPU threads wait at their beginning until all of it has been done to them
+ * by the control thread, so that no guest instruction runs otherwise and a refusal reaches machine_start. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "vmm/machine/sched.h"
 #include "vmm/machine/state.h"
 
 /* The end of the name tells which thread it is, so the machine's name is what gets cut. */
@@ -15,6 +20,12 @@ static void name_of(const struct machine *m, int vcpu, char out[MACHINE_THREAD_N
         (void)snprintf(out, MACHINE_THREAD_NAME, "%.8s:vcpu%u", name, (unsigned)vcpu % CONFIG_MAX_CPUS);
 }
 
+/* Lock held. */
+static void wait_for_schedule(struct machine *m)
+{
+    while (!m->is_scheduled && m->ending.reason == END_NONE) pthread_cond_wait(&m->changed, &m->lock);
+}
+
 void threads_here(struct machine *m, int vcpu)
 {
     char name[MACHINE_THREAD_NAME];
@@ -23,7 +34,10 @@ void threads_here(struct machine *m, int vcpu)
     pthread_mutex_lock(&m->lock);
     *(vcpu < 0 ? &m->io_tid : &m->runner[vcpu].tid) = gettid();
     pthread_cond_broadcast(&m->changed);
+    if (m->sched && vcpu >= 0) wait_for_schedule(m);
+    const pid_t cookie_of = m->has_cookie && vcpu > 0 ? m->runner[0].tid : 0;
     pthread_mutex_unlock(&m->lock);
+    if (cookie_of) sched_core_join(cookie_of);
 }
 
 /* Lock held. Wait for a thread that was just made to tell its id; 0: it has gone, or the machine ends. */
@@ -55,4 +69,76 @@ bool machine_thread(struct machine *m, unsigned index, struct machine_thread *ou
     pthread_mutex_unlock(&m->lock);
     if (is_there) name_of(m, out->vcpu, out->name);
     return is_there;
+}
+
+/* ---- how they are scheduled ---- */
+
+int threads_create(struct machine *m, const struct config *cfg, struct err *e)
+{
+    if (!cfg->sched) return 0;
+    m->sched = malloc(sizeof(*m->sched));
+    if (!m->sched) return err_set(e, -ENOMEM, "no memory for how to schedule the threads");
+    *m->sched = *cfg->sched;
+    m->sched->cgroup = NULL; /* the configuration's */
+    const int rc = sched_check(m->sched, cfg->cpus, e);
+    return rc || !cfg->sched->cgroup ? rc : cgroup_create(&m->cgroup, cfg->sched, cfg->name, e);
+}
+
+int threads_halt_poll(const struct machine *m, struct err *e)
+{
+    if (!m->sched || !m->sched->has_halt_poll) return 0;
+    if (vm_check(&m->vm, KVM_CAP_HALT_POLL) > 0)
+        return vm_enable_cap(&m->vm, KVM_CAP_HALT_POLL, m->sched->halt_poll_ns, e);
+    err_set(e, -ENOTSUP, "halt-poll: KVM here lacks KVM_CAP_HALT_POLL; leave the key out, or use Linux 5.11 or newer");
+    err_as(e, ERR_HOST);
+    return -ENOTSUP;
+}
+
+void threads_destroy(struct machine *m)
+{
+    cgroup_destroy(m->cgroup, m->log);
+    m->cgroup = NULL;
+    free(m->sched);
+    m->sched = NULL;
+}
+
+static int schedule_vcpu(struct machine *m, unsigned i, pid_t tid, struct err *e)
+{
+    const struct sched_config *s = m->sched;
+    char who[16];
+    (void)snprintf(who, sizeof(who), "vCPU %u", i % CONFIG_MAX_CPUS);
+    int rc = m->cgroup ? cgroup_join(m->cgroup, tid, e) : 0; /* first: its cpuset may change where a thread may run */
+    if (!rc) rc = sched_apply(&s->vcpu[i], tid, who, e);
+    if (!rc && s->slice_ns) rc = sched_slice(s->slice_ns, tid, i == 0 ? m->log : NULL, e);
+    return rc;
+}
+
+static int schedule_core(const struct machine *m, bool *has_cookie, struct err *e)
+{
+    const int rc = sched_core_create(m->runner[0].tid, has_cookie, e);
+    if (!rc && !*has_cookie)
+        log_write(m->log, LOG_INFO, "core-scheduling: this host has no SMT siblings, so nobody shares a core");
+    return rc;
+}
+
+int threads_schedule(struct machine *m, struct err *e)
+{
+    bool has_cookie = false;
+    if (!m->sched) return 0;
+    int rc = m->io_tid ? sched_apply(&m->sched->io, m->io_tid, "the I/O thread", e) : 0;
+    for (unsigned i = 0; i < m->vcpu_count && !rc; i++) {
+        pthread_mutex_lock(&m->lock);
+        const pid_t tid = tid_of(m, &m->runner[i]);
+        pthread_mutex_unlock(&m->lock);
+        if (tid == 0) return 0; /* it ends already */
+        rc = schedule_vcpu(m, i, tid, e);
+    }
+    if (!rc && m->sched->has_core) rc = schedule_core(m, &has_cookie, e);
+    if (rc) return rc;
+    pthread_mutex_lock(&m->lock);
+    m->is_scheduled = true;
+    m->has_cookie = has_cookie;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+    return 0;
 }
