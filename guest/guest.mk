@@ -11,7 +11,7 @@ DEPS += $(patsubst %.o,%.d,$(GUEST_SHARED) $(foreach p,$(GUESTS),$(call guest_ob
 GUEST_MAX := 24576 # bytes of the program's own size that are given to it
 
 GUEST_FLAGS := -std=gnu17 -O2 -ffreestanding -fno-builtin -fno-pie -fno-pic -fno-stack-protector -mgeneral-regs-only \
-	-fno-asynchronous-unwind-tables -fno-unwind-tables -U_FORTIFY_SOURCE -ffunction-sections $(WARNINGS) -MMD -MP
+	-fno-asynchronous-unwind-tables -fno-unwind-tables -U_FORTIFY_SOURCE -ffunction-sections -iquote guest/$(ARCH) $(WARNINGS) -MMD -MP
 GUEST_FLAGS_x86 := -m64 -mno-red-zone -mno-sse -fcf-protection=none
 GUEST_FLAGS_arm64 := -mstrict-align -mno-outline-atomics
 GUEST_COMPILE = $(CC) $(TARGET_FLAGS) $(GUEST_FLAGS) $(GUEST_FLAGS_$(ARCH))

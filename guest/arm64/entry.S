@@ -108,6 +108,18 @@ ap_entry:
     add w1, w1, #1
     stlxr w2, w1, [x0]
     cbnz w2, 1b
+    cmp w1, #1
+    b.ne 1f
+    adrp x0, machine_second
+    ldr x0, [x0, :lo12:machine_second]
+    cbz x0, 1f
+    adrp x1, second_stack_top
+    add x1, x1, :lo12:second_stack_top
+    mov sp, x1
+    adr x1, vectors
+    msr vbar_el1, x1
+    isb
+    blr x0
 1:  wfi
     b 1b
     .ltorg
@@ -132,5 +144,7 @@ page_table:
     .skip 4096
     .skip STACK_SIZE
 stack_top:
+    .skip STACK_SIZE
+second_stack_top:
 
     .section .note.GNU-stack, "", %progbits

@@ -3,7 +3,10 @@
  *
  * The monitor fills the page before the guest starts; the guest measures one row and ends by the debug-exit register,
  * status 0. A row is a thing that the guest does (shared id on every architecture: vmm/measure has the table that says
- * what is expected of it). One sample is a pair of counter reads around `batch` repetitions. */
+ * what is expected of it). One sample is a pair of counter reads around `batch` repetitions.
+ *
+ * They go through a row in step: the guest says how far it is (`reached`) and waits there until the monitor lets it go
+ * on (`go`). What either does between two steps, the kernel's counts can be read around. */
 #ifndef VIREO_GUEST_BENCH_SHARED_H
 #define VIREO_GUEST_BENCH_SHARED_H
 
@@ -23,31 +26,44 @@ struct bench_sample {
     uint64_t g0, g1; /* guest counter before and after */
 };
 
+/* The same numbers for both sides: reached N, and go N, "past N". */
+enum bench_step {
+    BENCH_START,
+    BENCH_PREPARED, /* baseline and warm-up are behind: the monitor may change the machine under the row */
+    BENCH_READY,    /* nothing but samples from here ... */
+    BENCH_SAMPLED,  /* ... to here */
+};
+
 struct bench_page {
     /* The monitor's, const while the guest runs. */
     uint64_t magic;
-    uint32_t row;      /* enum bench_row */
-    uint32_t samples;  /* at most BENCH_SAMPLES_MAX */
-    uint32_t warm_up;  /* not recorded, before them */
-    uint32_t batch;    /* repetitions between the two reads */
-    uint64_t address;  /* where the row's port or window is, as the monitor laid it out */
-    uint64_t argument; /* of the row: an interrupt's number, a delay in ticks */
+    uint32_t row;       /* enum bench_row */
+    uint32_t samples;   /* at most BENCH_SAMPLES_MAX */
+    uint32_t baselines; /* as many samples of the loop without the trap; at most BENCH_SAMPLES_MAX */
+    uint32_t warm_up;   /* not recorded, before them */
+    uint32_t batch;     /* repetitions between the two reads */
+    uint32_t stride;    /* from one repetition to the next, added to the address */
+    uint64_t address;   /* where the row's port or window is, as the monitor laid it out */
+    uint64_t argument;  /* of the row: an interrupt's number, a delay in ticks */
     /* The guest's. */
-    _Alignas(64) uint64_t is_done; /* 1: all samples are written */
-    uint64_t is_unsupported;       /* 1: this processor lacks what the row needs */
+    _Alignas(64) uint64_t reached; /* enum bench_step */
+    uint64_t is_unsupported;       /* 1: this processor lacks what the row needs; the guest ends there */
     uint64_t counter_hz;           /* as the guest knows it, 0: it does not */
     uint64_t counter_cost;         /* least of two reads one after the other, ticks */
     uint64_t progress;             /* samples so far */
-    /* For rows in which the monitor acts: it writes a stamp and a number one higher, the guest answers with the number.
-     */
-    _Alignas(64) uint64_t host_stamp, host_turn;
+    /* The monitor's, while the guest runs. */
+    _Alignas(64) uint64_t go; /* enum bench_step */
+    /* For rows in which the monitor acts: when guest_turn is N, it writes a stamp of the guest's counter, N + 1, and
+     * acts; the guest answers with N + 1. */
+    uint64_t host_stamp, host_turn;
     _Alignas(64) uint64_t guest_turn;
 };
 
 /* Numbers are part of no file format; names are (result files carry them). */
 #define BENCH_ROWS(ROW)                                                                                                \
     ROW(nop)                                                                                                           \
-    ROW(counter) ROW(msr_passthrough) ROW(load) ROW(eoi_spurious) /* controls: no exit */                              \
+    ROW(counter)                                                                                                       \
+    ROW(msr_passthrough) ROW(load) ROW(eoi_spurious) /* controls: no exit */                                           \
         ROW(cpuid) ROW(hypercall_null) ROW(msr_rd_k) ROW(msr_wr_tscdl) ROW(cr8) ROW(dr7_wr) ROW(wbinvd)                \
             ROW(pio_in_kernel) ROW(pio_ioeventfd) ROW(mmio_ioeventfd) ROW(mmio_lapic) ROW(mmio_vgic) ROW(psci_version) \
                 ROW(sysreg_id) ROW(ipi_rtt) ROW(ipi_self) ROW(hlt_pending) ROW(hlt_wake_running) ROW(hlt_wake_polling) \

@@ -69,6 +69,9 @@ struct guest_machine {
 void machine_discover(const void *boot, struct guest_machine *m);
 /* Start every other processor and wait a bounded time. How many run, this one included. */
 uint32_t machine_start_cpus(const struct guest_machine *m);
+/* What the first other processor to start runs, on a stack of its own and with interrupts off; set before. When it
+ * returns, and where it is NULL, that one sleeps as all others do. */
+extern void (*machine_second)(void);
 /* Make physical memory at gpa (its 2 MiB at least) readable and writable at the same address. False: out of reach. */
 bool machine_map(uint64_t gpa);
 /* Let the device's interrupt reach this processor; one device at a time. */

@@ -101,7 +101,15 @@ ap_entry32:
 
     .code64
 ap_entry64:
-    lock incl cpus_present(%rip)
+    mov $1, %eax
+    lock xadd %eax, cpus_present(%rip)
+    test %eax, %eax
+    jnz 1f
+    mov machine_second(%rip), %rax
+    test %rax, %rax
+    jz 1f
+    lea second_stack_top(%rip), %rsp
+    call *%rax
 1:  cli
     hlt
     jmp 1b
@@ -122,5 +130,7 @@ gdt_pointer:
     .balign 16
     .skip STACK_SIZE
 stack_top:
+    .skip STACK_SIZE
+second_stack_top:
 
     .section .note.GNU-stack, "", @progbits

@@ -77,7 +77,7 @@ _Noreturn void machine_exception(uint64_t vector, const uint64_t *stack)
          has_code ? stack[0] : 0, cr2);
 }
 
-static void set_gate(unsigned vector, uint64_t entry)
+void idt_set(unsigned vector, uint64_t entry)
 {
     idt[vector] = (struct idt_entry){
         .offset_low = (uint16_t)entry,
@@ -88,17 +88,22 @@ static void set_gate(unsigned vector, uint64_t entry)
     };
 }
 
-static void open_idt(void)
+void idt_load(void)
 {
     const struct {
         uint16_t limit;
         uint64_t base;
     } __attribute__((packed)) pointer = {sizeof(idt) - 1, (uintptr_t)idt};
 
-    for (unsigned i = 0; i < EXCEPTION_COUNT; i++) set_gate(i, (uintptr_t)exception_stubs + i * EXCEPTION_STUB_SIZE);
-    set_gate(VECTOR_DEVICE, (uintptr_t)interrupt_stub);
-    set_gate(VECTOR_SPURIOUS, (uintptr_t)spurious_stub);
     __asm__ volatile("lidt %0" : : "m"(pointer) : "memory");
+}
+
+static void open_idt(void)
+{
+    for (unsigned i = 0; i < EXCEPTION_COUNT; i++) idt_set(i, (uintptr_t)exception_stubs + i * EXCEPTION_STUB_SIZE);
+    idt_set(VECTOR_DEVICE, (uintptr_t)interrupt_stub);
+    idt_set(VECTOR_SPURIOUS, (uintptr_t)spurious_stub);
+    idt_load();
 }
 
 static void read_e820(const uint8_t *boot, struct guest_machine *m)

@@ -57,6 +57,10 @@ bool mptable_read(struct guest_machine *m);
  */
 void cmdline_read(struct guest_machine *m);
 
+/* machine.c: one gate of the table that all processors share, and that table for the one that asks. */
+void idt_set(unsigned vector, uint64_t entry);
+void idt_load(void);
+
 /* apic.c */
 void apic_add_cpu(struct guest_machine *m, uint32_t apic_id);
 void apic_set_io(uint64_t base, uint32_t first_gsi);

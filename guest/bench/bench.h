@@ -1,0 +1,54 @@
+/* The line between the bench guest's neutral half (main.c) and what an architecture brings (x86*, arm64*): for each row
+ * of shared.h that it can do, a line of bench_code.
+ *
+ * Most rows are an `op`, something that traps: main.c runs it between two reads of the counter. Where the interesting
+ * interval is another one, an interrupt's way say, the row is a `sample` and reads the counter itself. Interrupts are
+ * off but where a row lets them in. */
+#ifndef VIREO_GUEST_BENCH_H
+#define VIREO_GUEST_BENCH_H
+
+#include "../common/guest.h"
+#include "shared.h"
+
+struct bench_run {
+    struct bench_page *page;
+    uint64_t address; /* of the next repetition: page->address, unless `prepare` has something better */
+};
+
+struct bench_code {
+    bool (*prepare)(struct bench_run *r); /* before everything else; false: unsupported here. NULL: nothing to do */
+    void (*op)(uint64_t address);
+    void (*sample)(struct bench_run *r, struct bench_sample *s); /* has no baseline */
+    void (*second)(
+        struct bench_page *p); /* on the second processor, until step BENCH_SAMPLED. NULL: it isn't started */
+};
+
+/* ---- What an architecture provides ---- */
+
+extern const struct bench_code bench_code[BENCH_ROW_COUNT]; /* neither op nor sample: not on this architecture */
+extern const uint64_t bench_ram_base;
+uint64_t bench_counter_hz(void); /* 0: the processor does not tell */
+/* And in guest/$(ARCH)/counter.h, found by that name alone: static inline uint64_t bench_counter(void), ordered after
+ * all that went before it. */
+
+/* ---- What main.c provides ---- */
+
+/* Is the row over? For the second processor. */
+static inline bool bench_is_over(const struct bench_page *p)
+{
+    return __atomic_load_n(&p->reached, __ATOMIC_ACQUIRE) >= BENCH_SAMPLED;
+}
+
+/* Rows in which the monitor acts: say that its turn may come, with all that is needed then in place; what it has done
+ * by now. */
+static inline void bench_ask_host(struct bench_page *p, uint64_t turn)
+{
+    __atomic_store_n(&p->guest_turn, turn, __ATOMIC_RELEASE);
+}
+
+static inline uint64_t bench_host_turn(const struct bench_page *p)
+{
+    return __atomic_load_n(&p->host_turn, __ATOMIC_ACQUIRE);
+}
+
+#endif
