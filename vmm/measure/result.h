@@ -1,5 +1,5 @@
 /* Results of benches: made of the lines that worker processes wrote (bench.h), or read from a file; compared, and
- * written for people and programs. One thread at a time.
+ * written for people and programs. result_model.h shows what is in one. One thread at a time.
  *
  * A result file is one JSON object. Durations are in ticks of the counter that "environment" names, its rate beside it.
  *
@@ -29,10 +29,17 @@
  *                   "text":"|C - share*sum| = 4.4 ms <= 2*max(3 ms, 4 ms) = 8 ms","reason":""}],
  *    "plots":{"convergence":[[window_ns,error],...],"share":[[label,measured,expected],...],"gaps":[[ns,count],...]}}
  *
- * A result: {"schema":"vireo-result-1","kind":"exits","environments":[one of each worker],"rows":[...],
- * "experiments":[...]} - a row is as in the lines, phases merged over the processes, and has
- *   "p50s":[t of each process' rtt],"headline":{"p50":t,"low":t,"high":t}   their median and its bootstrap interval;
- *                                                                           low and high null below ten processes
+ * Status "failed" is the reader's word: the worker died in that row. Phases and baseline are ticks of a whole batch.
+ * Missing keys of a row are taken as unknown; only "row" and "status" must be there.
+ *
+ * A result: {"schema":"vireo-result-1","kind":"exits","environments":[one of each process],"rows":[...]} or
+ * {...,"kind":"fairness",...,"experiments":[...]}, an experiment with "process":N as above, a row with
+ *   "processes":[{"status":"ok","p50":t,"baseline":t},...]     p50: ticks of one operation, null where there is none
+ *   "p50s":[t,...],"headline":{"phase":"rtt","p50":t,"low":t,"high":t,"ns":n}   those that are there, and their median
+ *                                               with its bootstrap interval: low and high null below ten processes
+ *   "status":"ok" when one process's is; sums of samples, disturbed and exits; "agrees" and "holds" where all do;
+ *   "phases": merged, each H with "quantiles":{"p50":{"ticks":t,"low":t,"high":t},"p90","p99","p999"}, of one operation
+ * The headline, p50s and quantiles are for readers of the file: result_load makes them anew from the rest.
  */
 #ifndef VIREO_MEASURE_RESULT_H
 #define VIREO_MEASURE_RESULT_H
@@ -47,8 +54,14 @@ typedef void result_write_fn(void *arg, const char *text, size_t len);
 
 struct result *result_create(const char *kind); /* "exits", "fairness"; NULL: no memory */
 void result_destroy(struct result *r);
-/* One line of a worker. A new environment begins a new process. */
+/* One line of a worker. A new environment begins a new process. r stays as it was when the line is refused. */
 int result_add(struct result *r, const char *line, size_t len, struct err *e);
+/* What the worker whose lines come has begun and not finished, or NULL, and how long it may take. Valid until the next
+ * line. */
+const char *result_pending(const struct result *r, unsigned *timeout_ms);
+/* Give that up: its status becomes "timeout" or "failed", why is one sentence. The next environment is then not of a
+ * new process, but of a worker that goes on in place of this one. -ENOENT: nothing is pending. */
+int result_give_up(struct result *r, const char *status, const char *why, struct err *e);
 /* A result file's text. Another schema, or none: one sentence. */
 int result_load(struct result **out, const char *text, size_t len, struct err *e);
 const char *result_kind(const struct result *r);

@@ -1,0 +1,105 @@
+#include "vmm/measure/result_table.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void table_init(struct table *t, FILE *f, const char *columns)
+{
+    *t = (struct table){.f = f};
+    for (const char *at = columns; *at && t->columns < TABLE_COLUMNS_MAX;) {
+        const int n = (int)strcspn(at, "|");
+        const bool is_left = n > 2 && memcmp(at + n - 2, " <", 2) == 0;
+        const unsigned i = t->columns++;
+        t->name[i] = at;
+        t->is_left[i] = is_left;
+        t->name_len[i] = t->width[i] = is_left ? n - 2 : n;
+        at += at[n] ? n + 1 : n;
+    }
+}
+
+/* NULL in place of a cell that there was no memory for. */
+static void add(struct table *t, char *text)
+{
+    char **more = realloc(t->cell, (t->cells + 1) * sizeof(*more));
+    if (!more || !text) errno = ENOMEM;
+    if (more) t->cell = more;
+    if (!more || !text) {
+        free(text);
+        if (more) t->cell[t->cells++] = NULL;
+        return;
+    }
+    int *width = &t->width[t->cells % t->columns];
+    const int n = (int)strlen(text);
+    t->cell[t->cells++] = text;
+    if (n > *width) *width = n;
+}
+
+void table_cell(struct table *t, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0) text = NULL;
+    va_end(ap);
+    add(t, text);
+}
+
+void table_end_row(struct table *t)
+{
+    while (t->cells % t->columns) add(t, strdup(""));
+}
+
+static void print_cell(const struct table *t, unsigned column, const char *text, int len)
+{
+    const int pad = t->width[column] - len;
+    const char *gap = column ? "  " : "";
+    if (!t->is_left[column])
+        fprintf(t->f, "%s%*s%.*s", gap, pad, "", len, text);
+    else if (column + 1 < t->columns)
+        fprintf(t->f, "%s%.*s%*s", gap, len, text, pad, "");
+    else
+        fprintf(t->f, "%s%.*s", gap, len, text); /* no blanks at the end of a line */
+}
+
+void table_fini(struct table *t)
+{
+    for (unsigned i = 0; t->cells && i < t->columns; i++) print_cell(t, i, t->name[i], t->name_len[i]);
+    if (t->cells) fputc('\n', t->f);
+    for (unsigned i = 0; i < t->cells; i++) {
+        const char *text = t->cell[i] ? t->cell[i] : "";
+        print_cell(t, i % t->columns, text, (int)strlen(text));
+        if ((i + 1) % t->columns == 0) fputc('\n', t->f);
+        free(t->cell[i]);
+    }
+    free(t->cell);
+}
+
+/* Controls, and the C1 ones of UTF-8 (U+0080 to U+009F). */
+void print_safe(FILE *f, const char *s)
+{
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
+        const bool is_c1 = *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+        fputc(*p < ' ' || *p == 0x7f || is_c1 ? '?' : *p, f);
+        if (is_c1) p++;
+    }
+}
+
+int result_out_open(struct result_out *o, struct err *e)
+{
+    *o = (struct result_out){0};
+    o->f = open_memstream(&o->text, &o->len);
+    if (!o->f) return err_set(e, -ENOMEM, "out of memory");
+    errno = 0;
+    return 0;
+}
+
+int result_out_close(struct result_out *o, result_write_fn *write, void *arg, struct err *e)
+{
+    const bool is_good = errno != ENOMEM && !ferror(o->f);
+    const bool is_whole = fclose(o->f) == 0 && is_good;
+    if (is_whole) write(arg, o->text, o->len);
+    free(o->text);
+    return is_whole ? 0 : err_set(e, -ENOMEM, "out of memory");
+}

@@ -1,0 +1,41 @@
+/* Text for people: aligned columns, and strings from anywhere made safe for a terminal. Private to result*.c. */
+#ifndef VIREO_MEASURE_RESULT_TABLE_H
+#define VIREO_MEASURE_RESULT_TABLE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "vmm/measure/result.h"
+
+#define TABLE_COLUMNS_MAX 16
+
+/* Rows are kept until the end, as only then the columns' widths are known. Out of memory: the FILE's error is not set,
+ * but errno is ENOMEM, which result_out_close sees. */
+struct table {
+    FILE *f;
+    unsigned columns, cells;
+    const char *name[TABLE_COLUMNS_MAX]; /* not terminated: name_len */
+    int name_len[TABLE_COLUMNS_MAX];
+    int width[TABLE_COLUMNS_MAX];
+    bool is_left[TABLE_COLUMNS_MAX];
+    char **cell;
+};
+/* columns: "row <|p50|p90": names with '|' between them, " <" after those that are aligned to the left. */
+void table_init(struct table *t, FILE *f, const char *columns);
+void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void table_end_row(struct table *t); /* fills it up */
+void table_fini(struct table *t);    /* prints it, when it has rows */
+
+/* s with what could move a terminal's cursor shown as '?'. */
+void print_safe(FILE *f, const char *s);
+
+/* A text under construction, handed over whole or not at all. */
+struct result_out {
+    FILE *f;
+    char *text;
+    size_t len;
+};
+int result_out_open(struct result_out *o, struct err *e);
+int result_out_close(struct result_out *o, result_write_fn *write, void *arg, struct err *e);
+
+#endif
