@@ -23,7 +23,7 @@ $(GUEST_OUT)/%.o: guest/% guest/guest.mk $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(GUEST_COMPILE) -c -o $@ $<
 
-# Arm64: linked as a position-independent ELF, whose relocations (there must be none) the linker script can see, then flattened.
+# Arm64: linked as a position-independent ELF, whose relocations stay in it for the entry code, then flattened.
 define guest_rules
 ifeq ($(ARCH),x86)
 $(GUEST_OUT)/$(1).bin: $(call guest_objs,$(1)) $(GUEST_SHARED) guest/x86/guest.ld
@@ -34,7 +34,7 @@ $(GUEST_OUT)/$(1).elf: $(call guest_objs,$(1)) $(GUEST_SHARED) guest/arm64/guest
 	$$(call say,LD)$$(GUEST_LINK) -Wl,-pie,--no-dynamic-linker -o $$@ $$(filter %.o,$$^)
 
 $(GUEST_OUT)/$(1).bin: $(GUEST_OUT)/$(1).elf
-	$$(call say,COPY)$$(OBJCOPY) -O binary -j .text -j .rodata -j .data -j .got $$< $$@
+	$$(call say,COPY)$$(OBJCOPY) -O binary -j .text -j .rodata -j .data -j .rela.dyn -j .got $$< $$@
 	$$(GUEST_CHECK_SIZE)
 endif
 

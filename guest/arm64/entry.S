@@ -54,7 +54,22 @@ start:
     b.hs 2f
     stp xzr, xzr, [x1], #16
     b 1b
-2:  adrp x1, stack_top
+
+    /* Pointers in the image (ELF for the Arm 64-bit architecture, R_AARCH64_RELATIVE, the only kind there is): the
+     * place, the kind, the address within the image, which lies at guest_entry. */
+2:  adr x0, guest_entry
+    adrp x1, rela_start
+    add x1, x1, :lo12:rela_start
+    adrp x2, rela_end
+    add x2, x2, :lo12:rela_end
+3:  cmp x1, x2
+    b.hs 4f
+    ldp x3, x4, [x1], #16
+    ldr x4, [x1], #8
+    add x4, x4, x0
+    str x4, [x0, x3]
+    b 3b
+4:  adrp x1, stack_top
     add x1, x1, :lo12:stack_top
     mov sp, x1
     adr x1, vectors
