@@ -132,6 +132,19 @@ int vm_map_ram(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool read
     return 0;
 }
 
+int vm_log_dirty(const struct vm *vm, const struct vm_ram *ram, bool on, struct err *e)
+{
+    const struct kvm_userspace_memory_region region = {
+        .slot = ram->slot,
+        .flags = on ? KVM_MEM_LOG_DIRTY_PAGES : 0,
+        .guest_phys_addr = ram->gpa,
+        .memory_size = ram->size,
+        .userspace_addr = (uint64_t)(uintptr_t)ram->host,
+    };
+    if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0) return host_errno(e, "KVM: log writes to guest memory");
+    return 0;
+}
+
 int vm_irqfd(const struct vm *vm, uint32_t gsi, int fd, bool on, struct err *e)
 {
     const struct kvm_irqfd arg = {

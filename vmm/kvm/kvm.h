@@ -54,7 +54,15 @@ struct vm_cap {
 /* Refuse a host that lacks a needed one of caps (ends with a NULL name). */
 int vm_check_caps(const struct vm *vm, const struct vm_cap *caps, struct err *e);
 int vm_enable_cap(const struct vm *vm, uint32_t cap, uint64_t arg0, struct err *e);
+struct vm_ram { /* what vm_map_ram was told; slot: how many were mapped before */
+    uint32_t slot;
+    uint64_t gpa, size;
+    void *host;
+};
 int vm_map_ram(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool read_only, struct err *e);
+
+/* Mapped RAM slot's writes are noted, which makes the first to each page trap; false: no more. */
+int vm_log_dirty(const struct vm *vm, const struct vm_ram *ram, bool on, struct err *e);
 
 /* fd's edges become interrupt gsi; on = false undoes it. */
 int vm_irqfd(const struct vm *vm, uint32_t gsi, int fd, bool on, struct err *e);

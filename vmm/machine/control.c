@@ -290,6 +290,13 @@ int machine_resume(struct machine *m)
     return rc;
 }
 
+void machine_kick(struct machine *m, unsigned vcpu)
+{
+    pthread_mutex_lock(&m->lock);
+    if (m->phase == MACHINE_RUNNING && m->ending.reason == END_NONE) runner_kick(&m->runner[vcpu], RUNNER_RUN);
+    pthread_mutex_unlock(&m->lock);
+}
+
 void machine_stop(struct machine *m, enum end_reason reason, const char *detail)
 {
     control_end(m, -1, reason, 0, detail);

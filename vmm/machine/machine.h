@@ -42,6 +42,8 @@ int machine_pause(struct machine *m);
 int machine_resume(struct machine *m);
 /* Ask it to end; returns at once. The first reason wins. */
 void machine_stop(struct machine *m, enum end_reason reason, const char *detail);
+/* Call a vCPU out of KVM_RUN once, to no other end than that it enters again. For benches. */
+void machine_kick(struct machine *m, unsigned vcpu);
 /* Wait for the end and join all threads. timeout_ms < 0: forever. 0: *out is filled; -ETIMEDOUT. May be called again.
  */
 int machine_wait(struct machine *m, int timeout_ms, struct ending *out);
