@@ -70,6 +70,9 @@ struct arch_boot {
 
 struct arch;
 
+/* Does KVM here tell a guest how long its vCPUs waited for a CPU? Then machines have it. */
+bool arch_has_steal_time(const struct vm *vm);
+
 /* The KVM_CREATE_VM type for a machine whose highest guest address is `top`; refuses (ERR_HOST) what KVM can't address.
  */
 int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e);

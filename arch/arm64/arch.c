@@ -39,6 +39,11 @@ static int explain_odd_accesses(const struct vm *vm, struct err *e)
     return vm_check(vm, KVM_CAP_ARM_NISV_TO_USER) > 0 ? vm_enable_cap(vm, KVM_CAP_ARM_NISV_TO_USER, 0, e) : 0;
 }
 
+bool arch_has_steal_time(const struct vm *vm)
+{
+    return vm_check(vm, KVM_CAP_STEAL_TIME) > 0;
+}
+
 int arch_create(struct arch **out, const struct arch_params *p, struct err *e)
 {
     struct arch *a = calloc(1, sizeof(*a));

@@ -9,7 +9,6 @@ static const struct vm_cap caps[] = {
     {KVM_CAP_ONE_REG, "KVM_CAP_ONE_REG", "vCPU registers", true},
     {KVM_CAP_ARM_PSCI_0_2, "KVM_CAP_ARM_PSCI_0_2", "starting vCPUs, power off and reset", true},
     {KVM_CAP_DEVICE_CTRL, "KVM_CAP_DEVICE_CTRL", "the interrupt controller", true},
-    {KVM_CAP_STEAL_TIME, "KVM_CAP_STEAL_TIME", "guests that know the time taken from them", false},
     {KVM_CAP_ARM_NISV_TO_USER, "KVM_CAP_ARM_NISV_TO_USER", "odd device accesses explained", false},
     {0},
 };

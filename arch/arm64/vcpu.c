@@ -72,7 +72,7 @@ int vcpu_page_sizes(const struct vcpu *v, unsigned *out, struct err *e)
 
 int pvtime_create(struct arch *a, struct vm *vm, struct err *e)
 {
-    if (vm_check(vm, KVM_CAP_STEAL_TIME) == 0) return 0;
+    if (!arch_has_steal_time(vm)) return 0;
     void *p = mmap(NULL, ARM64_PVTIME_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return err_errno(e, "memory for stolen-time records");
     a->pvtime = p;

@@ -1,4 +1,5 @@
 /* The x86 machine as arch.h promises it: made, booted, taken down. */
+#include <asm/kvm_para.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -33,6 +34,17 @@ int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e)
     }
     free(t);
     return rc;
+}
+
+/* MSR_KVM_STEAL_TIME, announced in a leaf that is passed on as KVM has it (msr.rst, cpuid.rst). */
+bool arch_has_steal_time(const struct vm *vm)
+{
+    union cpuid_table *t = calloc(1, sizeof(*t));
+    const bool is_known = t && cpuid_read_supported(vm->kvm_fd, t, NULL) == 0;
+    const struct kvm_cpuid_entry2 *kvm = is_known ? cpuid_find(t, KVM_CPUID_FEATURES, 0) : NULL;
+    const bool has = kvm && (kvm->eax >> KVM_FEATURE_STEAL_TIME & 1);
+    free(t);
+    return has;
 }
 
 static int publish_routes(void *arg, const struct kvm_irq_routing *routes)

@@ -17,10 +17,11 @@ SNIPPET(store, "1: strb w1, [x0]\n" REPEAT END);
 SNIPPET(store_forever, "1: strb w1, [x0]\nb 1b");
 SNIPPET(load, "1: ldrb w3, [x0]\n" REPEAT END);
 SNIPPET(psci, "mov w0, w1\nhvc #0\n" END);
+SNIPPET(steal, "mov x5, x0\nmov w0, #0x21\nmovk w0, #0xc500, lsl #16\nhvc #0\nstr x0, [x5]\n1: b 1b");
 
 const struct snippet *const snippet_list[] = {
-    &snippet_exit,          &snippet_halt, &snippet_spin, &snippet_tick, &snippet_store,
-    &snippet_store_forever, &snippet_load, &snippet_psci, NULL,
+    &snippet_exit,          &snippet_halt, &snippet_spin, &snippet_tick,  &snippet_store,
+    &snippet_store_forever, &snippet_load, &snippet_psci, &snippet_steal, NULL,
 };
 
 #define REGISTERS 5 /* x0 to x4 */

@@ -35,6 +35,9 @@ extern const struct snippet snippet_tick;  /* counts the 32-bit word at target u
 extern const struct snippet snippet_store; /* `count` stores of a byte, value, to target; ends */
 extern const struct snippet snippet_store_forever; /* the same without an end */
 extern const struct snippet snippet_load;          /* `count` loads of a byte from target; ends with the last one */
+/* Asks for its steal time, then spins. x86: has the record written to target, of 64 bytes and aligned to them
+ * (MSR_KVM_STEAL_TIME); arm64: writes to the 64-bit word at target where the record is (PV_TIME_ST of DEN0057). */
+extern const struct snippet snippet_steal;
 /* x86 only. */
 extern const struct snippet snippet_out;          /* `count` times the byte value to port target; ends */
 extern const struct snippet snippet_out_forever;  /* the same without an end */

@@ -104,6 +104,15 @@ static void spin_makes_no_exit(void **state)
     mini_close(&mini);
 }
 
+/* What it is told is the matter of test_x86_steal and test_arm64_steal: those have a record, and a rival. */
+static void steal_goes_on_to_spin(void **state)
+{
+    (void)state;
+    open_with("steal", (struct snippet_args){.target = MINI_DATA});
+    assert_int_equal(mini_run(&mini, SPIN_MS), -EINTR);
+    mini_close(&mini);
+}
+
 /* Without an interrupt controller in the kernel x86 hands the halt out; arm64 sleeps in the kernel. */
 static void halt_never_goes_on(void **state)
 {
@@ -207,6 +216,7 @@ static const struct {
     {"load", UNIT(load_ends_with_what_it_read_last)},
     {"tick", UNIT(tick_counts_until_it_is_interrupted)},
     {"spin", UNIT(spin_makes_no_exit)},
+    {"steal", UNIT(steal_goes_on_to_spin)},
     {"halt", UNIT(halt_never_goes_on)},
     {"out", UNIT(out_writes_count_times_then_ends)},
     {"out_forever", UNIT(out_forever_does_not_end)},

@@ -133,6 +133,10 @@ static void report_capabilities(struct host_probe *p, const struct vm *vm)
                   is_there || !c->is_needed ? "" : "use Linux 4.14 or newer", "%s: %s", is_there ? "yes" : "no",
                   c->use);
     }
+    const bool has_steal = arch_has_steal_time(vm);
+    host_fact(p, (struct host_name){"steal", "steal time"}, has_steal ? VIREO_OK : VIREO_MISSING_OPTIONAL,
+              has_steal ? "" : "use a host kernel that counts run delays (CONFIG_SCHED_INFO)",
+              "%s: guests that know the time taken from them", has_steal ? "yes" : "no");
     const int most = vm_check(vm, KVM_CAP_MAX_VCPUS), good = vm_check(vm, KVM_CAP_NR_VCPUS);
     host_fact(p, (struct host_name){"vcpus", "vCPUs of one VM"}, VIREO_OK, "",
               "at most %u (Vireo %u, KVM %d), %d recommended by KVM",
