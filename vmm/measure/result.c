@@ -285,9 +285,8 @@ const char *environment_text(const struct result *r, const char *path, char buf[
     if (!json_is_object(v)) print_scalar(f, v);
     json_object_foreach(v, key, member)
     {
-        fprintf(f, "%s=", key);
+        fprintf(f, "%s%s=", ftell(f) > 0 ? " " : "", key);
         print_scalar(f, member);
-        fputc(' ', f);
     }
     (void)fclose(f);
     return buf[0] ? buf : "none";
@@ -313,7 +312,10 @@ static const struct format {
     const char *name;
     bool of_exits_only;
     void (*print)(FILE *f, const struct result *r);
-} formats[] = {{"json", false, print_json}};
+} formats[] = {
+    {"text", false, result_text}, {"json", false, print_json}, {"csv", false, result_csv},
+    {"hgrm", true, result_hgrm},  {"kut", true, result_kut},
+};
 
 #define FORMATS (sizeof(formats) / sizeof(formats[0]))
 

@@ -7,18 +7,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/hist.h"
 #include "vmm/measure/result.h"
 #include "vmm/measure/statistics.h"
 
-#define RESULT_ID_MAX        63             /* of a row, an experiment, a property: letters, digits, _ - . + */
-#define RESULT_TEXT_MAX      1000           /* bytes of any other string; a sentence has some hundred */
-#define RESULT_ROWS_MAX      256            /* 40 rows are there */
-#define RESULT_PROCESSES_MAX STATISTICS_MAX /* what can be resampled */
-#define RESULT_SAMPLES_MAX   (1ull << 34)   /* of a row: 1,000 processes with as many samples as a guest can give */
-#define RESULT_BYTES_MAX     (64u << 20)    /* of a file: 40 rows of six histograms are 2 MiB at most; of 256, 10 */
-#define RESULT_LIST_MAX      100000         /* of experiments, or elements of a list in one: 30 s of windows are 600 */
+#define RESULT_ID_MAX        63   /* of a row, an experiment, a property: letters, digits, _ - . + */
+#define RESULT_TEXT_MAX      1000 /* bytes of any other string; a sentence has some hundred */
+#define RESULT_ROWS_MAX      128  /* 40 are there */
+#define RESULT_PROCESSES_MAX 200  /* an hour of measuring; at most STATISTICS_MAX, to be resampled */
+#define RESULT_SAMPLES_MAX                                                                                             \
+    (1ull << 28)                     /* of a row: as many processes with all the samples a guest can give, ten times */
+#define RESULT_BYTES_MAX (64u << 20) /* of a file: 40 rows of six histograms are 2 MiB at most; of 128, 6 */
+#define RESULT_LIST_MAX  100000      /* of experiments, or elements of a list in one: 30 s of windows are 600 */
 
 /* ---- a distribution: ticks of the environment's counter, each a whole batch ---- */
+
+#define DIST_STEPS  HIST_STEPS                       /* buckets of a power of two, */
+#define DIST_POWERS (HIST_BITS - HIST_STEP_BITS + 1) /* and how many of those there are */
 
 struct dist_bucket {
     uint64_t value, count; /* value: the lowest of its bucket (hist.h) */

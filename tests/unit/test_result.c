@@ -1,0 +1,514 @@
+/* Results: what lines and files are taken, what is refused and how, and every format against a golden file.
+ * GOLDEN_UPDATE=1 writes the golden files anew: read the difference before you keep it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/measure/result.h"
+
+#define GOLDEN_DIR "tests/unit/golden/"
+
+struct text {
+    char *s;
+    size_t len;
+};
+
+static void collect(void *arg, const char *s, size_t len)
+{
+    struct text *t = arg;
+    t->s = malloc(len + 1);
+    assert_non_null(t->s);
+    memcpy(t->s, s, len);
+    t->s[len] = '\0';
+    t->len = len;
+}
+
+static char *written(const struct result *r, const char *format)
+{
+    struct text t = {0};
+    struct err e = {0};
+    if (result_write(r, format, collect, &t, &e)) fail_msg("%s: %s", format, e.text);
+    return t.s;
+}
+
+static void add(struct result *r, const char *line)
+{
+    struct err e = {0};
+    if (result_add(r, line, strlen(line), &e)) fail_msg("%s: %s", line, e.text);
+}
+
+/* ---- what is measured in this file: made up, the same each time ---- */
+
+#define ENVIRONMENT                                                                                                    \
+    "\"arch\":\"x86_64\",\"vireo\":\"0.1.0\",\"host\":{\"nature\":\"virtual\",\"cpu\":\"Made Up 9000\",\"microcode\":" \
+    "null,\"kernel\":\"6.1.0\",\"module\":\"kvm_amd\",\"parameters\":{\"avic\":\"0\",\"npt\":\"1\"},"                  \
+    "\"halt_poll_ns\":200000,\"mitigations\":\"spectre_v2: Retpolines\",\"governor\":null,\"smt\":\"off\","            \
+    "\"cpus\":2,\"hypervisor\":\"KVM\"},"
+
+static void add_environment(struct result *r, unsigned second)
+{
+    char line[1024];
+    (void)snprintf(
+        line, sizeof(line),
+        "{\"type\":\"environment\",\"kind\":\"exits\",\"time\":\"2026-01-31T12:00:%02uZ\"," ENVIRONMENT
+        "\"options\":{\"samples\":1000,\"pin\":\"0\"},\"counter\":{\"name\":\"TSC\",\"hz\":2e9,\"is_shared\":"
+        "true,\"offset_error\":0},\"cost\":{\"counter_read\":40,\"vm_ioctl\":300,\"kvm_run_immediate\":900,"
+        "\"recorder_ns\":25}}",
+        second);
+    add(r, line);
+}
+
+/* 1000 samples: 900 of `ticks`, 90 of 10 more, 9 twice as long, one of a million. ticks: 1024 or less, so exact. */
+static void add_row(struct result *r, const char *id, const char *group, unsigned ticks)
+{
+    char h[512], line[4096];
+    (void)snprintf(
+        h, sizeof(h),
+        "{\"count\":1000,\"min\":%u,\"max\":1000000,\"sum\":%u,\"hist\":[[%u,900],[%u,90],[%u,9],[999936,1]]}", ticks,
+        ticks * 1000 + 900 + ticks * 9 + 1000000 - ticks, ticks, ticks + 10, 2 * ticks);
+    (void)snprintf(
+        line, sizeof(line),
+        "{\"type\":\"row\",\"row\":\"%s\",\"group\":\"%s\",\"status\":\"ok\",\"detail\":\"\",\"batch\":1,"
+        "\"samples\":1000,\"disturbed\":1,\"exits\":{\"expected\":1000,\"counted\":1000,\"source\":\"exits\","
+        "\"agrees\":true},\"baseline\":18,\"identity\":{\"holds\":true,\"residual\":3},"
+        "\"phases\":{\"rtt\":%s,\"rtt_undisturbed\":{\"count\":999,\"min\":%u,\"max\":%u,\"sum\":%u,\"hist\":"
+        "[[%u,900],[%u,90],[%u,9]]},\"kvm_run\":%s}}",
+        id, group, h, ticks, 2 * ticks, ticks * 1008 + 900, ticks, ticks + 10, 2 * ticks, h);
+    add(r, line);
+}
+
+static struct result *new_result(const char *kind)
+{
+    struct result *r = result_create(kind);
+    assert_non_null(r);
+    return r;
+}
+
+/* pio_out_user takes `ticks` and up to 4 more, by process; one process could not do mmio_rd_user, none hypercall_null.
+ */
+static struct result *exits(unsigned processes, unsigned ticks, unsigned second)
+{
+    struct result *r = new_result("exits");
+    for (unsigned p = 0; p < processes; p++) {
+        add_environment(r, second + 2 * p);
+        add(r, "{\"type\":\"begin\",\"item\":\"pio_out_user\",\"timeout_ms\":5000}");
+        add_row(r, "pio_out_user", "user", ticks + p % 5);
+        if (p != 1) add_row(r, "mmio_rd_user", "user", 900);
+        if (p == 1)
+            add(r,
+                "{\"type\":\"row\",\"row\":\"mmio_rd_user\",\"group\":\"user\",\"status\":\"no-exit\",\"detail\":\"the "
+                "kernel counted no exit\",\"exits\":{\"expected\":1000,\"counted\":0,\"source\":\"exits\",\"agrees\":"
+                "false}}");
+        add(r,
+            "{\"type\":\"row\",\"row\":\"hypercall_null\",\"group\":\"kernel\",\"status\":\"timeout\",\"detail\":\"not "
+            "done after 5 s\",\"batch\":1,\"samples\":0,\"phases\":{}}");
+    }
+    return r;
+}
+
+static struct result *fairness(void)
+{
+    struct result *r = new_result("fairness");
+    add(r, "{\"type\":\"environment\",\"kind\":\"fairness\",\"time\":\"2026-01-31T12:00:00Z\"," ENVIRONMENT
+           "\"scheduler\":{\"slice_ns\":3000000},\"options\":{\"duration\":\"5\"}}");
+    add(r, "{\"type\":\"begin\",\"item\":\"E1\",\"timeout_ms\":9000}");
+    add(r,
+        "{\"type\":\"experiment\",\"id\":\"E1\",\"variant\":\"2 vCPUs on 1 CPU\",\"status\":\"ok\",\"detail\":\"\","
+        "\"vcpus\":[{\"vm\":0,\"vcpu\":0,\"share\":0.5,\"charged\":[25000000,26000000]},{\"vm\":0,\"vcpu\":1,\"share\":"
+        "0.5,\"charged\":[24000000,25000000]}],\"windows_ns\":[50000000],\"identities\":[{\"id\":\"C1\",\"holds\":true,"
+        "\"text\":\"0.9987 = 1 within "
+        "0.005\"}],\"properties\":[{\"id\":\"F1\",\"verdict\":\"pass\",\"statistic\":4.4e6,"
+        "\"bound\":8e6,\"unit\":\"ns\",\"text\":\"|C - share*sum| = 4.4 ms <= 2*max(3 ms, 4 ms) = 8 ms\",\"reason\":"
+        "\"\"},{\"id\":\"F5\",\"verdict\":\"inconclusive\",\"unit\":\"\",\"text\":\"\",\"reason\":\"too few, \\\"2\\\","
+        " windows\"}],\"plots\":{\"convergence\":[[5e7,0.01]],\"share\":[[\"0.0\",0.51,0.5]],\"gaps\":[[1000,4]]}}");
+    add(r, "{\"type\":\"experiment\",\"id\":\"E7\",\"status\":\"unsupported\",\"detail\":\"no cgroup can be made\"}");
+    return r;
+}
+
+/* ---- formats ---- */
+
+static char *golden(const char *name)
+{
+    char path[128];
+    (void)snprintf(path, sizeof(path), GOLDEN_DIR "%s", name);
+    FILE *f = fopen(path, "re");
+    char *text = calloc(1, 1 << 16);
+    if (!f || !text) fail_msg("%s: %s", path, strerror(errno));
+    (void)!fread(text, 1, (1 << 16) - 1, f);
+    (void)fclose(f);
+    return text;
+}
+
+static void check_golden(const struct result *r, const char *format, const char *name)
+{
+    char *got = written(r, format);
+    if (getenv("GOLDEN_UPDATE")) {
+        char path[128];
+        (void)snprintf(path, sizeof(path), GOLDEN_DIR "%s", name);
+        FILE *f = fopen(path, "we");
+        assert_non_null(f);
+        (void)fputs(got, f);
+        (void)fclose(f);
+    }
+    char *want = golden(name);
+    if (strcmp(got, want) != 0) fail_msg("%s has changed; it is now:\n%s", name, got);
+    free(want);
+    free(got);
+}
+
+static void formats_are_as_the_golden_files(void **state)
+{
+    (void)state;
+    static const char *const formats[][2] = {{"text", "result_exits.txt"},
+                                             {"json", "result_exits.json"},
+                                             {"csv", "result_exits.csv"},
+                                             {"hgrm", "result_exits.hgrm"},
+                                             {"kut", "result_exits.kut"}};
+    struct result *r = exits(10, 1000, 0), *f = fairness();
+    for (size_t i = 0; i < COUNT_OF(formats); i++) check_golden(r, formats[i][0], formats[i][1]);
+    check_golden(f, "text", "result_fairness.txt");
+    check_golden(f, "csv", "result_fairness.csv");
+    result_destroy(r);
+    result_destroy(f);
+}
+
+static void what_json_says_is_what_load_reads(void **state)
+{
+    (void)state;
+    struct result *made[] = {exits(10, 1000, 0), exits(1, 500, 0), fairness()};
+    for (size_t i = 0; i < COUNT_OF(made); i++) {
+        struct result *loaded = NULL;
+        struct err e = {0};
+        char *text = written(made[i], "json");
+        if (result_load(&loaded, text, strlen(text), &e)) fail_msg("%s", e.text);
+        static const char *const formats[] = {"json", "text", "csv"};
+        for (size_t f = 0; f < COUNT_OF(formats); f++) {
+            char *a = written(made[i], formats[f]), *b = written(loaded, formats[f]);
+            assert_string_equal(a, b);
+            free(a);
+            free(b);
+        }
+        assert_string_equal(result_kind(made[i]), result_kind(loaded));
+        free(text);
+        result_destroy(loaded);
+        result_destroy(made[i]);
+    }
+}
+
+static void unknown_formats_hear_which_there_are(void **state)
+{
+    (void)state;
+    struct result *r = fairness();
+    struct text t = {0};
+    struct err e = {0};
+    assert_int_equal(result_write(r, "hgrm", collect, &t, &e), -EINVAL);
+    assert_string_equal(e.text, "format \"hgrm\": a result of kind fairness has text, json, csv");
+    assert_null(t.s);
+    result_destroy(r);
+}
+
+/* The rules of the format: four numbers a line, all but the share's distance never falling, the last line without the
+ * fourth and with all values. */
+static void hgrm_lines_rise_to_the_total(void **state)
+{
+    (void)state;
+    struct result *r = exits(10, 1000, 0);
+    char *text = written(r, "hgrm"), *save = NULL;
+    double last_value = 0, last_share = -1;
+    uint64_t last_count = 0;
+    unsigned blocks = 0, lines = 0;
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        double value, share, distance;
+        uint64_t count;
+        const int n = sscanf(line, "%lf %lf %" SCNu64 " %lf", &value, &share, &count, &distance);
+        if (strncmp(line, "#[Row", 5) == 0) last_value = last_share = 0, last_count = 0;
+        if (n < 3) continue;
+        lines++;
+        assert_true(value >= last_value && share >= last_share && count >= last_count && count <= 10000);
+        assert_true((n == 3) == (share >= 1));
+        if (n == 4) assert_true(distance > 0.99 / (1 - share) - 0.01 && distance < 1.01 / (1 - share) + 0.01);
+        if (n == 3) {
+            assert_int_equal(count, blocks == 0 ? 10000 : 9000);
+            blocks++;
+        }
+        last_value = value;
+        last_share = share;
+        last_count = count;
+    }
+    assert_int_equal(blocks, 2);
+    assert_true(lines > 60);
+    free(text);
+    result_destroy(r);
+}
+
+static void text_moves_no_cursor(void **state)
+{
+    (void)state;
+    struct result *r = new_result("exits");
+    add_environment(r, 0);
+    add(r, "{\"type\":\"row\",\"row\":\"x\",\"status\":\"unsupported\",\"detail\":\"a\\u001b[2Jb\\u009bc\\nd\"}");
+    char *text = written(r, "text"), *csv = written(r, "csv");
+    assert_null(strchr(text, 033));
+    assert_contains(text, "a?[2Jb?c?d");
+    assert_null(strchr(csv, 033));
+    free(text);
+    free(csv);
+    result_destroy(r);
+}
+
+/* ---- what is merged ---- */
+
+static void fewer_than_ten_processes_have_no_interval(void **state)
+{
+    (void)state;
+    struct result *nine = exits(9, 1000, 0), *ten = exits(10, 1000, 0);
+    char *a = written(nine, "json"), *b = written(ten, "json");
+    assert_contains(a, "\"headline\":{\"phase\":\"rtt\",\"p50\":1002.0,\"low\":null,\"high\":null,\"ns\":501.0}");
+    assert_contains(b, "\"headline\":{\"phase\":\"rtt\",\"p50\":1002.0,\"low\":1000.5,\"high\":1003.5,\"ns\":501.0}");
+    free(a);
+    free(b);
+    result_destroy(nine);
+    result_destroy(ten);
+}
+
+/* A batch of 64: what is printed is of one operation. */
+static void batches_are_divided(void **state)
+{
+    (void)state;
+    struct result *r = new_result("exits");
+    add_environment(r, 0);
+    add(r, "{\"type\":\"row\",\"row\":\"eoi\",\"group\":\"control\",\"status\":\"ok\",\"batch\":64,\"samples\":3,"
+           "\"phases\":"
+           "{\"rtt\":{\"count\":3,\"min\":640,\"max\":1280,\"sum\":2560,\"hist\":[[640,2],[1280,1]]}}}");
+    char *kut = written(r, "kut"), *json = written(r, "json");
+    assert_string_equal(kut, "eoi 10\n");
+    assert_contains(json, "\"p50s\":[10.0]");
+    free(kut);
+    free(json);
+    result_destroy(r);
+}
+
+static void what_is_given_up_is_said_and_the_next_worker_goes_on(void **state)
+{
+    (void)state;
+    struct result *r = new_result("exits");
+    struct err e = {0};
+    unsigned ms = 0;
+    assert_int_equal(result_give_up(r, "timeout", "why", &e), -ENOENT);
+    add_environment(r, 0);
+    assert_null(result_pending(r, &ms));
+    add(r, "{\"type\":\"begin\",\"item\":\"hypercall_null\",\"timeout_ms\":7000}");
+    assert_string_equal(result_pending(r, &ms), "hypercall_null");
+    assert_int_equal(ms, 7000);
+    assert_int_equal(result_give_up(r, "timeout", "no result within 7 s", &e), 0);
+    assert_null(result_pending(r, &ms));
+    add_environment(r, 1);
+    add_row(r, "cpuid", "kernel", 700);
+    assert_null(result_pending(r, &ms));
+    char *text = written(r, "text");
+    assert_contains(text, ", 1 process\n");
+    assert_contains(text, "hypercall_null: timeout in 1 of 1: no result within 7 s");
+    assert_contains(text, "cpuid");
+    free(text);
+    result_destroy(r);
+}
+
+/* ---- what is refused ---- */
+
+static void lines_that_fit_nothing_are_refused_and_change_nothing(void **state)
+{
+    (void)state;
+#define ROW     "{\"type\":\"row\",\"row\":\"pio_out_user\",\"status\":\"ok\""
+#define HIST(h) ROW ",\"phases\":{\"rtt\":{\"count\":2,\"min\":5,\"max\":6,\"hist\":" h "}}}"
+    static const char *const cases[][2] = {
+        {"", "not JSON"},
+        {"[]", "\"type\": \"\" is none"},
+        {"{\"type\":\"noise\"}", "\"type\": \"noise\" is none"},
+        {"{\"type\":\"environment\",\"kind\":\"fairness\",\"arch\":\"x86_64\",\"host\":{}}",
+         "is of kind fairness, not exits"},
+        {"{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\"}", "has no \"host\""},
+        {"{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"aarch64\",\"host\":{},\"counter\":{\"name\":\"C\","
+         "\"hz\":1e9}}",
+         "of aarch64, after one of x86_64"},
+        {"{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\",\"host\":{}}", "has no \"counter\""},
+        {"{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\",\"host\":{},\"counter\":{\"name\":\"T\","
+         "\"hz\":0}}",
+         "0 is no rate"},
+        {"{\"type\":\"experiment\",\"id\":\"E1\",\"status\":\"ok\"}", "an experiment, in a result of kind exits"},
+        {"{\"type\":\"row\",\"status\":\"ok\"}", "has no \"row\""},
+        {"{\"type\":\"row\",\"row\":\"../x\",\"status\":\"ok\"}", "\"row\": must be a short name"},
+        {"{\"type\":\"row\",\"row\":\"x\",\"status\":\"fine\"}", "\"fine\" is none; ok, no-exit"},
+        {ROW ",\"group\":\"<b>\"}", "\"<b>\" is none; control, kernel or user"},
+        {ROW ",\"batch\":0}", "a batch of 0"},
+        {ROW ",\"batch\":-1}", "\"batch\": must be a whole number"},
+        {ROW ",\"samples\":9007199254740993}", "more than 268435456 samples"},
+        {ROW ",\"processes\":[]}", "a worker's row with \"processes\""},
+        {ROW ",\"exits\":[]}", "\"exits\": not an object"},
+        {ROW ",\"identity\":{\"residual\":1}}", "has no \"holds\""},
+        {HIST("[[5,1],[6,2]]"), "do not fit"},
+        {HIST("[[6,1],[5,1]]"), "value 5 of its \"hist\" does not begin the next bucket"},
+        {HIST("[[5,1],[2049,1]]"), "value 2049 of its \"hist\" does not begin"},
+        {HIST("[[5,1],[6,0]]"), "was seen 0 times"},
+        {HIST("[[5,1],[6,-1]]"), "was seen -1 times"},
+        {HIST("[[5,2],7]"), "pairs of whole numbers"},
+        {HIST("[[5,1.5],[6,1]]"), "pairs of whole numbers"},
+        {HIST("[[4,1],[6,1]]"), "do not fit"},
+        {"{\"type\":\"begin\",\"item\":\"x\"}", "has no \"timeout_ms\""},
+    };
+    struct result *r = exits(10, 1000, 0);
+    char *before = written(r, "json");
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct err e = {0};
+        if (result_add(r, cases[i][0], strlen(cases[i][0]), &e) == 0) fail_msg("%s: taken", cases[i][0]);
+        assert_contains(e.text, cases[i][1]);
+    }
+    char *after = written(r, "json");
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    result_destroy(r);
+}
+
+static void files_of_another_form_are_refused(void **state)
+{
+    (void)state;
+#define FILE_OF(rest)                                                                                                  \
+    "{\"schema\":\"vireo-result-1\",\"kind\":\"exits\",\"environments\":[{\"kind\":\"exits\",\"arch\":\"x86_64\","     \
+    "\"host\":{},"                                                                                                     \
+    "\"counter\":{\"name\":\"TSC\",\"hz\":1e9}}]," rest "}"
+    static const char *const cases[][2] = {
+        {"", "line 1, column 0: not JSON"},
+        {"[1]", "not a result"},
+        {"{\"schema\":\"vireo-stats-1\"}", "schema \"vireo-stats-1\"; this version reads \"vireo-result-1\""},
+        {"{\"schema\":\"vireo-result-1\",\"kind\":\"boots\"}", "kind \"boots\" is none; exits or fairness"},
+        {"{\"schema\":\"vireo-result-1\",\"kind\":\"exits\",\"rows\":[]}", "has no environment"},
+        {FILE_OF("\"rows\":[{\"row\":\"a\",\"status\":\"ok\"},{\"row\":\"a\",\"status\":\"ok\"}]"),
+         "row a stands there twice"},
+        {FILE_OF("\"rows\":[{\"row\":\"a\",\"status\":\"ok\",\"processes\":[]}]"), "row a: 0 processes"},
+        {FILE_OF("\"rows\":[{\"row\":\"a\",\"status\":\"ok\",\"processes\":[{\"status\":1}]}]"),
+         "\"status\": must be a string"},
+        {FILE_OF("\"rows\":[7]"), "row: not an object"},
+        {FILE_OF("\"experiments\":[{\"id\":\"E1\",\"status\":\"ok\"}]"), "an experiment, in a result of kind exits"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct result *r = NULL;
+        struct err e = {0};
+        if (result_load(&r, cases[i][0], strlen(cases[i][0]), &e) == 0) fail_msg("%s: taken", cases[i][0]);
+        assert_contains(e.text, cases[i][1]);
+        assert_null(r);
+    }
+}
+
+/* ---- comparing ---- */
+
+static char *compared(struct result *a, struct result *b, const char *format)
+{
+    struct text t = {0};
+    struct err e = {0};
+    if (result_compare(a, b, format, collect, &t, &e)) fail_msg("%s", e.text);
+    result_destroy(a);
+    result_destroy(b);
+    return t.s;
+}
+
+static void the_same_shows_no_difference(void **state)
+{
+    (void)state;
+    char *text = compared(exits(10, 1000, 0), exits(10, 1000, 1), "text");
+    assert_contains(text, "no difference shown");
+    assert_contains(text, "no figures"); /* hypercall_null */
+    assert_null(strstr(text, "slower"));
+    assert_null(strstr(text, "did not take turns"));
+    assert_null(strstr(text, "Different environments"));
+    free(text);
+}
+
+/* 1000 to 1004 against 1010 to 1014 ticks of 0.5 ns: medians 501 and 506 ns. */
+static void one_percent_slower_is_found_and_its_size_said(void **state)
+{
+    (void)state;
+    char *json = compared(exits(10, 1000, 0), exits(10, 1010, 1), "json");
+    assert_contains(json, "{\"row\":\"pio_out_user\",\"a_ns\":501.0,\"b_ns\":506.0,\"ratio\":1.00998003992,");
+    assert_contains(json, "\"processes\":[10,10],\"verdict\":\"slower\"}");
+    assert_contains(json, "\"is_interleaved\":true,\"different\":[]");
+    free(json);
+    json = compared(exits(10, 1010, 0), exits(10, 1000, 1), "json");
+    assert_contains(json, "\"verdict\":\"faster\"");
+    free(json);
+}
+
+static void runs_one_after_the_other_are_said(void **state)
+{
+    (void)state;
+    char *text = compared(exits(10, 1000, 0), exits(10, 1000, 40), "text");
+    assert_contains(text, "did not take turns");
+    free(text);
+}
+
+static void three_processes_have_a_ratio_but_no_interval(void **state)
+{
+    (void)state;
+    char *json = compared(exits(3, 1000, 0), exits(3, 1010, 1), "json");
+    assert_contains(json,
+                    "\"low\":null,\"high\":null,\"p\":0.1,\"processes\":[3,3],\"verdict\":\"no difference shown\"");
+    free(json);
+}
+
+static void another_environment_is_said(void **state)
+{
+    (void)state;
+    struct result *r = new_result("exits");
+    add(r,
+        "{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\",\"host\":{\"kernel\":\"6.18\"},\"counter\":{"
+        "\"name\":\"TSC\",\"hz\":1e9}}");
+    add_row(r, "pio_out_user", "user", 1000);
+    char *text = compared(exits(1, 1000, 0), r, "text");
+    assert_contains(text, "Different environments: host.kernel is 6.1.0 in A, 6.18 in B.\n");
+    free(text);
+}
+
+static void what_must_not_be_compared_is_refused(void **state)
+{
+    (void)state;
+    struct result *arm = new_result("exits"), *clock = new_result("exits"), *empty = new_result("exits");
+    add(arm, "{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"aarch64\",\"host\":{},\"counter\":{\"name\":"
+             "\"CNTVCT\","
+             "\"hz\":1e9}}");
+    add(clock,
+        "{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\",\"host\":{},\"counter\":{\"name\":\"CLOCK\","
+        "\"hz\":1e9}}");
+    add_environment(empty, 0);
+    struct result *a = exits(1, 1000, 0), *fair = fairness();
+    const struct {
+        const struct result *b;
+        const char *says;
+    } cases[] = {{arm, "results of x86_64 and aarch64 can't be compared"},
+                 {clock, "results timed by TSC and CLOCK can't be compared"},
+                 {fair, "results of kind exits and fairness can't be compared"},
+                 {empty, "no row in common"}};
+    struct text t = {0};
+    struct err e = {0};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(result_compare(a, cases[i].b, "text", collect, &t, &e), -EINVAL);
+        assert_contains(e.text, cases[i].says);
+        if (cases[i].b != fair) result_destroy((struct result *)(uintptr_t)cases[i].b);
+    }
+    assert_int_equal(result_compare(fair, fair, "text", collect, &t, &e), -EINVAL);
+    assert_contains(e.text, "there is no ratio of them");
+    assert_int_equal(result_compare(a, a, "csv", collect, &t, &e), -EINVAL);
+    assert_contains(e.text, "a comparison is text or json");
+    assert_null(t.s);
+    result_destroy(a);
+    result_destroy(fair);
+}
+
+UNIT_MAIN(UNIT(formats_are_as_the_golden_files), UNIT(what_json_says_is_what_load_reads),
+          UNIT(unknown_formats_hear_which_there_are), UNIT(hgrm_lines_rise_to_the_total), UNIT(text_moves_no_cursor),
+          UNIT(fewer_than_ten_processes_have_no_interval), UNIT(batches_are_divided),
+          UNIT(what_is_given_up_is_said_and_the_next_worker_goes_on),
+          UNIT(lines_that_fit_nothing_are_refused_and_change_nothing), UNIT(files_of_another_form_are_refused),
+          UNIT(the_same_shows_no_difference), UNIT(one_percent_slower_is_found_and_its_size_said),
+          UNIT(runs_one_after_the_other_are_said), UNIT(three_processes_have_a_ratio_but_no_interval),
+          UNIT(another_environment_is_said), UNIT(what_must_not_be_compared_is_refused))
