@@ -188,11 +188,29 @@ struct vireo_stats_view {
     const char *weights; /* "vm_exit_count=2,io_overhead=0": of the figures; NULL: each 1, as one that is not named */
     bool has_steps;      /* JSON: how durations spread, so that two pages give the quantiles of what lies between */
 };
+typedef void vireo_write_fn(void *arg, const char *text, size_t len); /* text is valid during the call */
 /* Calls write with the page, once. Any thread, while the VM runs too. -EINVAL: the weights; -ENODATA: record=off. */
-VIREO_API int vireo_vm_stats_write(struct vireo_vm *vm, const struct vireo_stats_view *view,
-                                   void (*write)(void *arg, const char *text, size_t len), void *arg,
-                                   struct vireo_error *e);
+VIREO_API int vireo_vm_stats_write(struct vireo_vm *vm, const struct vireo_stats_view *view, vireo_write_fn *write,
+                                   void *arg, struct vireo_error *e);
 VIREO_API const char *vireo_vm_uuid(struct vireo_vm *vm); /* 36 characters; random, made when first asked for */
+
+/* ---- the control socket: these pages for other processes ---- */
+
+/* A Unix socket DIR/NAME.sock (mode 0600) that speaks HTTP/1.1: GET /stats (JSON), /stats.txt and /metrics. `vireo
+ * stat`, curl --unix-socket and Prometheus read it. It has no thread: poll vireo_control_fd, and call
+ * vireo_control_serve when it is readable, which never waits. */
+struct vireo_control;
+/* dir NULL: vireo_control_dir's. The VM must have a name, and outlives it. -EADDRINUSE: a VM of this name lives.
+ * -ENOENT: there is no usual place. */
+VIREO_API int vireo_control_create(struct vireo_control **out, struct vireo_vm *vm, const char *dir,
+                                   struct vireo_error *e);
+VIREO_API void vireo_control_destroy(struct vireo_control *c); /* removes the socket; NULL is legal */
+VIREO_API int vireo_control_fd(const struct vireo_control *c);
+VIREO_API void vireo_control_serve(struct vireo_control *c);
+VIREO_API const char *vireo_control_path(const struct vireo_control *c);
+/* Where the sockets usually are: $XDG_RUNTIME_DIR/vireo, or /run/vireo for root. 0; -ENOENT: there is none;
+ * -ENAMETOOLONG. */
+VIREO_API int vireo_control_dir(char *buf, size_t size);
 
 /* ---- measuring the host ---- */
 
@@ -220,7 +238,6 @@ VIREO_API void vireo_bench_stop(struct vireo_bench *b); /* any thread: run ends 
 
 /* Results: of the lines of one or more runs, in as many processes, or of a file. */
 struct vireo_result;
-typedef void vireo_write_fn(void *arg, const char *text, size_t len);
 VIREO_API int vireo_result_create(struct vireo_result **out, const char *kind, struct vireo_error *e);
 VIREO_API int vireo_result_load(struct vireo_result **out, const char *json, size_t len, struct vireo_error *e);
 VIREO_API void vireo_result_destroy(struct vireo_result *r);

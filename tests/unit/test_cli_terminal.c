@@ -36,6 +36,17 @@ void vireo_vm_stop(struct vireo_vm *vm)
         assert_int_equal(raise(SIGINT), 0); /* the user asks again */
 }
 
+int vireo_control_fd(const struct vireo_control *c)
+{
+    (void)c;
+    return -1;
+}
+
+void vireo_control_serve(struct vireo_control *c)
+{
+    (void)c;
+}
+
 static bool is_raw(int fd)
 {
     struct termios t;
@@ -149,7 +160,7 @@ static void run_in_terminal(int ready)
     if (run_catch_signals(&s, true) != 0) _exit(96);
     term_enter();
     tell(ready);
-    _exit(run_wait(&s, the_vm));
+    _exit(run_wait(&s, the_vm, NULL));
 }
 
 /* Bounded: a terminal that never changes fails the test. */
@@ -214,14 +225,14 @@ static void end_by_itself(void)
 {
     const struct run_signals s = caught();
     if (eventfd_write(vm_fd, 1) < 0) _exit(102);
-    _exit(run_wait(&s, the_vm));
+    _exit(run_wait(&s, the_vm, NULL));
 }
 
 static void end_by_term(void)
 {
     const struct run_signals s = caught();
     (void)raise(SIGTERM);
-    _exit(run_wait(&s, the_vm));
+    _exit(run_wait(&s, the_vm, NULL));
 }
 
 static void end_by_hup_while_ignored(void)
@@ -230,7 +241,7 @@ static void end_by_hup_while_ignored(void)
     const struct run_signals s = caught();
     (void)raise(SIGHUP);
     (void)raise(SIGQUIT);
-    _exit(run_wait(&s, the_vm));
+    _exit(run_wait(&s, the_vm, NULL));
 }
 
 static void ask_twice(void)
@@ -238,7 +249,7 @@ static void ask_twice(void)
     vm_is_stubborn = true;
     const struct run_signals s = caught();
     (void)raise(SIGTERM);
-    (void)run_wait(&s, the_vm);
+    (void)run_wait(&s, the_vm, NULL);
 }
 
 static void signals_end_the_vm_from_the_waiting_thread(void **state)

@@ -78,6 +78,10 @@ int args_parse(const struct command *c, enum args_kind kind, char **words, void 
     for (char **at = words; *at; at++) {
         struct word w = {0};
         struct known k = {0};
+        if (c->set_word && (*at)[0] != '-') {
+            if (kind == ARGS_OWN) c->set_word(ctx, *at);
+            continue;
+        }
         int rc = split(c, *at, &w, e);
         if (rc) return rc;
         if (!find_name(c, w.name, &k)) return unknown_option(c, w.name, e);

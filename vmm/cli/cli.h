@@ -20,13 +20,16 @@ struct cli_option {
 
 struct command {
     const char *name;
-    const char *args;                                                       /* what follows the name in the synopsis */
-    const char *help;                                                       /* one line */
-    const struct cli_option *options;                                       /* ends with a NULL name */
-    bool has_keys;                                                          /* the library's keys are options too */
+    const char *args;                 /* what follows the name in the synopsis */
+    const char *help;                 /* one line */
+    const struct cli_option *options; /* ends with a NULL name */
+    bool has_keys;                    /* the library's keys are options too */
+    /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of ARGS_OWN.
+     */
+    void (*set_word)(void *ctx, const char *word);
     int (*run)(const struct command *c, char **words, uint64_t started_ns); /* the words after the name; exit status */
 };
-extern const struct command command_run, command_doctor, command_help;
+extern const struct command command_run, command_stat, command_top, command_doctor, command_help;
 const struct command *command_at(unsigned index); /* NULL past the end */
 /* By name; NULL after an error was printed that names the nearest. */
 const struct command *command_find(const char *name);
@@ -55,5 +58,20 @@ void help_print(FILE *f, const struct command *c); /* NULL: the program's */
 void print_json_string(FILE *f, const char *s);    /* quoted and escaped (RFC 8259, 7) */
 
 uint64_t now_ns(void); /* CLOCK_MONOTONIC */
+
+/* ---- other VMs, by their control sockets: client.c ---- */
+
+struct page {
+    char *text; /* the caller's to free */
+    size_t len;
+};
+/* What the VM called name answers to GET target. 0; -ENOENT: no such VM runs (any more), -EINVAL: it refused, or
+ * another -errno; with *e filled. */
+int client_fetch(const char *name, const char *target, struct page *out, struct vireo_error *e);
+/* The names of VMs that run, sorted; NULL-terminated, each and the array the caller's to free: names_free. NULL: none.
+ */
+char **client_names(void);
+void client_names_free(char **names);
+int client_pid(const char *name); /* whose socket it is; 0: not known */
 
 #endif

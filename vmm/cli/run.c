@@ -103,10 +103,21 @@ static void on_usr1(void *arg)
     stats_report(arg);
 }
 
+/* Only a living VM of the same name is a reason not to run; without a socket only `vireo stat` is missing. */
+static int open_control(struct run *r, struct vireo_vm *vm, struct vireo_error *e)
+{
+    if (!vireo_vm_name(vm)[0]) return 0;
+    const int rc = vireo_control_create(&r->control, vm, NULL, e);
+    if (rc == -EADDRINUSE) return rc;
+    if (rc && (rc != -ENOENT || r->is_verbose)) say("%s: vireo stat will not find this VM", e->text);
+    return 0;
+}
+
 /* Start it and stay until it has ended. 0, or -errno with *e filled. */
 static int live(struct run *r, struct run_report *out, struct vireo_error *e)
 {
     int rc = stats_open(r, out->vm, e);
+    if (!rc) rc = open_control(r, out->vm, e);
     if (rc) return rc;
     const bool has_terminal = vireo_vm_uses_stdio(out->vm) && term_is_console();
     struct run_signals signals = {.report = on_usr1, .arg = out};
@@ -118,7 +129,7 @@ static int live(struct run *r, struct run_report *out, struct vireo_error *e)
     if (has_terminal) term_enter();
     rc = vireo_vm_start(out->vm, e);
     if (!rc) {
-        out->signal = run_wait(&signals, out->vm);
+        out->signal = run_wait(&signals, out->vm, r->control);
         (void)vireo_vm_wait(out->vm, -1, &out->end);
         if (r->stats_path) stats_report(out);
     }
@@ -175,6 +186,7 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
     if (r.has_boot_times && !r.has_json) report_boot_times(&out);
     if (r.has_json) out.status = report_json(&out);
     out.status = stats_close(&r, out.status);
+    vireo_control_destroy(r.control);
     vireo_vm_destroy(out.vm);
     vireo_config_destroy(c);
     return out.status;

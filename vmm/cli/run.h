@@ -7,10 +7,11 @@
 #include "vmm/cli/cli.h"
 
 struct run {
-    const char *config_path; /* NULL: none */
-    const char *json_path;   /* NULL: standard output */
-    const char *stats_path;  /* NULL: only on SIGUSR1, "-": standard error */
-    FILE *stats;             /* where they go once the VM is made */
+    const char *config_path;       /* NULL: none */
+    const char *json_path;         /* NULL: standard output */
+    const char *stats_path;        /* NULL: only on SIGUSR1, "-": standard error */
+    FILE *stats;                   /* where they go once the VM is made */
+    struct vireo_control *control; /* of a VM with a name; NULL: none */
     bool has_json, is_verbose, has_boot_times;
     uint64_t started_ns, configured_ns;
 };
@@ -24,8 +25,9 @@ struct run_signals {
 /* From here on SIGINT, SIGTERM, SIGHUP, SIGQUIT and, with a report, SIGUSR1 (those not ignored) and, with a raw
  * terminal, SIGTSTP and SIGCONT, come by the fd: blocked in this thread and in those it starts. 0 or -errno. */
 int run_catch_signals(struct run_signals *s, bool has_terminal);
-/* Until the VM has ended. The signal that ended it, or 0. A second one while it ends leaves at once: exits. */
-int run_wait(const struct run_signals *s, struct vireo_vm *vm);
+/* Until the VM has ended, serving the control socket (may be NULL). The signal that ended it, or 0. A second one while
+ * it ends leaves at once: exits. */
+int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control);
 
 /* ---- report.c ---- */
 /* What is known of how it went. One of vm and error may be NULL. */

@@ -56,13 +56,16 @@ static int read_signal(const struct run_signals *s)
     return 0;
 }
 
-int run_wait(const struct run_signals *s, struct vireo_vm *vm)
+int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control)
 {
-    struct pollfd fds[] = {{.fd = vireo_vm_event_fd(vm), .events = POLLIN}, {.fd = s->fd, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = vireo_vm_event_fd(vm), .events = POLLIN},
+                           {.fd = s->fd, .events = POLLIN},
+                           {.fd = control ? vireo_control_fd(control) : -1, .events = POLLIN}};
     int ended_by = 0;
     for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR) return ended_by; /* then the caller's wait blocks instead */
+        if (poll(fds, 3, -1) < 0 && errno != EINTR) return ended_by; /* then the caller's wait blocks instead */
         if (fds[0].revents) return ended_by;
+        if (fds[2].revents) vireo_control_serve(control);
         const int sig = fds[1].revents ? read_signal(s) : 0;
         if (sig == 0) continue;
         if (ended_by) { /* asked twice: whoever asks won't wait for a clean end */

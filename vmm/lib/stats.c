@@ -101,8 +101,8 @@ int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, cha
     return rc;
 }
 
-int vireo_vm_stats_write(struct vireo_vm *vm, const struct vireo_stats_view *view,
-                         void (*write)(void *arg, const char *text, size_t len), void *arg, struct vireo_error *e)
+int vireo_vm_stats_write(struct vireo_vm *vm, const struct vireo_stats_view *view, vireo_write_fn *write, void *arg,
+                         struct vireo_error *e)
 {
     struct err err = {0};
     char *text = NULL;

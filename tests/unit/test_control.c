@@ -1,0 +1,370 @@
+/* The control socket's server, and clients that mean no good. The VM behind it is made up: its page says what was asked
+ * for. Client and server take turns in one thread, so a server that waited would hang the test. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/lib/lib.h"
+
+#define SLOTS      8    /* clients at once */
+#define CLIENT_MS  2000 /* that each has */
+#define LARGE_PAGE (4u << 20)
+#define TURNS      20000
+
+struct bench {
+    struct vireo_vm vm;
+    struct vireo_control *control;
+    char dir[64];
+};
+
+static size_t page_size; /* 0: what was asked for; else so many letters */
+static int page_rc;
+
+int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, char **text, size_t *len, struct err *e)
+{
+    (void)vm;
+    if (page_rc) return err_set(e, page_rc, "no page today");
+    char *page = malloc(page_size + 512);
+    assert_non_null(page);
+    if (page_size)
+        memset(page, 'x', page_size);
+    else
+        (void)snprintf(page, 512, "format %d, weights \"%s\", steps %d\n", (int)view->format, view->weights,
+                       view->has_steps);
+    *len = page_size ? page_size : strlen(page);
+    *text = page;
+    return 0;
+}
+
+static void open_control(struct bench *b)
+{
+    struct vireo_error e;
+    if (vireo_control_create(&b->control, &b->vm, b->dir, &e)) fail_msg("%s", e.text);
+}
+
+static int set_up(void **state)
+{
+    struct bench *b = calloc(1, sizeof(*b));
+    assert_non_null(b);
+    page_size = 0;
+    page_rc = 0;
+    (void)snprintf(b->vm.name, sizeof(b->vm.name), "web");
+    (void)snprintf(b->dir, sizeof(b->dir), "/tmp/vireo-control-XXXXXX");
+    assert_non_null(mkdtemp(b->dir));
+    open_control(b);
+    *state = b;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *b = *state;
+    vireo_control_destroy(b->control);
+    assert_int_equal(rmdir(b->dir), 0); /* it left nothing there */
+    free(b);
+    return 0;
+}
+
+static int dial(struct bench *b)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%.90s/web.sock", b->dir);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Serve until the server closes fd, and take what it said: its length. */
+static size_t hear(struct bench *b, int fd, char *out, size_t room)
+{
+    size_t used = 0;
+    for (unsigned i = 0; i < TURNS; i++) {
+        vireo_control_serve(b->control);
+        const ssize_t n = recv(fd, out + used, room - 1 - used, 0);
+        if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+            out[used] = '\0';
+            close(fd);
+            return used;
+        }
+        if (n > 0) used += (size_t)n;
+    }
+    fail_msg("no end after %zu bytes", used);
+    return 0;
+}
+
+static const char *ask(struct bench *b, const char *request)
+{
+    static char out[4096];
+    const int fd = dial(b);
+    say(fd, request);
+    (void)hear(b, fd, out, sizeof(out));
+    return out;
+}
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static void each_page_has_its_address_and_type(void **state)
+{
+    struct bench *b = *state;
+    const char *json = ask(b, GET("/stats?steps=1&weights=io_overhead=2"));
+    assert_contains(json, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n");
+    assert_contains(json, "Connection: close\r\n\r\nformat 1, weights \"io_overhead=2\", steps 1\n");
+    assert_contains(ask(b, GET("/stats.txt")), "text/plain; charset=utf-8");
+    assert_contains(ask(b, GET("/metrics")), "text/plain; version=0.0.4");
+    const char *head = ask(b, "HEAD /stats HTTP/1.0\r\n\r\n");
+    assert_contains(head, "Content-Length: 30\r\n");
+    assert_null(strstr(head, "format"));
+}
+
+static void what_is_wrong_is_answered_with_a_sentence(void **state)
+{
+    struct bench *b = *state;
+    char flood[5000];
+    assert_contains(ask(b, GET("/")), "HTTP/1.1 404 Not Found\r\n");
+    assert_contains(ask(b, GET("/")), "\r\n\r\nthe pages are /stats (JSON)");
+    assert_contains(ask(b, "PUT /stats HTTP/1.0\r\n\r\n"), "Allow: GET, HEAD\r\n");
+    memset(flood, 'a', sizeof(flood));
+    flood[sizeof(flood) - 1] = '\0';
+    assert_contains(ask(b, flood), "HTTP/1.1 431 ");
+    page_rc = -EINVAL;
+    assert_contains(ask(b, GET("/stats")), "HTTP/1.1 400 Bad Request\r\n");
+    page_rc = -ENODATA;
+    assert_contains(ask(b, GET("/stats")), "\r\n\r\nno page today\n");
+}
+
+static void a_request_may_come_byte_by_byte(void **state)
+{
+    struct bench *b = *state;
+    char out[4096];
+    const int fd = dial(b);
+    for (const char *c = GET("/stats"); *c; c++) {
+        assert_int_equal(send(fd, c, 1, 0), 1);
+        vireo_control_serve(b->control);
+    }
+    (void)hear(b, fd, out, sizeof(out));
+    assert_contains(out, "200 OK");
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
+
+/* As the owner's loop does. How often there was something to serve. */
+static unsigned serve_for(struct bench *b, uint64_t ms)
+{
+    struct pollfd p = {.fd = vireo_control_fd(b->control), .events = POLLIN};
+    unsigned woken = 0;
+    for (const uint64_t until = now_ms() + ms; now_ms() < until;) {
+        if (poll(&p, 1, 10) <= 0) continue;
+        vireo_control_serve(b->control);
+        woken++;
+    }
+    return woken;
+}
+
+static bool is_closed(int fd)
+{
+    char c;
+    return recv(fd, &c, 1, 0) == 0;
+}
+
+/* All slots are held by clients that say nothing: one that comes then waits for their time to be over, and the owner is
+ * not woken for nothing meanwhile. */
+static void silent_clients_hold_their_slots_for_a_while_and_nobody_else_up(void **state)
+{
+    struct bench *b = *state;
+    int silent[SLOTS];
+    char out[4096];
+    for (unsigned i = 0; i < SLOTS; i++) silent[i] = dial(b);
+    (void)serve_for(b, 50);
+    const int late = dial(b);
+    say(late, GET("/stats"));
+    assert_in_range(serve_for(b, CLIENT_MS / 2), 0, 10);
+    for (unsigned i = 0; i < SLOTS; i++) assert_false(is_closed(silent[i]));
+    assert_in_range(serve_for(b, CLIENT_MS), 1, 30);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        assert_true(is_closed(silent[i]));
+        close(silent[i]);
+    }
+    assert_true(recv(late, out, sizeof(out), 0) > 0);
+    close(late);
+}
+
+/* A page larger than a socket's buffer, to a client that does not take it: others are served, and it is dropped. */
+static void a_client_that_does_not_read_delays_nobody_and_is_dropped(void **state)
+{
+    struct bench *b = *state;
+    static char out[LARGE_PAGE + 4096];
+    page_size = LARGE_PAGE;
+    const int slow = dial(b);
+    say(slow, GET("/stats"));
+    for (unsigned i = 0; i < 10; i++) vireo_control_serve(b->control);
+    const int quick = dial(b);
+    say(quick, GET("/stats"));
+    assert_in_range(hear(b, quick, out, sizeof(out)), LARGE_PAGE, LARGE_PAGE + 4096);
+    (void)serve_for(b, CLIENT_MS + 200);
+    assert_in_range(hear(b, slow, out, sizeof(out)), 1, LARGE_PAGE - 1);
+}
+
+static void clients_that_vanish_leave_nothing_behind(void **state)
+{
+    struct bench *b = *state;
+    page_size = LARGE_PAGE;
+    for (unsigned i = 0; i < 100; i++) {
+        const int fd = dial(b);
+        if (i % 3) say(fd, i % 3 == 1 ? "GET /st" : GET("/stats"));
+        if (i % 2) vireo_control_serve(b->control);
+        if (i % 2) vireo_control_serve(b->control);
+        close(fd);
+        vireo_control_serve(b->control);
+    }
+    for (unsigned i = 0; i < 2 * SLOTS; i++) vireo_control_serve(b->control);
+    page_size = 0;
+    assert_contains(ask(b, GET("/stats")), "200 OK");
+}
+
+/* Without a descriptor for a new client the server tries again later, and does not spin meanwhile. */
+static void without_descriptors_clients_wait(void **state)
+{
+    struct bench *b = *state;
+    struct rlimit old, low;
+    char out[4096];
+    const int fd = dial(b);
+    say(fd, GET("/stats"));
+    const int next = dup(0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = old;
+    low.rlim_cur = (rlim_t)next;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    assert_in_range(serve_for(b, 300), 1, 5);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    (void)serve_for(b, CLIENT_MS);
+    assert_true(recv(fd, out, sizeof(out), 0) > 0);
+    close(fd);
+}
+
+/* ---- where it lies ---- */
+
+static int refusal(struct bench *b, const char *dir, struct vireo_error *e)
+{
+    struct vireo_control *none = NULL;
+    const int rc = vireo_control_create(&none, &b->vm, dir, e);
+    assert_null(none);
+    return rc;
+}
+
+static void a_socket_is_its_owners_alone_and_a_second_of_the_name_is_refused(void **state)
+{
+    struct bench *b = *state;
+    struct vireo_error e;
+    struct stat st;
+    assert_int_equal(stat(vireo_control_path(b->control), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(refusal(b, b->dir, &e), -EADDRINUSE);
+    assert_contains(e.text, "a VM of this name runs already");
+    assert_int_equal(e.exit_status, 125);
+    assert_contains(ask(b, GET("/stats")), "200 OK"); /* and the first one works on */
+}
+
+static void what_a_dead_process_left_is_replaced(void **state)
+{
+    struct bench *b = *state;
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    vireo_control_destroy(b->control);
+    const int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%.90s/web.sock", b->dir);
+    assert_int_equal(bind(dead, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    close(dead); /* the file stays, nobody listens */
+    open_control(b);
+    assert_contains(ask(b, GET("/stats")), "200 OK");
+}
+
+static void a_file_that_is_no_socket_is_left_alone(void **state)
+{
+    struct bench *b = *state;
+    struct vireo_error e;
+    char path[128];
+    struct stat st;
+    vireo_control_destroy(b->control);
+    b->control = NULL;
+    (void)snprintf(path, sizeof(path), "%s/web.sock", b->dir);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(refusal(b, b->dir, &e), -EEXIST);
+    assert_contains(e.text, "is no socket");
+    assert_int_equal(stat(path, &st), 0);
+    unlink(path);
+}
+
+static void places_that_do_not_do_are_refused(void **state)
+{
+    struct bench *b = *state;
+    struct vireo_error e;
+    char dir[200], deep[200];
+    (void)snprintf(dir, sizeof(dir), "%s/none/deep", b->dir);
+    assert_int_equal(refusal(b, dir, &e), -ENOENT);
+    (void)snprintf(deep, sizeof(deep), "%.60s/%0120d", b->dir, 7);
+    assert_int_equal(refusal(b, deep, &e), -ENAMETOOLONG);
+    (void)snprintf(dir, sizeof(dir), "%s/open", b->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(chmod(dir, 0777), 0);
+    assert_int_equal(refusal(b, dir, &e), -EPERM);
+    assert_contains(e.text, "others may write to it");
+    assert_int_equal(rmdir(dir), 0);
+    b->vm.name[0] = '\0';
+    assert_int_equal(refusal(b, b->dir, &e), -EINVAL);
+    assert_contains(e.text, "has no name");
+}
+
+/* Removed by hand, and the name taken by another VM: the first one's end must not take the second one's socket. */
+static void an_end_removes_only_its_own_socket(void **state)
+{
+    struct bench *b = *state;
+    struct vireo_control *first = b->control;
+    assert_int_equal(unlink(vireo_control_path(first)), 0);
+    open_control(b);
+    vireo_control_destroy(first);
+    assert_contains(ask(b, GET("/stats")), "200 OK");
+}
+
+static void the_usual_place_is_the_users(void **state)
+{
+    char dir[64];
+    (void)state;
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", "/run/user/7", 1), 0);
+    assert_int_equal(vireo_control_dir(dir, sizeof(dir)), 0);
+    assert_string_equal(dir, "/run/user/7/vireo");
+    assert_int_equal(vireo_control_dir(dir, 5), -ENAMETOOLONG);
+    assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+    const int rc = vireo_control_dir(dir, sizeof(dir));
+    if (geteuid() == 0)
+        assert_string_equal(dir, "/run/vireo");
+    else
+        assert_int_equal(rc, -ENOENT);
+}
+
+#define T(promise) cmocka_unit_test_setup_teardown(promise, set_up, tear_down)
+UNIT_MAIN(T(each_page_has_its_address_and_type), T(what_is_wrong_is_answered_with_a_sentence),
+          T(a_request_may_come_byte_by_byte), T(silent_clients_hold_their_slots_for_a_while_and_nobody_else_up),
+          T(a_client_that_does_not_read_delays_nobody_and_is_dropped), T(clients_that_vanish_leave_nothing_behind),
+          T(without_descriptors_clients_wait), T(a_socket_is_its_owners_alone_and_a_second_of_the_name_is_refused),
+          T(what_a_dead_process_left_is_replaced), T(a_file_that_is_no_socket_is_left_alone),
+          T(places_that_do_not_do_are_refused), T(an_end_removes_only_its_own_socket),
+          UNIT(the_usual_place_is_the_users))

@@ -1,0 +1,189 @@
+/* The other end of a control socket. The other process may be anything that lies in our directory: what it sends is
+ * bounded and is not waited for longer than it takes a VM to answer. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "vmm/cli/cli.h"
+
+#define ANSWER_MAX    (64u << 20) /* 64 vCPUs with all their registers are 5 MB */
+#define ANSWER_WAIT_S 5           /* a VM answers in milliseconds, or its process is stopped */
+#define NAMES_MAX     1024        /* VMs of one user that are listed */
+
+static const char suffix[] = ".sock";
+
+static int address_of(const char *name, struct sockaddr_un *out)
+{
+    char dir[sizeof(out->sun_path)];
+    const int rc = vireo_control_dir(dir, sizeof(dir));
+    if (rc) return rc;
+    out->sun_family = AF_UNIX;
+    const int n = snprintf(out->sun_path, sizeof(out->sun_path), "%s/%s%s", dir, name, suffix);
+    return (size_t)n < sizeof(out->sun_path) ? 0 : -ENOENT;
+}
+
+static int connect_to(const char *name)
+{
+    struct sockaddr_un addr;
+    const struct timeval wait = {.tv_sec = ANSWER_WAIT_S};
+    if (strchr(name, '/')) return -ENOENT;
+    int rc = address_of(name, &addr);
+    if (rc) return rc;
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+    if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0) return fd;
+    rc = errno == ECONNREFUSED ? -ENOENT : errno == EAGAIN ? -ETIMEDOUT : -errno; /* a backlog that nobody empties */
+    close(fd);
+    return rc;
+}
+
+/* ---- who is there ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The name in NAME.sock if a process listens there, or NULL. */
+static char *living(const char *file)
+{
+    const size_t len = strlen(file), tail = sizeof(suffix) - 1;
+    if (len <= tail || strcmp(file + len - tail, suffix) != 0) return NULL;
+    char *name = strndup(file, len - tail);
+    const int fd = name ? connect_to(name) : -1;
+    if (fd >= 0) {
+        close(fd);
+        return name;
+    }
+    free(name);
+    return NULL;
+}
+
+char **client_names(void)
+{
+    char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    DIR *d = vireo_control_dir(dir, sizeof(dir)) == 0 ? opendir(dir) : NULL;
+    char **names = d ? calloc(NAMES_MAX + 1, sizeof(*names)) : NULL;
+    size_t n = 0;
+    const struct dirent *entry;
+    while (names && n < NAMES_MAX && (entry = readdir(d)) != NULL) {
+        names[n] = living(entry->d_name);
+        if (names[n]) n++;
+    }
+    if (d) closedir(d);
+    if (names && n == 0) {
+        free(names);
+        return NULL;
+    }
+    if (names) qsort(names, n, sizeof(*names), by_name);
+    return names;
+}
+
+void client_names_free(char **names)
+{
+    for (char **at = names; at && *at; at++) free(*at);
+    free(names);
+}
+
+int client_pid(const char *name)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof(peer);
+    const int fd = connect_to(name);
+    if (fd < 0) return 0;
+    (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+    close(fd);
+    return peer.pid;
+}
+
+/* ---- what it says ---- */
+
+static int no_such_vm(const char *name, struct vireo_error *e)
+{
+    char **names = client_names();
+    const char *near = names ? vireo_nearest(name, (const char *const *)names) : NULL;
+    bad_command(e, "no VM called \"%.200s\" runs", name);
+    if (near)
+        (void)snprintf(e->hint, sizeof(e->hint), "did you mean %s? `vireo stat` lists those that run", near);
+    else if (names)
+        (void)snprintf(e->hint, sizeof(e->hint), "`vireo stat` lists those that run");
+    else
+        (void)snprintf(e->hint, sizeof(e->hint), "none runs that has a name: start one with vireo run --name %.100s",
+                       name);
+    client_names_free(names);
+    e->code = -ENOENT;
+    return e->code;
+}
+
+/* The whole answer, up to where the VM closes. */
+static int receive(int fd, struct page *out)
+{
+    size_t room = 0;
+    for (;;) {
+        if (out->len == room) {
+            room = room ? room * 2 : 256 << 10;
+            char *bigger = room <= ANSWER_MAX ? realloc(out->text, room + 1) : NULL;
+            if (!bigger) return -ENOMEM;
+            out->text = bigger;
+        }
+        const ssize_t n = recv(fd, out->text + out->len, room - out->len, 0);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == ECONNRESET && out->len) break;
+        if (n < 0) return errno == EAGAIN ? -ETIMEDOUT : -errno;
+        if (n == 0) break;
+        out->len += (size_t)n;
+    }
+    out->text[out->len] = '\0';
+    return out->len ? 0 : -ENOENT; /* it ended while we asked */
+}
+
+static int ask(int fd, const char *target, struct page *out)
+{
+    char request[1024];
+    const int n = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: vireo\r\n\r\n", target);
+    if ((size_t)n >= sizeof(request)) return -E2BIG;
+    if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n) return errno == EPIPE ? -ENOENT : -errno;
+    return receive(fd, out);
+}
+
+/* The body alone; or the sentence with which the VM refuses. */
+static int unpack(struct page *p, const char *name, struct vireo_error *e)
+{
+    char *body = strstr(p->text, "\r\n\r\n");
+    if (strncmp(p->text, "HTTP/1.1 ", 9) != 0 || !body) return bad_command(e, "%s: what answers there is no VM", name);
+    const bool is_good = strncmp(p->text + 9, "200 ", 4) == 0;
+    body += 4;
+    p->len -= (size_t)(body - p->text);
+    memmove(p->text, body, p->len + 1);
+    if (is_good) return 0;
+    return bad_command(e, "%s: %.*s", name, (int)strcspn(p->text, "\n"), p->text);
+}
+
+int client_fetch(const char *name, const char *target, struct page *out, struct vireo_error *e)
+{
+    struct page p = {0};
+    const int fd = connect_to(name);
+    int rc = fd < 0 ? fd : ask(fd, target, &p);
+    if (fd >= 0) close(fd);
+    if (rc == -ENOENT)
+        rc = no_such_vm(name, e);
+    else if (rc == -ETIMEDOUT)
+        bad_command(e, "%s: its process has not answered for %d seconds; is it stopped?", name, ANSWER_WAIT_S);
+    else if (rc)
+        bad_command(e, "%s: %s", name, strerror(-rc));
+    else
+        rc = unpack(&p, name, e);
+    if (rc)
+        free(p.text);
+    else
+        *out = p;
+    return rc;
+}

@@ -1,0 +1,115 @@
+/* `vireo stat`: where a running VM's time went. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/cli/cli.h"
+
+#define TARGET_MAX 512
+
+struct stat_options {
+    const char *name, *second; /* second: one too many */
+    const char *weights;
+    bool has_json;
+};
+
+static void set_name(void *ctx, const char *word)
+{
+    struct stat_options *o = ctx;
+    *(o->name ? &o->second : &o->name) = word;
+}
+
+static void set_json(void *ctx, const char *value)
+{
+    (void)value;
+    ((struct stat_options *)ctx)->has_json = true;
+}
+
+static void set_weights(void *ctx, const char *value)
+{
+    ((struct stat_options *)ctx)->weights = value;
+}
+
+static const struct cli_option options[] = {
+    {"json", NULL, "one JSON object instead of text", set_json},
+    {"weights", "NAME=NUMBER,...", "of the six figures in their weighted sum (default 1 each)", set_weights},
+    {0},
+};
+
+static void list(bool has_json)
+{
+    char **names = client_names();
+    if (has_json) printf("[");
+    for (char **at = names; at && *at; at++) {
+        if (!has_json) {
+            printf("%s\tprocess %d\n", *at, client_pid(*at));
+            continue;
+        }
+        printf("%s{\"name\": ", at == names ? "" : ", ");
+        print_json_string(stdout, *at);
+        printf(", \"pid\": %d}", client_pid(*at));
+    }
+    if (has_json) printf("]\n");
+    if (!names && !has_json) say("no VM that has a name runs; start one with vireo run --name NAME");
+    client_names_free(names);
+}
+
+/* As it stands in a request, where a blank or a control would end it. */
+static bool is_sendable(const char *weights)
+{
+    for (; *weights; weights++)
+        if (*weights <= ' ' || *weights > '~' || *weights == '&') return false;
+    return true;
+}
+
+static int show(const struct stat_options *o)
+{
+    struct vireo_error e;
+    struct page p;
+    char target[TARGET_MAX];
+    const char *page = o->has_json ? "/stats" : "/stats.txt";
+    if (o->weights && !is_sendable(o->weights)) {
+        say("weights \"%.100s\": no blanks; write NAME=NUMBER,...", o->weights);
+        return STATUS_BAD_COMMAND;
+    }
+    const int n =
+        snprintf(target, sizeof(target), "%s%s%s", page, o->weights ? "?weights=" : "", o->weights ? o->weights : "");
+    if ((size_t)n >= sizeof(target)) {
+        say("weights \"%.40s...\": longer than six figures can be", o->weights);
+        return STATUS_BAD_COMMAND;
+    }
+    if (client_fetch(o->name, target, &p, &e)) return say_error(&e);
+    (void)fwrite(p.text, 1, p.len, stdout);
+    free(p.text);
+    return 0;
+}
+
+static int run_stat(const struct command *self, char **words, uint64_t started_ns)
+{
+    struct stat_options o = {0};
+    struct vireo_error e;
+    int status = 0;
+    (void)started_ns;
+    if (args_parse(self, ARGS_OWN, words, &o, &e)) return say_error(&e);
+    if (o.second) {
+        say("\"%.200s\": one VM at a time", o.second);
+        return STATUS_BAD_COMMAND;
+    }
+    if (o.weights && !o.name) {
+        say("weights \"%.100s\": of which VM? write vireo stat NAME --weights ...", o.weights);
+        return STATUS_BAD_COMMAND;
+    }
+    if (o.name)
+        status = show(&o);
+    else
+        list(o.has_json);
+    return finish_output(NULL, "standard output", status);
+}
+
+const struct command command_stat = {
+    .name = "stat",
+    .args = "[NAME] [OPTION...]",
+    .help = "Say where a running VM's time went, or without a name which VMs run",
+    .options = options,
+    .set_word = set_name,
+    .run = run_stat,
+};

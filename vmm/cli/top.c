@@ -1,0 +1,273 @@
+/* `vireo top`: a running VM, watched. In a terminal the picture stays in its place and follows the window's size; in a
+ * pipe one block comes after the other. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "vmm/cli/cli.h"
+#include "vmm/cli/term.h"
+#include "vmm/cli/top.h"
+
+#define INTERVAL_MIN_S 0.1
+#define INTERVAL_MAX_S 3600.0
+#define COUNT_MAX      1000000000.0
+#define KEY_QUIT       'q'
+#define KEY_INTERRUPT  3  /* Ctrl-C: in raw mode a character */
+#define KEY_STOP       26 /* Ctrl-Z */
+
+/* ECMA-48, and DEC's private modes that every terminal has: another screen, the cursor hidden; and back. */
+#define SCREEN_ENTER "\033[?1049h\033[?25l"
+#define SCREEN_LEAVE "\033[?25h\033[?1049l"
+#define SCREEN_HOME  "\033[H"
+#define LINE_END     "\033[K\r\n" /* what was there before is cleared */
+#define SCREEN_END   "\033[J"
+
+struct top {
+    const char *name, *second;
+    const char *interval, *count; /* as given; NULL: not */
+    uint64_t interval_ns, left;   /* left: samples to show; 0: no end */
+    bool has_screen;
+    int signals;
+    struct top_sample now, before, change;
+};
+
+static void set_name(void *ctx, const char *word)
+{
+    struct top *t = ctx;
+    *(t->name ? &t->second : &t->name) = word;
+}
+
+static void set_interval(void *ctx, const char *value)
+{
+    ((struct top *)ctx)->interval = value;
+}
+
+static void set_count(void *ctx, const char *value)
+{
+    ((struct top *)ctx)->count = value;
+}
+
+static const struct cli_option options[] = {
+    {"interval", "SECONDS", "time between two looks, 0.1 to 3600 (default 1)", set_interval},
+    {"count", "N", "end after N looks", set_count},
+    {0},
+};
+
+/* A number within bounds, or what it is without one. false: text is none. */
+static bool parse_number(const char *text, double low, double high, double *out)
+{
+    char *end;
+    if (!text) return true;
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && *out >= low && *out <= high; /* not for a NaN */
+}
+
+static int parse(struct top *t, const struct command *self, char **words, struct vireo_error *e)
+{
+    double seconds = 1, count = 0;
+    const int rc = args_parse(self, ARGS_OWN, words, t, e);
+    if (rc) return rc;
+    if (!t->name) return bad_command(e, "which VM? write vireo top NAME; `vireo stat` lists those that run");
+    if (t->second) return bad_command(e, "\"%.200s\": one VM at a time", t->second);
+    if (!parse_number(t->interval, INTERVAL_MIN_S, INTERVAL_MAX_S, &seconds))
+        return bad_command(e, "interval %.100s: must be 0.1 to 3600 seconds", t->interval);
+    if (!parse_number(t->count, 1, COUNT_MAX, &count) || count != (double)(uint64_t)count)
+        return bad_command(e, "count %.100s: must be a whole number from 1 on", t->count);
+    t->interval_ns = (uint64_t)(seconds * 1e9);
+    t->left = (uint64_t)count;
+    return 0;
+}
+
+/* ---- the screen ---- */
+
+static void put(const char *text, size_t len)
+{
+    while (len > 0) {
+        const ssize_t n = write(STDOUT_FILENO, text, len);
+        if (n < 0 && errno != EINTR) return; /* the terminal is gone: SIGHUP follows */
+        if (n > 0) text += n, len -= (size_t)n;
+    }
+}
+
+static void enter(struct top *t)
+{
+    if (!t->has_screen) return;
+    term_enter();
+    put(SCREEN_ENTER, strlen(SCREEN_ENTER));
+}
+
+static void leave(struct top *t)
+{
+    if (!t->has_screen) return;
+    put(SCREEN_LEAVE, strlen(SCREEN_LEAVE));
+    term_leave();
+}
+
+/* As much of the block as the window holds. What could move a cursor is shown as '?': it came from another process. */
+static void put_on_screen(const char *text)
+{
+    struct winsize w = {0};
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || w.ws_row == 0) w = (struct winsize){.ws_row = 24, .ws_col = 80};
+    char *out = NULL;
+    size_t len;
+    FILE *f = open_memstream(&out, &len);
+    if (!f) return;
+    fputs(SCREEN_HOME, f);
+    for (unsigned row = 1; row < w.ws_row && *text; row++) {
+        const size_t line = strcspn(text, "\n");
+        for (size_t i = 0; i < line && i < w.ws_col; i++) fputc(text[i] < ' ' || text[i] > '~' ? '?' : text[i], f);
+        fputs(LINE_END, f);
+        text += line + (text[line] != '\0');
+    }
+    fputs(SCREEN_END, f);
+    if (fclose(f) == 0) put(out, len);
+    free(out);
+}
+
+static void show(const struct top *t)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+    if (!f) return;
+    top_draw(f, t->name, &t->now, &t->change);
+    const bool is_good = fclose(f) == 0;
+    if (is_good && t->has_screen) put_on_screen(text);
+    if (is_good && !t->has_screen) {
+        printf("%s\n", text);
+        (void)fflush(stdout);
+    }
+    free(text);
+}
+
+/* ---- looking ---- */
+
+/* 1: it was looked at; 0: it has ended; <0: *e is filled. */
+static int look(struct top *t, struct vireo_error *e)
+{
+    struct page p;
+    const bool is_first = t->now.age_ns == 0;
+    const int rc = client_fetch(t->name, "/stats?steps=1", &p, e);
+    if (rc == -ENOENT && !is_first) return 0;
+    if (rc) return rc;
+    top_sample_fini(&t->before);
+    t->before = t->now;
+    t->now = (struct top_sample){0};
+    const bool is_page = top_sample_load(&t->now, p.text, p.len);
+    free(p.text);
+    if (!is_page) return bad_command(e, "%s: what answers there is no VM of this version", t->name);
+    if (!is_first && strcmp(t->now.uuid, t->before.uuid) != 0) return 0; /* another one has its name now */
+    if (!top_sample_subtract(&t->change, &t->before, &t->now)) return bad_command(e, "out of memory");
+    return 1;
+}
+
+static void stop_ourselves(struct top *t)
+{
+    leave(t);
+    (void)kill(getpid(), SIGSTOP);
+    enter(t);
+    show(t);
+}
+
+/* Is it time to go? */
+static bool on_signal(struct top *t)
+{
+    struct signalfd_siginfo info;
+    if (read(t->signals, &info, sizeof(info)) != (ssize_t)sizeof(info)) return false;
+    if (info.ssi_signo == SIGTSTP)
+        stop_ourselves(t);
+    else if (info.ssi_signo == SIGWINCH)
+        show(t);
+    else
+        return true;
+    return false;
+}
+
+static bool on_key(struct top *t)
+{
+    char key;
+    const ssize_t n = read(STDIN_FILENO, &key, 1);
+    if (n == 0) return true; /* the terminal is gone */
+    if (n != 1) return false;
+    if (key == KEY_STOP) stop_ourselves(t);
+    return key == KEY_QUIT || key == KEY_INTERRUPT;
+}
+
+/* Until then, or until somebody wants to go: true. */
+static bool wait_until(struct top *t, uint64_t until_ns)
+{
+    for (;;) {
+        struct pollfd fds[] = {{.fd = t->signals, .events = POLLIN},
+                               {.fd = t->has_screen ? STDIN_FILENO : -1, .events = POLLIN}};
+        const uint64_t now = now_ns();
+        if (now >= until_ns) return false;
+        if (poll(fds, 2, (int)((until_ns - now + 999999) / 1000000)) < 0 && errno != EINTR) return true;
+        if (fds[0].revents && on_signal(t)) return true;
+        if (fds[1].revents && on_key(t)) return true;
+    }
+}
+
+static int watch(struct top *t, struct vireo_error *e)
+{
+    uint64_t next_ns = now_ns();
+    int rc;
+    while ((rc = look(t, e)) > 0) {
+        show(t);
+        if (ferror(stdout) || (t->left && --t->left == 0)) return 1;
+        next_ns += t->interval_ns;
+        if (next_ns < now_ns()) next_ns = now_ns(); /* late: no burst to make up for it */
+        if (wait_until(t, next_ns)) return 1;
+    }
+    return rc;
+}
+
+static int catch_signals(bool has_screen)
+{
+    static const int quit[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(quit) / sizeof(quit[0]); i++) sigaddset(&set, quit[i]);
+    if (has_screen) {
+        sigaddset(&set, SIGWINCH);
+        sigaddset(&set, SIGTSTP);
+    }
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -1;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int run_top(const struct command *self, char **words, uint64_t started_ns)
+{
+    struct top t = {.has_screen = term_is_console()};
+    struct vireo_error e;
+    (void)started_ns;
+    if (parse(&t, self, words, &e)) return say_error(&e);
+    t.signals = catch_signals(t.has_screen);
+    if (t.signals < 0) {
+        say("catch signals: %s", strerror(errno));
+        return STATUS_BAD_HOST;
+    }
+    enter(&t);
+    const int rc = watch(&t, &e);
+    leave(&t);
+    if (rc == 0) say("%s has ended", t.name);
+    const int status = rc < 0 ? say_error(&e) : 0;
+    top_sample_fini(&t.now);
+    top_sample_fini(&t.before);
+    top_sample_fini(&t.change);
+    close(t.signals);
+    return finish_output(NULL, "standard output", status);
+}
+
+const struct command command_top = {
+    .name = "top",
+    .args = "NAME [OPTION...]",
+    .help = "Watch where a running VM's time goes",
+    .options = options,
+    .set_word = set_name,
+    .run = run_top,
+};

@@ -1,0 +1,47 @@
+/* Pieces of `vireo top`: top.c owns the terminal and the time, these the numbers. */
+#ifndef VIREO_CLI_TOP_H
+#define VIREO_CLI_TOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define TOP_STEPS                                                                                                      \
+    289             /* of durations, as /stats?steps=1 counts them: the k-th ends at 2^(k/8) ns; the last is a minute */
+#define TOP_WORD 48 /* a name, cut to this */
+
+/* ---- top_sample.c ---- */
+
+struct top_row { /* a class of exits of one vCPU, or of all of them */
+    int vcpu;    /* -1: all */
+    char name[TOP_WORD];
+    uint64_t count, run_ns, handler_ns;
+    uint64_t run[TOP_STEPS], handler[TOP_STEPS];
+};
+
+struct top_sample {
+    char uuid[TOP_WORD];
+    int pid;
+    uint64_t age_ns;
+    unsigned vcpus;
+    double sum;     /* of the weighted figures */
+    uint64_t saved; /* exits by ioeventfd */
+    struct top_row *row;
+    size_t count;
+};
+
+/* From the text of a page. false: it is not one. What was in *s is freed. */
+bool top_sample_load(struct top_sample *s, const char *text, size_t len);
+void top_sample_fini(struct top_sample *s); /* and empty again: no exit, no time */
+/* What happened between two samples of one VM, in *change: rows of `to` less those of `from`. false: out of memory. */
+bool top_sample_subtract(struct top_sample *change, const struct top_sample *from, const struct top_sample *to);
+
+/* ---- top_draw.c ---- */
+
+/* The block for one interval; lines end with '\n', and the most telling come first, since a window may cut the rest. */
+void top_draw(FILE *f, const char *name, const struct top_sample *now, const struct top_sample *change);
+/* The least step's end that a share of the durations does not exceed, in ns; 0: there are none. */
+double top_quantile(const uint64_t steps[TOP_STEPS], double share);
+
+#endif
