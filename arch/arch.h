@@ -4,8 +4,8 @@
  * set-up, boot protocols, machine tables (ACPI, MP table, FDT), and the exits only it knows. Neutral code hands it a
  * list of slots and gets a bootable guest.
  *
- * Order: arch_vm_type, vm_create, capabilities checked, RAM mapped, arch_create, vcpu_create x n, arch_init_vcpus, bus
- * frozen, arch_load, run. x86 makes its irqchip in arch_create, before the vCPUs; arm64 its GIC in arch_init_vcpus,
+ * Order: arch_vm_type, arch_images_begin, vm_create, capabilities checked, RAM mapped, arch_create, vcpu_create x n,
+ * arch_init_vcpus, bus frozen, arch_load, run. x86 makes its irqchip in arch_create, before the vCPUs; arm64 its GIC in arch_init_vcpus,
  * after them. All set-up: control thread. */
 #ifndef VIREO_ARCH_ARCH_H
 #define VIREO_ARCH_ARCH_H
@@ -66,7 +66,15 @@ struct arch_boot {
     const char *dump_path; /* the device tree, where the arch has one, is written to this file too; NULL: it is not */
     const struct arch_slot *slots;
     unsigned slot_count;
+    struct arch_images *images; /* NULL: no head start was made */
 };
+
+/* A head start for arch_load: kernel and initrd go into guest memory on a thread of their own while the VM is made,
+ * which on Linux before 6.14 waits for a grace period, up to 20 ms. It needs the memory, frozen, and of b the paths,
+ * which stay the caller's. NULL: not begun, since the images are small or the arch needs a vCPU first. What went wrong
+ * is arch_load's to say. */
+struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_boot *b);
+void arch_images_end(struct arch_images *images); /* waits for the thread; NULL is legal */
 
 struct arch;
 

@@ -116,3 +116,16 @@ int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
     if (!rc) rc = write_tree(a, b, &m, dtb, e);
     return rc ? rc : vcpu_set_boot(&a->vcpu[0], kernel.entry, dtb, e);
 }
+
+/* A kernel may only be loaded when a vCPU has told which page sizes it has. */
+struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_boot *b)
+{
+    (void)mem;
+    (void)b;
+    return NULL;
+}
+
+void arch_images_end(struct arch_images *images)
+{
+    (void)images;
+}

@@ -8,6 +8,7 @@
 
 #include "arch/x86/bootparams.h"
 #include "arch/x86/cpuid.h"
+#include "arch/x86/images.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/load.h"
 #include "arch/x86/tables.h"
@@ -135,35 +136,6 @@ int arch_init_vcpus(struct arch *a, struct vcpu *vcpus, unsigned count, struct e
     return rc;
 }
 
-/* A step of loading failed: whose fault it is, and which file. */
-static int blame(struct err *e, int rc, const char *what, const char *name)
-{
-    if (!rc) return 0;
-    err_wrap(e, rc, "%s %s", what, name);
-    err_as(e, ERR_KERNEL);
-    return rc;
-}
-
-static int load_images(struct arch *a, const struct arch_boot *b, struct loaded *k, struct boot_info *info,
-                       struct err *e)
-{
-    const char *name = b->kernel_path ? b->kernel_path : "(embedded)";
-    struct image img;
-    int rc = b->kernel_path ? image_open(&img, b->kernel_path, e)
-                            : image_from_memory(&img, b->kernel_data, b->kernel_size, e);
-    if (rc) return blame(e, rc, "kernel", name);
-    rc = load_kernel(&img, a->mem, k, e);
-    image_close(&img);
-    if (rc || !b->initrd_path) return blame(e, rc, "kernel", name);
-
-    rc = image_open(&img, b->initrd_path, e);
-    if (rc) return blame(e, rc, "initrd", b->initrd_path);
-    rc = load_initrd(&img, a->mem, k, &info->initrd, e);
-    info->initrd_size = img.size;
-    image_close(&img);
-    return blame(e, rc, "initrd", b->initrd_path);
-}
-
 /* ACPI, or what stands in for it; then the command line, which that may have grown. */
 static int write_tables(struct arch *a, const struct arch_boot *b, const struct loaded *k, struct boot_info *info,
                         struct err *e)
@@ -178,7 +150,7 @@ static int write_tables(struct arch *a, const struct arch_boot *b, const struct 
         cmdline = grown;
     }
     if (rc) return rc;
-    return blame(e, boot_write_cmdline(a->mem, k, name, cmdline, e), "kernel", name);
+    return images_blame(e, boot_write_cmdline(a->mem, k, name, cmdline, e), "kernel", name);
 }
 
 int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
@@ -189,7 +161,7 @@ int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
         return err_set(e, -EINVAL, "memory: %llu KiB is too little for a machine; use --memory 2M or more",
                        (unsigned long long)(load_low_end(a->mem) >> 10));
     ioapic_set_pins(&a->ioapic, X86_GSI_VIRTIO + b->slot_count);
-    int rc = load_images(a, b, &k, &info, e);
+    int rc = b->images ? images_take(b->images, &k, &info, e) : images_load(a->mem, b, &k, &info, e);
     if (!rc) rc = write_tables(a, b, &k, &info, e);
     if (!rc) rc = boot_write_info(a->mem, &info, e);
     if (!rc) rc = boot_write_tables(a->mem, k.protocol, e);

@@ -48,29 +48,35 @@ static int create_console(struct machine *m, const struct config *cfg, struct er
     return err_wrap(e, chario_create(&m->console, &p, e), "console");
 }
 
-static int add_ram(struct machine *m, uint64_t gpa, uint64_t size, struct err *e)
+static uint64_t low_memory(const struct config *cfg)
 {
-    int rc = gmem_add_ram(&m->mem, gpa, size, e);
-    if (rc) return rc;
-    return vm_map_ram(&m->vm, gpa, size, gmem_slice(&m->mem, gpa, size, GMEM_WRITE), false, e);
+    const uint64_t room = arch_info.hole_start - arch_info.ram_base;
+    return cfg->memory < room ? cfg->memory : room;
+}
+
+static int create_memory(struct machine *m, const struct config *cfg, struct err *e)
+{
+    const uint64_t low = low_memory(cfg), high = cfg->memory - low;
+    int rc = gmem_add_ram(&m->mem, arch_info.ram_base, low, e);
+    if (!rc && high) rc = gmem_add_ram(&m->mem, arch_info.hole_end, high, e);
+    if (!rc) gmem_freeze(&m->mem);
+    return rc;
 }
 
 /* The memory slots come before the interrupt controller: the other order costs a grace period per slot. */
 static int create_vm(struct machine *m, const struct config *cfg, struct err *e)
 {
-    const uint64_t room = arch_info.hole_start - arch_info.ram_base;
-    const uint64_t low = cfg->memory < room ? cfg->memory : room;
-    const uint64_t high = cfg->memory - low;
+    const uint64_t low = low_memory(cfg), high = cfg->memory - low;
     const uint64_t top =
         high ? arch_info.hole_end + high : arch_info.ram_base + low; /* devices in the hole: in any reach */
     unsigned long type = 0;
-    int rc = kvm_open(&m->vm.kvm_fd, e);
-    if (!rc) rc = arch_vm_type(m->vm.kvm_fd, top, &type, e);
+    int rc = arch_vm_type(m->vm.kvm_fd, top, &type, e);
     if (!rc) rc = vm_create_typed(&m->vm, type, e);
     if (!rc) rc = vm_check_caps(&m->vm, arch_info.caps, e);
-    if (!rc) rc = add_ram(m, arch_info.ram_base, low, e);
-    if (!rc && high) rc = add_ram(m, arch_info.hole_end, high, e);
-    if (!rc) gmem_freeze(&m->mem);
+    for (unsigned i = 0; i < m->mem.count && !rc; i++) {
+        const struct gmem_region *r = &m->mem.region[i];
+        rc = vm_map_ram(&m->vm, r->gpa, r->size, r->host, false, e);
+    }
     return rc;
 }
 
@@ -118,22 +124,14 @@ static int create_vcpus(struct machine *m, const struct config *cfg, struct err 
     return rc ? rc : arch_init_vcpus(m->arch, m->vcpu, cfg->cpus, e);
 }
 
-static int load(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
+static int load(struct machine *m, struct arch_boot *boot, struct err *e)
 {
     struct arch_slot slots[ARCH_MAX_SLOTS];
     for (unsigned i = 0; i < m->slot_count; i++)
         slots[i] = (struct arch_slot){.base = m->slot[i].base, .size = VIRTIO_MMIO_SIZE, .gsi = m->slot[i].gsi};
-    const struct arch_boot boot = {
-        .kernel_path = cfg->kernel,
-        .kernel_data = lab->image,
-        .kernel_size = lab->image_size,
-        .initrd_path = cfg->initrd,
-        .cmdline = cfg->cmdline ? cfg->cmdline : arch_info.default_cmdline,
-        .dump_path = cfg->dump_dtb,
-        .slots = slots,
-        .slot_count = m->slot_count,
-    };
-    return arch_load(m->arch, &boot, e);
+    boot->slots = slots;
+    boot->slot_count = m->slot_count;
+    return arch_load(m->arch, boot, e);
 }
 
 static int check_dump(const struct config *cfg, struct err *e)
@@ -159,16 +157,9 @@ static int fit_lab(struct machine *m, const struct machine_lab *lab, struct err 
     return lab->fit(lab->arg, &parts, e);
 }
 
-static int create_steps(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
+static int create_parts(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
 {
-    int rc = config_check(cfg, e);
-    if (!rc) rc = check_dump(cfg, e);
-    if (!rc) rc = runner_prepare_process(e);
-    m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */
-    if (!rc) rc = loop_init(&m->loop, e);
-    if (!rc) rc = create_console(m, cfg, e);
-    if (!rc) rc = threads_create(m, cfg, e);
-    if (!rc) rc = create_vm(m, cfg, e);
+    int rc = create_vm(m, cfg, e);
     if (!rc) rc = threads_halt_poll(m, e);
     if (!rc) rc = create_arch(m, cfg, e);
     if (!rc) rc = create_vcpus(m, cfg, e);
@@ -178,7 +169,34 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     if (rc) return rc;
     bus_freeze(&m->mmio);
     bus_freeze(&m->pio);
-    return load(m, cfg, lab, e);
+    return 0;
+}
+
+static int create_steps(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
+{
+    struct arch_boot boot = {
+        .kernel_path = cfg->kernel,
+        .kernel_data = lab->image,
+        .kernel_size = lab->image_size,
+        .initrd_path = cfg->initrd,
+        .cmdline = cfg->cmdline ? cfg->cmdline : arch_info.default_cmdline,
+        .dump_path = cfg->dump_dtb,
+    };
+    int rc = config_check(cfg, e);
+    if (!rc) rc = check_dump(cfg, e);
+    if (!rc) rc = runner_prepare_process(e);
+    m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */
+    if (!rc) rc = loop_init(&m->loop, e);
+    if (!rc) rc = create_console(m, cfg, e);
+    if (!rc) rc = threads_create(m, cfg, e);
+    if (!rc) rc = kvm_open(&m->vm.kvm_fd, e);
+    if (!rc) rc = create_memory(m, cfg, e);
+    if (rc) return rc;
+    boot.images = arch_images_begin(&m->mem, &boot);
+    rc = create_parts(m, cfg, lab, e);
+    if (!rc) rc = load(m, &boot, e);
+    arch_images_end(boot.images);
+    return rc;
 }
 
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e)

@@ -1,0 +1,104 @@
+#include "arch/x86/images.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define THREAD_FROM  (4 << 20)    /* bytes of kernel: a smaller one is loaded before a thread has paid for itself */
+#define THREAD_STACK (128 * 1024) /* bytes: the loaders' largest buffer is 8 KiB */
+
+struct arch_images {
+    const struct gmem *mem;
+    struct arch_boot boot;
+    pthread_t thread;
+    bool has_thread;
+    struct loaded kernel; /* from here on the thread's until it is joined */
+    struct boot_info info;
+    int rc;
+    struct err err;
+};
+
+int images_blame(struct err *e, int rc, const char *what, const char *name)
+{
+    if (!rc) return 0;
+    err_wrap(e, rc, "%s %s", what, name);
+    err_as(e, ERR_KERNEL);
+    return rc;
+}
+
+int images_load(const struct gmem *mem, const struct arch_boot *b, struct loaded *k, struct boot_info *info,
+                struct err *e)
+{
+    const char *name = b->kernel_path ? b->kernel_path : "(embedded)";
+    struct image img;
+    int rc = b->kernel_path ? image_open(&img, b->kernel_path, e)
+                            : image_from_memory(&img, b->kernel_data, b->kernel_size, e);
+    if (rc) return images_blame(e, rc, "kernel", name);
+    rc = load_kernel(&img, mem, k, e);
+    image_close(&img);
+    if (rc || !b->initrd_path) return images_blame(e, rc, "kernel", name);
+
+    rc = image_open(&img, b->initrd_path, e);
+    if (rc) return images_blame(e, rc, "initrd", b->initrd_path);
+    rc = load_initrd(&img, mem, k, &info->initrd, e);
+    info->initrd_size = img.size;
+    image_close(&img);
+    return images_blame(e, rc, "initrd", b->initrd_path);
+}
+
+static void *load_main(void *arg)
+{
+    struct arch_images *i = arg;
+    i->rc = images_load(i->mem, &i->boot, &i->kernel, &i->info, &i->err);
+    return NULL;
+}
+
+static bool is_large(const char *path)
+{
+    struct stat st;
+    return path && stat(path, &st) == 0 && st.st_size >= THREAD_FROM;
+}
+
+struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_boot *b)
+{
+    struct arch_images *i = is_large(b->kernel_path) ? calloc(1, sizeof(*i)) : NULL;
+    if (!i) return NULL;
+    i->mem = mem;
+    i->boot = *b;
+    sigset_t all, old; /* the program's signals are for the program's threads */
+    sigfillset(&all);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, THREAD_STACK);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    i->has_thread = pthread_create(&i->thread, &attr, load_main, i) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    if (i->has_thread) return i;
+    free(i); /* arch_load meets the same want of threads, or none */
+    return NULL;
+}
+
+static void join(struct arch_images *i)
+{
+    if (i->has_thread) pthread_join(i->thread, NULL);
+    i->has_thread = false;
+}
+
+int images_take(struct arch_images *i, struct loaded *k, struct boot_info *info, struct err *e)
+{
+    join(i);
+    *k = i->kernel;
+    info->initrd = i->info.initrd;
+    info->initrd_size = i->info.initrd_size;
+    if (i->rc && e) *e = i->err;
+    return i->rc;
+}
+
+void arch_images_end(struct arch_images *i)
+{
+    if (!i) return;
+    join(i);
+    free(i);
+}
