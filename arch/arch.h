@@ -5,8 +5,8 @@
  * list of slots and gets a bootable guest.
  *
  * Order: arch_vm_type, arch_images_begin, vm_create, capabilities checked, RAM mapped, arch_create, vcpu_create x n,
- * arch_init_vcpus, bus frozen, arch_load, run. x86 makes its irqchip in arch_create, before the vCPUs; arm64 its GIC in arch_init_vcpus,
- * after them. All set-up: control thread. */
+ * arch_init_vcpus, bus frozen, arch_load, run. x86 makes its irqchip in arch_create, before the vCPUs; arm64 its GIC in
+ * arch_init_vcpus, after them. All set-up: control thread. */
 #ifndef VIREO_ARCH_ARCH_H
 #define VIREO_ARCH_ARCH_H
 

@@ -14,7 +14,8 @@
 #define LOAD_AT  0x1000000u /* where every kernel here is linked, its code CODE_AT bytes in */
 #define CODE_AT  0x200u
 #define FILE_LEN 0x2000u
-#define END_MS   60000 /* on a crowded emulated host; an end comes at once */
+#define LARGE    (8 << 20) /* bytes of a file whose kernel is loaded while the VM is made */
+#define END_MS   60000     /* on a crowded emulated host; an end comes at once */
 
 #define CODE(name, asm_text)                                                                                           \
     extern const uint8_t name[], name##_end[];                                                                         \
@@ -82,42 +83,57 @@ static void make_elf(uint8_t *file, bool has_pvh)
     le32_write(file + 0x1000 + sizeof(Elf64_Nhdr) + 4, LOAD_AT + CODE_AT);
 }
 
-static struct ending run(const uint8_t *file, bool has_acpi)
+struct given {
+    const uint8_t *file;
+    off_t file_size; /* with zeros after FILE_LEN; 0: none */
+    bool has_acpi;
+};
+
+/* 0, or what machine_create refused it with. */
+static int run(const struct given *g, struct ending *end, struct err *refusal)
 {
     const int fd = memfd_create("kernel", MFD_CLOEXEC);
     char path[32];
     struct machine *m = NULL;
     struct config c;
     struct err e = {0};
-    struct ending end = {0};
     if (access("/dev/kvm", R_OK | W_OK)) {
         print_message("no /dev/kvm to run a guest on\n");
         skip();
     }
     assert_true(fd >= 0);
     assert_int_equal(dup2(fd, 3), 3); /* a name of one character */
-    assert_int_equal(write(3, file, FILE_LEN), FILE_LEN);
+    assert_int_equal(write(3, g->file, FILE_LEN), FILE_LEN);
+    if (g->file_size) assert_int_equal(ftruncate(3, g->file_size), 0);
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", 3);
     config_init(&c);
     const char *const setting[][2] = {{"kernel", path}, {"memory", "32M"}, {"console", "off"}, {"cmdline", "t"}};
     for (unsigned i = 0; i < COUNT_OF(setting); i++) {
         if (config_set(&c, setting[i][0], setting[i][1], &e)) fail_msg("%s", e.text);
     }
-    c.has_acpi = has_acpi;
-    if (machine_create(&m, &c, NULL, &e) || machine_start(m, &e)) fail_msg("%s", e.text);
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    c.has_acpi = g->has_acpi;
+    const int rc = machine_create(&m, &c, NULL, refusal ? refusal : &e);
+    if (rc && !refusal) fail_msg("%s", e.text);
+    if (!rc && machine_start(m, &e)) fail_msg("%s", e.text);
+    if (!rc) assert_int_equal(machine_wait(m, END_MS, end), 0);
     machine_destroy(m);
     config_fini(&c);
     close(3);
     if (fd != 3) close(fd);
-    return end;
+    return rc;
+}
+
+static void assert_checks_pass_of(const struct given *g)
+{
+    struct ending end;
+    (void)run(g, &end, NULL);
+    if (end.reason != END_GUEST_STATUS || end.value != 0)
+        fail_msg("ended by %d with value %u: %s", (int)end.reason, end.value, end.detail);
 }
 
 static void assert_checks_pass(const uint8_t *file)
 {
-    const struct ending end = run(file, true);
-    if (end.reason != END_GUEST_STATUS || end.value != 0)
-        fail_msg("ended by %d with value %u: %s", (int)end.reason, end.value, end.detail);
+    assert_checks_pass_of(&(struct given){.file = file, .has_acpi = true});
 }
 
 static void elf64_is_entered_in_long_mode_with_its_zero_page(void **state)
@@ -177,7 +193,8 @@ static void a_triple_fault_is_a_crash(void **state)
     (void)state;
     make_elf(file, false);
     put_code(file, CODE_AT, triple_fault, triple_fault_end);
-    const struct ending end = run(file, true);
+    struct ending end;
+    (void)run(&(struct given){.file = file, .has_acpi = true}, &end, NULL);
     assert_int_equal(end.reason, END_CRASH);
     assert_contains(end.detail, "triple fault");
 }
@@ -188,12 +205,34 @@ static void without_acpi_there_is_no_rsdp(void **state)
     (void)state;
     make_elf(file, false);
     put_code(file, CODE_AT, linux64, linux64_end);
-    const struct ending end = run(file, false);
+    struct ending end;
+    (void)run(&(struct given){.file = file}, &end, NULL);
     assert_int_equal(end.reason, END_GUEST_STATUS);
     assert_int_equal(end.value, 6); /* the check that looks for it, and only that one */
+}
+
+static void a_large_kernel_runs_though_it_was_loaded_beside(void **state)
+{
+    static uint8_t file[FILE_LEN];
+    (void)state;
+    make_elf(file, false);
+    put_code(file, CODE_AT, linux64, linux64_end);
+    assert_checks_pass_of(&(struct given){.file = file, .file_size = LARGE, .has_acpi = true});
+}
+
+static void a_large_kernel_is_refused_by_its_name(void **state)
+{
+    static const uint8_t nothing[FILE_LEN];
+    struct ending end;
+    struct err e = {0};
+    (void)state;
+    assert_int_equal(run(&(struct given){.file = nothing, .file_size = LARGE}, &end, &e), -ENOEXEC);
+    assert_int_equal(e.kind, ERR_KERNEL);
+    assert_contains(e.text, "kernel /proc/self/fd/3: is no kernel we know");
 }
 
 UNIT_MAIN(UNIT(elf64_is_entered_in_long_mode_with_its_zero_page),
           UNIT(pvh_is_entered_in_protected_mode_with_its_start_info),
           UNIT(multiboot_is_entered_in_protected_mode_with_its_info), UNIT(bzimage_is_entered_0x200_bytes_in),
-          UNIT(a_triple_fault_is_a_crash), UNIT(without_acpi_there_is_no_rsdp))
+          UNIT(a_triple_fault_is_a_crash), UNIT(without_acpi_there_is_no_rsdp),
+          UNIT(a_large_kernel_runs_though_it_was_loaded_beside), UNIT(a_large_kernel_is_refused_by_its_name))
