@@ -63,9 +63,9 @@ sanitized = $(foreach s,$(SANITIZERS),$(patsubst %.c,build/$(s)/%,$(UNIT_SRCS) $
 cross_built = $(if $(filter x86,$(ARCH)),$(filter-out $(addprefix build/arm64/tests/unit/test_,x86_% $(NOT_EMULATED)),\
 	$(patsubst %.c,build/arm64/%,$(wildcard tests/unit/test_*.c))))
 .PHONY: check
-check: ## all tests: unit and KVM tests, plain and under sanitizers, fuzzing, Linux boots in the emulated hosts
+check: ## all tests: unit and KVM tests, plain and under sanitizers, fuzzing, models, Linux boots in the emulated hosts
 	scripts/setup
 	+$(SUBMAKE) all test-bins fuzz
 	+for s in $(SANITIZERS); do $(SUBMAKE) SAN=$$s test-bins || exit; done
 	+$(if $(cross_built),$(SUBMAKE) ARCH=arm64 all $(cross_built))
-	tests/run $(UNIT_BINS) $(KVM_BINS) $(sanitized) $(cross_built) $(wildcard tests/lint/*.t tests/fuzz/*.t tests/boot/*.t)
+	tests/run $(UNIT_BINS) $(KVM_BINS) $(sanitized) $(cross_built) $(wildcard tests/lint/*.t tests/proof/*.t tests/fuzz/*.t tests/boot/*.t)

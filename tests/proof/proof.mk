@@ -1,0 +1,4 @@
+.PHONY: prove
+prove: ## search the models of the kick protocol and of the ring, and their broken variants (spin)
+	scripts/setup build test
+	tests/run tests/proof/prove.t
