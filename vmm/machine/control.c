@@ -218,11 +218,16 @@ static int start_io(struct machine *m, struct err *e)
     return 0;
 }
 
-/* Under the lock, so that a guest that ends at once can't miss its own kick. */
+/* Under the lock, so that a guest that ends at once can't miss its own kick. A machine that was ended while its I/O was
+ * started is over and stays so: its runners would never hear of it. */
 static int start_runners(struct machine *m, struct err *e)
 {
     int rc = 0;
     pthread_mutex_lock(&m->lock);
+    if (m->phase == MACHINE_OVER) {
+        pthread_mutex_unlock(&m->lock);
+        return 0;
+    }
     m->phase = MACHINE_RUNNING;
     for (unsigned i = 0; i < m->vcpu_count && !rc; i++) {
         rc = runner_start(&m->runner[i], e);
