@@ -56,11 +56,13 @@ CFLAGS ?= -O2 -g
 WERROR ?= -Werror
 # Not with a sanitizer, which checks the same calls and says more; not with -O0, where it cannot work.
 HARDENING := -fstack-protector-strong $(if $(SAN)$(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+# Nothing here unwinds the stack at run time, and debuggers have .debug_frame: tables for it would be a tenth of the program.
+UNWIND := $(if $(SAN),,-fno-asynchronous-unwind-tables)
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla $(WERROR)
 # One set of objects serves the program, the static and the shared library: hidden visibility makes -fPIC cost nothing.
-BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(TARGET_FLAGS) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SAN_FLAGS) -fPIC -fvisibility=hidden \
+BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(TARGET_FLAGS) $(CFLAGS) $(WARNINGS) $(HARDENING) $(UNWIND) $(SAN_FLAGS) -fPIC -fvisibility=hidden \
 	-ffunction-sections -fdata-sections -pthread -I. -Iinclude
-COMPILE = $(CC) $(BASE_CFLAGS) $(PKG_CFLAGS) -MMD -MP
+COMPILE = $(CC) $(BASE_CFLAGS) $(FOR_SIZE) $(PKG_CFLAGS) -MMD -MP
 LINK = $(CC) $(TARGET_FLAGS) $(CFLAGS) $(SAN_FLAGS) -pthread -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections -Wl,-O1 \
 	-Wl,--hash-style=gnu $(LDFLAGS)
 # For targets that make others: all processors, unless the user said how many.
@@ -80,3 +82,6 @@ $(BUILD)/flags: FORCE
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(COMPILE) -c -o $@ $<
+
+# The floors that no exit passes through are built for size.
+$(BUILD)/obj/vmm/measure/%.o $(BUILD)/obj/vmm/lib/%.o $(BUILD)/obj/vmm/cli/%.o: private FOR_SIZE := $(if $(filter -O2,$(CFLAGS)),-Os)
