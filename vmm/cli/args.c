@@ -18,6 +18,12 @@ struct known {
     const char *arg;
 };
 
+bool args_key(const struct command *c, unsigned index, struct vireo_key *out)
+{
+    if (c->bench) return vireo_bench_option(c->bench, index, out);
+    return c->has_keys && vireo_config_key(index, out);
+}
+
 static bool find_name(const struct command *c, const char *name, struct known *out)
 {
     struct vireo_key key;
@@ -26,7 +32,7 @@ static bool find_name(const struct command *c, const char *name, struct known *o
         *out = (struct known){.own = o, .arg = o->arg};
         return true;
     }
-    for (unsigned i = 0; c->has_keys && vireo_config_key(i, &key); i++) {
+    for (unsigned i = 0; args_key(c, i, &key); i++) {
         if (strcmp(key.name, name) != 0) continue;
         *out = (struct known){.arg = key.arg};
         return true;
@@ -40,7 +46,7 @@ static int unknown_option(const struct command *c, const char *name, struct vire
     unsigned n = 0;
     struct vireo_key key;
     for (const struct cli_option *o = c->options; o->name && n < OPTIONS_MAX; o++) names[n++] = o->name;
-    for (unsigned i = 0; c->has_keys && n < OPTIONS_MAX && vireo_config_key(i, &key); i++) names[n++] = key.name;
+    for (unsigned i = 0; n < OPTIONS_MAX && args_key(c, i, &key); i++) names[n++] = key.name;
     const char *near = vireo_nearest(name, names);
     bad_command(e, "unknown option --%.200s", name);
     if (near)
@@ -66,11 +72,10 @@ static int split(const struct command *c, const char *text, struct word *out, st
     return 0;
 }
 
-static int hand_over(enum args_kind kind, const struct known *k, const struct word *w, void *ctx, struct vireo_error *e)
+static int set_key(const struct command *c, const struct word *w, void *ctx, struct vireo_error *e)
 {
-    if (kind == ARGS_OWN && k->own) k->own->set(ctx, w->value);
-    if (kind == ARGS_OWN || k->own) return 0;
-    return vireo_config_set(ctx, w->name, w->value ? w->value : "true", e); /* only a switch has no value here */
+    const char *value = w->value ? w->value : "true"; /* only a switch has no value here */
+    return c->set_key ? c->set_key(ctx, w->name, value, e) : vireo_config_set(ctx, w->name, value, e);
 }
 
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e)
@@ -90,7 +95,8 @@ int args_parse(const struct command *c, enum args_kind kind, char **words, void 
             return bad_command(e, "--%s: no value given; write --%s %s", w.name, w.name, k.arg);
         if (needs_value && !w.value) w.value = *++at;
         if (k.own && !k.arg && w.value) return bad_command(e, "--%s=%.200s: it takes no value", w.name, w.value);
-        rc = hand_over(kind, &k, &w, ctx, e);
+        if (kind == ARGS_OWN && k.own) k.own->set(ctx, w.value);
+        if (kind == ARGS_KEYS && !k.own) rc = set_key(c, &w, ctx, e);
         if (rc) return rc;
     }
     return 0;

@@ -24,12 +24,15 @@ struct command {
     const char *help;                 /* one line */
     const struct cli_option *options; /* ends with a NULL name */
     bool has_keys;                    /* the library's keys are options too */
+    const char *bench;                /* a kind of bench: its options are, too; NULL: none */
     /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of ARGS_OWN.
      */
     void (*set_word)(void *ctx, const char *word);
+    /* Takes a library's key in the pass of ARGS_KEYS; NULL: vireo_config_set does. */
+    int (*set_key)(void *ctx, const char *key, const char *value, struct vireo_error *e);
     int (*run)(const struct command *c, char **words, uint64_t started_ns); /* the words after the name; exit status */
 };
-extern const struct command command_run, command_stat, command_top, command_doctor, command_help;
+extern const struct command command_run, command_bench, command_stat, command_top, command_doctor, command_help;
 const struct command *command_at(unsigned index); /* NULL past the end */
 /* By name; NULL after an error was printed that names the nearest. */
 const struct command *command_find(const char *name);
@@ -41,7 +44,8 @@ enum args_kind { ARGS_OWN, ARGS_KEYS };
  * vireo_config_set (ctx). Both kinds are recognized in either pass, so a wrong word is found in the first.
  * 0; -EINVAL with *e filled. */
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e);
-bool args_want_help(char **words); /* --help or -h among them */
+bool args_key(const struct command *c, unsigned index, struct vireo_key *out); /* the library's; false past the end */
+bool args_want_help(char **words);                                             /* --help or -h among them */
 
 /* ---- what the user reads: text.c, help.c, json.c ---- */
 

@@ -16,12 +16,23 @@ static void print_row(FILE *f, const char *name, const char *arg, const char *he
         fprintf(f, "%*s%s\n", COLUMN - n, "", help);
 }
 
+static void print_kinds(FILE *f)
+{
+    const char *kind, *help;
+    struct vireo_key k;
+    for (unsigned n = 0; (kind = vireo_bench_kind(n, &help)) != NULL; n++) {
+        fprintf(f, "\nvireo bench %s: %s.\n", kind, help);
+        for (unsigned i = 0; vireo_bench_option(kind, i, &k); i++) print_row(f, k.name, k.arg, k.help);
+    }
+}
+
 static void print_command(FILE *f, const struct command *c)
 {
     struct vireo_key k;
     fprintf(f, "usage: vireo %s %s\n\n%s.\n", c->name, c->args, c->help);
     if (c->has_keys) fprintf(f, "\nThe machine (the same keys, without dashes, in a --config file):\n");
     for (unsigned i = 0; c->has_keys && vireo_config_key(i, &k); i++) print_row(f, k.name, k.arg, k.help);
+    if (c == &command_bench) print_kinds(f);
     fprintf(f, "\nThis command:\n");
     for (const struct cli_option *o = c->options; o->name; o++) print_row(f, o->name, o->arg, o->help);
     print_row(f, "help", NULL, "this text");

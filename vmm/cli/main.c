@@ -4,8 +4,8 @@
 
 #include "vmm/cli/cli.h"
 
-static const struct command *const commands[] = {&command_run, &command_stat, &command_top, &command_doctor,
-                                                 &command_help};
+static const struct command *const commands[] = {&command_run, &command_bench,  &command_stat,
+                                                 &command_top, &command_doctor, &command_help};
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 uint64_t now_ns(void)

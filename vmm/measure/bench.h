@@ -34,7 +34,9 @@ struct bench_sink {
 struct bench_kind {
     const char *name, *help;
     const struct bench_option *options;               /* ends with a NULL name */
-    const struct bench_item *(*item)(unsigned index); /* NULL past the end: those of this architecture */
+    /* NULL past the end: those of this architecture that are measured when none is named. One that only its name
+     * reaches is not listed. */
+    const struct bench_item *(*item)(unsigned index);
     size_t options_size; /* of a zeroed block that init fills with defaults, set changes, fini empties */
     void (*init)(void *options);
     void (*fini)(void *options);
