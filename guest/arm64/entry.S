@@ -6,6 +6,7 @@
  * come by PSCI CPU_ON and use the same table.
  */
 #define STACK_SIZE 16384 /* the device tree's reader keeps a path of nodes on it */
+#define OTHER_STACK_SHIFT 13 /* MACHINE_STACK_SIZE */
 
 #define BLOCK_VALID   0x1
 #define BLOCK_NORMAL  0x700 /* attribute 0, inner shareable, accessed (Arm ARM D8.3) */
@@ -123,14 +124,15 @@ ap_entry:
     add w1, w1, #1
     stlxr w2, w1, [x0]
     cbnz w2, 1b
-    cmp w1, #1
-    b.ne 1f
-    adrp x0, machine_second
-    ldr x0, [x0, :lo12:machine_second]
+    adrp x2, machine_others
+    add x2, x2, :lo12:machine_others
+    ldp x0, x3, [x2] /* run, stack */
+    ldr x2, [x2, #16] /* count */
     cbz x0, 1f
-    adrp x1, second_stack_top
-    add x1, x1, :lo12:second_stack_top
-    mov sp, x1
+    cmp x1, x2
+    b.hi 1f
+    add x3, x3, x1, lsl #OTHER_STACK_SHIFT
+    mov sp, x3
     adr x1, vectors
     msr vbar_el1, x1
     isb
@@ -159,7 +161,5 @@ page_table:
     .skip 4096
     .skip STACK_SIZE
 stack_top:
-    .skip STACK_SIZE
-second_stack_top:
 
     .section .note.GNU-stack, "", %progbits

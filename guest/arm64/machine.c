@@ -26,7 +26,7 @@
 extern uint64_t page_table[BLOCK_COUNT];
 extern const uint8_t ap_entry[];
 uint32_t cpus_present; /* counted up by each processor in ap_entry */
-void (*machine_second)(void);
+struct machine_others machine_others;
 
 enum uart { UART_NONE, UART_16550, UART_PL011 };
 

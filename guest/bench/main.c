@@ -3,11 +3,13 @@
 
 #include "counter.h" /* the architecture's */
 
-#define COST_READS 100 /* the least of so many is free of interrupts, and emulated they still take microseconds only   \
-                        */
+#define COST_READS                                                                                                     \
+    100 /* the least of so many is free of interrupts, and emulated they still take microseconds only                  \
+         */
 #define PAGE_SIZE 4096
 
 static struct bench_run run;
+static uint8_t second_stack[MACHINE_STACK_SIZE] __attribute__((section(".bss.noinit"), aligned(16)));
 
 static void nothing(uint64_t address)
 {
@@ -106,7 +108,7 @@ _Noreturn void guest_main(const void *boot)
         machine_exit(GUEST_OK);
     }
     if (code->second) {
-        machine_second = on_second;
+        machine_others = (struct machine_others){on_second, &second_stack, 1};
         if (machine_start_cpus(&m) < 2) fail(GUEST_CPU_MISSING, "the second processor did not start");
     }
     measure(&run, code);

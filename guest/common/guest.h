@@ -69,9 +69,15 @@ struct guest_machine {
 void machine_discover(const void *boot, struct guest_machine *m);
 /* Start every other processor and wait a bounded time. How many run, this one included. */
 uint32_t machine_start_cpus(const struct guest_machine *m);
-/* What the first other processor to start runs, on a stack of its own and with interrupts off; set before. When it
- * returns, and where it is NULL, that one sleeps as all others do. */
-extern void (*machine_second)(void);
+/* What the other processors run, said before they start: `count` of them, in the order in which they come, each on a
+ * stack of its own and with interrupts off. Those beyond, all where run is NULL, and one that returns sleep. */
+#define MACHINE_STACK_SIZE 8192 /* entry.S of both architectures has the same number */
+struct machine_others {
+    void (*run)(void);
+    uint8_t (*stack)[MACHINE_STACK_SIZE]; /* 16-byte aligned */
+    uint64_t count;
+};
+extern struct machine_others machine_others;
 /* Make physical memory at gpa (its 2 MiB at least) readable and writable at the same address. False: out of reach. */
 bool machine_map(uint64_t gpa);
 /* Let the device's interrupt reach this processor; one device at a time. */

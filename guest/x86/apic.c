@@ -39,7 +39,7 @@
 
 uint32_t cpus_present; /* counted up by each processor in ap_entry64 */
 uint32_t ap_cr3;
-void (*machine_second)(void);
+struct machine_others machine_others;
 
 static struct {
     uint32_t cpu[MAX_CPUS]; /* APIC ids, in the tables' order */

@@ -13,6 +13,7 @@
 #define MSR_EFER 0xc0000080
 #define EFER_LME (1 << 8)
 #define STACK_SIZE 8192 /* the deepest call takes some hundred bytes */
+#define OTHER_STACK_SHIFT 13 /* MACHINE_STACK_SIZE */
 
     .section .text.entry, "ax"
     .code64
@@ -103,13 +104,16 @@ ap_entry32:
 ap_entry64:
     mov $1, %eax
     lock xadd %eax, cpus_present(%rip)
-    test %eax, %eax
-    jnz 1f
-    mov machine_second(%rip), %rax
-    test %rax, %rax
+    inc %eax
+    mov machine_others(%rip), %rdx /* run */
+    test %rdx, %rdx
     jz 1f
-    lea second_stack_top(%rip), %rsp
-    call *%rax
+    cmp machine_others+16(%rip), %rax /* count */
+    ja 1f
+    shl $OTHER_STACK_SHIFT, %rax
+    add machine_others+8(%rip), %rax /* stack */
+    mov %rax, %rsp
+    call *%rdx
 1:  cli
     hlt
     jmp 1b
@@ -130,7 +134,5 @@ gdt_pointer:
     .balign 16
     .skip STACK_SIZE
 stack_top:
-    .skip STACK_SIZE
-second_stack_top:
 
     .section .note.GNU-stack, "", @progbits
