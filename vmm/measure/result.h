@@ -24,8 +24,8 @@
  *   {"type":"environment","kind":"fairness",...as above, plus "scheduler":{...}}
  *   {"type":"experiment","id":"E1","variant":"4 vCPUs on 1 CPU","status":"ok|unsupported|inconclusive","detail":"...",
  *    "vcpus":[{"vm":0,"vcpu":0,"share":0.25,"charged":[ns per window],...}],"windows_ns":[...],
- *    "identities":[{"id":"C1","holds":true,"text":"0.9987 = 1 within 0.005"}],
- *    "properties":[{"id":"F1","verdict":"pass|fail|inconclusive","statistic":4.4e6,"bound":8e6,"unit":"ns",
+ *    "identities":[{"id":"C1","holds":true|false|null,"text":"0.9987 = 1 within 0.005"}],
+ *    "properties":[{"id":"F1","verdict":"pass|fail|inconclusive|reported","statistic":4.4e6,"bound":8e6,"unit":"ns",
  *                   "text":"|C - share*sum| = 4.4 ms <= 2*max(3 ms, 4 ms) = 8 ms","reason":""}],
  *    "plots":{"convergence":[[window_ns,error],...],"share":[[label,measured,expected],...],"gaps":[[ns,count],...]}}
  *

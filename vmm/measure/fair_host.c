@@ -1,0 +1,170 @@
+#include <errno.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/measure/fair.h"
+
+#define DEBUG_DIR      "/sys/kernel/debug/sched/"
+#define SCHEDULER_CPUS 8u       /* sched/fair.c: its defaults grow up to so many CPUs */
+#define BASE_SLICE_NS  750000u  /* and are these, for one: EEVDF's slice, and CFS's shortest one */
+#define LATENCY_NS     6000000u /* CFS: in so long everyone runs once */
+#define EEVDF_SINCE    606      /* 6.6 */
+#define STAT_LINE      512
+
+/* What the coarse clock counts in is the kernel's tick. */
+uint64_t fair_tick_ns(void)
+{
+    struct timespec t;
+    return clock_getres(CLOCK_MONOTONIC_COARSE, &t) ? 4000000 : (uint64_t)t.tv_nsec;
+}
+
+static bool read_number(const char *path, uint64_t *out)
+{
+    unsigned long long n;
+    FILE *f = fopen(path, "re");
+    const bool is_read = f && fscanf(f, "%llu", &n) == 1;
+    if (f) (void)fclose(f);
+    if (is_read) *out = n;
+    return is_read;
+}
+
+static unsigned kernel_version(void)
+{
+    struct utsname u;
+    unsigned major = 0, minor = 0;
+    if (uname(&u) || sscanf(u.release, "%u.%u", &major, &minor) != 2) return 0;
+    return major * 100 + minor;
+}
+
+/* sched_getattr(2): Linux 6.12 and later tell the slice of a fair-class thread there, older ones 0. */
+static uint64_t asked_slice(int tid)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } a = {.size = sizeof(a)};
+    return syscall(SYS_sched_getattr, tid, &a, sizeof(a), 0) == 0 ? a.runtime : 0;
+}
+
+uint64_t fair_slice_ns(int tid, unsigned n, char source[100])
+{
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    const unsigned cpus = online > 0 && online < SCHEDULER_CPUS ? (unsigned)online : SCHEDULER_CPUS;
+    const uint64_t factor = 1 + (31 - (unsigned)__builtin_clz(cpus));
+    uint64_t slice = asked_slice(tid), latency = LATENCY_NS * factor, least = BASE_SLICE_NS * factor;
+
+    if (slice) {
+        (void)snprintf(source, 100, "sched_getattr");
+        return slice;
+    }
+    if (read_number(DEBUG_DIR "base_slice_ns", &slice)) {
+        (void)snprintf(source, 100, "base_slice_ns");
+        return slice;
+    }
+    if (kernel_version() >= EEVDF_SINCE) {
+        (void)snprintf(source, 100, "assumed: EEVDF's default for %u CPUs", cpus);
+        return least;
+    }
+    const bool is_read =
+        read_number(DEBUG_DIR "latency_ns", &latency) && read_number(DEBUG_DIR "min_granularity_ns", &least);
+    (void)snprintf(source, 100, "%s: CFS, latency %.3g ms over %u", is_read ? "debugfs" : "assumed",
+                   (double)latency / 1e6, n);
+    slice = latency / (n ? n : 1);
+    return slice > least ? slice : least;
+}
+
+/* proc_stat(5): user nice system idle iowait irq softirq steal, in ticks of sysconf(_SC_CLK_TCK); guest time is part of
+ * user's. */
+int fair_cpu_time(const struct fair_plan *p, struct fair_cpu_time *out)
+{
+    FILE *f = fopen("/proc/stat", "re");
+    const uint64_t unit = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+    char line[STAT_LINE];
+
+    *out = (struct fair_cpu_time){0};
+    if (!f) return -errno;
+    while (fgets(line, sizeof(line), f)) {
+        unsigned cpu;
+        unsigned long long v[8];
+        if (sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &v[0], &v[1], &v[2], &v[3], &v[4],
+                   &v[5], &v[6], &v[7]) != 9)
+            continue;
+        for (unsigned i = 0; i < p->cpu_count; i++) {
+            if (p->cpu[i] != cpu) continue;
+            out->busy += (v[0] + v[1] + v[2] + v[5] + v[6]) * unit;
+            out->idle += (v[3] + v[4]) * unit;
+            out->steal += v[7] * unit;
+        }
+    }
+    (void)fclose(f);
+    return 0;
+}
+
+/* Does the comma-separated list have the word? */
+static bool has_word(const char *list, size_t len, const char *word)
+{
+    const size_t n = strlen(word);
+    for (const char *at = list, *end = list + len; at < end;) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        const size_t size = (size_t)((comma ? comma : end) - at);
+        if (size == n && memcmp(at, word, n) == 0) return true;
+        at += size + 1;
+    }
+    return false;
+}
+
+static bool is_v2(const char *path)
+{
+    struct statfs fs;
+    return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* Lines of cgroups(7): "ID:CONTROLLERS:PATH"; v2's is 0 with none. */
+bool fair_cgroup_find(char *out, unsigned size, char why[FAIR_TEXT])
+{
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    char line[PATH_MAX];
+
+    *out = '\0';
+    while (f && fgets(line, sizeof(line), f)) {
+        line[strcspn(line, "\n")] = '\0';
+        const char *controllers = strchr(line, ':'), *path = controllers ? strchr(++controllers, ':') : NULL;
+        if (!path) continue;
+        const bool is_cpu = has_word(controllers, (size_t)(path - controllers), "cpu");
+        if (is_cpu)
+            (void)snprintf(out, size, "/sys/fs/cgroup/cpu%s", path + 1);
+        else if (strncmp(line, "0::", 3) == 0 && !*out && is_v2("/sys/fs/cgroup"))
+            (void)snprintf(out, size, "/sys/fs/cgroup%s", path + 1);
+    }
+    if (f) (void)fclose(f);
+    if (*out && access(out, W_OK) == 0) return true;
+    if (*out)
+        (void)snprintf(why, FAIR_TEXT, "no cgroup control: %.200s: %s; name a writable one with cgroup=PATH", out,
+                       strerrordesc_np(errno));
+    else
+        (void)snprintf(why, FAIR_TEXT,
+                       "no cgroup control: no cpu controller below /sys/fs/cgroup; mount it, or name a "
+                       "directory that has it with cgroup=PATH");
+    return false;
+}
+
+/* sched/core.c gives each step of nice a quarter more or less than the one before, rounded. */
+double fair_nice_weight(int nice)
+{
+    static const unsigned below[] = {1024, 820, 655, 526, 423, 335, 272, 215, 172, 137,
+                                     110,  87,  70,  56,  45,  36,  29,  23,  18,  15};
+    const int last = (int)(sizeof(below) / sizeof(below[0])) - 1;
+    return below[nice < 0 ? 0 : nice > last ? last : nice] / 1024.0;
+}
