@@ -1,4 +1,4 @@
 .PHONY: prove
-prove: ## search the models of the kick protocol and of the ring, and their broken variants (spin)
+prove: $(BUILD)/tests/kvm/test_conformance ## search the models of the kick protocol and of the ring, and their broken variants (spin)
 	scripts/setup build test
-	tests/run tests/proof/prove.t
+	CONFORMANCE=$< tests/run tests/proof/prove.t

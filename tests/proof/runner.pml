@@ -12,6 +12,8 @@
  * The guest may spin for ever, leave KVM_RUN with an instruction half done (MMIO), or end by itself. A lost kick is a thread that never
  * leaves a spinning guest: spin finds it as a state in which nobody can move, or (-DLIVE) as a run in which it never happens.
  *
+ * -DTRACE: a simulation prints what runner_trace is told in C, in the words of tests/kvm/conformance.h, for the checker there to accept.
+ *
  * -DBREAK_name builds a broken variant; prove.t has the list, and each must be found out. */
 #ifndef VCPUS
 #define VCPUS 2
@@ -23,6 +25,14 @@
 #define RUN   0 /* enum runner_want */
 #define PAUSE 1
 #define END   2
+
+#ifdef TRACE
+#define TELL(step, v)             printf(step, v)
+#define TELL_VALUE(step, v, what) printf(step, v, what)
+#else
+#define TELL(step, v)             skip
+#define TELL_VALUE(step, v, what) skip
+#endif
 
 byte want[VCPUS];
 bit immediate_exit[VCPUS];
@@ -126,7 +136,9 @@ inline runner_kick(kicker, vcpu_no, what)
 #ifdef BREAK_exit_before_want
     store_exit(kicker, vcpu_no, 1);
     FENCE(kicker);
+    TELL("x%d\n", vcpu_no);
 #endif
+    TELL_VALUE("w%d%d\n", vcpu_no, what);
     store_want(kicker, vcpu_no, what); /* atomic_store_explicit(&r->want, ..., relaxed) */
     if
     :: !has_thread[vcpu_no] || is_gone[vcpu_no] /* return; */
@@ -136,6 +148,7 @@ inline runner_kick(kicker, vcpu_no, what)
 #endif
 #ifdef BREAK_signal_before_exit
         send_signal(vcpu_no);
+        TELL("s%d\n", vcpu_no);
 #endif
 #if !defined(BREAK_exit_before_want) && !defined(BREAK_no_immediate_exit)
         store_exit(kicker, vcpu_no, 1); /* immediate_exit = 1 */
@@ -143,9 +156,12 @@ inline runner_kick(kicker, vcpu_no, what)
 #ifndef BREAK_no_fence_before_signal
         FENCE(kicker);
 #endif
+#if !defined(BREAK_exit_before_want) && !defined(BREAK_no_immediate_exit)
+        TELL("x%d\n", vcpu_no);
+#endif
 #if !defined(BREAK_signal_before_exit) && !defined(BREAK_no_signal)
         if
-        :: vcpu_no != kicker -> send_signal(vcpu_no) /* pthread_kill, but not to itself */
+        :: vcpu_no != kicker -> send_signal(vcpu_no); TELL("s%d\n", vcpu_no) /* pthread_kill, but not to itself */
         :: else
         fi
 #endif
@@ -175,6 +191,7 @@ inline control_end(ender, why)
     :: ending == 0 ->
 #endif
         ending = why;
+        TELL_VALUE("E%d%d\n", 0, why);
         if
         :: !has_begun -> is_over = 1 /* tell_over */
         :: else -> kick_all(ender, END)
@@ -190,6 +207,7 @@ inline halt(halter)
 {
     lock(halter);
     is_halted[halter] = 1;
+    TELL("h%d\n", halter);
 #ifndef BREAK_halt_tells_nobody
     broadcast();
 #endif
@@ -207,6 +225,7 @@ inline halt(halter)
     od;
 #endif
     is_halted[halter] = 0;
+    TELL_VALUE("u%d%d\n", halter, WANT(halter, halter));
     unlock(halter)
 }
 
@@ -242,8 +261,10 @@ progress_guest:
         goto gone
     fi;
 eintr: /* answer_kick */
+    TELL("e%d\n", v);
 #ifdef BREAK_reads_want_first
     w = WANT(v, v);
+    TELL_VALUE("r%d%d\n", v, w);
 #endif
 #ifndef BREAK_never_clears
     store_exit(v, v, 0); /* immediate_exit = 0 */
@@ -251,11 +272,13 @@ eintr: /* answer_kick */
 #ifndef BREAK_no_fence_in_vcpu
     FENCE(v);
 #endif
+    TELL("c%d\n", v);
 #ifndef BREAK_reads_want_first
     w = WANT(v, v);
+    TELL_VALUE("r%d%d\n", v, w);
 #endif
     if
-    :: w == PAUSE -> halt(v); w = WANT(v, v)
+    :: w == PAUSE -> halt(v); w = WANT(v, v); TELL_VALUE("r%d%d\n", v, w)
     :: else
     fi;
     if
@@ -265,6 +288,7 @@ eintr: /* answer_kick */
 gone: /* on_runner_gone */
     lock(v);
     is_gone[v] = 1;
+    TELL("g%d\n", v);
     live--;
     if
     :: live == 0 -> is_over = 1
@@ -301,7 +325,7 @@ inline machine_pause()
         asks_pause = 0;
         atomic {
             if
-            :: ending == 0 -> says_paused = 1; assert(!IS_ANY_AT_WORK)
+            :: ending == 0 -> says_paused = 1; assert(!IS_ANY_AT_WORK); TELL("p%d\n", 0)
             :: else
             fi
         }
@@ -321,8 +345,10 @@ inline machine_resume()
 #endif
         says_paused = 0;
         asks_run = 1;
+        TELL_VALUE("w%d%d\n", 0, RUN);
         store_want(CONTROL, 0, RUN);
 #if VCPUS > 1
+        TELL_VALUE("w%d%d\n", 1, RUN);
         store_want(CONTROL, 1, RUN);
 #endif
         is_paused = 0;

@@ -68,6 +68,13 @@ static void kick_all(struct machine *m, enum runner_want want)
     for (unsigned i = 0; i < m->vcpu_count; i++) runner_kick(&m->runner[i], want);
 }
 
+/* Lock held. What the whole machine does is told to the first vCPU's listener. */
+static void tell_step(const struct machine *m, enum runner_step step, int vcpu, int value)
+{
+    const struct runner_trace *t = m->vcpu_count > 0 ? m->runner[0].trace : NULL;
+    if (t) t->step(t->arg, step, vcpu, value);
+}
+
 /* Lock held. */
 static void tell_over(struct machine *m)
 {
@@ -91,6 +98,7 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
         m->ending.vcpu = vcpu;
         (void)snprintf(m->ending.detail, sizeof(m->ending.detail), "%s", detail);
         mark(m, "ended", true);
+        tell_step(m, RUNNER_ENDED, vcpu, (int)reason);
         if (m->phase == MACHINE_BUILT)
             tell_over(m); /* nothing runs: over at once */
         else
@@ -121,10 +129,12 @@ static void on_runner_halt(void *arg, struct runner *r)
     struct machine *m = arg;
     pthread_mutex_lock(&m->lock);
     r->is_halted = true;
+    runner_tell(r, RUNNER_HALTED, 0);
     pthread_cond_broadcast(&m->changed);
     while (atomic_load_explicit(&r->want, memory_order_relaxed) == RUNNER_PAUSE)
         pthread_cond_wait(&m->changed, &m->lock);
     r->is_halted = false;
+    runner_tell(r, RUNNER_RESUMED, atomic_load_explicit(&r->want, memory_order_relaxed));
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -133,6 +143,7 @@ static void on_runner_gone(void *arg, struct runner *r)
     struct machine *m = arg;
     pthread_mutex_lock(&m->lock);
     r->is_gone = true;
+    runner_tell(r, RUNNER_GONE, 0);
     use_vcpu_gone(m);
     if (--m->live == 0) tell_over(m);
     pthread_cond_broadcast(&m->changed);
@@ -273,6 +284,7 @@ int machine_pause(struct machine *m)
         m->phase = MACHINE_PAUSED;
         while (!all_halted(m) && m->ending.reason == END_NONE) pthread_cond_wait(&m->changed, &m->lock);
         rc = m->ending.reason == END_NONE ? 0 : -ESRCH;
+        if (rc == 0) tell_step(m, RUNNER_PAUSED, -1, 0);
     }
     pthread_mutex_unlock(&m->lock);
     return rc;
@@ -285,8 +297,10 @@ int machine_resume(struct machine *m)
     if (m->phase == MACHINE_RUNNING && m->ending.reason == END_NONE) rc = 0;
     if (m->phase == MACHINE_PAUSED && m->ending.reason == END_NONE) {
         /* All are halted on the condition: nobody is in KVM_RUN, so the store under the lock is enough. */
-        for (unsigned i = 0; i < m->vcpu_count; i++)
+        for (unsigned i = 0; i < m->vcpu_count; i++) {
+            runner_tell(&m->runner[i], RUNNER_WANT, RUNNER_RUN);
             atomic_store_explicit(&m->runner[i].want, RUNNER_RUN, memory_order_relaxed);
+        }
         m->phase = MACHINE_RUNNING;
         pthread_cond_broadcast(&m->changed);
         rc = 0;

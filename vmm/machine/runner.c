@@ -25,23 +25,36 @@ int runner_prepare_process(struct err *e)
 
 void runner_kick(struct runner *r, enum runner_want want)
 {
+    runner_tell(r, RUNNER_WANT, (int)want);
     atomic_store_explicit(&r->want, (int)want, memory_order_relaxed);
     if (!r->has_thread || r->is_gone) return;
     atomic_thread_fence(memory_order_seq_cst);
     __atomic_store_n(&r->vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
     atomic_thread_fence(memory_order_seq_cst);
-    if (!pthread_equal(r->thread, pthread_self())) pthread_kill(r->thread, KICK_SIGNAL); /* its own: not in KVM_RUN */
+    runner_tell(r, RUNNER_EXIT_SET, 1);
+    if (pthread_equal(r->thread, pthread_self())) return; /* its own: not in KVM_RUN */
+    pthread_kill(r->thread, KICK_SIGNAL);
+    runner_tell(r, RUNNER_SIGNALLED, 0);
+}
+
+static int read_want(const struct runner *r)
+{
+    const int want = atomic_load_explicit(&r->want, memory_order_relaxed);
+    runner_tell(r, RUNNER_READ, want);
+    return want;
 }
 
 /* false: the thread must end. */
 static bool answer_kick(struct runner *r)
 {
+    runner_tell(r, RUNNER_EINTR, 0);
     __atomic_store_n(&r->vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
     atomic_thread_fence(memory_order_seq_cst);
-    int want = atomic_load_explicit(&r->want, memory_order_relaxed);
+    runner_tell(r, RUNNER_CLEARED, 0);
+    int want = read_want(r);
     if (want == RUNNER_PAUSE) {
         r->host->halt(r->host->arg, r);
-        want = atomic_load_explicit(&r->want, memory_order_relaxed);
+        want = read_want(r);
     }
     return want != RUNNER_END;
 }

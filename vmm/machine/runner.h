@@ -26,6 +26,26 @@
 
 enum runner_want { RUNNER_RUN, RUNNER_PAUSE, RUNNER_END };
 
+/* The protocol's steps, told to whoever set runner.trace: a checker. tests/proof/runner.pml has the same ones at the
+ * same places. "locked": the machine's lock is held. */
+enum runner_step {
+    RUNNER_WANT,      /* about to be stored; value: enum runner_want; locked */
+    RUNNER_EXIT_SET,  /* immediate_exit is 1 and seen to be; locked */
+    RUNNER_SIGNALLED, /* locked */
+    RUNNER_EINTR,     /* KVM_RUN came back with it */
+    RUNNER_CLEARED,   /* immediate_exit is 0 and seen to be */
+    RUNNER_READ,      /* value: the want that was read */
+    RUNNER_HALTED,    /* locked */
+    RUNNER_RESUMED,   /* value: want; locked */
+    RUNNER_GONE,      /* locked */
+    RUNNER_ENDED,     /* the machine: value is its end_reason; locked */
+    RUNNER_PAUSED,    /* the machine: machine_pause is about to return 0; locked */
+};
+struct runner_trace {
+    void (*step)(void *arg, enum runner_step step, int vcpu, int value); /* any thread */
+    void *arg;
+};
+
 struct runner;
 
 /* What a runner may call in its machine. Any vCPU thread. */
@@ -44,8 +64,9 @@ struct runner {
     struct arch *arch;
     const struct runner_host *host;
     const struct counter *counter;
-    struct record *record; /* NULL: off. Written by the thread, read by anyone */
-    atomic_int want;       /* enum runner_want; written by whoever kicks, under the machine's lock */
+    struct record *record;            /* NULL: off. Written by the thread, read by anyone */
+    const struct runner_trace *trace; /* NULL: nobody listens; const after start */
+    atomic_int want;                  /* enum runner_want; written by whoever kicks, under the machine's lock */
     pthread_t thread;
     pid_t tid;       /* machine's lock; 0: it has not said yet */
     bool has_thread; /* control thread */
@@ -58,5 +79,10 @@ int runner_prepare_process(struct err *e);
 int runner_start(struct runner *r, struct err *e);
 /* Tell it what to do. The caller holds the machine's lock. Legal before start and after the thread has gone. */
 void runner_kick(struct runner *r, enum runner_want want);
+
+static inline void runner_tell(const struct runner *r, enum runner_step step, int value)
+{
+    if (__builtin_expect(r->trace != NULL, 0)) r->trace->step(r->trace->arg, step, (int)r->vcpu->id, value);
+}
 
 #endif
