@@ -254,6 +254,9 @@ VIREO_API int vireo_result_write(const struct vireo_result *r, const char *forma
 /* a against b, "text" or "json": ratios with intervals, and how likely chance alone makes such a difference. */
 VIREO_API int vireo_result_compare(const struct vireo_result *a, const struct vireo_result *b, const char *format,
                                    vireo_write_fn *write, void *arg, struct vireo_error *e);
+/* One HTML page that needs no other file, no script and no network, of 1 to 16 results of whatever kinds. */
+VIREO_API int vireo_report_write(const struct vireo_result *const *results, unsigned count, vireo_write_fn *write,
+                                 void *arg, struct vireo_error *e);
 
 /* ---- the host ---- */
 enum vireo_verdict { VIREO_OK, VIREO_MISSING_OPTIONAL, VIREO_MISSING };

@@ -58,6 +58,7 @@ static int unknown_option(const struct command *c, const char *name, struct vire
 
 static int split(const struct command *c, const char *text, struct word *out, struct vireo_error *e)
 {
+    if (strcmp(text, "-o") == 0) text = "--output"; /* the one short form, as compilers have it */
     if (strncmp(text, "--", 2) != 0 || text[2] == '\0') {
         bad_command(e, "\"%.200s\" is not an option of vireo %s", text, c->name);
         (void)snprintf(e->hint, sizeof(e->hint), "`vireo %s --help` lists the options", c->name);

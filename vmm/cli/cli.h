@@ -32,7 +32,8 @@ struct command {
     int (*set_key)(void *ctx, const char *key, const char *value, struct vireo_error *e);
     int (*run)(const struct command *c, char **words, uint64_t started_ns); /* the words after the name; exit status */
 };
-extern const struct command command_run, command_bench, command_stat, command_top, command_doctor, command_help;
+extern const struct command command_run, command_bench, command_report, command_stat, command_top, command_doctor,
+    command_help;
 const struct command *command_at(unsigned index); /* NULL past the end */
 /* By name; NULL after an error was printed that names the nearest. */
 const struct command *command_find(const char *name);

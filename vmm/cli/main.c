@@ -4,7 +4,7 @@
 
 #include "vmm/cli/cli.h"
 
-static const struct command *const commands[] = {&command_run, &command_bench,  &command_stat,
+static const struct command *const commands[] = {&command_run, &command_bench,  &command_report, &command_stat,
                                                  &command_top, &command_doctor, &command_help};
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

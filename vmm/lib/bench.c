@@ -192,3 +192,12 @@ int vireo_result_compare(const struct vireo_result *a, const struct vireo_result
     struct err err = {0};
     return lib_error(e, result_compare(inner(a), inner(b), format, write, arg, &err), &err);
 }
+
+int vireo_report_write(const struct vireo_result *const *results, unsigned count, vireo_write_fn *write, void *arg,
+                       struct vireo_error *e)
+{
+    struct err err = {0};
+    /* The same pointers under their inner name. */
+    return lib_error(e, report_write((const struct result *const *)(const void *)results, count, write, arg, &err),
+                     &err);
+}

@@ -1,0 +1,318 @@
+/* The HTML page of results: what must be on it, what must never be. */
+#include "unit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vmm/measure/published.h"
+#include "vmm/measure/report_svg.h"
+
+#define THIN "\xe2\x80\xaf" /* the narrow space between groups of digits */
+#define DASH "\xe2\x80\x93"
+
+struct text {
+    char *at;
+    size_t len;
+};
+
+static void gather(void *arg, const char *text, size_t len)
+{
+    struct text *t = arg;
+    t->at = realloc(t->at, t->len + len + 1);
+    assert_non_null(t->at);
+    memcpy(t->at + t->len, text, len);
+    t->len += len;
+    t->at[t->len] = '\0';
+}
+
+#define ENVIRONMENT(kind, arch, nature, cpu)                                                                           \
+    "{\"type\":\"environment\",\"kind\":\"" kind "\",\"arch\":\"" arch "\",\"host\":{\"nature\":\"" nature             \
+    "\",\"cpu\":\"" cpu "\"},\"counter\":{\"name\":\"TSC\",\"hz\":2e9}}"
+#define HIST(low, high)                                                                                                \
+    "{\"count\":4000,\"min\":" low ",\"max\":" high ",\"sum\":1,\"hist\":[[" low ",3990],[" high ",10]]}"
+#define ROW(id, group, batch, low, high)                                                                               \
+    "{\"type\":\"row\",\"row\":\"" id "\",\"group\":\"" group "\",\"status\":\"ok\",\"batch\":" batch                  \
+    ",\"samples\":4000,\"disturbed\":0,\"exits\":{\"expected\":4000,\"counted\":3999,\"source\":\"exits\","            \
+    "\"agrees\":false},\"phases\":{\"rtt\":" HIST(low, high) ",\"kvm_run\":" HIST(low, high) "}}"
+
+static struct result *make(const char *kind, const char *const *lines)
+{
+    struct result *r = result_create(kind);
+    struct err e = {0};
+    assert_non_null(r);
+    for (; *lines; lines++)
+        if (result_add(r, *lines, strlen(*lines), &e)) fail_msg("%s: %s", *lines, e.text);
+    return r;
+}
+
+static struct result *make_exits(const char *arch_nature_line)
+{
+    const char *const lines[] = {arch_nature_line,
+                                 "{\"type\":\"begin\",\"item\":\"cpuid\",\"timeout_ms\":1000}",
+                                 ROW("cpuid", "kernel", "1", "1024", "40960"),
+                                 "{\"type\":\"begin\",\"item\":\"mmio_wr_user\",\"timeout_ms\":1000}",
+                                 ROW("mmio_wr_user", "user", "4", "16384", "81920"),
+                                 "{\"type\":\"begin\",\"item\":\"wbinvd\",\"timeout_ms\":1000}",
+                                 "{\"type\":\"row\",\"row\":\"wbinvd\",\"group\":\"kernel\",\"status\":\"timeout\","
+                                 "\"detail\":\"<script>alert('1')</script> & \\\"more\\\"\\u0007\"}",
+                                 NULL};
+    return make("exits", lines);
+}
+
+static struct result *make_fairness(void)
+{
+    static const char *const lines[] = {
+        ENVIRONMENT("fairness", "x86_64", "virtual", "any"), "{\"type\":\"begin\",\"item\":\"E1\",\"timeout_ms\":1000}",
+        "{\"type\":\"experiment\",\"id\":\"E1\",\"variant\":\"4 <vCPUs> on 1 CPU\",\"status\":\"ok\",\"detail\":\"\","
+        "\"identities\":[{\"id\":\"C1\",\"holds\":true,\"text\":\"0.9987 = 1 within 0.005\"}],"
+        "\"properties\":[{\"id\":\"F1\",\"verdict\":\"pass\",\"statistic\":4.4e6,\"bound\":8e6,\"unit\":\"ns\","
+        "\"text\":\"4.4 ms <= 8 ms\",\"reason\":\"\"},"
+        "{\"id\":\"F6\",\"verdict\":\"inconclusive\",\"statistic\":0,\"bound\":1,\"unit\":\"ns\",\"text\":\"?\","
+        "\"reason\":\"host steal 4 %\"}],"
+        "\"plots\":{\"convergence\":[[5e7,0.4],[1e8,0.2],[1e10,0.002]],"
+        "\"share\":[[\"vCPU <0>\",0.25,0.25],[\"vCPU 1\",0.75,0.25]],\"gaps\":[[1e6,40],[2e6,3],[8e6,0],[1e9,1]]}}",
+        NULL};
+    return make("fairness", lines);
+}
+
+static struct text page_of(const struct result *const *results, unsigned count)
+{
+    struct text t = {0};
+    struct err e = {0};
+    if (report_write(results, count, gather, &t, &e)) fail_msg("%s", e.text);
+    return t;
+}
+
+/* Every element is closed in order, attributes are quoted, nothing else opens or closes one: what XML asks for. */
+static void assert_well_formed(const char *page)
+{
+    char open[32][32];
+    unsigned depth = 0;
+    const char *p = strchr(page[1] == '!' ? page + 1 : page, '<'); /* after the document type */
+    for (; p; p = strchr(p, '<')) {
+        const bool is_end = p[1] == '/';
+        char name[32] = {0};
+        p += is_end ? 2 : 1;
+        const size_t len = strcspn(p, " >/");
+        assert_in_range(len, 1, sizeof(name) - 1);
+        memcpy(name, p, len);
+        for (p += len; *p && *p != '>' && *p != '/'; p++) {
+            if (*p != '"') continue;
+            p = strchr(p + 1, '"');
+            assert_non_null(p);
+        }
+        if (is_end) {
+            assert_true(depth > 0);
+            assert_string_equal(open[--depth], name);
+        } else if (*p != '/') {
+            assert_true(depth < COUNT_OF(open));
+            memcpy(open[depth++], name, sizeof(name));
+        }
+        assert_true(*p == '>' || p[1] == '>');
+    }
+    assert_int_equal(depth, 0);
+}
+
+static void page_shows_every_row_with_status_and_published_figure(void **state)
+{
+    (void)state;
+    struct result *r = make_exits(ENVIRONMENT("exits", "x86_64", "virtual", "a CPU"));
+    const struct text t = page_of((const struct result *const *)&r, 1);
+    assert_well_formed(t.at);
+    assert_contains(t.at, "<th scope=\"row\">cpuid</th>");
+    assert_contains(t.at, "<th scope=\"row\">mmio_wr_user</th>");
+    assert_contains(t.at,
+                    "<td>2" THIN "050</td>"); /* 16384 ticks of four at 2 GHz, as the bucket of three digits has it */
+    assert_contains(t.at, "bad\">timeout</td>");
+    assert_contains(t.at, "1018" DASH "1110 cycles");
+    assert_contains(t.at, "itself a virtual machine");
+    assert_contains(t.at, "3" THIN "999 of 4" THIN "000"); /* the count check failed */
+    assert_contains(t.at, "<figcaption>cpuid</figcaption>");
+    assert_contains(t.at, "a CPU");
+    free(t.at);
+    result_destroy(r);
+}
+
+static void page_escapes_what_a_result_says(void **state)
+{
+    (void)state;
+    struct result *r = make_exits(ENVIRONMENT("exits", "x86_64", "<script>x", "\\\" onload=\\\"y' <i>"));
+    const struct text t = page_of((const struct result *const *)&r, 1);
+    assert_well_formed(t.at);
+    assert_null(strstr(t.at, "<script"));
+    assert_null(strstr(t.at, "<i>"));
+    assert_null(strstr(t.at, "\" onload"));
+    assert_null(strchr(t.at, '\a'));
+    assert_contains(t.at, "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; &quot;more&quot;\xef\xbf\xbd");
+    free(t.at);
+    result_destroy(r);
+}
+
+static void page_needs_nothing_from_elsewhere(void **state)
+{
+    (void)state;
+    struct result *r[] = {make_exits(ENVIRONMENT("exits", "x86_64", "bare", "any")), make_fairness()};
+    const struct text t = page_of((const struct result *const *)r, 2);
+    assert_well_formed(t.at);
+    assert_null(strstr(t.at, "http"));
+    assert_null(strstr(t.at, "src="));
+    assert_null(strstr(t.at, "href"));
+    assert_null(strstr(t.at, "url("));
+    assert_null(strstr(t.at, "@import"));
+    free(t.at);
+    result_destroy(r[0]);
+    result_destroy(r[1]);
+}
+
+static void page_sets_architectures_side_by_side(void **state)
+{
+    (void)state;
+    struct result *r[] = {make_exits(ENVIRONMENT("exits", "x86_64", "pvm", "any")),
+                          make_exits(ENVIRONMENT("exits", "aarch64", "emulated", "other"))};
+    const struct text t = page_of((const struct result *const *)r, 2);
+    assert_well_formed(t.at);
+    assert_contains(t.at, "<th>A: x86_64, pvm</th><th>B: aarch64, emulated</th>");
+    assert_contains(t.at, "<td>512 ns <small>0.25</small></td><td>512 ns <small>0.25</small></td>");
+    assert_contains(t.at, "not all of one host");
+    assert_contains(t.at, "KVM is software (PVM)");
+    assert_contains(t.at, "this host is emulated");
+    free(t.at);
+    result_destroy(r[0]);
+    result_destroy(r[1]);
+}
+
+static void page_shows_verdicts_with_their_inequalities(void **state)
+{
+    (void)state;
+    struct result *r = make_fairness();
+    const struct text t = page_of((const struct result *const *)&r, 1);
+    assert_well_formed(t.at);
+    assert_contains(t.at, "good\">pass</td><td class=\"t\">4.4 ms &lt;= 8 ms");
+    assert_contains(t.at, "open\">inconclusive</td>");
+    assert_contains(t.at, "host steal 4 %");
+    assert_contains(t.at, "0.9987 = 1 within 0.005");
+    assert_contains(t.at, "<figcaption>Convergence</figcaption>");
+    assert_contains(t.at, "vCPU &lt;0&gt;");
+    assert_contains(t.at, "<figcaption>Gaps</figcaption>");
+    free(t.at);
+    result_destroy(r);
+}
+
+static void page_of_too_many_results_is_refused(void **state)
+{
+    (void)state;
+    const struct result *r[17] = {NULL};
+    struct err e = {0};
+    assert_true(report_write(r, 17, gather, NULL, &e) < 0);
+    assert_contains(e.text, "17 results");
+    assert_true(report_write(r, 0, gather, NULL, &e) < 0);
+}
+
+static void put_escapes_text_and_broken_utf8(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"a<b>&\"'", "a&lt;b&gt;&amp;&quot;&#39;"},
+        {"\xc2\xb5s \xf0\x9f\x98\x80", "\xc2\xb5s \xf0\x9f\x98\x80"},
+        {"\xc3", "\xef\xbf\xbd"},                                 /* cut */
+        {"\xc0\xbc", "\xef\xbf\xbd\xef\xbf\xbd"},                 /* '<' the long way */
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* half a surrogate pair */
+        {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\xc2\x9b\x1b[", "\xef\xbf\xbd\xef\xbf\xbd["}, /* terminal controls */
+        {"a\nb\x7f", "a b\xef\xbf\xbd"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct text t = {0};
+        struct html h = {.write = gather, .arg = &t};
+        html_put(&h, "%s", cases[i].in);
+        html_flush(&h);
+        assert_string_equal(t.at, cases[i].out);
+        free(t.at);
+    }
+}
+
+static void put_takes_what_is_longer_than_its_buffer(void **state)
+{
+    (void)state;
+    char *big = malloc(3 * HTML_BUFFER);
+    struct text t = {0};
+    struct html h = {.write = gather, .arg = &t};
+    assert_non_null(big);
+    memset(big, 'x', 3 * HTML_BUFFER - 1);
+    big[3 * HTML_BUFFER - 1] = '\0';
+    html_put(&h, "<%d %.2f %u%% %c>", -3, 1e300, 7u, '&');
+    html_literal(&h, big);
+    html_put(&h, "%s", big);
+    html_flush(&h);
+    assert_contains(t.at, "7% &amp;>x");
+    assert_int_equal(strlen(strchr(t.at, 'x')), 6 * HTML_BUFFER - 2);
+    free(big);
+    free(t.at);
+}
+
+static void text_has_three_digits_and_a_unit(void **state)
+{
+    static const struct {
+        double value;
+        enum plot_unit unit;
+        const char *out;
+    } cases[] = {
+        {0, PLOT_NS, "0 ns"},         {999.4, PLOT_NS, "999 ns"}, {999.6, PLOT_NS, "1 \xc2\xb5s"},
+        {1.5e6, PLOT_NS, "1.5 ms"},   {2e12, PLOT_NS, "2e+03 s"}, {0.125, PLOT_PERCENT, "12.5 %"},
+        {1000, PLOT_TAIL, "99.9"},    {2, PLOT_TAIL, "50"},       {NAN, PLOT_NS, "-"},
+        {INFINITY, PLOT_NUMBER, "-"}, {-1, PLOT_NUMBER, "-"},     {10000, PLOT_NUMBER, "10000"},
+    };
+    char text[PLOT_TEXT_MAX];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        assert_string_equal(plot_text(cases[i].value, cases[i].unit, text), cases[i].out);
+}
+
+/* Whatever the ends and points are, a drawing has bounded length and no coordinate that is no number. */
+static void plot_survives_absurd_axes(void **state)
+{
+    static const double ends[] = {0, -1, 1e-300, 1, 1e308, INFINITY, NAN};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(ends) * COUNT_OF(ends) * 2; i++) {
+        const struct plot_axis a = {.low = ends[i % COUNT_OF(ends)],
+                                    .high = ends[i / 2 / COUNT_OF(ends)],
+                                    .is_log = i % 2,
+                                    .unit = PLOT_NS,
+                                    .label = "x"};
+        const struct plot_frame f = {.title = "t", .x = a, .y = a};
+        const struct plot_point at[] = {{ends[1], ends[4]}, {ends[5], ends[6]}, {1, 1}};
+        struct text t = {0};
+        struct html h = {.write = gather, .arg = &t};
+        struct plot p;
+        plot_begin(&p, &h, &f);
+        plot_line(&p, 9, at, COUNT_OF(at));
+        plot_bar(&p, 0, at[0], at[1]);
+        plot_dot(&p, 0, at[2], "dot");
+        plot_end(&p);
+        html_flush(&h);
+        assert_true(t.len < 10000);
+        assert_null(strstr(t.at, "nan"));
+        assert_null(strstr(t.at, "inf"));
+        assert_well_formed(t.at);
+        free(t.at);
+    }
+}
+
+static void published_figures_are_found_by_row(void **state)
+{
+    (void)state;
+    assert_string_equal(published_find("aarch64", "mmio_vgic", 0)->unit, "ns");
+    assert_non_null(published_find("x86_64", "pio_out_user", 1));
+    assert_null(published_find("x86_64", "pio_out_user", 2));
+    assert_null(published_find("x86_64", "mmio_vgic", 0));
+}
+
+UNIT_MAIN(UNIT(page_shows_every_row_with_status_and_published_figure), UNIT(page_escapes_what_a_result_says),
+          UNIT(page_needs_nothing_from_elsewhere), UNIT(page_sets_architectures_side_by_side),
+          UNIT(page_shows_verdicts_with_their_inequalities), UNIT(page_of_too_many_results_is_refused),
+          UNIT(put_escapes_text_and_broken_utf8), UNIT(put_takes_what_is_longer_than_its_buffer),
+          UNIT(text_has_three_digits_and_a_unit), UNIT(plot_survives_absurd_axes),
+          UNIT(published_figures_are_found_by_row))

@@ -1,0 +1,209 @@
+/* The part of the page about how vCPUs share processors: verdicts with their inequalities, then each experiment's
+ * plots. Experiments are JSON that result_load has checked: keys that are there have their types. */
+#include <math.h> /* isfinite; nothing that needs libm */
+
+#include "vmm/measure/report_svg.h"
+#include "vmm/measure/report_view.h"
+
+#define POINTS_MAX 256 /* of a curve or histogram: more than a plot has room for */
+#define BARS_MAX   64  /* vCPUs beside one another */
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+    return s ? s : "";
+}
+
+static double number_at(const json_t *list, size_t i)
+{
+    return json_number_value(json_array_get(list, i));
+}
+
+static const json_t *experiments_of(const struct report_view *v)
+{
+    return v->result->experiments;
+}
+
+/* ---- verdicts ---- */
+
+static void put_property(struct html *h, const struct report_view *v, const json_t *experiment, const json_t *property)
+{
+    html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
+             text_of(experiment, "id"), text_of(experiment, "variant"), text_of(property, "id"));
+    report_put_verdict(h, text_of(property, "verdict"));
+    html_put(h, "<td class=\"t\">%s%s<small>%s</small></td></tr>\n", text_of(property, "text"),
+             text_of(property, "reason")[0] ? " " : "", text_of(property, "reason"));
+}
+
+static void put_identity(struct html *h, const struct report_view *v, const json_t *experiment, const json_t *identity)
+{
+    html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
+             text_of(experiment, "id"), text_of(experiment, "variant"), text_of(identity, "id"));
+    report_put_verdict(h, json_is_true(json_object_get(identity, "holds")) ? "pass" : "fail");
+    html_put(h, "<td class=\"t\">%s</td></tr>\n", text_of(identity, "text"));
+}
+
+static void put_experiment_rows(struct html *h, const struct report_view *v, const json_t *experiment)
+{
+    const json_t *properties = json_object_get(experiment, "properties"), *one;
+    const json_t *identities = json_object_get(experiment, "identities");
+    size_t i;
+    if (json_array_size(properties) + json_array_size(identities) == 0) {
+        html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td></td>", v->letter,
+                 text_of(experiment, "id"), text_of(experiment, "variant"));
+        report_put_verdict(h, text_of(experiment, "status"));
+        html_put(h, "<td class=\"t\">%s</td></tr>\n", text_of(experiment, "detail"));
+    }
+    json_array_foreach(identities, i, one) put_identity(h, v, experiment, one);
+    json_array_foreach(properties, i, one) put_property(h, v, experiment, one);
+}
+
+static void put_verdicts(const struct report *r)
+{
+    html_put(r->html,
+             "<h2>Verdicts</h2><p>Identities (C) first: where they don't hold, the measurement itself is in "
+             "doubt. Each line has the inequality with its numbers.</p><div class=\"scroll\"><table><thead><tr>"
+             "<th>experiment</th><th class=\"t\">variant</th><th>property</th><th class=\"t\">verdict</th>"
+             "<th class=\"t\">measured against bound</th></tr></thead><tbody>\n");
+    for (unsigned k = 0; k < r->count; k++) {
+        size_t i;
+        const json_t *experiment;
+        json_array_foreach(experiments_of(&r->view[k]), i, experiment)
+            put_experiment_rows(r->html, &r->view[k], experiment);
+    }
+    html_put(r->html, "</tbody></table></div>\n");
+}
+
+/* ---- plots ---- */
+
+/* [[x, y], ...] as points: as many as there is room for. */
+static unsigned points(const json_t *list, struct plot_point out[POINTS_MAX])
+{
+    unsigned n = 0;
+    size_t i;
+    const json_t *pair;
+    json_array_foreach(list, i, pair) if (n < POINTS_MAX) out[n++] =
+        (struct plot_point){number_at(pair, 0), number_at(pair, 1)};
+    return n;
+}
+
+static void widen(struct plot_axis *a, double value)
+{
+    if (!(value > 0)) return; /* a log axis has no place for it */
+    if (a->low == 0 || value < a->low) a->low = value;
+    if (value > a->high) a->high = value;
+}
+
+/* The relative error over the window's length, and what 1/W makes of its first point. */
+static void put_convergence(struct html *h, const json_t *list)
+{
+    struct plot_frame f = {
+        .title = "Relative error over window length",
+        .x = {.is_log = true, .unit = PLOT_NS, .label = "window"},
+        .y = {.is_log = true, .unit = PLOT_PERCENT, .label = "relative error"},
+    };
+    struct plot_point at[POINTS_MAX], line[2];
+    const unsigned n = points(list, at);
+    struct plot p;
+    if (n < 2 || !(at[0].x > 0 && at[0].y > 0)) return;
+    line[0] = at[0];
+    line[1] = (struct plot_point){at[n - 1].x, at[0].y * at[0].x / at[n - 1].x};
+    for (unsigned i = 0; i < n; i++) {
+        widen(&f.x, at[i].x);
+        widen(&f.y, at[i].y);
+    }
+    widen(&f.y, line[1].y);
+    html_put(h, "<figure><figcaption>Convergence</figcaption><p class=\"legend\"><span class=\"k0\">measured</span> "
+                "<span class=\"k1\">1/W</span></p>");
+    plot_begin(&p, h, &f);
+    plot_line(&p, 1, line, 2);
+    plot_line(&p, 0, at, n);
+    plot_end(&p);
+    html_put(h, "</figure>");
+}
+
+/* [[label, measured, expected], ...] */
+static void put_share(struct html *h, const json_t *list)
+{
+    const char *names[BARS_MAX];
+    unsigned n = 0;
+    double top = 0;
+    size_t i;
+    const json_t *one;
+    struct plot p;
+    json_array_foreach(list, i, one)
+    {
+        const char *name = json_string_value(json_array_get(one, 0));
+        if (n == BARS_MAX) break;
+        names[n++] = name ? name : "";
+        if (number_at(one, 1) > top) top = number_at(one, 1);
+        if (number_at(one, 2) > top) top = number_at(one, 2);
+    }
+    if (n == 0) return;
+    const struct plot_frame f = {
+        .title = "Share of each vCPU against its entitlement",
+        .x = {.high = top * 1.05, .unit = PLOT_PERCENT, .label = "share of what all got"},
+        .names = names,
+        .names_count = n,
+    };
+    html_put(h, "<figure><figcaption>Share</figcaption><p class=\"legend\"><span class=\"k0\">measured</span> <span "
+                "class=\"k1\">entitled</span></p>");
+    plot_begin(&p, h, &f);
+    for (unsigned k = 0; k < n; k++) {
+        const double measured = number_at(json_array_get(list, k), 1), expected = number_at(json_array_get(list, k), 2);
+        plot_bar(&p, 0, (struct plot_point){0, k + 0.2}, (struct plot_point){measured, k + 0.8});
+        plot_bar(&p, 1, (struct plot_point){expected, k + 0.05}, (struct plot_point){expected, k + 0.95});
+    }
+    plot_end(&p);
+    html_put(h, "</figure>");
+}
+
+/* [[ns, count], ...]: how often a vCPU was away so long; each bar reaches to the next value. */
+static void put_gaps(struct html *h, const json_t *list)
+{
+    struct plot_frame f = {
+        .title = "How long vCPUs were away, and how often",
+        .x = {.is_log = true, .unit = PLOT_NS, .label = "gap"},
+        .y = {.low = 1, .is_log = true, .label = "how often"},
+    };
+    struct plot_point at[POINTS_MAX];
+    const unsigned n = points(list, at);
+    struct plot p;
+    for (unsigned i = 0; i < n; i++) {
+        widen(&f.x, at[i].x);
+        widen(&f.y, at[i].y);
+    }
+    if (!(f.x.high > 0)) return;
+    html_put(h, "<figure><figcaption>Gaps</figcaption>");
+    plot_begin(&p, h, &f);
+    for (unsigned i = 0; i < n; i++) {
+        const double to = i + 1 < n && at[i + 1].x < at[i].x * 2 ? at[i + 1].x : at[i].x * 1.05;
+        if (at[i].y > 0) plot_bar(&p, 0, (struct plot_point){at[i].x, 1}, (struct plot_point){to, at[i].y});
+    }
+    plot_end(&p);
+    html_put(h, "</figure>");
+}
+
+static void put_experiment(struct html *h, const struct report_view *v, const json_t *experiment)
+{
+    const json_t *plots = json_object_get(experiment, "plots");
+    if (json_object_size(plots) == 0) return;
+    html_put(h, "<h3>%s %s: %s</h3>", v->letter, text_of(experiment, "id"), text_of(experiment, "variant"));
+    if (text_of(experiment, "detail")[0]) html_put(h, "<p>%s</p>", text_of(experiment, "detail"));
+    html_put(h, "<div class=\"grid\">");
+    put_share(h, json_object_get(plots, "share"));
+    put_convergence(h, json_object_get(plots, "convergence"));
+    put_gaps(h, json_object_get(plots, "gaps"));
+    html_put(h, "</div>\n");
+}
+
+void report_fairness(const struct report *r)
+{
+    put_verdicts(r);
+    html_put(r->html, "<h2>Experiments</h2>");
+    for (unsigned k = 0; k < r->count; k++) {
+        size_t i;
+        const json_t *experiment;
+        json_array_foreach(experiments_of(&r->view[k]), i, experiment) put_experiment(r->html, &r->view[k], experiment);
+    }
+}

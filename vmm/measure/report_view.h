@@ -1,0 +1,34 @@
+/* What the parts of the HTML page share: the results side by side, and cells. One thread; results outlive it. */
+#ifndef VIREO_MEASURE_REPORT_VIEW_H
+#define VIREO_MEASURE_REPORT_VIEW_H
+
+#include "vmm/measure/report_html.h"
+#include "vmm/measure/result_model.h"
+
+#define REPORT_RESULTS_MAX 16 /* columns that a page can hold beside one another; letters A to P */
+
+struct report_view {
+    const struct result *result;
+    char letter[2]; /* how the page calls it */
+    char arch[ENVIRONMENT_TEXT_MAX], nature[ENVIRONMENT_TEXT_MAX];
+    double tick_ns;
+};
+
+struct report { /* results of one kind */
+    struct html *html;
+    const struct report_view *view;
+    unsigned count;
+};
+
+/* report_exits.c, report_fair.c: the sections about results of one kind. */
+void report_exits(const struct report *r);
+void report_fairness(const struct report *r);
+
+const struct result_row *report_row(const struct report_view *v, const char *id); /* NULL: it has none */
+/* "12 345": digits grouped, one decimal below 100; nothing for what is not finite. */
+void report_put_number(struct html *h, double value);
+void report_put_cell(struct html *h, double value); /* "<td>12 345</td>" */
+/* A cell for a status or verdict, coloured by what it says. */
+void report_put_verdict(struct html *h, const char *word);
+
+#endif
