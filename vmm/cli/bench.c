@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/cli/bench.h"
@@ -142,29 +141,6 @@ static int select_items(struct bench *b, struct vireo_error *e)
 }
 
 /* ---- files ---- */
-
-#define RESULT_MAX_BYTES ((off_t)64 << 20) /* as the library takes */
-
-static int load_result(struct vireo_result **out, const char *path, struct vireo_error *e)
-{
-    struct stat st;
-    struct vireo_error inner;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *f = fopen(path, "re");
-    if (!f) return bad_command(e, "open %.400s: %s", path, strerror(errno));
-    int rc = 0;
-    if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > RESULT_MAX_BYTES)
-        rc = bad_command(e, "%.400s: not a file of at most 64 MiB, as a result is", path);
-    else if (!(text = malloc((size_t)st.st_size + 1)))
-        rc = bad_command(e, "%.400s: out of memory", path);
-    if (rc == 0) len = fread(text, 1, (size_t)st.st_size, f);
-    if (rc == 0 && ferror(f)) rc = bad_command(e, "read %.400s: %s", path, strerror(errno));
-    fclose(f);
-    if (rc == 0 && vireo_result_load(out, text, len, &inner)) rc = bad_command(e, "%.200s: %.500s", path, inner.text);
-    free(text);
-    return rc;
-}
 
 /* Opened before anything is measured, and left as it is until there is something to write. */
 static FILE *open_output(const char *path, struct vireo_error *e)
@@ -311,8 +287,8 @@ static int run_on_files(struct bench *b, struct vireo_error *e)
     int rc = 0;
     if (b->compare && b->words == 0) rc = bad_command(e, "compare %.400s: with what? Name two results", b->compare);
     if (b->words > words) rc = bad_command(e, "\"%.200s\" is not an option of vireo bench", b->word[words]);
-    if (rc == 0) rc = load_result(&one, b->compare ? b->compare : b->show, e);
-    if (rc == 0 && b->compare) rc = load_result(&two, b->word[0], e);
+    if (rc == 0) rc = result_read(&one, b->compare ? b->compare : b->show, e);
+    if (rc == 0 && b->compare) rc = result_read(&two, b->word[0], e);
     FILE *f = rc == 0 && b->output ? open_output(b->output, e) : NULL;
     if (rc == 0 && b->output && !f) rc = e->code;
     FILE *out = f ? f : stdout;

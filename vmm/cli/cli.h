@@ -64,6 +64,9 @@ void print_json_string(FILE *f, const char *s);    /* quoted and escaped (RFC 82
 
 uint64_t now_ns(void); /* CLOCK_MONOTONIC */
 
+/* A result file: report_html.c. 0, or *e says what is wrong with it. */
+int result_read(struct vireo_result **out, const char *path, struct vireo_error *e);
+
 /* ---- other VMs, by their control sockets: client.c ---- */
 
 struct page {

@@ -1,15 +1,12 @@
 /* vireo report: an HTML page of result files. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "vmm/cli/cli.h"
 
-#define RESULTS_MAX  16                /* of a page, as vireo_report_write has it */
-#define RESULT_BYTES ((off_t)64 << 20) /* as vireo_result_load has it: what is larger is not read first */
+#define RESULTS_MAX 16 /* of a page, as vireo_report_write has it */
 
 struct page_words {
     const char *path[RESULTS_MAX];
@@ -32,44 +29,26 @@ static void set_output(void *ctx, const char *value)
     w->output = strcmp(value, "-") == 0 ? NULL : value;
 }
 
-/* The whole of a file that can be read from its beginning to its end. */
-static int read_file(const char *path, char **text, size_t *len, struct vireo_error *e)
-{
-    FILE *f = fopen(path, "re");
-    struct stat st;
-    if (!f) return bad_command(e, "open %.400s: %s", path, strerror(errno));
-    char *buf = NULL;
-    int rc = 0;
-    if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode))
-        rc = bad_command(e, "%.400s: not a file", path);
-    else if (st.st_size > RESULT_BYTES)
-        rc = bad_command(e, "%.400s: larger than any result; the most is 64 MiB", path);
-    else if (!(buf = malloc((size_t)st.st_size + 1)))
-        rc = bad_command(e, "%.400s: no memory for it", path);
-    if (!rc) *len = fread(buf, 1, (size_t)st.st_size, f);
-    if (!rc && ferror(f)) rc = bad_command(e, "read %.400s: %s", path, strerror(errno));
-    fclose(f);
-    if (rc) {
-        free(buf);
-        return rc;
-    }
-    *text = buf;
-    return 0;
-}
+#define RESULT_MAX_BYTES ((off_t)64 << 20) /* as the library takes */
 
-static int load(struct vireo_result **out, const char *path, struct vireo_error *e)
+int result_read(struct vireo_result **out, const char *path, struct vireo_error *e)
 {
+    struct stat st;
     struct vireo_error inner;
     char *text = NULL;
     size_t len = 0;
-    int rc = read_file(path, &text, &len, e);
-    if (rc) return rc;
-    rc = vireo_result_load(out, text, len, &inner);
+    FILE *f = fopen(path, "re");
+    if (!f) return bad_command(e, "open %.400s: %s", path, strerror(errno));
+    int rc = 0;
+    if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > RESULT_MAX_BYTES)
+        rc = bad_command(e, "%.400s: not a file of at most 64 MiB, as a result is", path);
+    else if (!(text = malloc((size_t)st.st_size + 1)))
+        rc = bad_command(e, "%.400s: out of memory", path);
+    if (rc == 0) len = fread(text, 1, (size_t)st.st_size, f);
+    if (rc == 0 && ferror(f)) rc = bad_command(e, "read %.400s: %s", path, strerror(errno));
+    fclose(f);
+    if (rc == 0 && vireo_result_load(out, text, len, &inner)) rc = bad_command(e, "%.200s: %.500s", path, inner.text);
     free(text);
-    if (rc) {
-        bad_command(e, "%.200s: %.500s", path, inner.text);
-        memcpy(e->hint, inner.hint, sizeof(e->hint));
-    }
     return rc;
 }
 
@@ -119,7 +98,7 @@ static int run_report(const struct command *self, char **words, uint64_t started
         rc = bad_command(&e, "%u results: a page holds %d; give fewer", w.count + w.too_many, RESULTS_MAX);
     if (!rc && w.count == 0)
         rc = bad_command(&e, "no result file given; `vireo bench exits --format json --output FILE` makes one");
-    for (unsigned i = 0; i < w.count && !rc; i++) rc = load(&results[i], w.path[i], &e);
+    for (unsigned i = 0; i < w.count && !rc; i++) rc = result_read(&results[i], w.path[i], &e);
     const int status = rc ? say_error(&e) : write_page(&w, results);
     for (unsigned i = 0; i < w.count; i++) vireo_result_destroy(results[i]);
     return status;
