@@ -39,8 +39,10 @@ int arch_bench_fit(enum bench_row row, const struct vm *vm, struct err *e);
 
 /* The counter that guests read, read by the host; whether or not it is a good clock. */
 void arch_bench_counter(struct counter *c);
-/* Make the guest's counter show the host's: true. Where KVM can't, false: how far they are apart is unknown. */
-bool arch_bench_share_clock(const struct vm *vm, const struct vcpu *vcpus, unsigned count);
+/* Make the guest's counter show the host's, where KVM can; and does it still? KVM may set it anew when a vCPU comes to
+ * another CPU. Where it does not, how far they are apart is unknown. */
+void arch_bench_share_clock(const struct vm *vm, const struct vcpu *vcpus, unsigned count);
+bool arch_bench_shares_clock(const struct vm *vm, const struct vcpu *vcpus, unsigned count);
 
 /* What this host is, as far as the processor tells. */
 struct arch_bench_host {

@@ -27,7 +27,12 @@ void arch_bench_counter(struct counter *c)
     counter_init(c);
 }
 
-bool arch_bench_share_clock(const struct vm *vm, const struct vcpu *vcpus, unsigned count)
+void arch_bench_share_clock(const struct vm *vm, const struct vcpu *vcpus, unsigned count)
+{
+    (void)vm, (void)vcpus, (void)count;
+}
+
+bool arch_bench_shares_clock(const struct vm *vm, const struct vcpu *vcpus, unsigned count)
 {
     (void)vm, (void)vcpus, (void)count;
     return false; /* the offset is estimated */

@@ -57,7 +57,7 @@ static void touch(struct bench_sample *s, uint32_t count)
 static void reach(struct bench_page *p, enum bench_step step)
 {
     __atomic_store_n(&p->reached, step, __ATOMIC_RELEASE);
-    while (__atomic_load_n(&p->go, __ATOMIC_ACQUIRE) < step) machine_relax();
+    while (__atomic_load_n(&p->go, __ATOMIC_ACQUIRE) < step) continue; /* no PAUSE: enough of them would exit */
 }
 
 static void measure(struct bench_run *r, const struct bench_code *code)

@@ -63,7 +63,8 @@ struct bench_page {
 #define BENCH_ROWS(ROW)                                                                                                \
     ROW(nop)                                                                                                           \
     ROW(counter)                                                                                                       \
-    ROW(msr_passthrough) ROW(load) ROW(eoi_spurious) /* controls: no exit */                                           \
+    ROW(msr_passthrough)                                                                                               \
+    ROW(load) ROW(eoi_spurious) /* controls: no exit */                                                                \
         ROW(cpuid) ROW(hypercall_null) ROW(msr_rd_k) ROW(msr_wr_tscdl) ROW(cr8) ROW(dr7_wr) ROW(wbinvd)                \
             ROW(pio_in_kernel) ROW(pio_ioeventfd) ROW(mmio_ioeventfd) ROW(mmio_lapic) ROW(mmio_vgic) ROW(psci_version) \
                 ROW(sysreg_id) ROW(ipi_rtt) ROW(ipi_self) ROW(hlt_pending) ROW(hlt_wake_running) ROW(hlt_wake_polling) \

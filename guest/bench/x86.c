@@ -176,23 +176,26 @@ static void do_hlt(uint64_t address)
     __asm__ volatile("hlt" : : : "memory");
 }
 
-/* The longest time without a look at the counter, until the monitor says that it has kicked. */
+/* From the monitor's kick to the end of the longest time without a look at the counter. The monitor says that it has
+ * seen the kick come out while this processor is still away, so the look after that is the last that is needed. */
 static void sample_kick(struct bench_run *r, struct bench_sample *s)
 {
     struct bench_page *p = r->page;
-    const uint64_t turn = p->guest_turn + 1;
+    const uint64_t turn = p->guest_turn + 1, stale = p->host_stamp;
     uint64_t last = bench_counter(), longest = 0;
+    bool is_last;
 
     bench_ask_host(p, turn);
-    while (bench_host_turn(p) < turn) {
+    do {
+        is_last = bench_host_turn(p) >= turn;
         const uint64_t now = bench_counter();
-        if (now - last > longest) {
+        if (__atomic_load_n(&p->host_stamp, __ATOMIC_RELAXED) != stale && now - last > longest) {
             longest = now - last;
-            s->g0 = last;
             s->g1 = now;
         }
         last = now;
-    }
+    } while (!is_last);
+    s->g0 = p->host_stamp;
 }
 
 static void do_forever(uint64_t address)

@@ -2,8 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/version.h"
 #include "vmm/lib/lib.h"
 
+_Static_assert(__builtin_strcmp(VIREO_VERSION, BUILD_VERSION) == 0, "one version");
 _Static_assert(sizeof(((struct vireo_error *)0)->text) == ERR_TEXT_MAX, "a sentence is passed on whole");
 _Static_assert(sizeof(((struct vireo_error *)0)->hint) == ERR_HINT_MAX, "and so is its hint");
 

@@ -1,0 +1,253 @@
+/* Samples of a made-up guest and exits of a made-up recorder, joined: every figure is known beforehand. */
+#include "tests/unit/unit.h"
+#include "vmm/measure/exits.h"
+
+#define SAMPLES 100
+#define AT      0x5000
+#define START   1000000
+#define EVERY   1000
+/* A sample: G0, 30 ticks to us, 5 in our handler, 40 back; 70 from the exit before. */
+#define TO_US  30
+#define OURS   5
+#define BACK   40
+#define IN_KVM 70
+
+static const struct arch_bench_row user_row = {
+    .row = BENCH_pio_out_user, .id = "made_up", .group = BENCH_USER, .exits = 1, .class = RECORD_PORT_OUT};
+static const struct arch_bench_row slack_row = {
+    .row = BENCH_ipi_rtt, .id = "made_up", .group = BENCH_KERNEL, .exits = 1, .slack = 10};
+
+struct made_up {
+    struct exits_run run;
+    struct bench_sample sample[SAMPLES], baseline[3];
+    struct record_exit exit[SAMPLES * 4 + 8];
+    struct exits_window window[2];
+};
+
+static struct record_exit exit_at(uint64_t left, uint64_t addr)
+{
+    return (struct record_exit){.class = RECORD_PORT_OUT,
+                                .has_addr = true,
+                                .addr = addr,
+                                .from = left - IN_KVM,
+                                .left = left,
+                                .done = left + OURS};
+}
+
+static void add_exit(struct made_up *m, struct record_exit x)
+{
+    m->exit[m->run.trace.count++] = x;
+}
+
+/* The guest's counter is behind the host's by `behind`. */
+static void make(struct made_up *m, uint32_t batch, uint32_t warm_up, uint64_t behind)
+{
+    memset(m, 0, sizeof(*m));
+    m->run = (struct exits_run){.what = &user_row,
+                                .samples = SAMPLES,
+                                .warm_up = warm_up,
+                                .batch = batch,
+                                .sample = m->sample,
+                                .baseline = m->baseline,
+                                .trace = {.exit = m->exit, .capacity = SAMPLES * 4 + 8},
+                                .is_clock_shared = behind == 0,
+                                .window = m->window};
+    m->run.side.address = AT;
+    add_exit(m, exit_at(START - 500, 0x3f8)); /* another port's */
+    for (uint32_t i = 0; i < warm_up * batch; i++) add_exit(m, exit_at(START - 400 + i, AT));
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        const uint64_t g0 = START + i * EVERY;
+        for (uint32_t n = 0; n < batch; n++) add_exit(m, exit_at(g0 + TO_US + n * (TO_US + OURS + BACK), AT));
+        m->sample[i].g0 = g0 - behind;
+        m->sample[i].g1 = g0 + batch * (TO_US + OURS + BACK) - behind;
+    }
+}
+
+static uint64_t median(const struct exits_joined *j, enum exits_phase p)
+{
+    assert_true(j->count[p] > 0);
+    return j->phase[p][(j->count[p] - 1) / 2];
+}
+
+static void each_exit_is_joined_with_its_sample(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 1, 2, 0);
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_int_equal(j.count[EXITS_EXIT_LEG], SAMPLES);
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        assert_int_equal(j.phase[EXITS_EXIT_LEG][i], TO_US);
+        assert_int_equal(j.phase[EXITS_USER][i], OURS);
+        assert_int_equal(j.phase[EXITS_ENTRY_LEG][i], BACK);
+        assert_int_equal(j.phase[EXITS_KVM_RUN][i], IN_KVM);
+        assert_int_equal(j.phase[EXITS_RTT][i], TO_US + OURS + BACK);
+    }
+    assert_true(j.identity_holds);
+    assert_int_equal(j.residual, 0);
+    exits_joined_fini(&j);
+}
+
+static void baseline_is_subtracted_from_the_round_trip_alone(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 1, 0, 0);
+    m.run.baselines = 3;
+    m.baseline[0] = (struct bench_sample){10, 20};
+    m.baseline[1] = (struct bench_sample){10, 17};
+    m.baseline[2] = (struct bench_sample){10, 900}; /* interrupted */
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_int_equal(j.baseline, 10);
+    assert_int_equal(median(&j, EXITS_RTT), TO_US + OURS + BACK - 10);
+    assert_int_equal(median(&j, EXITS_EXIT_LEG), TO_US);
+    assert_true(j.identity_holds);
+    exits_joined_fini(&j);
+}
+
+static void batch_has_sums_and_no_legs(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 4, 0, 0);
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_int_equal(median(&j, EXITS_USER), 4 * OURS);
+    assert_int_equal(median(&j, EXITS_KVM_RUN), 4 * IN_KVM);
+    assert_int_equal(median(&j, EXITS_RTT), 4 * (TO_US + OURS + BACK));
+    assert_int_equal(j.count[EXITS_EXIT_LEG], 0);
+    exits_joined_fini(&j);
+}
+
+/* The guest's counter is far behind: what lies between the bounds is what the estimate can be wrong by. */
+static void unknown_offset_is_bracketed(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 1, 0, 777777);
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_true(j.has_legs);
+    assert_int_equal(j.offset_error, (TO_US + BACK) / 2);
+    assert_in_range(median(&j, EXITS_EXIT_LEG), 0, TO_US + j.offset_error);
+    assert_in_range(median(&j, EXITS_ENTRY_LEG), 0, BACK + j.offset_error);
+    assert_int_equal(median(&j, EXITS_RTT), TO_US + OURS + BACK);
+    exits_joined_fini(&j);
+}
+
+static void clock_that_is_not_shared_though_said_to_be_fails_the_identity(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 1, 0, 777777);
+    m.run.is_clock_shared = true;
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_false(j.identity_holds);
+    assert_true(j.residual > 700000);
+    exits_joined_fini(&j);
+}
+
+static void clock_that_jumps_has_no_legs(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 1, 0, 777777);
+    for (unsigned i = SAMPLES / 2; i < SAMPLES; i++) {
+        m.sample[i].g0 += 5000;
+        m.sample[i].g1 += 5000;
+    }
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_false(j.has_legs);
+    assert_int_equal(j.count[EXITS_EXIT_LEG], 0);
+    assert_int_equal(j.count[EXITS_USER], SAMPLES);
+    exits_joined_fini(&j);
+}
+
+static void disturbed_samples_are_tagged_and_kept(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 1, 0, 0);
+    m.window[0] = (struct exits_window){10, 20};
+    m.run.windows = 1;
+    m.sample[15].g1 += 500; /* long, and the host had a hand in */
+    m.sample[50].g1 += 500; /* long, and nobody knows why */
+    m.sample[12].g1 += 5;   /* no longer than others */
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_int_equal(j.disturbed, 1);
+    assert_int_equal(j.count[EXITS_RTT], SAMPLES);
+    assert_int_equal(j.count[EXITS_UNDISTURBED], SAMPLES - 1);
+    assert_int_equal(j.phase[EXITS_UNDISTURBED][SAMPLES - 2], TO_US + OURS + BACK + 500);
+    exits_joined_fini(&j);
+}
+
+/* What a guest writes may be anything: nothing overflows, nothing is read beyond. */
+static void hostile_samples_are_cut_to_size(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 1, 0, 0);
+    m.sample[0] = (struct bench_sample){UINT64_MAX, 0};
+    m.sample[1] = (struct bench_sample){0, UINT64_MAX};
+    m.sample[2] = (struct bench_sample){1, INT64_MAX};
+    m.run.trace.count = 20; /* and most exits never happened */
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_int_equal(j.count[EXITS_RTT], SAMPLES);
+    assert_true(j.phase[EXITS_RTT][SAMPLES - 1] < HIST_LIMIT);
+    assert_int_equal(j.count[EXITS_USER], 19);
+    exits_joined_fini(&j);
+}
+
+static void row_without_samples_has_no_phases(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 1, 0, 0);
+    m.run.samples = 0;
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    for (unsigned p = 0; p < EXITS_PHASES; p++) assert_int_equal(j.count[p], 0);
+    exits_joined_fini(&j);
+}
+
+static bool agrees(const struct arch_bench_row *row, const char *source, uint64_t counted)
+{
+    const struct exits_run run = {.what = row, .samples = 1000, .batch = 1, .source = source, .counted = counted};
+    uint64_t expected;
+    return exits_count_agrees(&run, &expected);
+}
+
+static void counts_agree_exactly_but_where_they_can_not(void **state)
+{
+    (void)state;
+    assert_true(agrees(&user_row, "mmio_exits", 1000));
+    assert_false(agrees(&user_row, "mmio_exits", 1001));
+    assert_false(agrees(&user_row, "exits - irq_exits", 999));
+    assert_true(agrees(&user_row, "exits", 1400)); /* the host's interrupts are in it: 1.4 is 1 */
+    assert_false(agrees(&user_row, "exits", 1600));
+    assert_true(agrees(&slack_row, "halt_exits", 1099));
+    assert_false(agrees(&slack_row, "halt_exits", 1101));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_exit_is_joined_with_its_sample),
+        cmocka_unit_test(baseline_is_subtracted_from_the_round_trip_alone),
+        cmocka_unit_test(batch_has_sums_and_no_legs),
+        cmocka_unit_test(unknown_offset_is_bracketed),
+        cmocka_unit_test(clock_that_is_not_shared_though_said_to_be_fails_the_identity),
+        cmocka_unit_test(clock_that_jumps_has_no_legs),
+        cmocka_unit_test(disturbed_samples_are_tagged_and_kept),
+        cmocka_unit_test(hostile_samples_are_cut_to_size),
+        cmocka_unit_test(row_without_samples_has_no_phases),
+        cmocka_unit_test(counts_agree_exactly_but_where_they_can_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,360 @@
+#include "vmm/measure/exits.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "guest/embed.h"
+#include "vmm/machine/config_value.h"
+#include "vmm/machine/stats.h"
+#include "vmm/measure/bench.h"
+#include "vmm/measure/provenance.h"
+
+#define SAMPLES_DEFAULT 10000   /* p99.9 with its interval needs 3,688 */
+#define BATCH_MAX       4096    /* a batch is there to outweigh a slow counter: 64 do */
+#define REPETITIONS_MAX 4000000 /* samples times batch: their exits are kept, 56 bytes each */
+#define TIMEOUT_DEFAULT 20000
+#define TIMEOUT_MIN     100
+#define TIMEOUT_MAX     3600000
+#define DELAY_MAX_NS    1000000000
+#define BEGIN_GRACE_MS  (2 * EXITS_IDLE_MS + 1000) /* beyond a row's own time: the machine's making and end */
+#define COST_READS      1000
+
+/* ---- items ---- */
+
+/* Valid until this thread asks again. */
+static const struct bench_item *item(unsigned index)
+{
+    static _Thread_local struct bench_item it;
+    const struct arch_bench_row *row = arch_bench_row(index);
+    if (!row) return NULL;
+    it = (struct bench_item){.id = row->id, .title = row->title};
+    return &it;
+}
+
+/* ---- options ---- */
+
+static void init(void *options)
+{
+    *(struct exits_options *)options =
+        (struct exits_options){.samples = SAMPLES_DEFAULT, .batch = 1, .timeout_ms = TIMEOUT_DEFAULT, .pin = -1};
+}
+
+static void fini(void *options)
+{
+    (void)options;
+}
+
+static const char *row_name(const void *arg, unsigned i)
+{
+    const struct arch_bench_row *row = arch_bench_row(i);
+    (void)arg;
+    return row ? row->id : NULL;
+}
+
+static int want(struct exits_options *o, const char *name, struct err *e)
+{
+    const struct arch_bench_row *row;
+    const bool is_all = strcmp(name, "all") == 0;
+    bool is_found = is_all;
+    for (unsigned i = 0; (row = arch_bench_row(i)) != NULL; i++) {
+        const bool is_it = is_all ? row->row != BENCH_never_exits : strcmp(row->id, name) == 0;
+        if (is_it) o->is_wanted[row->row] = is_found = true;
+    }
+    if (is_found) return 0;
+    err_set(e, -EINVAL, "rows: there is no row \"%.60s\" on this architecture", name);
+    const char *near = config_nearest(name, row_name, NULL);
+    if (near)
+        err_hint(e, "did you mean \"%s\"?", near);
+    else
+        err_hint(e, "\"all\" names every one");
+    return -EINVAL;
+}
+
+static int set_rows(void *options, const char *value, struct err *e)
+{
+    struct exits_options *o = options;
+    char *list = strdup(value), *rest = list;
+    int rc = list ? 0 : err_set(e, -ENOMEM, "no memory for the list of rows");
+    for (const char *name; !rc && (name = strsep(&rest, ",")) != NULL;) rc = want(o, name, e);
+    free(list);
+    if (!rc) o->has_rows = true;
+    return rc;
+}
+
+static int number(const char *key, const char *value, uint64_t min, uint64_t max, uint64_t *out, struct err *e)
+{
+    if (value_u64(value, out) && *out >= min && *out <= max) return 0;
+    return err_set(e, -EINVAL, "%s: \"%.60s\" is not a whole number from %" PRIu64 " to %" PRIu64, key, value, min,
+                   max);
+}
+
+static int set_samples(void *options, const char *value, struct err *e)
+{
+    uint64_t n;
+    const int rc = number("samples", value, 1, BENCH_SAMPLES_MAX, &n, e);
+    if (!rc) ((struct exits_options *)options)->samples = (uint32_t)n;
+    return rc;
+}
+
+static int set_batch(void *options, const char *value, struct err *e)
+{
+    uint64_t n;
+    const int rc = number("batch", value, 1, BATCH_MAX, &n, e);
+    if (!rc) ((struct exits_options *)options)->batch = (uint32_t)n;
+    return rc;
+}
+
+static int set_timeout(void *options, const char *value, struct err *e)
+{
+    uint64_t ns;
+    if (!value_time(value, &ns) || ns / 1000000 < TIMEOUT_MIN || ns / 1000000 > TIMEOUT_MAX)
+        return err_set(e, -EINVAL, "timeout: \"%.60s\" is no time from 100ms to 3600s", value);
+    ((struct exits_options *)options)->timeout_ms = (uint32_t)(ns / 1000000);
+    return 0;
+}
+
+static int set_delay(void *options, const char *value, struct err *e)
+{
+    uint64_t ns;
+    if (!value_time(value, &ns) || ns > DELAY_MAX_NS)
+        return err_set(e, -EINVAL, "delay: \"%.60s\" is no time up to 1s", value);
+    ((struct exits_options *)options)->delay_ns = ns;
+    return 0;
+}
+
+static int set_pin(void *options, const char *value, struct err *e)
+{
+    cpu_set_t here;
+    uint64_t cpu;
+    const int rc = number("pin", value, 0, CPU_SETSIZE - 1, &cpu, e);
+    if (rc) return rc;
+    if (sched_getaffinity(0, sizeof(here), &here) < 0 || !CPU_ISSET(cpu, &here)) {
+        err_set(e, -EINVAL, "pin: CPU %" PRIu64 " is not one that this process may run on", cpu);
+        err_hint(e, "/proc/self/status names those, at Cpus_allowed_list");
+        return -EINVAL;
+    }
+    ((struct exits_options *)options)->pin = (int)cpu;
+    return 0;
+}
+
+static const struct bench_option options[] = {
+    {"rows", "LIST", "rows to measure, separated by commas (default all)", false, set_rows},
+    {"samples", "N", "samples of each row in each process (default 10000)", false, set_samples},
+    {"batch", "N", "repetitions between two reads of the counter (default 1)", false, set_batch},
+    {"pin", "CPU", "the measured vCPU runs on this CPU alone", false, set_pin},
+    {"timeout", "TIME", "a row may take so long, e.g. 5s (default 20s)", false, set_timeout},
+    {"delay", "TIME", "self-check: so much more in our handlers, which must show in `user` alone", false, set_delay},
+    {0},
+};
+
+/* ---- lines ---- */
+
+static int emit(const struct bench_sink *sink, json_t *line, struct err *e)
+{
+    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    json_decref(line);
+    if (!text) return err_set(e, -ENOMEM, "no memory for a line of results");
+    sink->line(sink->arg, text);
+    free(text);
+    return 0;
+}
+
+struct costs {
+    const struct exits_options *options;
+    struct counter counter;
+    uint64_t counter_read, vm_ioctl, kvm_run;
+    bool is_shared;
+};
+
+static uint64_t cheapest(const struct costs *c, void (*call)(const struct machine_parts *p),
+                         const struct machine_parts *p)
+{
+    uint64_t least = UINT64_MAX;
+    for (unsigned i = 0; i < COST_READS; i++) {
+        const uint64_t start = counter_read(&c->counter);
+        if (call) call(p);
+        const uint64_t took = counter_read(&c->counter) - start;
+        if (took < least) least = took;
+    }
+    return least;
+}
+
+static void call_vm(const struct machine_parts *p)
+{
+    (void)vm_check(p->vm, KVM_CAP_IRQFD);
+}
+
+static void call_run(const struct machine_parts *p)
+{
+    (void)vcpu_run(&p->vcpu[0]);
+}
+
+/* A system call on the VM, and KVM_RUN that turns back at once: what every exit to us pays at least. */
+static int measure_costs(void *arg, const struct machine_parts *p, struct err *e)
+{
+    struct costs *c = arg;
+    (void)e;
+    arch_bench_share_clock(p->vm, p->vcpu, p->vcpu_count);
+    c->is_shared = arch_bench_shares_clock(p->vm, p->vcpu, p->vcpu_count);
+    c->counter_read = cheapest(c, NULL, p);
+    c->vm_ioctl = cheapest(c, call_vm, p);
+    p->vcpu[0].run->immediate_exit = 1;
+    c->kvm_run = cheapest(c, call_run, p);
+    p->vcpu[0].run->immediate_exit = 0;
+    return 0;
+}
+
+static json_t *options_json(const struct exits_options *o)
+{
+    json_t *j = json_pack("{s:i, s:i, s:i, s:I}", "samples", (int)o->samples, "batch", (int)o->batch, "timeout_ms",
+                          (int)o->timeout_ms, "delay_ns", (json_int_t)o->delay_ns);
+    json_object_set_new(j, "pin", o->pin < 0 ? json_null() : json_integer(o->pin));
+    return j;
+}
+
+static int emit_environment(const struct exits_options *o, const struct bench_sink *sink, struct err *e)
+{
+    struct costs c = {.options = o};
+    struct machine *m = NULL;
+    struct stats_info info = {0};
+    const struct machine_lab lab = {
+        .image = guest_bench_start,
+        .image_size = (uint64_t)(guest_bench_end - guest_bench_start),
+        .fit = measure_costs,
+        .arg = &c,
+    };
+    arch_bench_counter(&c.counter);
+    int rc = exits_machine(&m, o, false, exits_duty_of(BENCH_nop), &lab, e);
+    if (rc) return rc;
+    (void)machine_stats(m, &info, NULL, NULL);
+    machine_destroy(m);
+    json_t *env = provenance_environment("exits");
+    json_object_set_new(env, "options", options_json(o));
+    json_object_set_new(env, "counter", provenance_counter(&c.counter, c.is_shared, 0));
+    json_object_set_new(env, "cost",
+                        json_pack("{s:I, s:I, s:I, s:f}", "counter_read", (json_int_t)c.counter_read, "vm_ioctl",
+                                  (json_int_t)c.vm_ioctl, "kvm_run_immediate", (json_int_t)c.kvm_run, "recorder_ns",
+                                  info.cost_ns));
+    return emit(sink, env, e);
+}
+
+/* The lowest value of the histogram's bucket that this one is in. */
+static uint64_t bucket_of(uint64_t value)
+{
+    const unsigned top = 63u - (unsigned)__builtin_clzll(value | HIST_STEPS), shift = top - HIST_STEP_BITS;
+    return value >> shift << shift;
+}
+
+static json_t *histogram(const uint64_t *sorted, uint32_t count)
+{
+    json_t *buckets = json_array();
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < count;) {
+        const uint64_t bucket = bucket_of(sorted[i]);
+        uint32_t n = 0;
+        for (; i < count && bucket_of(sorted[i]) == bucket; i++, n++) sum += sorted[i];
+        json_array_append_new(buckets, json_pack("[I, I]", (json_int_t)bucket, (json_int_t)n));
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "count", (json_int_t)count, "min", (json_int_t)sorted[0], "max",
+                     (json_int_t)sorted[count - 1], "sum", (json_int_t)sum, "hist", buckets);
+}
+
+static json_t *phases(const struct exits_joined *j)
+{
+    static const char *const names[EXITS_PHASES] = {
+        [EXITS_RTT] = "rtt",   [EXITS_UNDISTURBED] = "rtt_undisturbed", [EXITS_EXIT_LEG] = "exit_leg",
+        [EXITS_USER] = "user", [EXITS_ENTRY_LEG] = "entry_leg",         [EXITS_KVM_RUN] = "kvm_run",
+    };
+    json_t *all = json_object();
+    for (unsigned p = 0; p < EXITS_PHASES; p++)
+        if (j->count[p]) json_object_set_new(all, names[p], histogram(j->phase[p], j->count[p]));
+    return all;
+}
+
+static json_t *counts(const struct exits_run *run)
+{
+    uint64_t expected;
+    const bool agrees = exits_count_agrees(run, &expected);
+    if (!run->has_count || !run->samples) return json_null();
+    json_t *j = json_pack("{s:I, s:s}", "counted", (json_int_t)run->counted, "source", run->source);
+    if (run->what->exits < 0) return j; /* the host decides how many: none is expected */
+    json_object_set_new(j, "expected", json_integer((json_int_t)expected));
+    json_object_set_new(j, "agrees", json_boolean(agrees));
+    return j;
+}
+
+static int emit_row(const struct exits_run *run, const struct bench_sink *sink, struct err *e)
+{
+    static const char *const groups[] = {"control", "kernel", "user"};
+    static const char *const statuses[] = {"ok", "no-exit", "timeout", "unsupported"};
+    struct exits_joined j;
+    const int rc = exits_join(&j, run);
+    if (rc) {
+        exits_joined_fini(&j);
+        return err_set(e, rc, "no memory for %u samples", run->samples);
+    }
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "type", "row", "row", run->what->id,
+                            "group", groups[run->what->group], "status", statuses[run->status], "detail", run->detail,
+                            "batch", (int)(run->batch ? run->batch : 1), "samples", (int)run->samples, "disturbed",
+                            (int)j.disturbed, "exits", counts(run), "phases", phases(&j));
+    json_object_set_new(row, "baseline", run->baselines ? json_integer((json_int_t)j.baseline) : json_null());
+    json_object_set_new(row, "identity",
+                        j.count[EXITS_EXIT_LEG]
+                            ? json_pack("{s:b, s:I, s:I}", "holds", j.identity_holds, "residual",
+                                        (json_int_t)j.residual, "offset_error", (json_int_t)j.offset_error)
+                            : json_null());
+    exits_joined_fini(&j);
+    return emit(sink, row, e);
+}
+
+static int measure_row(const struct arch_bench_row *what, const struct exits_options *o, const struct bench_sink *sink,
+                       struct err *e)
+{
+    struct exits_run run;
+    struct machine *m;
+    int rc = emit(sink,
+                  json_pack("{s:s, s:s, s:i}", "type", "begin", "item", what->id, "timeout_ms",
+                            (int)(o->timeout_ms + BEGIN_GRACE_MS)),
+                  e);
+    if (rc) return rc;
+    rc = exits_run(&run, &m, what, o, sink->is_stopped, e);
+    if (!rc) rc = emit_row(&run, sink, e);
+    exits_run_fini(&run, m);
+    return err_wrap(e, rc, "row %s", what->id);
+}
+
+static int check(const struct exits_options *o, struct err *e)
+{
+    if ((uint64_t)o->samples * o->batch <= REPETITIONS_MAX) return 0;
+    return err_set(e, -EINVAL, "%u samples of a batch of %u are more than %u repetitions; use fewer of either",
+                   o->samples, o->batch, REPETITIONS_MAX);
+}
+
+static int run(const void *opaque, const struct bench_sink *sink, struct err *e)
+{
+    const struct exits_options *o = opaque;
+    const struct arch_bench_row *what;
+    int rc = check(o, e);
+    if (!rc) rc = emit_environment(o, sink, e);
+    for (unsigned i = 0; !rc && (what = arch_bench_row(i)) != NULL; i++) {
+        if (o->has_rows ? o->is_wanted[what->row] : what->row != BENCH_never_exits) rc = measure_row(what, o, sink, e);
+    }
+    return rc;
+}
+
+const struct bench_kind bench_exits = {
+    .name = "exits",
+    .help = "what each kind of VM exit costs on this host",
+    .options = options,
+    .item = item,
+    .options_size = sizeof(struct exits_options),
+    .init = init,
+    .fini = fini,
+    .run = run,
+};

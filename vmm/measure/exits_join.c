@@ -1,0 +1,224 @@
+/* What the guest saw and what the recorder saw, joined: the n-th exit of the row's kind belongs to the n-th repetition.
+ *
+ *      G0            U0      U1              G1
+ *       |-- exit_leg --|- user -|- entry_leg --|        G: the guest's counter, U: the host's, around our handler
+ *                      `left` `done` of the exit
+ *
+ * kvm_run is from the U1 before to this U0. With a batch of one the three add up to G1 - G0, which is rtt and the
+ * baseline; a longer batch has no legs, and user and kvm_run are sums. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/measure/exits.h"
+
+#define GAP_SHARE      2   /* a disturbed sample took a median's half longer than the median: a tick costs more */
+#define ORDER_PERCENT  99  /* of the samples have no leg below zero, where one clock is had */
+#define RESIDUAL_SHARE 100 /* one per cent of the round trip is the most that legs may miss */
+#define TICKS_MAX      (HIST_LIMIT - 1) /* what a hostile guest writes is cut to what a histogram holds */
+
+static int ascending(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void sort(uint64_t *values, uint32_t count)
+{
+    qsort(values, count, sizeof(*values), ascending);
+}
+
+static int64_t between(uint64_t from, uint64_t to)
+{
+    return (int64_t)(to - from);
+}
+
+static uint64_t clamp(int64_t ticks)
+{
+    if (ticks < 0) return 0;
+    return (uint64_t)ticks > TICKS_MAX ? TICKS_MAX : (uint64_t)ticks;
+}
+
+static uint64_t *claim(struct exits_joined *j, enum exits_phase p, uint32_t count)
+{
+    j->phase[p] = calloc(count ? count : 1, sizeof(uint64_t));
+    return j->phase[p];
+}
+
+void exits_joined_fini(struct exits_joined *j)
+{
+    for (unsigned p = 0; p < EXITS_PHASES; p++) free(j->phase[p]);
+    *j = (struct exits_joined){0};
+}
+
+/* ---- the round trip ---- */
+
+static int median_baseline(struct exits_joined *j, const struct exits_run *run)
+{
+    if (!run->baselines) return 0;
+    uint64_t *ticks = malloc(run->baselines * sizeof(*ticks));
+    if (!ticks) return -ENOMEM;
+    for (uint32_t i = 0; i < run->baselines; i++) ticks[i] = clamp(between(run->baseline[i].g0, run->baseline[i].g1));
+    sort(ticks, run->baselines);
+    j->baseline = ticks[(run->baselines - 1) / 2];
+    free(ticks);
+    return 0;
+}
+
+/* Tag what took long in a window in which the host had a hand; what is left is the undisturbed view. */
+static void tag(struct exits_joined *j, const struct exits_run *run, const uint64_t *ticks)
+{
+    const uint64_t *sorted = j->phase[EXITS_RTT];
+    const uint64_t median = sorted[(run->samples - 1) / 2], limit = median + median / GAP_SHARE;
+    uint64_t *kept = j->phase[EXITS_UNDISTURBED];
+    uint32_t w = 0, n = 0;
+    for (uint32_t i = 0; i < run->samples; i++) {
+        while (w < run->windows && i >= run->window[w].end) w++;
+        const bool is_disturbed = w < run->windows && i >= run->window[w].first && ticks[i] > limit;
+        if (is_disturbed)
+            j->disturbed++;
+        else
+            kept[n++] = ticks[i];
+    }
+    j->count[EXITS_UNDISTURBED] = n;
+    sort(kept, n);
+}
+
+static int join_round_trips(struct exits_joined *j, const struct exits_run *run)
+{
+    uint64_t *ticks = claim(j, EXITS_RTT, run->samples);
+    uint64_t *in_order = malloc((run->samples + 1u) * sizeof(*in_order));
+    if (!ticks || !in_order || !claim(j, EXITS_UNDISTURBED, run->samples)) {
+        free(in_order);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < run->samples; i++) {
+        const uint64_t raw = clamp(between(run->sample[i].g0, run->sample[i].g1));
+        ticks[i] = in_order[i] = raw > j->baseline ? raw - j->baseline : 0;
+    }
+    j->count[EXITS_RTT] = run->samples;
+    sort(ticks, run->samples);
+    if (run->samples) tag(j, run, in_order);
+    free(in_order);
+    return 0;
+}
+
+/* ---- the exits ---- */
+
+static bool is_of_row(const struct exits_run *run, const struct record_exit *x)
+{
+    return x->class == run->what->class && (!x->has_addr || x->addr == run->side.address);
+}
+
+/* Those of the row's kind, in order. */
+static const struct record_exit **matching(const struct exits_run *run, uint64_t *count)
+{
+    const uint64_t all = atomic_load_explicit(&run->trace.count, memory_order_acquire);
+    const struct record_exit **found = malloc((all + 1) * sizeof(*found));
+    *count = 0;
+    for (uint64_t i = 0; found && i < all; i++)
+        if (is_of_row(run, &run->trace.exit[i])) found[(*count)++] = &run->trace.exit[i];
+    return found;
+}
+
+/* Where there is no common clock: G0 + offset <= U0 and U1 <= G1 + offset hold in every sample, so the offset lies
+ * between the greatest lower and the least upper bound; the middle is wrong by half of what is between at most. */
+static bool bracket(const struct exits_run *run, const struct record_exit *const *exit, uint32_t pairs, int64_t *offset,
+                    uint64_t *error)
+{
+    int64_t low = INT64_MIN, high = INT64_MAX;
+    for (uint32_t i = 0; i < pairs; i++) {
+        const int64_t least = between(run->sample[i].g1, exit[i]->done),
+                      most = between(run->sample[i].g0, exit[i]->left);
+        if (least > low) low = least;
+        if (most < high) high = most;
+    }
+    if (!pairs || low > high) return false;
+    *error = ((uint64_t)high - (uint64_t)low) / 2;
+    *offset = low + (int64_t)*error;
+    return true;
+}
+
+/* Fills the legs, in the guest's time moved by offset, and what they miss the round trip by. */
+static int join_legs(struct exits_joined *j, const struct exits_run *run, const struct record_exit *const *exit,
+                     uint32_t pairs)
+{
+    int64_t offset = 0;
+    j->has_legs = run->is_clock_shared || bracket(run, exit, pairs, &offset, &j->offset_error);
+    if (!j->has_legs || !pairs) return 0;
+    uint64_t *out = claim(j, EXITS_EXIT_LEG, pairs), *in = claim(j, EXITS_ENTRY_LEG, pairs);
+    uint64_t *missed = malloc(pairs * sizeof(*missed));
+    if (!out || !in || !missed) {
+        free(missed);
+        return -ENOMEM;
+    }
+    uint32_t ordered = 0;
+    for (uint32_t i = 0; i < pairs; i++) {
+        const int64_t to_us = between(run->sample[i].g0 + (uint64_t)offset, exit[i]->left);
+        const int64_t back = between(exit[i]->done, run->sample[i].g1 + (uint64_t)offset);
+        ordered += to_us >= 0 && back >= 0;
+        out[i] = clamp(to_us);
+        in[i] = clamp(back);
+        const uint64_t sum = out[i] + clamp(between(exit[i]->left, exit[i]->done)) + in[i];
+        missed[i] = clamp(between(clamp(between(run->sample[i].g0, run->sample[i].g1)), sum));
+    }
+    j->count[EXITS_EXIT_LEG] = j->count[EXITS_ENTRY_LEG] = pairs;
+    sort(out, pairs);
+    sort(in, pairs);
+    sort(missed, pairs);
+    j->residual = (int64_t)missed[(pairs - 1) / 2];
+    free(missed);
+    const uint64_t median = j->phase[EXITS_RTT][(j->count[EXITS_RTT] - 1) / 2] + j->baseline;
+    j->identity_holds =
+        (uint64_t)ordered * 100 >= (uint64_t)pairs * ORDER_PERCENT && (uint64_t)j->residual <= median / RESIDUAL_SHARE;
+    return 0;
+}
+
+static int join_exits(struct exits_joined *j, const struct exits_run *run, const struct record_exit **exit,
+                      uint64_t exits)
+{
+    const uint64_t skip = (uint64_t)run->warm_up * run->batch;
+    const uint64_t there = exits > skip ? (exits - skip) / run->batch : 0;
+    const uint32_t pairs = there < run->samples ? (uint32_t)there : run->samples;
+    uint64_t *user = claim(j, EXITS_USER, pairs), *in_kvm = claim(j, EXITS_KVM_RUN, pairs);
+    if (!user || !in_kvm) return -ENOMEM;
+    for (uint32_t i = 0; i < pairs; i++) {
+        for (uint32_t n = 0; n < run->batch; n++) {
+            const struct record_exit *x = exit[skip + (uint64_t)i * run->batch + n];
+            user[i] += clamp(between(x->left, x->done));
+            in_kvm[i] += clamp(between(x->from, x->left));
+        }
+        if (user[i] > TICKS_MAX) user[i] = TICKS_MAX;
+        if (in_kvm[i] > TICKS_MAX) in_kvm[i] = TICKS_MAX;
+    }
+    j->count[EXITS_USER] = j->count[EXITS_KVM_RUN] = pairs;
+    sort(user, pairs);
+    sort(in_kvm, pairs);
+    return run->batch == 1 ? join_legs(j, run, exit + skip, pairs) : 0;
+}
+
+int exits_join(struct exits_joined *out, const struct exits_run *run)
+{
+    *out = (struct exits_joined){0};
+    int rc = median_baseline(out, run);
+    if (!rc) rc = join_round_trips(out, run);
+    if (rc || run->what->group != BENCH_USER || !run->trace.exit) return rc;
+    uint64_t exits;
+    const struct record_exit **exit = matching(run, &exits);
+    if (!exit) return -ENOMEM;
+    rc = join_exits(out, run, exit, exits);
+    free(exit);
+    return rc;
+}
+
+bool exits_count_agrees(const struct exits_run *run, uint64_t *expected)
+{
+    const uint64_t repetitions = (uint64_t)run->samples * run->batch;
+    const uint64_t want = run->what->exits > 0 ? (uint64_t)run->what->exits * repetitions : 0;
+    *expected = want;
+    const uint64_t off = run->counted > want ? run->counted - want : want - run->counted;
+    /* "exits" has the host's interrupts in it, and on kvm_pvm more: it says how many a repetition takes, rounded. */
+    const bool is_all = run->source && strcmp(run->source, "exits") == 0;
+    const uint64_t most = is_all ? (repetitions - 1) / 2 : want * run->what->slack / 100;
+    return off <= most;
+}
