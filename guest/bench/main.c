@@ -27,13 +27,21 @@ static uint64_t counter_cost(void)
     return least;
 }
 
-static inline void one_sample(struct bench_run *r, void (*op)(uint64_t), struct bench_sample *s)
+/* One piece of code for every op and for none, so that what is not the op's is the same in both: the compiler must not
+ * know which one it is, nor compute ahead where the addresses end. */
+__attribute__((noinline)) static void one_sample(struct bench_run *r, void (*op)(uint64_t), struct bench_sample *s)
 {
     const uint64_t stride = r->page->stride;
     uint64_t address = r->address;
+    uint32_t n = r->page->batch;
 
+    __asm__("" : "+r"(op));
     const uint64_t g0 = bench_counter();
-    for (uint32_t n = r->page->batch; n; n--, address += stride) op(address);
+    do {
+        op(address);
+        address += stride;
+        __asm__("" : "+r"(address));
+    } while (--n);
     const uint64_t g1 = bench_counter();
     r->address = address;
     s->g0 = g0;
@@ -98,7 +106,7 @@ _Noreturn void guest_main(const void *boot)
     struct bench_page *p = (void *)(uintptr_t)(bench_ram_base + BENCH_PAGE_OFFSET);
 
     machine_discover(boot, &m);
-    if (p->magic != BENCH_MAGIC || p->row >= BENCH_ROW_COUNT || p->samples > BENCH_SAMPLES_MAX ||
+    if (p->magic != BENCH_MAGIC || p->row >= BENCH_ROW_COUNT || !p->batch || p->samples > BENCH_SAMPLES_MAX ||
         p->baselines > BENCH_SAMPLES_MAX)
         fail(GUEST_BAD_TABLE, "the page at 0x%lx asks for no row of the bench", (uint64_t)(uintptr_t)p);
     run = (struct bench_run){.page = p, .address = p->address};

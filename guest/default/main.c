@@ -1,7 +1,7 @@
 /* The default guest's story: look, use, report. */
+#include "../common/guest.h"
 #include "disk.h"
 #include "entropy.h"
-#include "../common/guest.h"
 
 #define MIB 20
 

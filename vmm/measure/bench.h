@@ -33,7 +33,7 @@ struct bench_sink {
 
 struct bench_kind {
     const char *name, *help;
-    const struct bench_option *options;               /* ends with a NULL name */
+    const struct bench_option *options; /* ends with a NULL name */
     /* NULL past the end: those of this architecture that are measured when none is named. One that only its name
      * reaches is not listed. */
     const struct bench_item *(*item)(unsigned index);
