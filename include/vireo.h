@@ -54,6 +54,23 @@ VIREO_API bool vireo_config_key(unsigned index, struct vireo_key *out);
  * their own beside these keys. NULL: none is near. */
 VIREO_API const char *vireo_nearest(const char *word, const char *const *known);
 
+/* ---- a pool: the memory that VMs may have together ----
+ * A guest's memory is given page by page as it is touched, so VMs can be promised more than there is, and the kernel
+ * then kills somebody. VMs of a pool can't: at any moment the sum of their memories is at most the pool's. Any thread.
+ */
+struct vireo_pool;
+
+/* bytes 0: all that this process may use, which is the host's memory or what its memory cgroup leaves of it; more than
+ * that is refused. Guest memory only: keep some for the program itself, and some 3 MiB a VM for Vireo. */
+VIREO_API int vireo_pool_create(struct vireo_pool **out, uint64_t bytes, struct vireo_error *e);
+VIREO_API void vireo_pool_destroy(struct vireo_pool *pool); /* after its VMs and configurations; NULL is legal */
+/* -EBUSY: less than its VMs have. */
+VIREO_API int vireo_pool_resize(struct vireo_pool *pool, uint64_t bytes, struct vireo_error *e);
+VIREO_API uint64_t vireo_pool_left(struct vireo_pool *pool); /* bytes */
+/* VMs created from c from now on take their memory from the pool, or are refused (-ENOSPC), and give it back when they
+ * are destroyed. NULL: no pool. */
+VIREO_API void vireo_config_set_pool(struct vireo_config *c, struct vireo_pool *pool);
+
 /* ---- log ---- */
 enum vireo_log_level { VIREO_LOG_ERROR, VIREO_LOG_WARN, VIREO_LOG_INFO, VIREO_LOG_DEBUG };
 struct vireo_log {

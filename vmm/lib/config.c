@@ -30,7 +30,9 @@ int lib_error(struct vireo_error *out, int rc, const struct err *e)
 struct vireo_config *vireo_config_create(void)
 {
     struct vireo_config *c = malloc(sizeof(*c));
-    if (c) config_init(&c->config);
+    if (!c) return NULL;
+    config_init(&c->config);
+    c->pool = NULL;
     return c;
 }
 

@@ -11,6 +11,7 @@
 
 struct vireo_config {
     struct config config;
+    struct vireo_pool *pool; /* borrowed, or NULL */
 };
 
 struct vireo_vm {
@@ -18,6 +19,8 @@ struct vireo_vm {
     struct vireo_log user;
     struct log log; /* the machine's: calls user */
     bool uses_stdio;
+    struct vireo_pool *pool; /* borrowed, or NULL: has given `memory` */
+    uint64_t memory;         /* bytes */
     char name[CONFIG_ID_MAX + 1];
 
     pthread_mutex_t lock;    /* guards what only statistics need, and is made when they are first asked for */
@@ -27,6 +30,13 @@ struct vireo_vm {
 
 /* A page of statistics, the caller's to free: stats_page.h. */
 int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, char **text, size_t *len, struct err *e);
+
+/* Any thread. take: 0, or -ENOSPC when less is left. A NULL pool has everything. */
+int lib_pool_take(struct vireo_pool *pool, uint64_t bytes, struct err *e);
+void lib_pool_give_back(struct vireo_pool *pool, uint64_t bytes);
+/* The least limit that a memory cgroup (v1 or v2) or its parents set, UINT64_MAX: none. cgroups: what /proc/self/cgroup
+ * says; root: where the hierarchies are mounted. */
+uint64_t lib_cgroup_limit(const char *cgroups, const char *root);
 
 /* Pass rc on; when it is an error, *out (may be NULL) is filled from e. */
 int lib_error(struct vireo_error *out, int rc, const struct err *e);

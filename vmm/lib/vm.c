@@ -42,11 +42,20 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
         vm->user = *log;
         vm->log = (struct log){.fn = on_log, .arg = &vm->user, .level = (enum log_level)log->level};
     }
+    int rc = lib_pool_take(c->pool, c->config.memory, &err);
+    if (rc) {
+        free(vm);
+        return lib_error(e, rc, &err);
+    }
+    vm->pool = c->pool;
+    vm->memory = c->config.memory;
     vm->uses_stdio = c->config.console == CONSOLE_STDIO;
     memcpy(vm->name, c->config.name, sizeof(vm->name));
     pthread_mutex_init(&vm->lock, NULL);
-    const int rc = machine_create(&vm->machine, &c->config, &vm->log, &err);
+    rc = machine_create(&vm->machine, &c->config, &vm->log, &err);
     if (rc) {
+        lib_pool_give_back(vm->pool, vm->memory);
+        pthread_mutex_destroy(&vm->lock);
         free(vm);
         return lib_error(e, rc, &err);
     }
@@ -61,6 +70,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     machine_destroy(vm->machine);
     figures_destroy(vm->figures);
     pthread_mutex_destroy(&vm->lock);
+    lib_pool_give_back(vm->pool, vm->memory);
     free(vm);
 }
 
