@@ -70,7 +70,7 @@ struct arch_boot {
 };
 
 /* A head start for arch_load: kernel and initrd go into guest memory on a thread of their own while the VM is made,
- * which on Linux before 6.14 waits for a grace period, up to 20 ms. It needs the memory, frozen, and of b the paths,
+ * which on Linux 6.1 waits for a grace period, some 10 ms. It needs the memory, frozen, and of b the paths,
  * which stay the caller's. NULL: not begun, since the images are small or the arch needs a vCPU first. What went wrong
  * is arch_load's to say. */
 struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_boot *b);
