@@ -18,6 +18,8 @@
 #define STEAL_RECORD_SIZE    64
 #define KVM_SIGNATURE        0x4b4d564bu /* "KVMK" of "KVMKVMKVM" */
 
+#define VECTOR_TIMER 0x31 /* beside VECTOR_DEVICE, which the entropy device has */
+
 const uint64_t fair_ram_base = 0;
 
 void fair_interrupt(void);
@@ -43,8 +45,8 @@ uint32_t fair_cpu(void)
 bool fair_open(void)
 {
     if (!(rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC) || !(cpuid_ecx(1) >> CPUID_1_ECX_DEADLINE & 1)) return false;
-    idt_set(VECTOR_DEVICE, (uintptr_t)fair_interrupt);
-    wrmsr(MSR_X2APIC_TIMER, VECTOR_DEVICE | LVT_DEADLINE);
+    idt_set(VECTOR_TIMER, (uintptr_t)fair_interrupt);
+    wrmsr(MSR_X2APIC_TIMER, VECTOR_TIMER | LVT_DEADLINE);
     return true;
 }
 

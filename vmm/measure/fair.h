@@ -157,6 +157,7 @@ struct fair_finding {
     enum fair_verdict verdict;
     int vcpu; /* the one that the statistic is of; -1: all */
     double statistic, bound;
+    double lack_ns; /* how far a failed one is off, where `unit` isn't ns */
     const char *unit;
     char text[FAIR_TEXT], reason[FAIR_TEXT];
 };

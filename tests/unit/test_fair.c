@@ -1,0 +1,504 @@
+/* Fairness judged on made-up records: what is fair passes, what isn't is found and named, and a disturbed host is no
+ * verdict. The figures are small enough to follow by hand. */
+#include <stdio.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/measure/fair.h"
+
+#define MS      1000000ull
+#define SAMPLES 101 /* five seconds */
+#define TICK    (4 * MS)
+#define SLICE   (3 * MS) /* so Q is 4 ms, and 2 Q are 8 */
+#define LOOPS   40       /* a charged ms */
+
+static struct fair_options o;
+static struct fair_plan p;
+static struct fair_record r;
+static struct fair_report found;
+static struct err e;
+
+/* n spinning vCPUs of one VM on one CPU, each charged an equal part of every 50 ms and waiting for the rest. */
+static void make(unsigned n)
+{
+    fair_record_free(&r);
+    p = (struct fair_plan){.id = "E0", .vm_count = 1, .vcpu_count = n, .vm[0].vcpus = n, .cpu_count = 1};
+    for (unsigned i = 0; i < n; i++) p.vcpu[i].weight = 1;
+    assert_int_equal(fair_record_alloc(&r, SAMPLES, n), 0);
+    r.tick_ns = TICK;
+    r.slice_ns = SLICE;
+    r.ticks_per_ns = 2;
+    for (unsigned s = 0; s < SAMPLES; s++) {
+        r.at[s] = 7 * MS + s * FAIR_BASE_NS;
+        for (unsigned i = 0; i < n; i++) {
+            struct fair_count *c = &r.count[s * n + i];
+            c->charged = s * FAIR_BASE_NS / n;
+            c->delay = c->steal = s * FAIR_BASE_NS - c->charged;
+            c->progress = c->charged / MS * LOOPS;
+            c->is_running = true;
+            r.guest[i].has_steal = true;
+        }
+    }
+    r.host.busy = (SAMPLES - 1) * FAIR_BASE_NS;
+}
+
+static struct fair_count *at(unsigned s, unsigned vcpu)
+{
+    return &r.count[s * r.vcpus + vcpu];
+}
+
+/* From sample `from` on, a vCPU has `ns` more in each, or less, than what it was charged before. */
+static void shift(unsigned vcpu, unsigned from, int64_t ns)
+{
+    for (unsigned s = from; s < SAMPLES; s++) at(s, vcpu)->charged += (uint64_t)ns;
+}
+
+static const struct fair_finding *judge(enum fair_property property)
+{
+    p.judged |= 1u << property;
+    fair_judge(&o, &p, &r, &found);
+    for (unsigned i = 0; i < found.count; i++)
+        if (found.finding[i].property == property) return &found.finding[i];
+    fail_msg("%s was not judged", fair_property_name[property]);
+    return NULL;
+}
+
+static void verdict(enum fair_property property, enum fair_verdict wanted)
+{
+    const struct fair_finding *f = judge(property);
+    if (f->verdict != wanted)
+        fail_msg("%s: %u, not %u: %s; %s", fair_property_name[property], f->verdict, wanted, f->text, f->reason);
+}
+
+static int fresh(void **state)
+{
+    (void)state;
+    memset(&e, 0, sizeof(e));
+    o = (struct fair_options){.duration_ns = (SAMPLES - 1) * FAIR_BASE_NS};
+    fair_options_init(&o);
+    assert_int_equal(fair_options_check(&o, &e), 0);
+    make(4);
+    return 0;
+}
+
+static int gone(void **state)
+{
+    (void)state;
+    fair_record_free(&r);
+    fair_options_fini(&o);
+    return 0;
+}
+
+static void a_fair_record_passes_all_that_equal_vcpus_are_held_to(void **state)
+{
+    (void)state;
+    static const enum fair_property all[] = {FAIR_F1, FAIR_F3, FAIR_F6, FAIR_F7, FAIR_F13,
+                                             FAIR_C1, FAIR_C2, FAIR_C3, FAIR_C4};
+    for (unsigned n = 2; n <= FAIR_THREADS; n *= 2) {
+        make(n);
+        for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) verdict(all[i], FAIR_PASS);
+    }
+    assert_string_equal(found.disturbed, "");
+}
+
+static void a_vcpu_held_back_by_a_tenth_is_found_and_named(void **state)
+{
+    (void)state;
+    for (unsigned held = 0; held < 4; held++) {
+        make(4);
+        for (unsigned s = 0; s < SAMPLES; s++) {
+            const uint64_t lost = at(s, held)->charged / 10;
+            for (unsigned i = 0; i < 4; i++) at(s, i)->charged += lost / 3;
+            at(s, held)->charged -= lost + lost / 3;
+            for (unsigned i = 0; i < 4; i++) at(s, i)->progress = at(s, i)->charged / MS * LOOPS;
+            at(s, held)->progress = at(s, held)->progress * 9 / 10;
+        }
+        const struct fair_finding *f = judge(FAIR_F1);
+        char name[16];
+        (void)snprintf(name, sizeof(name), "vCPU %u", held);
+        assert_int_equal(f->verdict, FAIR_FAIL);
+        assert_int_equal(f->vcpu, held);
+        assert_contains(f->text, name);
+        assert_contains(f->text, "less than its share of 0.25");
+        f = judge(FAIR_F13);
+        assert_int_equal(f->verdict, FAIR_FAIL);
+        assert_int_equal(f->vcpu, held);
+        assert_contains(f->text, name);
+    }
+}
+
+static void of_two_vcpus_the_one_that_lacks_is_named(void **state)
+{
+    (void)state;
+    for (unsigned held = 0; held < 2; held++) {
+        make(2);
+        shift(held, 50, -20 * (int64_t)MS);
+        shift(1 - held, 50, 20 * (int64_t)MS);
+        assert_int_equal(judge(FAIR_F1)->vcpu, held);
+        assert_int_equal(judge(FAIR_F3)->vcpu, held);
+        for (unsigned s = 0; s < SAMPLES; s++) at(s, held)->progress = at(s, held)->progress * 9 / 10;
+        assert_int_equal(judge(FAIR_F13)->vcpu, held);
+        verdict(FAIR_F13, FAIR_FAIL);
+    }
+}
+
+/* 4 of 5 ms in one window of 50: |5 - 50/4 ...| by hand: C = 12.5 - 7.9 for one, + 7.9 for another; the sum stays. */
+static void the_distance_from_a_share_is_judged_in_every_window(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t off;
+        enum fair_verdict verdict;
+    } rows[] = {{7900000, FAIR_PASS}, {8000000, FAIR_FAIL}, {-7900000, FAIR_PASS}, {-8000000, FAIR_FAIL}};
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        make(4);
+        shift(2, 60, rows[i].off);
+        shift(3, 60, -rows[i].off);
+        const struct fair_finding *f = judge(FAIR_F1);
+        assert_int_equal(f->verdict, rows[i].verdict);
+        assert_true(f->statistic > 7.89e6 && f->statistic < 8.01e6);
+        assert_true(f->bound == 8e6);
+    }
+}
+
+static void shares_follow_weights_and_no_more_than_a_cpu(void **state)
+{
+    (void)state;
+    p.vcpu_count = 3;
+    p.vcpu[0].weight = 8;
+    fair_judge(&o, &p, &r, &found);
+    assert_true(found.share[0] > 0.79999 && found.share[0] < 0.80001);
+    p.cpu_count = 2; /* 8:1:1 of two CPUs: 1.6 is too much for one, so 1, 0.5 and 0.5 */
+    fair_judge(&o, &p, &r, &found);
+    assert_true(found.share[0] > 0.49999 && found.share[0] < 0.50001);
+    assert_true(found.share[1] > 0.24999 && found.share[1] < 0.25001);
+}
+
+static void a_lag_that_stays_converges_and_one_that_grows_does_not(void **state)
+{
+    (void)state;
+    make(2);
+    for (unsigned s = 1; s < SAMPLES; s += 3) at(s, 0)->charged += 3 * MS;
+    verdict(FAIR_F5, FAIR_PASS);
+    for (unsigned s = 0; s < SAMPLES; s++) at(s, 0)->charged += at(s, 1)->charged / 10;
+    verdict(FAIR_F5, FAIR_FAIL);
+    o.window_count = 3;
+    verdict(FAIR_F5, FAIR_INCONCLUSIVE);
+}
+
+static void a_gap_is_bounded_by_the_others_slices(void **state)
+{
+    (void)state;
+    r.guest[2].longest = 2 * 32 * MS; /* ticks of half a ns: 2 N Q = 32 ms */
+    verdict(FAIR_F6, FAIR_PASS);
+    r.guest[2].longest += 2;
+    verdict(FAIR_F6, FAIR_FAIL);
+    assert_int_equal(judge(FAIR_F6)->vcpu, 2);
+    p.pause_ns = r.paused_ns = MS; /* which is nobody's fault */
+    verdict(FAIR_F6, FAIR_PASS);
+}
+
+static void idle_beside_work_is_found(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) shift(i, SAMPLES - 1, -13 * (int64_t)MS); /* 52 of 5,000 ms */
+    r.host.busy -= 52 * MS;
+    r.host.idle += 52 * MS;
+    verdict(FAIR_F7, FAIR_FAIL);
+    verdict(FAIR_C4, FAIR_PASS);
+    r.host.idle -= 52 * MS; /* ... and nobody had it: 52 ms are gone, about one in a hundred */
+    verdict(FAIR_C4, FAIR_PASS);
+    r.host.busy -= 60 * MS; /* ... but ours were charged more than the CPUs were busy */
+    for (unsigned i = 0; i < 4; i++) shift(i, SAMPLES - 1, -15 * (int64_t)MS);
+    verdict(FAIR_C4, FAIR_FAIL);
+}
+
+static void a_host_that_others_use_is_no_reason_to_fail(void **state)
+{
+    (void)state;
+    for (unsigned s = 0; s < SAMPLES; s++)
+        for (unsigned i = 0; i < 4; i++) at(s, i)->charged /= 2;
+    shift(1, 70, -20 * (int64_t)MS);
+    verdict(FAIR_F1, FAIR_INCONCLUSIVE);
+    verdict(FAIR_F7, FAIR_INCONCLUSIVE);
+    assert_contains(judge(FAIR_F1)->reason, "others used 50.4 %");
+}
+
+static void where_the_host_was_stolen_from_nothing_is_judged(void **state)
+{
+    (void)state;
+    r.host.steal = 51 * MS;
+    verdict(FAIR_F1, FAIR_INCONCLUSIVE);
+    verdict(FAIR_C4, FAIR_INCONCLUSIVE);
+    assert_contains(judge(FAIR_F1)->reason, "steal");
+    r.host.steal = 49 * MS;
+    verdict(FAIR_F1, FAIR_PASS);
+}
+
+static void time_that_vanishes_is_found(void **state)
+{
+    (void)state;
+    for (unsigned s = 0; s < SAMPLES; s++) at(s, 3)->delay = at(s, 3)->delay * 99 / 100; /* 0.75 % of W */
+    verdict(FAIR_C1, FAIR_FAIL);
+    assert_int_equal(judge(FAIR_C1)->vcpu, 3);
+    verdict(FAIR_C2, FAIR_PASS); /* 37.5 ms of 4 + 50 */
+    for (unsigned s = 0; s < SAMPLES; s++) at(s, 3)->steal += at(s, 3)->steal / 20;
+    verdict(FAIR_C2, FAIR_FAIL);
+    r.guest[0].has_steal = false;
+    verdict(FAIR_C2, FAIR_INCONCLUSIVE);
+}
+
+/* What a waiting vCPU has waited so far is not counted yet: only samples that caught it running tell. */
+static void waits_that_are_not_over_do_not_count(void **state)
+{
+    (void)state;
+    at(0, 1)->is_running = at(SAMPLES - 1, 1)->is_running = false;
+    at(SAMPLES - 1, 1)->delay -= 100 * MS;
+    verdict(FAIR_C1, FAIR_PASS);
+    for (unsigned s = 30; s < SAMPLES; s++) at(s, 1)->is_running = false;
+    verdict(FAIR_C1, FAIR_INCONCLUSIVE);
+}
+
+static void a_pause_is_not_the_vcpus_time(void **state)
+{
+    (void)state;
+    p.pause_ns = r.paused_ns = 1000 * MS;
+    r.pause_sample = 40;
+    for (unsigned s = 40; s < SAMPLES; s++) r.at[s] += 1000 * MS;
+    verdict(FAIR_C1, FAIR_PASS);
+    verdict(FAIR_F7, FAIR_PASS);
+}
+
+static void a_cap_allows_what_the_kernel_may_give(void **state)
+{
+    (void)state;
+    p.vm[0].quota_us = 30000;
+    p.vm[0].period_us = 100000;
+    for (unsigned s = 0; s < SAMPLES; s++)
+        for (unsigned i = 0; i < 4; i++) at(s, i)->charged = at(s, i)->charged * 3 / 10;
+    r.host = (struct fair_cpu_time){.busy = 1550 * MS, .idle = 3450 * MS};
+    verdict(FAIR_F11, FAIR_PASS);
+    shift(0, 50, 50 * (int64_t)MS); /* in 50 ms 15 + 50, of 30 * 1.5 + 5 */
+    verdict(FAIR_F11, FAIR_FAIL);
+}
+
+static void groups_are_equal_however_many_vcpus_they_have(void **state)
+{
+    (void)state;
+    p.vm_count = 2;
+    p.vm[0].vcpus = 1;
+    p.vm[1].vcpus = 3;
+    for (unsigned i = 1; i < 4; i++) p.vcpu[i].vm = 1;
+    verdict(FAIR_F10, FAIR_FAIL); /* a quarter each: 25 to 75 */
+    for (unsigned s = 0; s < SAMPLES; s++)
+        for (unsigned i = 0; i < 4; i++) at(s, i)->charged = s * FAIR_BASE_NS / (i ? 6 : 2);
+    verdict(FAIR_F10, FAIR_PASS);
+    p.vm[0].weight = 100;
+    p.vm[1].weight = 200;
+    verdict(FAIR_F10, FAIR_FAIL);
+}
+
+static void an_interactive_vcpu_is_held_to_its_own_demand(void **state)
+{
+    (void)state;
+    p.vcpu[0].work = FAIR_INTERACTIVE;
+    p.vcpu[0].period_ns = 20 * MS;
+    p.vcpu[0].busy_ns = 2 * MS;
+    for (unsigned s = 0; s < SAMPLES; s++) at(s, 0)->charged = s * FAIR_BASE_NS / 10;
+    verdict(FAIR_F8, FAIR_PASS);
+    for (unsigned s = 0; s < SAMPLES; s++) at(s, 0)->charged = s * FAIR_BASE_NS / 11;
+    shift(1, SAMPLES - 1, 800 * (int64_t)MS); /* who had the rest */
+    verdict(FAIR_F8, FAIR_FAIL);
+}
+
+static void only_gains_of_a_dodger_count(void **state)
+{
+    (void)state;
+    make(2);
+    shift(0, 50, -20 * (int64_t)MS);
+    verdict(FAIR_F9, FAIR_PASS);
+    shift(0, 50, 60 * (int64_t)MS);
+    verdict(FAIR_F9, FAIR_FAIL);
+}
+
+static void what_is_reported_is_not_judged(void **state)
+{
+    (void)state;
+    shift(0, 50, 500 * (int64_t)MS);
+    p.reported = FAIR_BIT(F1) | FAIR_BIT(F4);
+    verdict(FAIR_F1, FAIR_REPORTED);
+    verdict(FAIR_F4, FAIR_REPORTED);
+}
+
+/* ---- what is asked for ---- */
+
+static void ask(const char *name, const char *value)
+{
+    const struct bench_option *i = fair_option;
+    while (i->name && strcmp(i->name, name) != 0) i++;
+    assert_non_null(i->name);
+    if (i->set(&o, value, &e)) fail_msg("%s=%s: %s", name, value, e.text);
+}
+
+static void refused(const char *name, const char *value)
+{
+    const struct bench_option *i = fair_option;
+    while (strcmp(i->name, name) != 0) i++;
+    assert_int_not_equal(i->set(&o, value, &e), 0);
+    assert_contains(e.text, name);
+    assert_contains(e.text, value);
+}
+
+static void refused_together(const char *part)
+{
+    assert_int_not_equal(fair_options_check(&o, &e), 0);
+    assert_contains(e.text, part);
+}
+
+static void wrong_values_get_a_sentence(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"experiments", "E9"},
+        {"experiments", "E1,"},
+        {"experiments", ""},
+        {"duration", "0s"},
+        {"duration", "3"},
+        {"duration", "601s"},
+        {"windows", "60ms"},
+        {"windows", "1s,1s"},
+        {"windows", "1s,500ms"},
+        {"windows", "0"},
+        {"windows", ""},
+        {"cpus", "two"},
+        {"vcpus", "0"},
+        {"vcpus", "17"},
+        {"weights", "1:x"},
+        {"weights", "1:0"},
+        {"weights", "65"},
+        {"weights", "1:2:"},
+        {"cgroup", ""},
+        {"quick", "yes"},
+        {"hold-back", "1"},
+        {"hold-back", "1:0"},
+        {"hold-back", "16:10"},
+        {"hold-back", "1:91"},
+        {"windows", "50ms,100ms,150ms,200ms,250ms,300ms,350ms,400ms,450ms,500ms,550ms,600ms,650ms,700ms,750ms,800ms,"
+                    "850ms"},
+        {"weights", "1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1"},
+    };
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) refused(rows[i][0], rows[i][1]);
+}
+
+static void what_does_not_fit_together_is_refused(void **state)
+{
+    (void)state;
+    ask("windows", "50ms,9s");
+    refused_together("one of 9 s does not fit into a run of 8 s");
+    ask("windows", "50ms");
+    ask("cpus", "1023");
+    refused_together("CPU 1023 is offline");
+    o.has_cpus = false;
+    ask("vcpus", "3");
+    ask("weights", "1:2");
+    refused_together("2 of them do not match 3");
+    ask("weights", "1:2:3");
+    ask("cgroup", "/nowhere/at/all");
+    refused_together("/nowhere/at/all");
+    ask("cgroup", "/proc");
+    assert_int_not_equal(fair_options_check(&o, &e), 0);
+    ask("cgroup", "/tmp");
+    refused_together("not a cgroup directory");
+}
+
+static void defaults_fit_the_run(void **state)
+{
+    (void)state;
+    ask("quick", "true");
+    assert_int_equal(fair_options_check(&o, &e), 0);
+    assert_int_equal(o.duration_ns, 2000 * MS);
+    assert_int_equal(o.window_ns[o.window_count - 1], 2000 * MS);
+    ask("duration", "30s");
+    assert_int_equal(fair_options_check(&o, &e), 0);
+    assert_int_equal(o.window_ns[o.window_count - 1], 30000 * MS);
+}
+
+/* ---- plans ---- */
+
+static void every_plan_fits_its_limits(void **state)
+{
+    (void)state;
+    unsigned variants = 0;
+    CPU_SET(0, &o.cpus);
+    CPU_SET(1, &o.cpus);
+    for (unsigned i = 0; i < FAIR_ITEM_COUNT; i++) {
+        for (unsigned v = 0; fair_plan_make(&o, i, v, &p); v++, variants++) {
+            unsigned sum = 0;
+            assert_string_equal(p.id, fair_item[i].id);
+            assert_in_range(p.vm_count, 1, FAIR_VMS);
+            assert_in_range(p.vcpu_count, 1, FAIR_THREADS);
+            assert_in_range(p.cpu_count, 1, 2);
+            assert_int_equal(p.judged & p.reported, 0);
+            assert_true(strlen(p.variant) > 0);
+            for (unsigned k = 0; k < p.vm_count; k++) sum += p.vm[k].vcpus;
+            assert_int_equal(sum, p.vcpu_count);
+            assert_string_equal(p.lacks, "");
+        }
+    }
+    assert_int_equal(variants, 20);
+    assert_null(fair_item[FAIR_ITEM_COUNT].id);
+}
+
+static void what_needs_two_cpus_says_so_on_one(void **state)
+{
+    (void)state;
+    CPU_ZERO(&o.cpus);
+    CPU_SET(0, &o.cpus);
+    assert_true(fair_plan_make(&o, 2, 0, &p));
+    assert_string_equal(p.id, "E3");
+    assert_contains(p.lacks, "2 CPUs");
+    assert_true(fair_plan_make(&o, 0, 0, &p));
+    assert_string_equal(p.lacks, "");
+}
+
+static void weights_become_the_nearest_nice_values(void **state)
+{
+    (void)state;
+    static const int nice[] = {9, 6, 3, 0};
+    assert_true(fair_plan_make(&o, 1, 0, &p));
+    for (unsigned i = 0; i < 4; i++) assert_int_equal(p.vcpu[i].nice, nice[i]);
+    assert_true(p.vcpu[0].weight * 1024 == 137);
+    assert_string_equal(p.variant, "weights 1:2:4:8");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, fresh, gone)
+        T(a_fair_record_passes_all_that_equal_vcpus_are_held_to),
+        T(a_vcpu_held_back_by_a_tenth_is_found_and_named),
+        T(of_two_vcpus_the_one_that_lacks_is_named),
+        T(the_distance_from_a_share_is_judged_in_every_window),
+        T(shares_follow_weights_and_no_more_than_a_cpu),
+        T(a_lag_that_stays_converges_and_one_that_grows_does_not),
+        T(a_gap_is_bounded_by_the_others_slices),
+        T(idle_beside_work_is_found),
+        T(a_host_that_others_use_is_no_reason_to_fail),
+        T(where_the_host_was_stolen_from_nothing_is_judged),
+        T(time_that_vanishes_is_found),
+        T(waits_that_are_not_over_do_not_count),
+        T(a_pause_is_not_the_vcpus_time),
+        T(a_cap_allows_what_the_kernel_may_give),
+        T(groups_are_equal_however_many_vcpus_they_have),
+        T(an_interactive_vcpu_is_held_to_its_own_demand),
+        T(only_gains_of_a_dodger_count),
+        T(what_is_reported_is_not_judged),
+        T(wrong_values_get_a_sentence),
+        T(what_does_not_fit_together_is_refused),
+        T(defaults_fit_the_run),
+        T(every_plan_fits_its_limits),
+        T(what_needs_two_cpus_says_so_on_one),
+        T(weights_become_the_nearest_nice_values),
+#undef T
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
