@@ -72,10 +72,10 @@ man_options() {
             print line (open ? "]" : ""); open = 0
         }' | sort
 }
-help_options() { sed -n 's/^  \(--[a-z][^ ]*\( [^ ]\+\)\?\)\( .*\)\?$/\1/p' out | sort; }
+help_options() { sed -n 's/^  \(--[a-z][^ ]*\( [^ ]\+\)*\)\(  .*\)\?$/\1/p' out | sort; }
 man_says_what_help_says() {
     local c
-    for c in run stat top doctor; do
+    for c in run bench stat top doctor; do
         ends 0 $c --help || return 1
         man_options "$TREE/docs/man/vireo-$c.1" > from-man
         help_options > from-help

@@ -143,11 +143,11 @@ static int select_items(struct bench *b, struct vireo_error *e)
 /* ---- files ---- */
 
 /* Opened before anything is measured, and left as it is until there is something to write. */
-static FILE *open_output(const char *path, struct vireo_error *e)
+static FILE *open_output(const char *option, const char *path, struct vireo_error *e)
 {
     const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!f) bad_command(e, "output %.400s: %s", path, strerror(errno));
+    if (!f) bad_command(e, "%s %.400s: %s", option, path, strerror(errno));
     return f;
 }
 
@@ -186,7 +186,7 @@ static int prepare(const struct bench *b, struct measurement *m, struct vireo_er
     for (unsigned i = 0; i < m->sides && rc == 0; i++) rc = vireo_result_create(&m->side[i].result, b->kind, e);
     if (rc == 0 && b->format) rc = vireo_result_write(m->side[0].result, b->format, discard, NULL, e);
     for (unsigned i = 0; i < m->sides && rc == 0; i++)
-        if (m->path[i] && !(m->out[i] = open_output(m->path[i], e))) rc = e->code;
+        if (m->path[i] && !(m->out[i] = open_output(i ? "output-against" : "output", m->path[i], e))) rc = e->code;
     return rc;
 }
 
@@ -244,7 +244,7 @@ static int measure(const struct bench *b, struct measurement *m, struct vireo_er
         say("ended by signal %d (%s) in process %u of %u: what was measured until then is written", watch.signal,
             strsignal(watch.signal), progress.process, progress.processes);
     }
-    if (progress.done == 0) return status; /* nothing was measured, nothing is written */
+    if (rc && progress.done < 2) return status; /* nothing was measured to its end, nothing is written */
     return write_results(b, m, rc == 0, status);
 }
 
@@ -289,7 +289,7 @@ static int run_on_files(struct bench *b, struct vireo_error *e)
     if (b->words > words) rc = bad_command(e, "\"%.200s\" is not an option of vireo bench", b->word[words]);
     if (rc == 0) rc = result_read(&one, b->compare ? b->compare : b->show, e);
     if (rc == 0 && b->compare) rc = result_read(&two, b->word[0], e);
-    FILE *f = rc == 0 && b->output ? open_output(b->output, e) : NULL;
+    FILE *f = rc == 0 && b->output ? open_output("output", b->output, e) : NULL;
     if (rc == 0 && b->output && !f) rc = e->code;
     FILE *out = f ? f : stdout;
     if (rc == 0)

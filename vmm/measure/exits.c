@@ -32,7 +32,7 @@ static const struct bench_item *item(unsigned index)
 {
     static _Thread_local struct bench_item it;
     const struct arch_bench_row *row = arch_bench_row(index);
-    if (!row) return NULL;
+    if (!row || row->row == BENCH_never_exits) return NULL; /* the last */
     it = (struct bench_item){.id = row->id, .title = row->title};
     return &it;
 }

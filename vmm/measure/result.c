@@ -262,7 +262,7 @@ json_t *environment_at(const struct result *r, const char *path)
     return json_is_null(v) ? NULL : v;
 }
 
-static void print_scalar(FILE *f, const json_t *v)
+static void print_scalar(FILE *f, const json_t *v, const char *null)
 {
     if (json_is_string(v))
         fputs(json_string_value(v), f);
@@ -271,7 +271,7 @@ static void print_scalar(FILE *f, const json_t *v)
     else if (json_is_real(v))
         fprintf(f, "%g", json_real_value(v));
     else
-        fputs(json_is_true(v) ? "yes" : json_is_false(v) ? "no" : "unknown", f);
+        fputs(json_is_true(v) ? "yes" : json_is_false(v) ? "no" : null, f);
 }
 
 const char *environment_text(const struct result *r, const char *path, char buf[ENVIRONMENT_TEXT_MAX])
@@ -282,11 +282,11 @@ const char *environment_text(const struct result *r, const char *path, char buf[
     if (!f) return "unknown";
     const char *key;
     json_t *member;
-    if (!json_is_object(v)) print_scalar(f, v);
+    if (!json_is_object(v)) print_scalar(f, v, "unknown");
     json_object_foreach(v, key, member)
     {
         fprintf(f, "%s%s=", ftell(f) > 0 ? " " : "", key);
-        print_scalar(f, member);
+        print_scalar(f, member, "none");
     }
     (void)fclose(f);
     return buf[0] ? buf : "none";

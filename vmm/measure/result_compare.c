@@ -143,8 +143,8 @@ static const char *const same[] = {"host.nature",   "host.cpu",        "host.mic
 
 static bool differs(const struct comparison *c, const char *path)
 {
-    char a[ENVIRONMENT_TEXT_MAX], b[ENVIRONMENT_TEXT_MAX];
-    return strcmp(environment_text(c->a, path, a), environment_text(c->b, path, b)) != 0;
+    const json_t *a = environment_at(c->a, path), *b = environment_at(c->b, path);
+    return a != b && !json_equal(a, b); /* both NULL: both unknown */
 }
 
 static const char *verdict(const struct comparison *c, const struct compared *row)

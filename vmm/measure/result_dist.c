@@ -28,16 +28,21 @@ static int parse_bucket(struct dist *d, const json_t *pair, struct err *e)
     const json_t *value = json_array_get(pair, 0), *count = json_array_get(pair, 1);
     if (json_array_size(pair) != 2 || !json_is_integer(value) || !json_is_integer(count))
         return err_set(e, -EINVAL, "its \"hist\" is not made of pairs of whole numbers");
-    const json_int_t v = json_integer_value(value), n = json_integer_value(count);
-    const struct dist_bucket *last = d->buckets ? &d->bucket[d->buckets - 1] : NULL;
-    if (v < 0 || !is_start((uint64_t)v) || (last && (uint64_t)v <= last->value))
-        return err_set(e, -EINVAL, "value %" JSON_INTEGER_FORMAT " of its \"hist\" does not begin the next bucket", v);
+    const json_int_t given = json_integer_value(value), n = json_integer_value(count);
+    const json_int_t v = given < (json_int_t)HIST_LIMIT ? given : (json_int_t)HIST_LIMIT; /* overflow is one bucket */
+    struct dist_bucket *last = d->buckets ? &d->bucket[d->buckets - 1] : NULL;
+    if (v < 0 || !is_start((uint64_t)v) || (last && (uint64_t)given <= last->value))
+        return err_set(e, -EINVAL, "value %" JSON_INTEGER_FORMAT " of its \"hist\" does not begin the next bucket",
+                       given);
     if (n < 1 || (uint64_t)n > RESULT_SAMPLES_MAX)
         return err_set(e, -EINVAL,
                        "value %" JSON_INTEGER_FORMAT " of its \"hist\" was seen %" JSON_INTEGER_FORMAT
                        " times; 1 to %llu are possible",
                        v, n, RESULT_SAMPLES_MAX);
-    d->bucket[d->buckets++] = (struct dist_bucket){(uint64_t)v, (uint64_t)n};
+    if (last && last->value == HIST_LIMIT)
+        last->count += (uint64_t)n;
+    else
+        d->bucket[d->buckets++] = (struct dist_bucket){(uint64_t)v, (uint64_t)n};
     return 0;
 }
 

@@ -112,10 +112,10 @@ static json_t *make_exits(struct maker *m, const struct result_row *r)
 {
     if (!r->has_exits) return json_null();
     json_t *x = json_object();
-    set(m, x, "expected", count(r->exits_expected));
+    set(m, x, "expected", r->has_expected ? count(r->exits_expected) : json_null());
     set(m, x, "counted", count(r->exits_counted));
     set(m, x, "source", json_string(r->exits_source));
-    set(m, x, "agrees", json_boolean(r->exits_agree));
+    set(m, x, "agrees", r->has_expected ? json_boolean(r->exits_agree) : json_null());
     return x;
 }
 

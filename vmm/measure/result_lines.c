@@ -41,7 +41,7 @@ static void csv_phase(FILE *f, const struct result_row *r, enum phase p, double 
     csv_number(f, is_headline && bounds.is_known, bounds.low * ns);
     csv_number(f, is_headline && bounds.is_known, bounds.high * ns);
     csv_number(f, true, r->processes);
-    csv_number(f, r->has_exits, (double)r->exits_expected);
+    csv_number(f, r->has_expected, (double)r->exits_expected);
     csv_number(f, r->has_exits, (double)r->exits_counted);
     fputc(',', f);
     csv_text(f, r->detail);

@@ -67,7 +67,8 @@ struct result_row {
     char *detail;           /* of the first process whose status was not ok, or what else there is to say; "" */
     unsigned batch; /* operations between two counter reads, at least 1: durations of phases are divided by it */
     uint64_t samples, disturbed;
-    bool has_exits, exits_agree; /* agree: in every process */
+    bool has_exits, exits_agree; /* agree: in every process, or nothing was expected */
+    bool has_expected;           /* false: the host decides how many there are, and they neither agree nor differ */
     uint64_t exits_expected, exits_counted;
     char *exits_source; /* the kernel's statistic that was asked */
     bool has_identity, identity_holds;
@@ -103,7 +104,7 @@ struct result {
 
 /* Of the first environment: a string or a number under "host" or at the top, as text in buf; "unknown" where it is null
  * or missing. path: "host.cpu", "arch". */
-#define ENVIRONMENT_TEXT_MAX 512
+#define ENVIRONMENT_TEXT_MAX 4096 /* a module has some forty parameters; what does not fit is cut */
 const char *environment_text(const struct result *r, const char *path, char buf[ENVIRONMENT_TEXT_MAX]);
 double environment_hz(const struct result *r); /* of its counter; 1e9 (nanoseconds) where there is none. Above 0 */
 json_t *environment_at(const struct result *r, const char *path); /* NULL: missing */

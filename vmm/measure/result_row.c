@@ -138,9 +138,10 @@ static int parse_numbers(struct result_row *r, const json_t *row, struct err *e)
     if (r->samples > RESULT_SAMPLES_MAX || r->disturbed > RESULT_SAMPLES_MAX)
         return err_set(e, -EINVAL, "more than %llu samples", RESULT_SAMPLES_MAX);
     r->has_exits = json_object_size(exits) > 0;
+    r->has_expected = json_is_integer(json_object_get(exits, "expected"));
     r->exits_expected = json_count(exits, "expected", 0);
     r->exits_counted = json_count(exits, "counted", 0);
-    r->exits_agree = json_is_true(json_object_get(exits, "agrees"));
+    r->exits_agree = !r->has_expected || json_is_true(json_object_get(exits, "agrees"));
     r->has_identity = json_object_size(identity) > 0;
     r->identity_holds = json_is_true(json_object_get(identity, "holds"));
     r->identity_residual = json_figure(identity, "residual", 0);
@@ -224,8 +225,9 @@ static void merge_facts(struct result_row *into, const struct result_row *from)
     if (into->group[0] == '\0') strcpy(into->group, from->group);
     into->samples += from->samples;
     into->disturbed += from->disturbed;
-    into->exits_agree = (!into->has_exits || into->exits_agree) && (!from->has_exits || from->exits_agree);
+    into->exits_agree = into->exits_agree && from->exits_agree;
     into->has_exits |= from->has_exits;
+    into->has_expected |= from->has_expected;
     into->exits_expected += from->exits_expected; /* wraps for no row that a guest could make */
     into->exits_counted += from->exits_counted;
     into->identity_holds =

@@ -12,14 +12,45 @@ struct fact {
     const char *before, *path, *after;
 };
 
+#define WIDTH  120 /* of the head's lines, as of the tables */
+#define INDENT 12
+
+struct wrap {
+    FILE *f;
+    int column, blanks; /* blanks: seen, and printed when no line ends there */
+};
+
+/* Word by word, with a new line where the next one would not fit. */
+static void print_wrapped(struct wrap *w, const char *s)
+{
+    for (;;) {
+        w->blanks += (int)strspn(s, " ");
+        s += strspn(s, " ");
+        const int n = (int)strcspn(s, " ");
+        char word[WIDTH];
+        if (n == 0) return;
+        if (w->blanks > 0 && w->column + w->blanks + n > WIDTH) {
+            w->column = INDENT;
+            w->blanks = 0;
+            fprintf(w->f, "\n%*s", INDENT, "");
+        }
+        (void)snprintf(word, sizeof(word), "%*s%.*s", w->blanks, "", n, s);
+        print_safe(w->f, word);
+        w->column += w->blanks + n;
+        w->blanks = 0;
+        s += n;
+    }
+}
+
 static void print_facts(FILE *f, const struct result *r, const char *label, const struct fact *fact)
 {
     char buf[ENVIRONMENT_TEXT_MAX];
+    struct wrap w = {f, INDENT, 0};
     fprintf(f, "  %-10s", label);
     for (; fact->path; fact++) {
-        fputs(fact->before, f);
-        print_safe(f, environment_text(r, fact->path, buf));
-        fputs(fact->after, f);
+        print_wrapped(&w, fact->before);
+        print_wrapped(&w, environment_text(r, fact->path, buf));
+        print_wrapped(&w, fact->after);
     }
     fputc('\n', f);
 }
@@ -185,13 +216,9 @@ static void print_phases(FILE *f, const struct result *r, double ns)
             cell_figure(&t, row->phase[leg[p]].count, (double)dist_quantile(&row->phase[leg[p]], 0.5) * one);
         table_cell(&t, "%s", !row->has_identity ? "n/a" : row->identity_holds ? "holds" : "fails");
         cell_figure(&t, row->has_identity, row->identity_residual * one);
-        if (row->has_exits) {
-            table_cell(&t, "%" PRIu64, row->exits_expected);
-            table_cell(&t, "%" PRIu64, row->exits_counted);
-            table_cell(&t, "%s", row->exits_agree ? "agree" : "differ");
-        } else {
-            for (unsigned n = 0; n < 3; n++) table_cell(&t, "n/a");
-        }
+        table_cell(&t, row->has_expected ? "%" PRIu64 : "n/a", row->exits_expected);
+        table_cell(&t, row->has_exits ? "%" PRIu64 : "n/a", row->exits_counted);
+        table_cell(&t, "%s", !row->has_expected ? "n/a" : row->exits_agree ? "agree" : "differ");
         table_end_row(&t);
     }
     table_fini(&t);
@@ -333,15 +360,17 @@ static unsigned count_verdict(const json_t *x, const char *verdict)
 
 static void print_experiments(FILE *f, const struct result *r)
 {
-    unsigned pass = 0, fail = 0, open = 0;
+    unsigned pass = 0, fail = 0, open = 0, told = 0;
     for (size_t i = 0; i < json_array_size(r->experiments); i++) {
         const json_t *x = json_array_get(r->experiments, i);
         print_experiment(f, x);
         pass += count_verdict(x, "pass");
         fail += count_verdict(x, "fail");
         open += count_verdict(x, "inconclusive");
+        told += count_verdict(x, "reported");
     }
-    fprintf(f, "\nproperties: %u pass, %u fail, %u inconclusive\n", pass, fail, open);
+    fprintf(f, "\nproperties: %u pass, %u fail, %u inconclusive, %u reported without a bound\n", pass, fail, open,
+            told);
 }
 
 void result_text(FILE *f, const struct result *r)
