@@ -411,9 +411,20 @@ active proctype control()
 #endif
 }
 
-/* machine_stop from a thread that is none of the machine's own. */
+/* machine_kick and machine_stop from a thread that is none of the machine's own. */
 active proctype other()
 {
+#ifndef LIVE /* machine_kick waits for nothing */
+    if
+    :: lock(OTHER);
+        if
+        :: has_begun && !is_paused && !is_over && ending == 0 -> runner_kick(OTHER, 0, RUN)
+        :: else
+        fi;
+        unlock(OTHER)
+    :: skip
+    fi;
+#endif
     if
     :: control_end(OTHER, OTHER + 1)
     :: skip
