@@ -349,6 +349,63 @@ static void a_v1_group_has_the_vcpus_and_is_gone_afterwards(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
+/* ---- cgroups, version 2, where this process lies in the root group and may make others */
+
+#define V2 "/sys/fs/cgroup"
+
+static void need_v2(void)
+{
+    char text[4096] = "";
+    if (access(V2 "/cgroup.subtree_control", W_OK) == 0) text_of(V2, "cgroup.procs", text, sizeof(text));
+    if (has_line(text, getpid())) return;
+    print_message("not in the root group of cgroup version 2\n");
+    skip();
+}
+
+static void must_be_in(int tid, const char *cgroup)
+{
+    char path[64], text[256], line[128];
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d", tid);
+    (void)snprintf(line, sizeof(line), "0::%s\n", cgroup);
+    text_of(path, "cgroup", text, sizeof(text));
+    assert_contains(text, line);
+}
+
+static void machines_of_one_program_have_a_v2_group_each(void **state)
+{
+    (void)state;
+    need_v2();
+    const struct setting first[] = {{"cgroup", V2}, {"cgroup-weight", "100"}, {NULL, NULL}},
+                         second[] = {{"cgroup", V2}, {"cgroup-weight", "200"}, {"name", "other"}, {NULL, NULL}};
+    struct machine *m = start(first), *n = start(second);
+    must_be_in(tid_of(m, 1), "/vireo-fairness");
+    must_be_in(tid_of(n, 0), "/vireo-other");
+    must_be_in(getpid(), "/");
+    stop(m);
+    must_be_in(tid_of(n, 1), "/vireo-other");
+    stop(n);
+    assert_int_equal(access(V2 "/vireo-fairness", F_OK) | access(V2 "/vireo-other", F_OK), -1);
+}
+
+static void a_program_is_not_pulled_away_from_its_first_machine(void **state)
+{
+    (void)state;
+    need_v2();
+    char domain[64], group[128];
+    (void)snprintf(domain, sizeof(domain), V2 "/test-%d", (int)getpid());
+    (void)snprintf(group, sizeof(group), "%s/vireo-fairness", domain + strlen(V2));
+    assert_int_equal(mkdir(domain, 0755), 0);
+    const struct setting first[] = {{"cgroup", domain}, {NULL, NULL}},
+                         second[] = {{"cgroup", domain}, {"name", "other"}, {NULL, NULL}};
+    struct machine *m = start(first);
+    must_be_in(tid_of(m, 0), group);
+    must_be_in(getpid(), group);
+    refuse(second, ERR_CONFIG, "for another VM");
+    stop(m);
+    must_be_in(getpid(), "/");
+    assert_int_equal(rmdir(domain), 0);
+}
+
 static void cgroups_that_can_not_be_had_are_refused(void **state)
 {
     (void)state;
@@ -375,6 +432,8 @@ int main(void)
         UNIT(halt_polling_is_bounded_or_refused_by_name),
         UNIT(vcpus_share_one_cookie_or_none_is_needed),
         UNIT(a_v1_group_has_the_vcpus_and_is_gone_afterwards),
+        UNIT(machines_of_one_program_have_a_v2_group_each),
+        UNIT(a_program_is_not_pulled_away_from_its_first_machine),
         UNIT(cgroups_that_can_not_be_had_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,8 +201,14 @@ static int make_dir(struct cgroup *g)
     }
     if (rc < 0) return -1;
     g->fd = openat(g->parent_fd, g->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (g->fd >= 0) (void)flock(g->fd, LOCK_EX | LOCK_NB); /* until this process ends, however it does */
-    return g->fd < 0 ? -1 : 0;
+    if (g->fd < 0) {
+        const int error = errno;
+        (void)unlinkat(g->parent_fd, g->name, AT_REMOVEDIR);
+        errno = error;
+        return -1;
+    }
+    (void)flock(g->fd, LOCK_EX | LOCK_NB); /* until this process ends, however it does */
+    return 0;
 }
 
 static int make_group(struct cgroup *g, const char *name, struct err *e)
