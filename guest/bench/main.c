@@ -64,8 +64,8 @@ static void touch(struct bench_sample *s, uint32_t count)
 
 static void reach(struct bench_page *p, enum bench_step step)
 {
+    mmio_write32(p->gate, step);
     __atomic_store_n(&p->reached, step, __ATOMIC_RELEASE);
-    while (__atomic_load_n(&p->go, __ATOMIC_ACQUIRE) < step) continue; /* no PAUSE: enough of them would exit */
 }
 
 static void measure(struct bench_run *r, const struct bench_code *code)
@@ -87,6 +87,7 @@ static void measure(struct bench_run *r, const struct bench_code *code)
     touch(sample, p->samples);
     scrap.g0 = 0;
     p->progress = 0;
+    reach(p, BENCH_COUNTED);
     reach(p, BENCH_READY);
     for (uint32_t i = 0; i < p->samples; i++) {
         take(r, code, &sample[i]);

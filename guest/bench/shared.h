@@ -5,8 +5,8 @@
  * status 0. A row is a thing that the guest does (shared id on every architecture: vmm/measure has the table that says
  * what is expected of it). One sample is a pair of counter reads around `batch` repetitions.
  *
- * They go through a row in step: the guest says how far it is (`reached`) and waits there until the monitor lets it go
- * on (`go`). What either does between two steps, the kernel's counts can be read around. */
+ * They go through a row in step: the guest says how far it is by a store to the gate, a register of the monitor, which
+ * reads the kernel's counts, or changes the machine, while the guest's processor waits for the store to end. */
 #ifndef VIREO_GUEST_BENCH_SHARED_H
 #define VIREO_GUEST_BENCH_SHARED_H
 
@@ -26,10 +26,11 @@ struct bench_sample {
     uint64_t g0, g1; /* guest counter before and after */
 };
 
-/* The same numbers for both sides: reached N, and go N, "past N". */
+/* What is stored to the gate, and then stands in `reached`. */
 enum bench_step {
     BENCH_START,
     BENCH_PREPARED, /* baseline and warm-up are behind: the monitor may change the machine under the row */
+    BENCH_COUNTED,  /* twice before the samples, so that what the gate itself adds to a count is known: */
     BENCH_READY,    /* nothing but samples from here ... */
     BENCH_SAMPLED,  /* ... to here */
 };
@@ -45,17 +46,16 @@ struct bench_page {
     uint32_t stride;    /* from one repetition to the next, added to the address */
     uint64_t address;   /* where the row's port or window is, as the monitor laid it out */
     uint64_t argument;  /* of the row: an interrupt's number, a delay in ticks */
+    uint64_t gate;      /* address of a register, 4 bytes */
     /* The guest's. */
     _Alignas(64) uint64_t reached; /* enum bench_step */
     uint64_t is_unsupported;       /* 1: this processor lacks what the row needs; the guest ends there */
     uint64_t counter_hz;           /* as the guest knows it, 0: it does not */
     uint64_t counter_cost;         /* least of two reads one after the other, ticks */
     uint64_t progress;             /* samples so far */
-    /* The monitor's, while the guest runs. */
-    _Alignas(64) uint64_t go; /* enum bench_step */
-    /* For rows in which the monitor acts: when guest_turn is N, it writes a stamp of the guest's counter, N + 1, and
-     * acts; the guest answers with N + 1. */
-    uint64_t host_stamp, host_turn;
+    /* For rows in which the monitor acts. The guest asks for turn N; the monitor writes a stamp of its counter and N,
+     * and acts. */
+    _Alignas(64) uint64_t host_stamp, host_turn;
     _Alignas(64) uint64_t guest_turn;
 };
 
@@ -64,7 +64,8 @@ struct bench_page {
     ROW(nop)                                                                                                           \
     ROW(counter)                                                                                                       \
     ROW(msr_passthrough)                                                                                               \
-    ROW(load) ROW(eoi_spurious) /* controls: no exit */                                                                \
+    ROW(load)                                                                                                          \
+    ROW(eoi_spurious) /* controls: no exit */                                                                          \
         ROW(cpuid) ROW(hypercall_null) ROW(msr_rd_k) ROW(msr_wr_tscdl) ROW(cr8) ROW(dr7_wr) ROW(wbinvd)                \
             ROW(pio_in_kernel) ROW(pio_ioeventfd) ROW(mmio_ioeventfd) ROW(mmio_lapic) ROW(mmio_vgic) ROW(psci_version) \
                 ROW(sysreg_id) ROW(ipi_rtt) ROW(ipi_self) ROW(hlt_pending) ROW(hlt_wake_running) ROW(hlt_wake_polling) \

@@ -50,6 +50,7 @@ struct exits_side {
 struct exits_run {
     const struct arch_bench_row *what;
     struct exits_side side;
+    struct exits_build *build; /* exits_run.c's own */
     uint32_t samples, warm_up, batch;
     enum exits_status status;
     char detail[END_DETAIL_MAX];

@@ -16,7 +16,7 @@
 #include "vmm/machine/runner.h"
 #include "vmm/measure/exits.h"
 
-#define POLL_NS 200000u /* between two looks at a guest that works by itself */
+#define POLL_NS 1000000u /* between two looks at a guest that works by itself: each may take its CPU away */
 #define WINDOW_NS                                                                                                      \
     2000000u /* of disturbance: half of the shortest tick that hosts use, so that few samples share one                \
               */
@@ -70,31 +70,65 @@ static struct counts read_counts(int fd, const char *own)
     return c;
 }
 
-/* The row's own statistic, unless this KVM does not count by it, as kvm_pvm does not by most; else all exits but those
- * for the host's interrupts, where KVM tells these apart. */
-static void compare_counts(struct exits_run *run, const struct counts *before, const struct counts *after)
+/* What was counted between two rings of the gate, less what the second ring itself adds. */
+static uint64_t gain(uint64_t counted, uint64_t ready, uint64_t sampled)
 {
-    run->has_count = before->has_exits && after->has_exits;
-    run->counted = after->own_count - before->own_count;
-    run->source = run->what->counter;
-    if (run->source && (run->counted || run->what->slack)) return;
-    const uint64_t irq = after->irq - before->irq;
-    run->counted = after->exits - before->exits - irq;
-    run->source = after->has_irq && irq ? "exits - irq_exits" : "exits";
+    return sampled - ready - (ready - counted);
 }
 
 /* ---- the machine ---- */
 
-struct build {
+struct exits_build {
     struct exits_run *run;
     const struct exits_duty *duty;
     struct machine_parts parts;
     int stats_fd;
+    /* The vCPU's thread writes these at the gate, before `reached`. */
+    struct counts at[BENCH_SAMPLED + 1];
     int rc; /* of what only this row wants: unsupported, not an error */
     struct err why;
+    _Atomic unsigned reached; /* enum bench_step, released */
 };
 
-static int fill_page(struct build *b, struct err *e)
+/* The row's own statistic, unless this KVM does not count by it, as kvm_pvm does not by most; else all exits but those
+ * for the host's interrupts, where KVM tells these apart. */
+static void compare_counts(struct exits_run *run, const struct counts at[BENCH_SAMPLED + 1])
+{
+    const struct counts *c = &at[BENCH_COUNTED], *r = &at[BENCH_READY], *s = &at[BENCH_SAMPLED];
+    run->has_count = c->has_exits && r->has_exits && s->has_exits;
+    run->counted = gain(c->own_count, r->own_count, s->own_count);
+    run->source = run->what->counter;
+    if (run->source && (run->counted || run->what->slack)) return;
+    const uint64_t irq = s->irq - r->irq;
+    run->counted = gain(c->exits - c->irq, r->exits - r->irq, s->exits - s->irq);
+    run->source = irq ? "exits - irq_exits" : "exits";
+}
+
+/* ---- the gate: where the guest says how far it is ---- */
+
+static uint64_t gate_read(void *dev, uint64_t offset, unsigned size)
+{
+    (void)dev, (void)offset, (void)size;
+    return 0;
+}
+
+/* One step after the other; what a guest stores beside that means nothing. */
+static void gate_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct exits_build *b = dev;
+    const unsigned step = atomic_load_explicit(&b->reached, memory_order_relaxed) + 1;
+    (void)offset, (void)size;
+    if (value != step || step > BENCH_SAMPLED) return;
+    if (step == BENCH_PREPARED && b->duty->prepared)
+        b->rc = b->duty->prepared(&b->run->side, &b->parts, &b->why);
+    else
+        b->at[step] = read_counts(b->stats_fd, b->run->what->counter);
+    atomic_store_explicit(&b->reached, step, memory_order_release);
+}
+
+static const struct bus_ops gate_ops = {.read = gate_read, .write = gate_write};
+
+static int fill_page(struct exits_build *b, struct err *e)
 {
     struct exits_run *run = b->run;
     struct exits_side *s = &run->side;
@@ -111,17 +145,20 @@ static int fill_page(struct build *b, struct err *e)
         .stride = b->duty->stride,
         .address = b->duty->is_touching ? arch_info.ram_base + BENCH_TOUCH_OFFSET : 0,
         .argument = exits_ticks(s, b->duty->argument_ns),
+        .gate = arch_bench_places.window + BENCH_PLACE,
     };
     return 0;
 }
 
 static int fit(void *arg, const struct machine_parts *p, struct err *e)
 {
-    struct build *b = arg;
+    struct exits_build *b = arg;
     struct exits_run *run = b->run;
     struct exits_side *s = &run->side;
     b->parts = *p;
+    const struct bus_range gate = {arch_bench_places.window + BENCH_PLACE, BENCH_PLACE, &gate_ops, b, "gate"};
     int rc = fill_page(b, e);
+    if (!rc) rc = bus_add(p->mmio, &gate, e);
     if (rc) return rc;
     arch_bench_share_clock(p->vm, p->vcpu, p->vcpu_count);
     for (unsigned i = 0; i < p->vcpu_count; i++) p->runner[i].counter = &s->counter;
@@ -195,6 +232,7 @@ static void watch_open(struct watch *w, struct machine *m, int stats_fd)
     (void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", t.tid);
     w->status_fd = open(path, O_RDONLY | O_CLOEXEC);
     w->switches = involuntary_switches(w->status_fd);
+    w->irq = read_counts(stats_fd, NULL).irq;
 }
 
 static uint32_t progress_of(const struct exits_run *run)
@@ -218,27 +256,22 @@ static void watch_look(struct watch *w, struct exits_run *run, bool is_last)
     w->from = at;
 }
 
-/* ---- step by step with the guest ---- */
+/* ---- while the guest is at it ---- */
 
 struct walk {
     struct exits_run *run;
     const struct exits_duty *duty;
+    struct exits_build *build;
     struct machine *machine;
     const atomic_bool *is_stopped;
     uint64_t deadline_ns, turn;
-    struct watch *watch; /* while samples are taken */
     struct ending ending;
     bool has_ended;
 };
 
-static uint64_t reached(const struct walk *w)
+static unsigned reached(const struct walk *w)
 {
-    return __atomic_load_n(&w->run->side.page->reached, __ATOMIC_ACQUIRE);
-}
-
-static void let_go(const struct walk *w, enum bench_step step)
-{
-    __atomic_store_n(&w->run->side.page->go, step, __ATOMIC_RELEASE);
+    return atomic_load_explicit(&w->build->reached, memory_order_acquire);
 }
 
 static void act_if_asked(struct walk *w)
@@ -247,49 +280,33 @@ static void act_if_asked(struct walk *w)
     w->duty->act(&w->run->side, w->machine, ++w->turn);
 }
 
-/* 0: it is there; -ECHILD: the machine has ended; -ETIMEDOUT; -ECANCELED. */
-static int wait_for(struct walk *w, enum bench_step step)
+/* Until the machine has ended: 0 with all samples taken, -ECHILD without. -ETIMEDOUT, -ECANCELED: it has not. */
+static int follow(struct walk *w, struct watch *watch)
 {
-    const bool is_acting = w->duty->act && w->watch;
-    while (reached(w) < step) {
-        w->has_ended = machine_wait(w->machine, 0, &w->ending) == 0;
-        if (w->has_ended) return -ECHILD;
+    while (machine_wait(w->machine, 0, &w->ending) != 0) {
         if (w->is_stopped && atomic_load(w->is_stopped)) return -ECANCELED;
         if (now_ns() > w->deadline_ns) return -ETIMEDOUT;
-        if (is_acting) {
+        if (reached(w) >= BENCH_PREPARED && w->build->rc) return 0;
+        if (w->duty->act && reached(w) >= BENCH_READY) {
             act_if_asked(w);
             sched_yield();
         } else {
             nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
         }
-        if (w->watch) watch_look(w->watch, w->run, false);
+        if (reached(w) == BENCH_READY) watch_look(watch, w->run, false);
     }
-    return 0;
+    w->has_ended = true;
+    return reached(w) == BENCH_SAMPLED ? 0 : -ECHILD;
 }
 
-static int take_samples(struct walk *w, struct build *b)
+static int take_samples(struct walk *w)
 {
-    struct exits_run *run = w->run;
     struct watch watch;
-    int rc = wait_for(w, BENCH_PREPARED);
-    if (!rc && w->duty->prepared) b->rc = w->duty->prepared(&run->side, &b->parts, &b->why);
-    if (rc || b->rc) return rc;
-    let_go(w, BENCH_PREPARED);
-    rc = wait_for(w, BENCH_READY);
-    if (rc) return rc;
-    watch_open(&watch, w->machine, b->stats_fd);
-    const struct counts before = read_counts(b->stats_fd, run->what->counter);
-    watch.irq = before.irq;
-    const uint64_t start = now_ns();
-    watch.next_ns = start + WINDOW_NS;
-    w->watch = &watch;
-    let_go(w, BENCH_READY);
-    rc = wait_for(w, BENCH_SAMPLED);
-    const struct counts after = read_counts(b->stats_fd, run->what->counter);
-    watch_look(&watch, run, true);
+    watch_open(&watch, w->machine, w->build->stats_fd);
+    const int rc = follow(w, &watch);
+    watch_look(&watch, w->run, true);
     if (watch.status_fd >= 0) close(watch.status_fd);
-    compare_counts(run, &before, &after);
-    let_go(w, BENCH_SAMPLED);
+    if (reached(w) == BENCH_SAMPLED) compare_counts(w->run, w->build->at);
     return rc;
 }
 
@@ -344,8 +361,9 @@ static int copy_samples(struct exits_run *run, const struct gmem *mem, struct er
 }
 
 /* What came of it, when the guest took samples or did not. */
-static int conclude(struct walk *w, struct build *b, int rc, struct err *e)
+static int conclude(struct walk *w, int rc, struct err *e)
 {
+    const struct exits_build *b = w->build;
     struct exits_run *run = w->run;
     if (b->rc) {
         say(run, EXITS_UNSUPPORTED, "%s", b->why.text);
@@ -365,17 +383,20 @@ static int conclude(struct walk *w, struct build *b, int rc, struct err *e)
     return copy_samples(run, b->parts.mem, e);
 }
 
-static int walk_through(struct walk *w, struct build *b, struct err *e)
+static int walk_through(struct walk *w, struct err *e)
 {
+    const struct exits_build *b = w->build;
     int rc = 0;
     if (!b->rc) {
         rc = machine_start(w->machine, e);
         if (rc) return rc;
-        rc = take_samples(w, b);
-        if (rc || b->rc) machine_stop(w->machine, END_STOPPED, "the row's time is up");
+        rc = take_samples(w);
+        if (!w->has_ended) {
+            machine_stop(w->machine, END_STOPPED, "the row's time is up");
+            w->has_ended = machine_wait(w->machine, EXITS_IDLE_MS, &w->ending) == 0;
+        }
     }
-    if (!b->rc && !w->has_ended) w->has_ended = machine_wait(w->machine, EXITS_IDLE_MS, &w->ending) == 0;
-    return conclude(w, b, rc, e);
+    return conclude(w, rc, e);
 }
 
 /* ---- all of it ---- */
@@ -430,28 +451,32 @@ int exits_run(struct exits_run *run, struct machine **m, const struct arch_bench
     arch_bench_counter(&s->counter);
     s->hz = counter_hz(&s->counter);
     s->delay_ticks = exits_ticks(s, o->delay_ns);
-    struct build b = {.run = run, .duty = duty, .stats_fd = -1};
+    struct exits_build *b = run->build = malloc(sizeof(*b));
+    if (!b) return err_set(e, -ENOMEM, "no memory for a row of the bench");
+    *b = (struct exits_build){.run = run, .duty = duty, .stats_fd = -1};
     const struct machine_lab lab = {
         .image = guest_bench_start,
         .image_size = (uint64_t)(guest_bench_end - guest_bench_start),
         .fit = fit,
-        .arg = &b,
+        .arg = b,
     };
     rc = exits_machine(m, o, what->has_second, duty, &lab, e);
     if (rc) return rc;
     struct walk w = {.run = run,
                      .duty = duty,
+                     .build = b,
                      .machine = *m,
                      .is_stopped = is_stopped,
                      .deadline_ns = now_ns() + o->timeout_ms * UINT64_C(1000000)};
-    rc = walk_through(&w, &b, e);
-    if (b.stats_fd >= 0) close(b.stats_fd);
+    rc = walk_through(&w, e);
     return rc;
 }
 
 void exits_run_fini(struct exits_run *run, struct machine *m)
 {
-    machine_destroy(m);
+    machine_destroy(m); /* until it is gone, the guest may ring the gate */
+    if (run->build && run->build->stats_fd >= 0) close(run->build->stats_fd);
+    free(run->build);
     if (run->side.event_fd >= 0) close(run->side.event_fd);
     free(run->trace.exit);
     free(run->sample);
