@@ -98,7 +98,8 @@ static void compare_counts(struct exits_run *run, const struct counts at[BENCH_S
     run->has_count = c->has_exits && r->has_exits && s->has_exits;
     run->counted = gain(c->own_count, r->own_count, s->own_count);
     run->source = run->what->counter;
-    if (run->source && (run->counted || run->what->slack)) return;
+    const bool is_state = run->what->slack && run->what->group == BENCH_KERNEL; /* and not a kind of exit */
+    if (run->source && (run->counted || is_state)) return;
     const uint64_t irq = s->irq - r->irq;
     run->counted = gain(c->exits - c->irq, r->exits - r->irq, s->exits - s->irq);
     run->source = irq ? "exits - irq_exits" : "exits";
