@@ -42,6 +42,7 @@ static inline uint64_t look(struct cpu *c)
     if (c->steal) say_number(&c->v->steal, __atomic_load_n(c->steal, __ATOMIC_RELAXED));
     if (gap < page->gap_min) return gap;
     count(c->v->gap, gap);
+    say_number(&c->v->lost, c->v->lost + gap);
     if (gap > c->v->longest) c->v->longest = gap;
     return gap;
 }

@@ -40,6 +40,7 @@ struct fair_vcpu {
     _Alignas(64) uint64_t progress; /* loops, periods, exits, sleeps */
     uint64_t steal;                 /* ns, what the hypervisor says; 0 where it says nothing */
     uint64_t now;                   /* the counter, when it was last looked at */
+    uint64_t lost;                  /* ticks, in gaps */
     _Alignas(64) uint64_t is_ready;
     uint64_t has_steal;
     uint64_t is_unsupported;     /* the processor lacks what its work needs */

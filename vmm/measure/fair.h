@@ -113,6 +113,7 @@ bool fair_plan_make(const struct fair_options *o, unsigned item, unsigned varian
 
 struct fair_count { /* from the beginning of the threads */
     uint64_t charged, delay, steal, progress;
+    uint64_t lost;   /* ns, in gaps that the guest saw */
     bool is_running; /* at that moment: then delay and steal hold all there is */
 };
 

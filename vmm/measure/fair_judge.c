@@ -25,7 +25,7 @@
 #define C2_SHARE     0.01
 #define C3_MOST      0.01
 #define C4_MOST      0.02
-#define RUNNING_SPAN 0.5 /* of the run must lie between two samples that caught a vCPU running */
+#define RUNNING_SPAN 0.25 /* of the run must lie between two samples that caught a vCPU running */
 
 struct judge {
     const struct fair_options *o;
@@ -544,32 +544,55 @@ static void judge_capacity(struct judge *j, struct fair_finding *f)
 
 /* ---- all of it ---- */
 
+/* By weight, and no more than a CPU; VMs in cgroups by their group's, shared out equally. */
 static void find_shares(struct judge *j)
 {
     double weight[FAIR_THREADS], sum = 0;
     for (unsigned i = 0; i < j->p->vcpu_count; i++) weight[i] = j->p->vcpu[i].weight;
     statistics_fill(weight, j->p->vcpu_count, j->p->cpu_count, 1, j->share);
     for (unsigned i = 0; i < j->p->vcpu_count; i++) sum += j->share[i];
-    for (unsigned i = 0; i < j->p->vcpu_count; i++) j->share[i] /= sum;
+    for (unsigned i = 0; i < j->p->vcpu_count; i++) {
+        const struct fair_vm_plan *vm = &j->p->vm[j->p->vcpu[i].vm];
+        j->share[i] = vm->has_cgroup ? group_share(j, j->p->vcpu[i].vm) / vm->vcpus : j->share[i] / sum;
+    }
     memcpy(j->out->share, j->share, sizeof(j->share));
+}
+
+/* What guests saw pass without them though their threads did not wait: somebody stops the CPUs beneath this host. */
+static double stalled(const struct judge *j)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < j->p->vcpu_count; i++) {
+        unsigned from, to;
+        if (j->p->vm[j->p->vcpu[i].vm].quota_us || !is_greedy(j->p->vcpu[i].work) || !running_span(j, i, &from, &to))
+            continue; /* who waits for his quota isn't said to wait */
+        const double wall = (double)(j->r->at[to] - j->r->at[from]), paused = wall - time_between(j, from, to);
+        const double lost = (double)(fair_at(j->r, to, i)->lost - fair_at(j->r, from, i)->lost);
+        const double waited = (double)(fair_at(j->r, to, i)->delay - fair_at(j->r, from, i)->delay);
+        if (lost - waited - paused > 0) sum += lost - waited - paused;
+    }
+    return sum;
 }
 
 static void find_disturbance(struct judge *j)
 {
     const struct fair_cpu_time *h = &j->r->host;
-    const double all = j->wall * j->p->cpu_count, steal = (double)h->steal / all;
+    const double all = j->wall * j->p->cpu_count, steal = (double)h->steal / all, stall = stalled(j) / all;
 
     j->others = (double)h->busy - charged_all(j, 0, last_sample(j)) - (double)j->r->vmm_ns;
-    j->is_stolen = steal > STEAL_MAX;
-    if (j->is_stolen)
+    j->is_stolen = steal > STEAL_MAX || stall > STEAL_MAX;
+    if (steal > STEAL_MAX)
         (void)snprintf(j->out->disturbed, FAIR_TEXT,
-                       "the host itself lost %.1f %% of these CPUs (steal, /proc/stat), "
-                       "more than %.0f %%",
-                       steal * 100, STEAL_MAX * 100);
+                       "the host itself lost %.1f %% of these CPUs (steal, /proc/stat), more than %.0f %%", steal * 100,
+                       STEAL_MAX * 100);
+    else if (j->is_stolen)
+        (void)snprintf(j->out->disturbed, FAIR_TEXT,
+                       "this host's CPUs stood still for %.1f %% of the time, more than %.0f %%: guests lost it while "
+                       "their threads ran, so whatever runs this host is busy",
+                       stall * 100, STEAL_MAX * 100);
     else if (j->others / all > OTHERS_MAX)
         (void)snprintf(j->out->disturbed, FAIR_TEXT,
-                       "others used %.1f %% of these CPUs, more than %.0f %%: run it "
-                       "where nothing else does",
+                       "others used %.1f %% of these CPUs, more than %.0f %%: run it where nothing else does",
                        j->others / all * 100, OTHERS_MAX * 100);
 }
 

@@ -50,6 +50,7 @@ struct run {
     struct thread thread[FAIR_THREADS];
     struct counter counter;
     cpu_set_t home; /* where this thread ran before */
+    bool is_aside;  /* it runs on none of the plan's CPUs */
 };
 
 /* ---- clocks ---- */
@@ -320,19 +321,42 @@ static uint64_t run_delay(const struct thread *t)
     return sscanf(text, "%llu %llu", &charged, &delay) == 2 ? delay : 0;
 }
 
+/* The vCPU whose guest looked at its counter last: it runs, or did until this thread took its CPU. Guests of two VMs
+ * need not have the same counter. */
+static unsigned newest(const struct run *u)
+{
+    unsigned best = 0;
+    uint64_t most = 0;
+    for (unsigned i = 0; i < u->p->vcpu_count; i++) {
+        const uint64_t now = __atomic_load_n(&guest_vcpu(u, i)->now, __ATOMIC_RELAXED);
+        if (now <= most) continue;
+        most = now;
+        best = i;
+    }
+    return best;
+}
+
+/* What it waited is complete while it runs; and it does if its clock went on all the while that this was read. */
+static void read_waits(const struct run *u, unsigned i, struct fair_count *c)
+{
+    const struct fair_vcpu *v = guest_vcpu(u, i);
+    const uint64_t start = now_ns(), before = clock_ns(u->thread[i].clock);
+
+    c->delay = run_delay(&u->thread[i]);
+    c->steal = __atomic_load_n(&v->steal, __ATOMIC_RELAXED);
+    c->lost = (uint64_t)((double)__atomic_load_n(&v->lost, __ATOMIC_RELAXED) / u->r->ticks_per_ns);
+    const uint64_t ran = clock_ns(u->thread[i].clock) - before;
+    c->is_running = ran && ran >= (now_ns() - start) / 2;
+}
+
 static void read_all(const struct run *u, struct fair_count *c)
 {
     for (unsigned i = 0; i < u->p->vcpu_count; i++) {
-        const struct fair_vcpu *v = guest_vcpu(u, i);
         c[i].charged = clock_ns(u->thread[i].clock);
-        c[i].progress = __atomic_load_n(&v->progress, __ATOMIC_RELAXED);
+        c[i].progress = __atomic_load_n(&guest_vcpu(u, i)->progress, __ATOMIC_RELAXED);
     }
-    for (unsigned i = 0; i < u->p->vcpu_count; i++) {
-        const struct fair_vcpu *v = guest_vcpu(u, i);
-        c[i].delay = run_delay(&u->thread[i]);
-        c[i].steal = __atomic_load_n(&v->steal, __ATOMIC_RELAXED);
-        c[i].is_running = clock_ns(u->thread[i].clock) != c[i].charged;
-    }
+    for (unsigned i = 0; i < u->p->vcpu_count; i++) read_waits(u, i, &c[i]);
+    if (!u->is_aside && u->p->vm_count == 1) c[newest(u)].is_running = true;
 }
 
 static void sample(const struct run *u, unsigned at)
@@ -425,7 +449,7 @@ static void stand_aside(struct run *u)
     (void)sched_getaffinity(0, sizeof(u->home), &u->home);
     rest = u->home;
     for (unsigned i = 0; i < u->p->cpu_count; i++) CPU_CLR(u->p->cpu[i], &rest);
-    if (CPU_COUNT(&rest)) (void)sched_setaffinity(0, sizeof(rest), &rest);
+    u->is_aside = CPU_COUNT(&rest) && sched_setaffinity(0, sizeof(rest), &rest) == 0;
 }
 
 static int go_through(struct run *u, struct err *e)
