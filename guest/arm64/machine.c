@@ -1,5 +1,6 @@
 /* The arm64 machine: everything comes from the device tree. */
 #include "fdt.h"
+#include "gic.h"
 
 #define MAX_CPUS        256
 #define BLOCK_SHIFT     30 /* level-1 blocks of 1 GiB */
@@ -27,6 +28,7 @@ extern uint64_t page_table[BLOCK_COUNT];
 extern const uint8_t ap_entry[];
 uint32_t cpus_present; /* counted up by each processor in ap_entry */
 struct machine_others machine_others;
+struct machine_gic machine_gic;
 
 enum uart { UART_NONE, UART_16550, UART_PL011 };
 
@@ -36,7 +38,6 @@ static struct {
     uint64_t uart_base;
     uint32_t uart_shift;
     uint64_t debug_exit;
-    uint64_t gicd;
     bool is_smc;
     uint64_t cpu[MAX_CPUS]; /* MPIDR affinity values */
 } board;
@@ -106,12 +107,17 @@ bool machine_map(uint64_t gpa)
     return map(gpa, BLOCK_NORMAL);
 }
 
-/* Registers: 0 if they can't be reached, as RAM shares their GiB. */
-static uint64_t map_registers(const struct fdt_node *node)
+/* The index-th of a device's blocks of registers: 0 if they can't be reached, as RAM shares their GiB. */
+static uint64_t map_block(const struct fdt_node *node, uint32_t index)
 {
     uint64_t base = 0, size;
 
-    return fdt_reg(node, 0, &base, &size) && map(base, BLOCK_DEVICE) ? base : 0;
+    return fdt_reg(node, index, &base, &size) && map(base, BLOCK_DEVICE) ? base : 0;
+}
+
+static uint64_t map_registers(const struct fdt_node *node)
+{
+    return map_block(node, 0);
 }
 
 static void visit_memory(const struct fdt_node *node, struct guest_machine *m)
@@ -147,6 +153,14 @@ static void visit_virtio(const struct fdt_node *node, struct guest_machine *m)
     m->device[m->device_count++] = (struct guest_device){base, spi + SPI_FIRST, (flags & SPI_EDGE) != 0};
 }
 
+static void visit_gic(const struct fdt_node *node)
+{
+    const bool is_v3 = fdt_is_compatible(node, "arm,gic-v3");
+
+    if (is_v3 || fdt_is_compatible(node, "arm,cortex-a15-gic") || fdt_is_compatible(node, "arm,gic-400"))
+        machine_gic = (struct machine_gic){map_block(node, 0), map_block(node, 1), is_v3};
+}
+
 static void visit_board(const struct fdt_node *node)
 {
     const bool is_16550 = fdt_is_compatible(node, "ns16550a");
@@ -157,9 +171,7 @@ static void visit_board(const struct fdt_node *node)
         board.uart = !board.uart_base ? UART_NONE : is_16550 ? UART_16550 : UART_PL011;
     }
     if (fdt_is_compatible(node, "vireo,debug-exit")) board.debug_exit = map_registers(node);
-    if (fdt_is_compatible(node, "arm,gic-v3") || fdt_is_compatible(node, "arm,cortex-a15-gic") ||
-        fdt_is_compatible(node, "arm,gic-400"))
-        board.gicd = map_registers(node);
+    visit_gic(node);
     if (fdt_is_compatible(node, "arm,psci-0.2")) board.is_smc = fdt_says(node, FDT_METHOD, "smc");
 }
 
@@ -181,7 +193,7 @@ void machine_discover(const void *boot, struct guest_machine *m)
     *m = (struct guest_machine){.arch = "arm64", .tables = "a device tree", .cmdline = ""};
     if (!fdt_walk(boot, visit, m))
         fail(GUEST_BAD_TABLE, "the device tree at 0x%lx is broken", (uint64_t)(uintptr_t)boot);
-    if (!board.gicd) fail(GUEST_NO_TABLES, "the device tree has no interrupt controller this guest knows");
+    if (!machine_gic.distributor) fail(GUEST_NO_TABLES, "the device tree has no interrupt controller this guest knows");
 }
 
 uint32_t machine_start_cpus(const struct guest_machine *m)
@@ -203,7 +215,7 @@ uint32_t machine_start_cpus(const struct guest_machine *m)
 
 void irq_watch(const struct guest_device *d)
 {
-    const uint64_t config = board.gicd + GICD_ICFGR + d->irq / 16 * 4;
+    const uint64_t config = machine_gic.distributor + GICD_ICFGR + d->irq / 16 * 4;
     const uint32_t edge = 2u << d->irq % 16 * 2, before = mmio_read32(config);
 
     mmio_write32(config, d->is_edge ? before | edge : before & ~edge);
@@ -219,8 +231,8 @@ bool irq_take(const struct guest_device *d)
 {
     const uint32_t word = d->irq / 32 * 4, bit = 1u << d->irq % 32;
 
-    if (!(mmio_read32(board.gicd + GICD_ISPENDR + word) & bit)) return false;
-    mmio_write32(board.gicd + GICD_ICPENDR + word, bit);
+    if (!(mmio_read32(machine_gic.distributor + GICD_ISPENDR + word) & bit)) return false;
+    mmio_write32(machine_gic.distributor + GICD_ICPENDR + word, bit);
     return true;
 }
 

@@ -31,6 +31,40 @@ uint64_t bench_counter_hz(void); /* 0: the processor does not tell */
 /* And in guest/$(ARCH)/counter.h, found by that name alone: static inline uint64_t bench_counter(void), ordered after
  * all that went before it. */
 
+/* Interrupts; and as inline functions in guest/$(ARCH)/interrupt.h: interrupts_on, interrupts_off, and sleep_once,
+ * which sleeps until one is there and lets it in. What handles one stores the counter first, then counts. */
+bool bench_open(void);              /* let them come to this processor; false: it lacks what that takes */
+void bench_open_second(void);       /* to the second one; called there, after bench_open on the first */
+bool bench_open_line(uint32_t gsi); /* a line's, raised by the monitor, on its edge */
+void bench_send(uint32_t cpu);      /* 0 or 1 */
+void bench_send_self(void);
+void bench_set_timer(uint64_t deadline); /* one interrupt when the counter gets there */
+
+/* ---- What wake.c and rows.c provide to the architecture's table ---- */
+
+/* Of the last interrupt, on whichever processor: one in any row. */
+extern volatile uint64_t bench_taken, bench_taken_at;
+
+bool prepare_interrupt(struct bench_run *r);
+bool prepare_irqfd(struct bench_run *r);
+void do_ipi(uint64_t address);
+void sample_pending(struct bench_run *r, struct bench_sample *s);
+void sample_woken_running(struct bench_run *r, struct bench_sample *s);
+void sample_woken_halted(struct bench_run *r, struct bench_sample *s);
+void sample_irqfd_running(struct bench_run *r, struct bench_sample *s);
+void sample_irqfd_halted(struct bench_run *r, struct bench_sample *s);
+void sample_timer(struct bench_run *r, struct bench_sample *s);
+void second_answers(struct bench_page *p);
+void second_wakes(struct bench_page *p);
+
+bool prepare_touched(struct bench_run *r);
+void do_load(uint64_t address);
+void do_store_byte(uint64_t address);
+void do_read(uint64_t address);
+void do_write(uint64_t address);
+void do_forever(uint64_t address);
+void sample_kick(struct bench_run *r, struct bench_sample *s);
+
 /* ---- What main.c provides ---- */
 
 /* Is the row over? For the second processor. */

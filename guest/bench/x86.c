@@ -37,11 +37,6 @@ static void do_fs_base(uint64_t address)
     (void)rdmsr(MSR_FS_BASE);
 }
 
-static void do_load(uint64_t address)
-{
-    (void)*(const volatile uint64_t *)(uintptr_t)address;
-}
-
 /* ---- handled by the kernel ---- */
 
 static void do_cpuid(uint64_t address)
@@ -121,20 +116,6 @@ static bool prepare_lapic(struct bench_run *r)
     return true;
 }
 
-static void do_store_byte(uint64_t address)
-{
-    *(volatile uint8_t *)(uintptr_t)address = 1;
-}
-
-/* Every page is there, so that what is met later is not its absence. */
-static bool prepare_touched(struct bench_run *r)
-{
-    const struct bench_page *p = r->page;
-
-    for (uint64_t i = 0; i < (uint64_t)p->samples * p->batch; i++) do_store_byte(p->address + i * p->stride);
-    return true;
-}
-
 /* ---- handled by the monitor ---- */
 
 static void do_out(uint64_t address)
@@ -154,16 +135,6 @@ static void do_string(uint64_t address)
     __asm__ volatile("rep insb" : "+D"(at), "+c"(count) : "d"((uint16_t)address) : "memory");
 }
 
-static void do_read(uint64_t address)
-{
-    (void)mmio_read32(address);
-}
-
-static void do_write(uint64_t address)
-{
-    mmio_write32(address, 0);
-}
-
 static void do_msr(uint64_t address)
 {
     (void)address;
@@ -174,34 +145,6 @@ static void do_hlt(uint64_t address)
 {
     (void)address;
     __asm__ volatile("hlt" : : : "memory");
-}
-
-/* From the monitor's kick to the end of the longest time without a look at the counter. The monitor says that it has
- * seen the kick come out while this processor is still away, so the look after that is the last that is needed. */
-static void sample_kick(struct bench_run *r, struct bench_sample *s)
-{
-    struct bench_page *p = r->page;
-    const uint64_t turn = p->guest_turn + 1, stale = p->host_stamp;
-    uint64_t last = bench_counter(), longest = 0;
-    bool is_last;
-
-    bench_ask_host(p, turn);
-    do {
-        is_last = bench_host_turn(p) >= turn;
-        const uint64_t now = bench_counter();
-        if (__atomic_load_n(&p->host_stamp, __ATOMIC_RELAXED) != stale && now - last > longest) {
-            longest = now - last;
-            s->g1 = now;
-        }
-        last = now;
-    } while (!is_last);
-    s->g0 = p->host_stamp;
-}
-
-static void do_forever(uint64_t address)
-{
-    (void)address;
-    for (;;) machine_relax();
 }
 
 const struct bench_code bench_code[BENCH_ROW_COUNT] = {

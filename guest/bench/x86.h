@@ -1,4 +1,4 @@
-/* What the x86 rows share: an interrupt that is let in, and when it came. */
+/* What the x86 rows share. */
 #ifndef VIREO_GUEST_BENCH_X86_H
 #define VIREO_GUEST_BENCH_X86_H
 
@@ -18,28 +18,11 @@
 #define LVT_MASKED       (1u << 16)
 #define LVT_DEADLINE     (2u << 17) /* SDM volume 3, 11.5.4.1 */
 
-/* x86_interrupt.S writes both, on whichever processor VECTOR_DEVICE comes to: one in any row. */
-extern volatile uint64_t bench_taken, bench_taken_at;
-void bench_interrupt(void);
+void bench_interrupt(void); /* x86_interrupt.S */
 
-bool bench_has_x2apic(void);
-/* Let VECTOR_DEVICE in; this processor's. false: no x2APIC mode, which the handler needs. */
-bool bench_open_interrupt(void);
-
-/* x86_wake.c: the rows in which an interrupt is on its way. */
-bool prepare_interrupt(struct bench_run *r);
-bool prepare_irqfd(struct bench_run *r);
+/* x86_apic.c: rows that only x86 has, in which an interrupt is on its way. */
 bool prepare_deadline(struct bench_run *r);
-void do_ipi(uint64_t address);
-void do_self_ipi(uint64_t address);
 bool prepare_self_ipi(struct bench_run *r);
-void sample_pending(struct bench_run *r, struct bench_sample *s);
-void sample_woken_running(struct bench_run *r, struct bench_sample *s);
-void sample_woken_halted(struct bench_run *r, struct bench_sample *s);
-void sample_irqfd_running(struct bench_run *r, struct bench_sample *s);
-void sample_irqfd_halted(struct bench_run *r, struct bench_sample *s);
-void sample_timer(struct bench_run *r, struct bench_sample *s);
-void second_answers(struct bench_page *p);
-void second_wakes(struct bench_page *p);
+void do_self_ipi(uint64_t address);
 
 #endif

@@ -1,0 +1,12 @@
+/* What the arm64 rows share. */
+#ifndef VIREO_GUEST_BENCH_ARM64_H
+#define VIREO_GUEST_BENCH_ARM64_H
+
+#include "bench.h"
+
+/* arm64_gic.c */
+bool prepare_spurious(struct bench_run *r);
+void do_spurious(uint64_t address); /* end an interrupt that there is not */
+bool prepare_vgic(struct bench_run *r);
+
+#endif
