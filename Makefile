@@ -16,7 +16,7 @@ include mk/lint.mk
 include $(wildcard mk/images.mk guest/guest.mk tests/*/*.mk)
 
 .PHONY: all
-all: $(BUILD)/vireo $(BUILD)/libvireo.a $(BUILD)/libvireo.so ## the program and the libraries (ARCH=arm64 cross-builds into build/arm64)
+all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/libvireo.a $(BUILD)/libvireo.so ## the programs and the libraries (ARCH=arm64 cross-builds into build/arm64)
 
 .PHONY: run
 run: ## from a fresh clone to a guest's shell: install packages, build, make images, boot Linux (ARCH=arm64 too)

@@ -9,9 +9,9 @@ MANDIR := $(DESTDIR)$(PREFIX)/share/man
 MAN_PAGES := $(wildcard docs/man/*.[1-9])
 
 .PHONY: install uninstall
-install: all ## program, header, libraries, pkg-config file and man pages, under PREFIX (/usr/local) and DESTDIR
+install: all ## programs, header, libraries, pkg-config file and man pages, under PREFIX (/usr/local) and DESTDIR
 	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(INCDIR)
-	install -m 755 $(BUILD)/vireo $(BINDIR)/vireo
+	for p in $(PROGRAMS); do install -m 755 $(BUILD)/$$p $(BINDIR)/$$p || exit; done
 	install -m 644 include/vireo.h $(INCDIR)/vireo.h
 	install -m 644 $(BUILD)/libvireo.a $(LIBDIR)/libvireo.a
 	install -m 755 $(BUILD)/$(SHARED) $(LIBDIR)/libvireo.so.$(VERSION)
@@ -22,6 +22,6 @@ install: all ## program, header, libraries, pkg-config file and man pages, under
 	for page in $(MAN_PAGES); do install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; done
 
 uninstall: ## remove what install put there
-	rm -f $(BINDIR)/vireo $(INCDIR)/vireo.h $(LIBDIR)/libvireo.a $(LIBDIR)/libvireo.so $(LIBDIR)/$(SHARED) \
+	rm -f $(PROGRAMS:%=$(BINDIR)/%) $(INCDIR)/vireo.h $(LIBDIR)/libvireo.a $(LIBDIR)/libvireo.so $(LIBDIR)/$(SHARED) \
 		$(LIBDIR)/libvireo.so.$(VERSION) $(LIBDIR)/pkgconfig/vireo.pc
 	for page in $(MAN_PAGES); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done

@@ -33,11 +33,17 @@ $(BUILD)/libvireo.so: $(LIB_OBJS) $(BUILD)/objects mk/libvireo.map
 # Relative relocations take a bit each instead of 24 bytes (glibc 2.36; binutils have it for x86 first).
 PACKED_x86 := -Wl,-z,pack-relative-relocs
 
-$(BUILD)/vireo: $(CLI_OBJS) $(BUILD)/libvireo.a
-	$(call say,LD)$(LINK) $(PACKED_$(ARCH)) -pie -o $@ $(CLI_OBJS) $(BUILD)/libvireo.a $(LIBS_STATIC)
+# Two programs of the same files: each has a table of its commands, and only what that leads to is linked.
+PROGRAMS := vireo vireo-bench
+PROGRAM_TABLES := $(foreach p,$(subst -,_,$(PROGRAMS)),$(BUILD)/obj/vmm/cli/$(p).o)
+program_objs = $(filter-out $(PROGRAM_TABLES),$(CLI_OBJS)) $(BUILD)/obj/vmm/cli/$(subst -,_,$(1)).o
+$(BUILD)/vireo: $(call program_objs,vireo) $(BUILD)/libvireo.a
+$(BUILD)/vireo-bench: $(call program_objs,vireo-bench) $(BUILD)/libvireo.a
+$(PROGRAMS:%=$(BUILD)/%):
+	$(call say,LD)$(LINK) $(PACKED_$(ARCH)) -pie -o $@ $(filter %.o,$^) $(BUILD)/libvireo.a $(LIBS_STATIC)
 
 # The same without a shared libc: three times the file, half the memory, and no dynamic linker between exec and main.
 .PHONY: vireo-static
 vireo-static: $(BUILD)/vireo-static ## the program linked statically, libc included (position-independent)
-$(BUILD)/vireo-static: $(CLI_OBJS) $(BUILD)/libvireo.a
-	$(call say,LD)$(LINK) -static-pie -o $@ $(CLI_OBJS) $(BUILD)/libvireo.a $(LIBS_STATIC)
+$(BUILD)/vireo-static: $(call program_objs,vireo) $(BUILD)/libvireo.a
+	$(call say,LD)$(LINK) -static-pie -o $@ $(filter %.o,$^) $(BUILD)/libvireo.a $(LIBS_STATIC)

@@ -20,7 +20,7 @@ strict=(-std=c99 -pedantic -Wall -Wextra -Werror)
 install_it() {
     make -s install DESTDIR="$ROOT" PREFIX=$PREFIX || return 1
     local file
-    for file in bin/vireo include/vireo.h lib/libvireo.a lib/libvireo.so lib/pkgconfig/vireo.pc share/man/man1/vireo.1 \
+    for file in bin/vireo bin/vireo-bench include/vireo.h lib/libvireo.a lib/libvireo.so lib/pkgconfig/vireo.pc share/man/man1/vireo.1 \
         share/man/man1/vireo-run.1 share/man/man1/vireo-doctor.1; do
         [ -s "$ROOT$PREFIX/$file" ] || { echo "$PREFIX/$file is missing"; return 1; }
     done
@@ -68,6 +68,13 @@ two_vms() {
     lines=$(LD_LIBRARY_PATH=$ROOT$PREFIX/lib timeout $RUN_LIMIT_S "$work/two-$1" < /dev/null) || { echo "$lines"; return 1; }
     [ "$(grep -c '^guest [01]: .*, status 0: ' <<< "$lines")" = 2 ] || { echo "$lines"; return 1; }
 }
+benches_found() {
+    "$ROOT$PREFIX/bin/vireo" bench | grep -q '^exits ' || return 1
+    rm "$ROOT$PREFIX/bin/vireo-bench"
+    local error status=0
+    error=$("$ROOT$PREFIX/bin/vireo" bench 2>&1) || status=$?
+    [ $status = 126 ] && [[ $error == *"$ROOT$PREFIX/bin/vireo-bench: No such file"* ]] || { echo "$status $error"; return 1; }
+}
 uninstall_it() {
     make -s uninstall DESTDIR="$ROOT" PREFIX=$PREFIX && [ -z "$(find "$ROOT" ! -type d)" ]
 }
@@ -83,5 +90,6 @@ for kind in static shared; do
     if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then check "two VMs run in one process ($kind)" two_vms $kind
     else skip "two VMs run in one process ($kind)" "no usable /dev/kvm on this machine"; fi
 done
+check "vireo bench finds vireo-bench beside itself, and says so when it is not there" benches_found
 check "make uninstall takes everything away" uninstall_it
 tap_done

@@ -34,7 +34,13 @@ static void set_maybe(void *ctx, const char *value)
 
 static const struct cli_option options[] = {
     {"loud", NULL, "", set_switch}, {"file", "FILE", "", set_file}, {"maybe", "[FILE]", "", set_maybe}, {0}};
-static const struct command with_keys = {.name = "run", .options = options, .has_keys = true};
+static bool nth_config_key(const struct command *c, unsigned index, struct vireo_key *out)
+{
+    (void)c;
+    return vireo_config_key(index, out);
+}
+
+static const struct command with_keys = {.name = "run", .options = options, .key = nth_config_key};
 static const struct command without_keys = {.name = "doctor", .options = options};
 static struct vireo_error e;
 

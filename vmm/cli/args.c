@@ -18,10 +18,9 @@ struct known {
     const char *arg;
 };
 
-bool args_key(const struct command *c, unsigned index, struct vireo_key *out)
+static bool nth_key(const struct command *c, unsigned index, struct vireo_key *out)
 {
-    if (c->bench) return vireo_bench_option(c->bench, index, out);
-    return c->has_keys && vireo_config_key(index, out);
+    return c->key && c->key(c, index, out);
 }
 
 static bool find_name(const struct command *c, const char *name, struct known *out)
@@ -32,7 +31,7 @@ static bool find_name(const struct command *c, const char *name, struct known *o
         *out = (struct known){.own = o, .arg = o->arg};
         return true;
     }
-    for (unsigned i = 0; args_key(c, i, &key); i++) {
+    for (unsigned i = 0; nth_key(c, i, &key); i++) {
         if (strcmp(key.name, name) != 0) continue;
         *out = (struct known){.arg = key.arg};
         return true;
@@ -46,7 +45,7 @@ static int unknown_option(const struct command *c, const char *name, struct vire
     unsigned n = 0;
     struct vireo_key key;
     for (const struct cli_option *o = c->options; o->name && n < OPTIONS_MAX; o++) names[n++] = o->name;
-    for (unsigned i = 0; n < OPTIONS_MAX && args_key(c, i, &key); i++) names[n++] = key.name;
+    for (unsigned i = 0; n < OPTIONS_MAX && nth_key(c, i, &key); i++) names[n++] = key.name;
     const char *near = vireo_nearest(name, names);
     bad_command(e, "unknown option --%.200s", name);
     if (near)

@@ -357,11 +357,28 @@ static int run_bench(const struct command *self, char **words, uint64_t started_
     return status;
 }
 
+static bool nth_key(const struct command *self, unsigned index, struct vireo_key *out)
+{
+    return self->bench && vireo_bench_option(self->bench, index, out);
+}
+
+static void print_kinds(FILE *f)
+{
+    const char *kind, *help;
+    struct vireo_key k;
+    for (unsigned n = 0; (kind = vireo_bench_kind(n, &help)) != NULL; n++) {
+        fprintf(f, "\nvireo bench %s: %s.\n", kind, help);
+        for (unsigned i = 0; vireo_bench_option(kind, i, &k); i++) help_print_option(f, k.name, k.arg, k.help);
+    }
+}
+
 const struct command command_bench = {
     .name = "bench",
     .args = "KIND [OPTION...]",
-    .help = "Measure what VM exits cost here, and how vCPUs share processors",
+    .help = HELP_BENCH,
     .options = options,
+    .key = nth_key,
+    .more = print_kinds,
     .set_word = set_word,
     .set_key = keep_key,
     .run = run_bench,

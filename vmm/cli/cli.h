@@ -1,4 +1,8 @@
-/* The `vireo` program: a table of subcommands, one file each, on <vireo.h> and nothing else of ours. */
+/* The `vireo` program: a table of subcommands, one file each, on <vireo.h> and nothing else of ours.
+ *
+ * What measures is a program of its own, `vireo-bench`, which lies beside it and which `vireo bench` and `vireo report`
+ * become: a monitor that runs guests carries neither the benches' guests nor their arithmetic. Both are made of the
+ * same files; vireo.c and vireo_bench.c are their tables. */
 #ifndef VIREO_CLI_CLI_H
 #define VIREO_CLI_CLI_H
 
@@ -23,8 +27,12 @@ struct command {
     const char *args;                 /* what follows the name in the synopsis */
     const char *help;                 /* one line */
     const struct cli_option *options; /* ends with a NULL name */
-    bool has_keys;                    /* the library's keys are options too */
-    const char *bench;                /* a kind of bench: its options are, too; NULL: none */
+    /* Keys of the library that are options too, false past the end; NULL: none. */
+    bool (*key)(const struct command *c, unsigned index, struct vireo_key *out);
+    const char *keys_title; /* above them in the help text; NULL: they are not shown */
+    const char *bench;      /* for key: a kind of bench */
+    void (*more)(FILE *f);  /* the end of the help text; NULL: none */
+    const char *elsewhere;  /* the program that has this command, with all its options; NULL: this one */
     /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of ARGS_OWN.
      */
     void (*set_word)(void *ctx, const char *word);
@@ -34,9 +42,14 @@ struct command {
 };
 extern const struct command command_run, command_bench, command_report, command_stat, command_top, command_doctor,
     command_help;
-const struct command *command_at(unsigned index); /* NULL past the end */
+extern const struct command *const program_commands[]; /* the table; ends with NULL */
+#define HELP_BENCH  "Measure what VM exits cost here, and how vCPUs share processors"
+#define HELP_REPORT "Make an HTML page of results of vireo bench"
 /* By name; NULL after an error was printed that names the nearest. */
 const struct command *command_find(const char *name);
+/* Go on as the program that has c, which lies beside this one; words are its argv. Returns, with an exit status, only
+ * when it is not there. */
+int command_become(const struct command *c, char **words);
 
 /* ---- words of the command line: args.c ---- */
 
@@ -45,8 +58,7 @@ enum args_kind { ARGS_OWN, ARGS_KEYS };
  * vireo_config_set (ctx). Both kinds are recognized in either pass, so a wrong word is found in the first.
  * 0; -EINVAL with *e filled. */
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e);
-bool args_key(const struct command *c, unsigned index, struct vireo_key *out); /* the library's; false past the end */
-bool args_want_help(char **words);                                             /* --help or -h among them */
+bool args_want_help(char **words); /* --help or -h among them */
 
 /* ---- what the user reads: text.c, help.c, json.c ---- */
 
@@ -59,8 +71,9 @@ int bad_command(struct vireo_error *e, const char *fmt, ...) __attribute__((form
 /* Flush and close f, or flush stdout: status, or STATUS_BAD_COMMAND after saying why the output could not be written.
  */
 int finish_output(FILE *f, const char *name, int status);
-void help_print(FILE *f, const struct command *c); /* NULL: the program's */
-void print_json_string(FILE *f, const char *s);    /* quoted and escaped (RFC 8259, 7) */
+void help_print(FILE *f, const struct command *c);                                    /* NULL: the program's */
+void help_print_option(FILE *f, const char *name, const char *arg, const char *help); /* one line of it */
+void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259, 7) */
 
 uint64_t now_ns(void); /* CLOCK_MONOTONIC */
 

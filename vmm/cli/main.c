@@ -1,12 +1,13 @@
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "vmm/cli/cli.h"
 
-static const struct command *const commands[] = {&command_run, &command_bench,  &command_report, &command_stat,
-                                                 &command_top, &command_doctor, &command_help};
-#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+#define COMMANDS_MAX 16 /* for the names among which the nearest is looked for; the table has half as many */
 
 uint64_t now_ns(void)
 {
@@ -15,17 +16,12 @@ uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-const struct command *command_at(unsigned index)
-{
-    return index < COMMAND_COUNT ? commands[index] : NULL;
-}
-
 const struct command *command_find(const char *name)
 {
-    const char *names[COMMAND_COUNT + 1] = {NULL};
-    for (unsigned i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(commands[i]->name, name) == 0) return commands[i];
-        names[i] = commands[i]->name;
+    const char *names[COMMANDS_MAX + 1] = {NULL};
+    for (unsigned i = 0; program_commands[i] && i < COMMANDS_MAX; i++) {
+        if (strcmp(program_commands[i]->name, name) == 0) return program_commands[i];
+        names[i] = program_commands[i]->name;
     }
     const char *near = vireo_nearest(name, names);
     say("unknown command \"%s\"; %s%s%s", name, near ? "did you mean \"vireo " : "`vireo --help` lists them",
@@ -39,6 +35,23 @@ static void open_standard_files(void)
 {
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR);
+}
+
+int command_become(const struct command *c, char **words)
+{
+    char path[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    char *const base = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
+    const size_t room = base ? sizeof(path) - (size_t)(base + 1 - path) : 0;
+    if (room <= strlen(c->elsewhere)) {
+        say("%s: where this program lies is not known, so neither where %s does: %s", c->name, c->elsewhere,
+            strerror(errno));
+        return STATUS_BAD_HOST;
+    }
+    memcpy(base + 1, c->elsewhere, strlen(c->elsewhere) + 1);
+    (void)execv(path, words);
+    say("%s: %s: %s; it is built and installed together with this program", c->name, path, strerror(errno));
+    return STATUS_BAD_HOST;
 }
 
 int main(int argc, char **argv)
@@ -60,6 +73,7 @@ int main(int argc, char **argv)
     }
     const struct command *c = command_find(word);
     if (!c) return STATUS_BAD_COMMAND;
+    if (c->elsewhere) return command_become(c, argv);
     if (args_want_help(argv + 2)) {
         help_print(stdout, c);
         return finish_output(NULL, "standard output", 0);

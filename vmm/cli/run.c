@@ -192,11 +192,26 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
     return out.status;
 }
 
+static bool nth_key(const struct command *self, unsigned index, struct vireo_key *out)
+{
+    (void)self;
+    return vireo_config_key(index, out);
+}
+
+static void print_statuses(FILE *f)
+{
+    fprintf(f, "\nExit status: 0 the guest powered off or rebooted, 1-119 the guest's own, 120 it crashed, 121 KVM\n"
+               "could not run it, 122 a device failed, 124 time limit, 125 bad command line, 126 this host can't,\n"
+               "127 kernel or initrd not loadable, 128+n ended by signal n. More: vireo-run(1).\n");
+}
+
 const struct command command_run = {
     .name = "run",
     .args = "[--kernel FILE] [OPTION...]",
     .help = "Boot a microVM and stay until it ends",
     .options = options,
-    .has_keys = true,
+    .key = nth_key,
+    .keys_title = "The machine (the same keys, without dashes, in a --config file)",
+    .more = print_statuses,
     .run = run_vm,
 };
