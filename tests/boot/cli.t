@@ -108,6 +108,12 @@ typos() {
         hints '"readonly"' && refuses "unknown option --xyzzy" --xyzzy && hints "vireo run --help" &&
         refuses '"vmlinuz" is not an option' vmlinuz && refuses "no value given" --cpus
 }
+bad_schedules() {
+    refuses "whole number from -20 to 19" --nice 20 && refuses "names vCPU 2, but this machine has vCPUs 0 to 1" --cpus 2 --nice 2=1 &&
+        refuses "CPU 1023 is not online" --cpu-affinity 0=1023 && refuses "write VCPU=CPUS" --cpu-affinity 3 &&
+        refuses "whole number from 1 to 10000" --cgroup-weight heavy && refuses "there is no cgroup" --cgroup-weight 100 &&
+        refuses "cgroup /nowhere: No such file" --cgroup /nowhere && hints mkdir && refuses "not a cgroup directory" --cgroup /
+}
 lone_initrd() { refuses "initrd x: there is no kernel" --initrd x; }
 bad_files() {
     printf '{"cpus": 1,\n "memroy": 1}' > typo.json
@@ -362,6 +368,7 @@ check "every exit status is in help and man page" every_status_is_in_help_and_ma
 check "numbers out of range are refused" bad_numbers
 check "devices that make no sense are refused" bad_devices
 check "typos are answered with the nearest word" typos
+check "what can not be scheduled so is refused" bad_schedules
 check "an initrd without a kernel is refused" lone_initrd
 check "a bad configuration file is refused with its line" bad_files
 check "a refusal is an object too with --json" refusal_is_an_object
