@@ -60,20 +60,17 @@ struct bench_page {
 };
 
 /* Numbers are part of no file format; names are (result files carry them). */
-#define BENCH_ROWS(ROW)                                                                                                \
-    ROW(nop)                                                                                                           \
-    ROW(counter)                                                                                                       \
-    ROW(msr_passthrough)                                                                                               \
-    ROW(load)                                                                                                          \
-    ROW(eoi_spurious) /* controls: no exit */                                                                          \
-    ROW(cpuid)                                                                                                         \
-    ROW(hypercall_null) ROW(msr_rd_k) ROW(msr_wr_tscdl) ROW(cr8) ROW(dr7_wr) ROW(wbinvd) ROW(pio_in_kernel)            \
-        ROW(pio_ioeventfd) ROW(mmio_ioeventfd) ROW(mmio_lapic) ROW(mmio_vgic) ROW(psci_version) ROW(sysreg_id)         \
-            ROW(ipi_rtt) ROW(ipi_self) ROW(hlt_pending) ROW(hlt_wake_running) ROW(hlt_wake_polling)                    \
-                ROW(hlt_wake_descheduled) ROW(irqfd_running) ROW(irqfd_halted) ROW(timer_lat) ROW(first_touch_4k)      \
-                    ROW(first_touch_2m) ROW(dirty_log_wp) ROW(pio_out_user) ROW(pio_in_user) ROW(pio_string_user)      \
-                        ROW(mmio_rd_user) ROW(mmio_wr_user) ROW(msr_user) ROW(hlt_user) ROW(kick_user)                 \
-                            ROW(never_exits) /* the last: for the watchdog's test */
+/* clang-format off */
+#define BENCH_ROWS(ROW)                                                                                               \
+    ROW(nop) ROW(counter) ROW(msr_passthrough) ROW(load) ROW(eoi_spurious) /* controls: no exit */                    \
+    ROW(cpuid) ROW(hypercall_null) ROW(msr_rd_k) ROW(msr_wr_tscdl) ROW(cr8) ROW(dr7_wr) ROW(wbinvd)                   \
+    ROW(pio_in_kernel) ROW(pio_ioeventfd) ROW(mmio_ioeventfd) ROW(mmio_lapic) ROW(mmio_vgic) ROW(psci_version)        \
+    ROW(sysreg_id) ROW(ipi_rtt) ROW(ipi_self) ROW(hlt_pending) ROW(hlt_wake_running) ROW(hlt_wake_polling)            \
+    ROW(hlt_wake_descheduled) ROW(irqfd_running) ROW(irqfd_halted) ROW(timer_lat) ROW(first_touch_4k)                 \
+    ROW(first_touch_2m) ROW(dirty_log_wp) ROW(pio_out_user) ROW(pio_in_user) ROW(pio_string_user)                     \
+    ROW(mmio_rd_user) ROW(mmio_wr_user) ROW(msr_user) ROW(hlt_user) ROW(kick_user)                                    \
+    ROW(never_exits) /* the last: for the test of the watchdog */
+/* clang-format on */
 
 enum bench_row {
 #define BENCH_ROW_ENUM(name) BENCH_##name,
