@@ -273,7 +273,7 @@ static int set_v2(const struct cgroup *g, const struct sched_config *s, struct e
     char max[48];
     int rc = 0;
     if (g->kind == V2_THREADED) rc = set(g, "cgroup.type", "threaded", e);
-    if (rc && e && rc == -EOPNOTSUPP)
+    if (rc == -EOPNOTSUPP)
         err_hint(e,
                  "a group below one that hands down other controllers than cpu, cpuset, perf_event and pids can't be "
                  "threaded: name another");

@@ -61,7 +61,7 @@ static int set_cpus(const cpu_set_t *cpus, pid_t tid, const char *who, struct er
 {
     cpu_set_t got;
     CPU_ZERO(&got);
-    /* EINVAL: none of them is allowed; as the caller sees it no other failure than those that end up in `got`. */
+    /* EINVAL: none of them is allowed. What is read back tells which one is not. */
     if (sched_setaffinity(tid, sizeof(*cpus), cpus) < 0 && errno != EINVAL)
         return err_errno(e, "cpu-affinity of %s", who);
     if (sched_getaffinity(tid, sizeof(got), &got) < 0) return err_errno(e, "cpu-affinity of %s: read it back", who);
