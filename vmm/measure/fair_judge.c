@@ -558,7 +558,17 @@ static void find_shares(struct judge *j)
     memcpy(j->out->share, j->share, sizeof(j->share));
 }
 
-/* What guests saw pass without them though their threads did not wait: somebody stops the CPUs beneath this host. */
+/* What the guest saw pass without it between two samples, though its thread did not wait. Less than a tick is what
+ * leaving the guest and coming back costs, a dozen times. */
+static double stall_between(const struct judge *j, unsigned vcpu, unsigned from, unsigned to)
+{
+    const struct fair_count *a = fair_at(j->r, from, vcpu), *b = fair_at(j->r, to, vcpu);
+    const double paused = (double)(j->r->at[to] - j->r->at[from]) - time_between(j, from, to);
+    const double stall = (double)(b->lost - a->lost) - (double)(b->delay - a->delay) - paused;
+    return stall > (double)j->r->tick_ns ? stall : 0;
+}
+
+/* Somebody stops the CPUs beneath this host. */
 static double stalled(const struct judge *j)
 {
     double sum = 0;
@@ -566,10 +576,11 @@ static double stalled(const struct judge *j)
         unsigned from, to;
         if (j->p->vm[j->p->vcpu[i].vm].quota_us || !is_greedy(j->p->vcpu[i].work) || !running_span(j, i, &from, &to))
             continue; /* who waits for his quota isn't said to wait */
-        const double wall = (double)(j->r->at[to] - j->r->at[from]), paused = wall - time_between(j, from, to);
-        const double lost = (double)(fair_at(j->r, to, i)->lost - fair_at(j->r, from, i)->lost);
-        const double waited = (double)(fair_at(j->r, to, i)->delay - fair_at(j->r, from, i)->delay);
-        if (lost - waited - paused > 0) sum += lost - waited - paused;
+        for (unsigned s = from + 1; s <= to; s++) {
+            if (!fair_at(j->r, s, i)->is_running) continue;
+            sum += stall_between(j, i, from, s);
+            from = s;
+        }
     }
     return sum;
 }
