@@ -3,12 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "arch/arch.h"
 #include "vmm/measure/fair.h"
+#include "vmm/measure/provenance.h"
 
 static void put(const struct bench_sink *sink, json_t *object)
 {
@@ -25,23 +22,21 @@ static json_t *figure(double x)
 
 void fair_put_environment(const struct fair_options *o, const struct bench_sink *sink)
 {
-    struct utsname u = {0};
-    char source[100], stamp[32], path[FAIR_TEXT], why[FAIR_TEXT];
-    const time_t now = time(NULL);
-    struct tm tm;
-
-    (void)uname(&u);
-    (void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+    char source[100], path[FAIR_TEXT], why[FAIR_TEXT];
     const bool has_cgroup = o->cgroup || fair_cgroup_find(path, sizeof(path), why);
     const uint64_t slice = fair_slice_ns(0, 2, source);
-    put(sink, json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:i}, s:{s:f, s:i}, s:{s:I, s:I, s:s, s:s}}", "type",
-                        "environment", "kind", "fairness", "arch", arch_info.name, "time", stamp, "host", "kernel",
-                        u.release, "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN), "options", "duration_s",
-                        (double)o->duration_ns / 1e9, "cpus", CPU_COUNT(&o->cpus), "scheduler", "tick_ns",
-                        (json_int_t)fair_tick_ns(), "slice_ns", (json_int_t)slice, "slice_source", source, "cgroup",
-                        o->cgroup    ? o->cgroup
-                        : has_cgroup ? path
-                                     : why));
+    json_t *env = provenance_environment("fairness");
+
+    json_object_set_new(
+        env, "options",
+        json_pack("{s:f, s:i}", "duration_s", (double)o->duration_ns / 1e9, "cpus", CPU_COUNT(&o->cpus)));
+    json_object_set_new(env, "scheduler",
+                        json_pack("{s:I, s:I, s:s, s:s}", "tick_ns", (json_int_t)fair_tick_ns(), "slice_ns",
+                                  (json_int_t)slice, "slice_source", source, "cgroup",
+                                  o->cgroup    ? o->cgroup
+                                  : has_cgroup ? path
+                                               : why));
+    put(sink, env);
 }
 
 void fair_put_begin(const struct bench_sink *sink, const char *item, uint64_t timeout_ms)
