@@ -32,6 +32,8 @@ $(BUILD)/libvireo.so: $(LIB_OBJS) $(BUILD)/objects mk/libvireo.map
 
 # Relative relocations take a bit each instead of 24 bytes (glibc 2.36; binutils have it for x86 first).
 PACKED_x86 := -Wl,-z,pack-relative-relocs
+# The C runtime's own last function is empty (destructors have a table), but calling it would map the end of the program's code.
+NO_FINI := -Wl,-fini=no_such_function
 
 # Two programs of the same files: each has a table of its commands, and only what that leads to is linked.
 PROGRAMS := vireo vireo-bench
@@ -40,7 +42,7 @@ program_objs = $(filter-out $(PROGRAM_TABLES),$(CLI_OBJS)) $(BUILD)/obj/vmm/cli/
 $(BUILD)/vireo: $(call program_objs,vireo) $(BUILD)/libvireo.a
 $(BUILD)/vireo-bench: $(call program_objs,vireo-bench) $(BUILD)/libvireo.a
 $(PROGRAMS:%=$(BUILD)/%):
-	$(call say,LD)$(LINK) $(PACKED_$(ARCH)) -pie -o $@ $(filter %.o,$^) $(BUILD)/libvireo.a $(LIBS_STATIC)
+	$(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o,$^) $(BUILD)/libvireo.a $(LIBS_STATIC)
 
 # The same without a shared libc: three times the file, half the memory, and no dynamic linker between exec and main.
 .PHONY: vireo-static

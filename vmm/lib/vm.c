@@ -68,7 +68,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
 {
     if (!vm) return;
     machine_destroy(vm->machine);
-    figures_destroy(vm->figures);
+    if (vm->figures) figures_destroy(vm->figures); /* of a part of the program that a plain run does not touch */
     pthread_mutex_destroy(&vm->lock);
     lib_pool_give_back(vm->pool, vm->memory);
     free(vm);
