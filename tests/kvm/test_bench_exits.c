@@ -133,7 +133,7 @@ static const char *own_cpu(void)
 static int run_all(void **state)
 {
     static struct found all;
-    const char *const options[] = {"samples", SAMPLES, "timeout", ROW_TIME, "pin", own_cpu(), NULL};
+    const char *const options[] = {"samples", SAMPLES, "batch", "1", "timeout", ROW_TIME, "pin", own_cpu(), NULL};
     *state = &all;
     return run(&all, options);
 }

@@ -15,9 +15,8 @@
 #include "vmm/measure/bench.h"
 #include "vmm/measure/provenance.h"
 
-#define SAMPLES_DEFAULT 10000   /* p99.9 with its interval needs 3,688 */
-#define BATCH_MAX       4096    /* a batch is there to outweigh a slow counter: 64 do */
-#define REPETITIONS_MAX 4000000 /* samples times batch: their exits are kept, 56 bytes each */
+#define SAMPLES_DEFAULT 10000 /* p99.9 with its interval needs 3,688 */
+#define BATCH_MAX       4096  /* a batch is there to outweigh a slow counter: 64 do */
 #define TIMEOUT_DEFAULT 20000
 #define TIMEOUT_MIN     100
 #define TIMEOUT_MAX     3600000
@@ -42,7 +41,7 @@ static const struct bench_item *item(unsigned index)
 static void init(void *options)
 {
     *(struct exits_options *)options =
-        (struct exits_options){.samples = SAMPLES_DEFAULT, .batch = 1, .timeout_ms = TIMEOUT_DEFAULT, .pin = -1};
+        (struct exits_options){.samples = SAMPLES_DEFAULT, .timeout_ms = TIMEOUT_DEFAULT, .pin = -1};
 }
 
 static void fini(void *options)
@@ -146,7 +145,8 @@ static int set_pin(void *options, const char *value, struct err *e)
 static const struct bench_option options[] = {
     {"rows", "LIST", "rows to measure, separated by commas (default all)", false, set_rows},
     {"samples", "N", "samples of each row in each process (default 10000)", false, set_samples},
-    {"batch", "N", "repetitions between two reads of the counter (default 1)", false, set_batch},
+    {"batch", "N", "repetitions between two reads of the counter (default 1, or what a slow one asks for)", false,
+     set_batch},
     {"pin", "CPU", "the measured vCPU runs on this CPU alone", false, set_pin},
     {"timeout", "TIME", "a row may take so long, e.g. 5s (default 20s)", false, set_timeout},
     {"delay", "TIME", "self-check: so much more in our handlers, which must show in `user` alone", false, set_delay},
@@ -212,8 +212,9 @@ static int measure_costs(void *arg, const struct machine_parts *p, struct err *e
 
 static json_t *options_json(const struct exits_options *o)
 {
-    json_t *j = json_pack("{s:i, s:i, s:i, s:I}", "samples", (int)o->samples, "batch", (int)o->batch, "timeout_ms",
-                          (int)o->timeout_ms, "delay_ns", (json_int_t)o->delay_ns);
+    json_t *j = json_pack("{s:i, s:i, s:I}", "samples", (int)o->samples, "timeout_ms", (int)o->timeout_ms, "delay_ns",
+                          (json_int_t)o->delay_ns);
+    json_object_set_new(j, "batch", o->batch ? json_integer(o->batch) : json_null());
     json_object_set_new(j, "pin", o->pin < 0 ? json_null() : json_integer(o->pin));
     return j;
 }
@@ -331,9 +332,9 @@ static int measure_row(const struct arch_bench_row *what, const struct exits_opt
 
 static int check(const struct exits_options *o, struct err *e)
 {
-    if ((uint64_t)o->samples * o->batch <= REPETITIONS_MAX) return 0;
+    if ((uint64_t)o->samples * o->batch <= EXITS_REPETITIONS_MAX) return 0;
     return err_set(e, -EINVAL, "%u samples of a batch of %u are more than %u repetitions; use fewer of either",
-                   o->samples, o->batch, REPETITIONS_MAX);
+                   o->samples, o->batch, EXITS_REPETITIONS_MAX);
 }
 
 static int run(const void *opaque, const struct bench_sink *sink, struct err *e)

@@ -17,13 +17,15 @@
 #include "vmm/base/err.h"
 #include "vmm/machine/machine.h"
 
+#define EXITS_REPETITIONS_MAX 4000000 /* samples times batch: their exits are kept, 56 bytes each */
+
 struct exits_options {
     bool has_rows; /* else all but never_exits */
     bool is_wanted[BENCH_ROW_COUNT];
-    uint32_t samples, batch;
-    uint32_t timeout_ms; /* of a row */
-    int pin;             /* CPU of the measured vCPU; -1: none */
-    uint64_t delay_ns;   /* made up, in our handler of a port or register: does it show where it must? */
+    uint32_t samples, batch; /* batch 0: what the counter asks for */
+    uint32_t timeout_ms;     /* of a row */
+    int pin;                 /* CPU of the measured vCPU; -1: none */
+    uint64_t delay_ns;       /* made up, in our handler of a port or register: does it show where it must? */
 };
 
 enum exits_status { EXITS_OK, EXITS_NO_EXIT, EXITS_TIMEOUT, EXITS_UNSUPPORTED };

@@ -24,6 +24,8 @@
     4096                 /* later ones are not told apart from undisturbed ones: 8 s of samples, disturbed all along   \
                           */
 #define WARM_UP      200 /* repetitions in which caches, and KVM's own lazy set-up, settle */
+#define SLOW_HZ      1e9 /* of a counter: below, a tick is more than the nanosecond that an instruction takes */
+#define SLOW_BATCH   64
 #define BASELINES    1000
 #define TRACE_SLACK  65536 /* exits of a guest on its way to the row, and kicks */
 #define STATUS_MAX   4096  /* bytes of /proc/self/task/TID/status: it has 1,500 */
@@ -73,7 +75,8 @@ static struct counts read_counts(int fd, const char *own)
 /* What was counted between two rings of the gate, less what the second ring itself adds. */
 static uint64_t gain(uint64_t counted, uint64_t ready, uint64_t sampled)
 {
-    return sampled - ready - (ready - counted);
+    const uint64_t gate = ready - counted, all = sampled - ready;
+    return all > gate ? all - gate : 0; /* the host's interrupts are in both, and may be more in the one */
 }
 
 /* ---- the machine ---- */
@@ -407,10 +410,26 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* A slow counter can't tell one NOP from another, nor well one exit: a batch of them takes 64 times as long. Exits to
+ * the monitor stay single, for their legs, and so does what can be done once only; in an emulated host an exit takes
+ * thousands of ticks. The same in every process of a host: results of different batches can't be merged. */
+static uint32_t batch_for(const struct exits_run *run, const struct exits_duty *duty)
+{
+    const struct exits_options *o = run->side.options;
+    struct arch_bench_host host;
+    if (duty->is_sample) return 1;
+    if (o->batch) return o->batch;
+    arch_bench_host(&host);
+    const bool is_short =
+        run->what->group == BENCH_CONTROL || (run->what->group == BENCH_KERNEL && strcmp(host.nature, "emulated") != 0);
+    if (run->side.hz >= SLOW_HZ || !is_short || duty->samples_max) return 1;
+    return least(SLOW_BATCH, EXITS_REPETITIONS_MAX / o->samples);
+}
+
 static int plan(struct exits_run *run, const struct exits_duty *duty, struct err *e)
 {
     const struct exits_options *o = run->side.options;
-    run->batch = duty->is_sample ? 1 : o->batch;
+    run->batch = batch_for(run, duty);
     run->warm_up = duty->stride || duty->act ? 0 : least(WARM_UP, o->samples);
     if (duty->samples_max && (uint64_t)o->samples * run->batch > duty->samples_max) {
         run->batch = least(run->batch, duty->samples_max);
@@ -447,11 +466,11 @@ int exits_run(struct exits_run *run, struct machine **m, const struct arch_bench
         say(run, EXITS_UNSUPPORTED, "it needs two of the host's CPUs, and there is one");
         return 0;
     }
-    int rc = plan(run, duty, e);
-    if (rc) return rc;
     arch_bench_counter(&s->counter);
     s->hz = counter_hz(&s->counter);
     s->delay_ticks = exits_ticks(s, o->delay_ns);
+    int rc = plan(run, duty, e);
+    if (rc) return rc;
     struct exits_build *b = run->build = malloc(sizeof(*b));
     if (!b) return err_set(e, -ENOMEM, "no memory for a row of the bench");
     *b = (struct exits_build){.run = run, .duty = duty, .stats_fd = -1};
