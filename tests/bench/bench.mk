@@ -4,7 +4,8 @@
 
 BENCH_OUT := $(BUILD)/tests/bench
 BENCH_CC = $(CC) $(TARGET_FLAGS) -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS)
-BENCH_BINS := $(BENCH_OUT)/bare_kvm $(BENCH_OUT)/compare $(BENCH_OUT)/meter $(if $(filter x86,$(ARCH)),$(BENCH_OUT)/first)
+BENCH_BINS := $(BENCH_OUT)/bare_kvm $(BENCH_OUT)/compare $(BENCH_OUT)/meter $(BENCH_OUT)/record_cost \
+	$(if $(filter x86,$(ARCH)),$(BENCH_OUT)/first $(BENCH_OUT)/hammer)
 
 $(BENCH_OUT)/bare_kvm: tests/bench/bare_kvm.c tests/bench/bare_$(ARCH).c tests/bench/bare.h $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -19,19 +20,24 @@ $(BENCH_OUT)/meter: tests/bench/meter.c tests/bench/meter_disk.c tests/bench/met
 	@mkdir -p $(@D)
 	$(call say,LD)$(BENCH_CC) -I. -static -o $@ $(filter %.c,$^)
 
+# The recorder of the product, behind a run loop of its own.
+$(BENCH_OUT)/record_cost: tests/bench/record_cost.c $(TEST_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LD)$(BENCH_CC) -I. -Iinclude -pthread -o $@ $< $(TEST_LIBS) $(TEST_LINK_LIBS)
+
 # Linked where a kernel would be, one page up so that the ELF header has a place of its own.
-$(BENCH_OUT)/first: tests/bench/first_x86.S $(BUILD)/flags
+$(BENCH_OUT)/first $(BENCH_OUT)/hammer: $(BENCH_OUT)/%: tests/bench/%_x86.S $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(TARGET_FLAGS) -nostdlib -static -no-pie -Wl,--build-id=none,-z,noseparate-code,-Ttext=0x101000,-s -o $@ $<
 
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS)
 
-BENCHES := size start boot idle block net
+BENCHES := size start stat boot idle block net
 .PHONY: bench $(BENCHES:%=bench-%)
 bench: all bench-bins ## all figures of docs/performance.md: about 15 minutes
 	scripts/images
 	scripts/bench $(BENCHES)
-$(BENCHES:%=bench-%): bench-%: all bench-bins ## one of them: bench-size, bench-start, bench-boot, bench-idle, bench-block, bench-net
-	$(if $(filter-out size start,$*),scripts/images)
+$(BENCHES:%=bench-%): bench-%: all bench-bins ## one of them: bench-size, bench-start, bench-stat, bench-boot, bench-idle, bench-block, bench-net
+	$(if $(filter-out size start stat,$*),scripts/images)
 	scripts/bench $*
