@@ -159,14 +159,15 @@ static void print_latency(FILE *f, const struct result *r, const char *title, do
         const double one = unit / row->batch;
         struct interval bounds;
         const double p50 = row_headline(row, &bounds), baseline = row_baseline(row);
+        const bool has_figures = row->status == ROW_OK && d->count > 0;
         table_cell(&t, "%s", row->id);
         table_cell(&t, "%s", row->group);
         cell_status(&t, row);
         table_cell(&t, "%" PRIu64, row->samples);
         cell_figure(&t, p50 >= 0, p50 * unit);
         cell_interval(&t, &bounds, unit);
-        for (unsigned q = 0; q < 3; q++) cell_figure(&t, d->count, (double)dist_quantile(d, shares[q]) * one);
-        cell_figure(&t, d->count, (double)d->max * one);
+        for (unsigned q = 0; q < 3; q++) cell_figure(&t, has_figures, (double)dist_quantile(d, shares[q]) * one);
+        cell_figure(&t, has_figures, (double)d->max * one);
         cell_figure(&t, baseline >= 0, baseline * one);
         table_end_row(&t);
     }
