@@ -163,6 +163,7 @@ static int take_lines(struct worker *w, const struct bench_watch *watch, struct 
                       struct vireo_error *e)
 {
     char *line = w->text, *end;
+    if (!line) return 0;
     while ((end = memchr(line, '\n', w->len - (size_t)(line - w->text))) != NULL) {
         struct vireo_error inner;
         w->lines++;

@@ -125,7 +125,7 @@ static int line_begin(struct result *r, json_t *line, struct err *e)
     const int rc = shape_check(line, shape, e);
     if (rc) return err_wrap(e, rc, "begin");
     const uint64_t ms = json_count(line, "timeout_ms", 0);
-    strcpy(r->pending, json_text(line, "item", ""));
+    (void)snprintf(r->pending, sizeof(r->pending), "%s", json_text(line, "item", ""));
     r->pending_ms = ms < TIMEOUT_MAX ? (unsigned)ms : TIMEOUT_MAX;
     return 0;
 }

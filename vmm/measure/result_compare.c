@@ -87,10 +87,15 @@ static void compare_row(struct compared *c, double ns_per_tick_a, double ns_per_
     c->ratio = c->ns_a > 0 ? c->ns_b / c->ns_a : 0;
 }
 
+struct rank {
+    double p;
+    unsigned row;
+};
+
 static int by_p(const void *a, const void *b)
 {
-    const struct compared *const *x = a, *const *y = b;
-    return ((*x)->p > (*y)->p) - ((*x)->p < (*y)->p);
+    const struct rank *x = a, *y = b;
+    return (x->p > y->p) - (x->p < y->p);
 }
 
 static bool has_figures(const struct compared *c)
@@ -100,13 +105,12 @@ static bool has_figures(const struct compared *c)
 
 static void judge(struct comparison *c)
 {
-    const struct compared *order[RESULT_ROWS_MAX];
+    struct rank order[RESULT_ROWS_MAX] = {{0}};
     unsigned n = 0;
     for (unsigned i = 0; i < c->rows; i++)
-        if (has_figures(&c->row[i])) order[n++] = &c->row[i];
+        if (has_figures(&c->row[i])) order[n++] = (struct rank){c->row[i].p, i};
     qsort(order, n, sizeof(order[0]), by_p);
-    for (unsigned i = 0; i < n && order[i]->p * (n - i) <= SIGNIFICANT; i++)
-        c->row[order[i] - c->row].is_significant = true;
+    for (unsigned i = 0; i < n && order[i].p * (n - i) <= SIGNIFICANT; i++) c->row[order[i].row].is_significant = true;
 }
 
 static const struct result_row *same_row(const struct result *r, const char *id)

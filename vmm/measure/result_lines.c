@@ -161,7 +161,7 @@ static void hgrm_row(FILE *f, const struct result_row *r, double unit)
     hgrm_line(f, d, 1, unit);
     fprintf(f, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", mean * unit, deviation(d, mean) * unit);
     fprintf(f, "#[Max     = %12.3f, Total count    = %12" PRIu64 "]\n", (double)d->max * unit, d->count);
-    fprintf(f, "#[Buckets = %12u, SubBuckets     = %12u]\n", DIST_POWERS, DIST_STEPS);
+    fprintf(f, "#[Buckets = %12d, SubBuckets     = %12u]\n", DIST_POWERS, DIST_STEPS);
 }
 
 void result_hgrm(FILE *f, const struct result *r)

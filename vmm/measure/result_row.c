@@ -1,5 +1,6 @@
 /* Rows of exits: read, merged over processes, summed up. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ static int parse_group(struct result_row *r, const char *name, struct err *e)
     static const char *const groups[] = {"", "control", "kernel", "user"};
     for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         if (strcmp(groups[i], name) != 0) continue;
-        strcpy(r->group, name);
+        (void)snprintf(r->group, sizeof(r->group), "%s", name);
         return 0;
     }
     return err_set(e, -EINVAL, "\"group\": \"%.40s\" is none; control, kernel or user", name);
@@ -168,7 +169,7 @@ int row_parse(struct result_row *out, const json_t *row, struct err *e)
 {
     int rc = shape_check(row, row_shape, e);
     if (rc) return err_wrap(e, rc, "row");
-    strcpy(out->id, json_text(row, "row", ""));
+    (void)snprintf(out->id, sizeof(out->id), "%s", json_text(row, "row", ""));
     rc = parse_row(out, row, e);
     if (rc == 0) return 0;
     (void)err_wrap(e, rc, "row %s", out->id);
@@ -222,7 +223,7 @@ static int merge_phases(struct result_row *into, const struct result_row *from)
 
 static void merge_facts(struct result_row *into, const struct result_row *from)
 {
-    if (into->group[0] == '\0') strcpy(into->group, from->group);
+    if (into->group[0] == '\0') memcpy(into->group, from->group, sizeof(into->group));
     into->samples += from->samples;
     into->disturbed += from->disturbed;
     into->exits_agree = into->exits_agree && from->exits_agree;

@@ -8,7 +8,8 @@
 void table_init(struct table *t, FILE *f, const char *columns)
 {
     *t = (struct table){.f = f};
-    for (const char *at = columns; *at && t->columns < TABLE_COLUMNS_MAX;) {
+    const char *at = columns;
+    do {
         const int n = (int)strcspn(at, "|");
         const bool is_left = n > 2 && memcmp(at + n - 2, " <", 2) == 0;
         const unsigned i = t->columns++;
@@ -16,12 +17,14 @@ void table_init(struct table *t, FILE *f, const char *columns)
         t->is_left[i] = is_left;
         t->name_len[i] = t->width[i] = is_left ? n - 2 : n;
         at += at[n] ? n + 1 : n;
-    }
+    } while (*at && t->columns < TABLE_COLUMNS_MAX);
 }
 
 /* NULL in place of a cell that there was no memory for. */
 static void add(struct table *t, char *text)
 {
+    const unsigned column = t->at;
+    t->at = column + 1 < t->columns ? column + 1 : 0;
     char **more = realloc(t->cell, (t->cells + 1) * sizeof(*more));
     if (!more || !text) errno = ENOMEM;
     if (more) t->cell = more;
@@ -30,7 +33,7 @@ static void add(struct table *t, char *text)
         if (more) t->cell[t->cells++] = NULL;
         return;
     }
-    int *width = &t->width[t->cells % t->columns];
+    int *width = &t->width[column];
     const int n = (int)strlen(text);
     t->cell[t->cells++] = text;
     if (n > *width) *width = n;
@@ -48,7 +51,7 @@ void table_cell(struct table *t, const char *fmt, ...)
 
 void table_end_row(struct table *t)
 {
-    while (t->cells % t->columns) add(t, strdup(""));
+    while (t->at > 0) add(t, strdup(""));
 }
 
 static void print_cell(const struct table *t, unsigned column, const char *text, int len)
@@ -67,10 +70,11 @@ void table_fini(struct table *t)
 {
     for (unsigned i = 0; t->cells && i < t->columns; i++) print_cell(t, i, t->name[i], t->name_len[i]);
     if (t->cells) fputc('\n', t->f);
-    for (unsigned i = 0; i < t->cells; i++) {
+    for (unsigned i = 0, column = 0; i < t->cells; i++) {
         const char *text = t->cell[i] ? t->cell[i] : "";
-        print_cell(t, i % t->columns, text, (int)strlen(text));
-        if ((i + 1) % t->columns == 0) fputc('\n', t->f);
+        print_cell(t, column, text, (int)strlen(text));
+        column = column + 1 < t->columns ? column + 1 : 0;
+        if (column == 0) fputc('\n', t->f);
         free(t->cell[i]);
     }
     free(t->cell);

@@ -13,7 +13,7 @@
  * but errno is ENOMEM, which result_out_close sees. */
 struct table {
     FILE *f;
-    unsigned columns, cells;
+    unsigned columns, cells, at;         /* at: column of the next cell */
     const char *name[TABLE_COLUMNS_MAX]; /* not terminated: name_len */
     int name_len[TABLE_COLUMNS_MAX];
     int width[TABLE_COLUMNS_MAX];

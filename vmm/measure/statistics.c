@@ -109,7 +109,7 @@ static int by_ranked_value(const void *a, const void *b)
 
 static void rank_all(struct ranks *r, const double *a, const double *b)
 {
-    struct ranked sorted[2 * STATISTICS_MAX];
+    struct ranked sorted[2 * STATISTICS_MAX] = {{0}};
     for (unsigned i = 0; i < r->n; i++) sorted[i] = (struct ranked){i < r->na ? a[i] : b[i - r->na], i};
     qsort(sorted, r->n, sizeof(sorted[0]), by_ranked_value);
     for (unsigned first = 0, end; first < r->n; first = end) {
@@ -137,8 +137,8 @@ static double try_all(const struct ranks *r, uint64_t seen)
         uint64_t sum = 0;
         for (uint64_t left = set; left; left &= left - 1) sum += r->rank[__builtin_ctzll(left)];
         extreme += distance(r, sum) >= seen;
-        const uint64_t low = set & -set, up = set + low; /* the next larger number with as many bits */
-        set = up | (set ^ up) / low >> 2;
+        const uint64_t up = set + (set & -set); /* the next larger number with as many bits */
+        set = up | (set ^ up) >> (2 + __builtin_ctzll(set));
     }
     return (double)extreme / (double)tried;
 }
