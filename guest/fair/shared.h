@@ -36,28 +36,32 @@ struct fair_vcpu {
     uint32_t waste_permille; /* of the progress that is thrown away: the self-check's; FAIR_SPIN */
     uint64_t period, busy, margin, phase;
     uint64_t hold_period, hold; /* FAIR_SPIN: of each period sleep this long: the self-check's; 0: never */
+    uint64_t reserved;
     /* The guest's: read by the monitor at any time. */
     _Alignas(64) uint64_t progress; /* loops, periods, exits, sleeps */
     uint64_t steal;                 /* ns, what the hypervisor says; 0 where it says nothing */
     uint64_t now;                   /* the counter, when it was last looked at */
     uint64_t lost;                  /* ticks, in gaps */
-    _Alignas(64) uint64_t is_ready;
+    uint64_t is_ready;
     uint64_t has_steal;
     uint64_t is_unsupported;     /* the processor lacks what its work needs */
     uint64_t missed;             /* periods in which it woke up too late to work at all */
     uint64_t longest;            /* gap; the monitor may set it to 0 */
     uint32_t gap[FAIR_BUCKETS];  /* from one look at the counter to the next, those of gap_min and more */
     uint32_t late[FAIR_BUCKETS]; /* from the time it wanted to wake up to its waking up */
+    uint64_t reserved_end[7];    /* to a whole cache line */
 };
 
 struct fair_page {
     uint64_t magic;
     uint32_t vcpus;
     uint32_t reserved;
-    uint64_t address;         /* of the register that exits */
-    uint64_t gap_min;         /* shorter ones are the loop itself and the host's interrupts */
+    uint64_t address; /* of the register that exits */
+    uint64_t gap_min; /* shorter ones are the loop itself and the host's interrupts */
+    uint64_t reserved_line[4];
     _Alignas(64) uint64_t go; /* the monitor's: 1 when all may begin */
-    _Alignas(4096) struct fair_vcpu vcpu[FAIR_VCPUS_MAX];
+    uint64_t reserved_go[7];
+    struct fair_vcpu vcpu[FAIR_VCPUS_MAX];
 };
 
 #endif

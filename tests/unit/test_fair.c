@@ -240,6 +240,9 @@ static void where_the_hosts_cpus_stand_still_nothing_is_judged(void **state)
     (void)state;
     shift(1, 70, -20 * (int64_t)MS);
     verdict(FAIR_F1, FAIR_FAIL);
+    for (unsigned s = 1; s < SAMPLES; s++) at(s, 2)->lost += s * 1000; /* what each gap costs is no stall */
+    at(40, 2)->lost -= 100 * MS; /* nor is a wait that this guest had not noticed yet */
+    verdict(FAIR_F1, FAIR_FAIL);
     for (unsigned s = 50; s < SAMPLES; s++) at(s, 2)->lost += 51 * MS;
     verdict(FAIR_F1, FAIR_INCONCLUSIVE);
     verdict(FAIR_F7, FAIR_INCONCLUSIVE);

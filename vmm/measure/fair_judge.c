@@ -25,6 +25,7 @@
 #define C2_SHARE     0.01
 #define C3_MOST      0.01
 #define C4_MOST      0.02
+#define SETTLED      3    /* samples until one has surely been of a guest that had looked */
 #define RUNNING_SPAN 0.25 /* of the run must lie between two samples that caught a vCPU running */
 
 struct judge {
@@ -558,28 +559,30 @@ static void find_shares(struct judge *j)
     memcpy(j->out->share, j->share, sizeof(j->share));
 }
 
-/* What the guest saw pass without it between two samples, though its thread did not wait. Less than a tick is what
- * leaving the guest and coming back costs, a dozen times. */
-static double stall_between(const struct judge *j, unsigned vcpu, unsigned from, unsigned to)
+/* What the guest has seen pass without it though its thread did not wait, up to a sample; less where the guest has not
+ * looked at its counter yet since it last waited. */
+static double stalled_until(const struct judge *j, unsigned vcpu, unsigned sample)
 {
-    const struct fair_count *a = fair_at(j->r, from, vcpu), *b = fair_at(j->r, to, vcpu);
-    const double paused = (double)(j->r->at[to] - j->r->at[from]) - time_between(j, from, to);
-    const double stall = (double)(b->lost - a->lost) - (double)(b->delay - a->delay) - paused;
-    return stall > (double)j->r->tick_ns ? stall : 0;
+    const struct fair_count *c = fair_at(j->r, sample, vcpu);
+    const double paused = (double)(j->r->at[sample] - j->r->at[0]) - time_between(j, 0, sample);
+    return (double)c->lost - (double)c->delay - paused;
 }
 
-/* Somebody stops the CPUs beneath this host. */
+/* Somebody stops the CPUs beneath this host. From one sample to the next, less than a tick is what leaving the guest
+ * and coming back costs, a dozen times. */
 static double stalled(const struct judge *j)
 {
     double sum = 0;
     for (unsigned i = 0; i < j->p->vcpu_count; i++) {
-        unsigned from, to;
+        unsigned from, to, seen = 0;
         if (j->p->vm[j->p->vcpu[i].vm].quota_us || !is_greedy(j->p->vcpu[i].work) || !running_span(j, i, &from, &to))
             continue; /* who waits for his quota isn't said to wait */
+        double most = stalled_until(j, i, from);
         for (unsigned s = from + 1; s <= to; s++) {
-            if (!fair_at(j->r, s, i)->is_running) continue;
-            sum += stall_between(j, i, from, s);
-            from = s;
+            const double now = fair_at(j->r, s, i)->is_running ? stalled_until(j, i, s) : most;
+            if (now <= most) continue;
+            if (++seen >= SETTLED && now - most > (double)j->r->tick_ns) sum += now - most;
+            most = now;
         }
     }
     return sum;
@@ -660,7 +663,8 @@ void fair_judge(const struct fair_options *o, const struct fair_plan *p, const s
 
     *out = (struct fair_report){0};
     if (r->samples < 2) return;
-    j.quantum = (double)((r->slice_ns + r->tick_ns - 1) / r->tick_ns * r->tick_ns);
+    const uint64_t ticks = (r->slice_ns + r->tick_ns - 1) / r->tick_ns;
+    j.quantum = (double)(ticks * r->tick_ns);
     j.wall = (double)(r->at[r->samples - 1] - r->at[0]);
     while (out->windows < o->window_count && o->window_ns[out->windows] / FAIR_BASE_NS < r->samples) out->windows++;
     find_shares(&j);
