@@ -199,6 +199,21 @@ static void page_shows_verdicts_with_their_inequalities(void **state)
     result_destroy(r);
 }
 
+/* A distribution of nothing but zeros, as of a NOP that a slow counter does not see. */
+static void plot_of_times_below_a_tick_has_an_axis(void **state)
+{
+    static const char *const lines[] = {ENVIRONMENT("exits", "aarch64", "bare", "any"),
+                                        "{\"type\":\"begin\",\"item\":\"nop\",\"timeout_ms\":1000}",
+                                        ROW("nop", "control", "64", "0", "1"), NULL};
+    (void)state;
+    struct result *r = make("exits", lines);
+    const struct text t = page_of((const struct result *const *)&r, 1);
+    assert_well_formed(t.at);
+    assert_null(strstr(t.at, "e-0"));
+    free(t.at);
+    result_destroy(r);
+}
+
 static void page_of_too_many_results_is_refused(void **state)
 {
     (void)state;
@@ -313,6 +328,6 @@ static void published_figures_are_found_by_row(void **state)
 UNIT_MAIN(UNIT(page_shows_every_row_with_status_and_published_figure), UNIT(page_escapes_what_a_result_says),
           UNIT(page_needs_nothing_from_elsewhere), UNIT(page_sets_architectures_side_by_side),
           UNIT(page_shows_verdicts_with_their_inequalities), UNIT(page_of_too_many_results_is_refused),
-          UNIT(put_escapes_text_and_broken_utf8), UNIT(put_takes_what_is_longer_than_its_buffer),
-          UNIT(text_has_three_digits_and_a_unit), UNIT(plot_survives_absurd_axes),
-          UNIT(published_figures_are_found_by_row))
+          UNIT(plot_of_times_below_a_tick_has_an_axis), UNIT(put_escapes_text_and_broken_utf8),
+          UNIT(put_takes_what_is_longer_than_its_buffer), UNIT(text_has_three_digits_and_a_unit),
+          UNIT(plot_survives_absurd_axes), UNIT(published_figures_are_found_by_row))

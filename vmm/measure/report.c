@@ -56,7 +56,9 @@ static void put_value(struct html *h, const json_t *value)
     { /* jansson's macro wants it so; it changes nothing */
         html_put(h, "%s%s ", is_first ? "" : ", ", key);
         is_first = false;
-        if (json_is_object(member))
+        if (json_is_null(member))
+            html_put(h, "not given");
+        else if (json_is_object(member))
             html_put(h, "{\xe2\x80\xa6}");
         else
             put_value(h, member);

@@ -379,7 +379,9 @@ static struct plot_frame frame_for(const struct report *r, const char *id)
     for (unsigned k = 0; k < series_count(r); k++) {
         const struct times t = series(r, id, k);
         if (!t.dist) continue;
-        const double p1 = quantile(&t, 0.01, 1), max = (double)t.dist->max * t.scale;
+        const double max = (double)t.dist->max * t.scale;
+        double p1 = quantile(&t, 0.01, 1);
+        if (p1 < t.scale) p1 = t.scale; /* less than a tick: a log axis has no place for nothing */
         if ((double)t.dist->count > f.x.high) f.x.high = (double)t.dist->count;
         if (p1 < f.y.low) f.y.low = p1;
         if (max > f.y.high) f.y.high = max;

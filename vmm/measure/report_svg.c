@@ -5,18 +5,18 @@
 
 #include "vmm/measure/statistics.h"
 
-#define WIDTH         480.0
-#define HEIGHT        250.0
-#define ROW           17.0 /* of a listed name */
-#define LEFT          58.0
-#define LEFT_LIST     150.0
-#define RIGHT         26.0 /* half of the last label of the x axis */
-#define TOP           8.0
-#define BOTTOM        38.0 /* tick labels and the axis' own */
-#define TICKS         5    /* on a linear axis, about */
-#define DECADES       20   /* that a log axis shows: 1e20 ns are 3000 years */
-#define DECADE_LABELS 8    /* that fit beside one another */
-#define THIN          1.2  /* the least width of a bar */
+#define WIDTH      480.0
+#define HEIGHT     250.0
+#define ROW        17.0 /* of a listed name */
+#define LEFT       58.0
+#define LEFT_LIST  150.0
+#define RIGHT      26.0 /* half of the last label of the x axis */
+#define TOP        8.0
+#define BOTTOM     38.0 /* tick labels and the axis' own */
+#define TICKS      5    /* on a linear axis, about */
+#define DECADES    20   /* that a log axis shows: 1e20 ns are 3000 years */
+#define LABEL_ROOM 45.0 /* along the x axis, for "100 ms" and space */
+#define THIN       1.2  /* the least width of a bar */
 
 const char *plot_text(double value, enum plot_unit unit, char buf[PLOT_TEXT_MAX])
 {
@@ -117,7 +117,8 @@ static void ticks(struct plot *p, bool is_x)
 {
     const struct plot_axis *a = is_x ? &p->x : &p->y;
     if (a->is_log) {
-        const unsigned step = a->high / a->low > ten_to(DECADE_LABELS) * 1.5 ? 2 : 1;
+        const double room = is_x ? (p->right - p->left) / LABEL_ROOM : DECADES;
+        const unsigned step = a->high / a->low > ten_to((unsigned)room) * 1.5 ? 2 : 1;
         if (a->unit == PLOT_TAIL) tick(p, is_x, 2);
         for (unsigned i = 0; a->low * ten_to(i) <= a->high * (1 + 1e-9); i += step) tick(p, is_x, a->low * ten_to(i));
         return;
