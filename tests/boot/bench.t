@@ -114,6 +114,14 @@ itself_is_much_the_same() {
         is out '$j->{is_interleaved} && $j->{rows}[0]{ratio} > 0.4 && $j->{rows}[0]{ratio} < 2.5 ? 1 : 0' 1
 }
 
+# Another build, played by this one with a handler that takes 10 us more: 8 become 18, in each of ten processes.
+slower_build_is_found() {
+    printf '#!/bin/sh\nexec "%s" "$@" --delay=10us\n' "$VIREO" > slower && chmod +x slower
+    ends 0 bench exits --rows mmio_wr_user --samples 200 --against ./slower --output a.json --output-against b.json &&
+        grep -qE '^mmio_wr_user .* slower$' out && ends 0 bench --compare a.json b.json --format json && is out '$j->{rows}[0]{verdict}' slower &&
+        is out '$j->{different}[0]' options && is out '$j->{rows}[0]{low} > 1 && $j->{rows}[0]{p} < 0.01 ? 1 : 0' 1
+}
+
 # A stand-in for another vireo: what it is told to do in $FAKE, item by item in the order of --rows.
 make_fake() {
     cat > fake <<'END'
@@ -179,6 +187,7 @@ kvm_tests=(
     "a terminal sees how far it is|terminal_shows_progress"
     "a guest that never ends is a timeout, and the next row still runs|endless_guest_times_out"
     "the same program against itself takes turns and is much the same|itself_is_much_the_same"
+    "a slower build is found, and by how much|slower_build_is_found"
     "a worker that hangs is killed, and the next one goes on|hung_worker_is_killed"
     "a worker that dies is said, and the next one goes on|dead_worker_is_said"
     "a worker that talks nonsense ends it|nonsense_is_refused"
