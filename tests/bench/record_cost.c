@@ -10,9 +10,9 @@
 #include "tests/kvm/mini.h"
 #include "vmm/core/record.h"
 
-#define ROUNDS   4000
-#define EXITS    50 /* a batch: 0.4 ms where an exit takes 7 us */
-#define WARM_UP  20 /* rounds */
+#define ROUNDS   4000u
+#define EXITS    50u /* a batch: 0.4 ms where an exit takes 7 us */
+#define WARM_UP  20  /* rounds */
 #define NS_PER_S 1e9
 
 enum kind { BARE, READS, RECORDED, KINDS };

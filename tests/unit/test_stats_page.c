@@ -44,6 +44,7 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
     if (fake.rc) return fake.rc;
     fake.had_own_locale = uselocale((locale_t)0) != LC_GLOBAL_LOCALE;
     *info = (struct stats_info){.counter = "TSC", .hz = HZ, .cost_ns = 30.5, .vcpus = fake.is_single ? 1 : 2};
+    if (!fn) return 0;
     if (!fake.is_single) tell_class(fn, arg, -1);
     tell_class(fn, arg, 0);
     const struct stats_row reg = {.kind = STATS_REGISTER,

@@ -150,15 +150,15 @@ static int ask(int fd, const char *target, struct page *out)
     char request[1024];
     const int n = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: vireo\r\n\r\n", target);
     if ((size_t)n >= sizeof(request)) return -E2BIG;
-    if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n) return errno == EPIPE ? -ENOENT : -errno;
+    if (send(fd, request, (size_t)n, MSG_NOSIGNAL) < 0) return errno == EPIPE ? -ENOENT : -errno;
     return receive(fd, out);
 }
 
 /* The body alone; or the sentence with which the VM refuses. */
 static int unpack(struct page *p, const char *name, struct vireo_error *e)
 {
-    char *body = strstr(p->text, "\r\n\r\n");
-    if (strncmp(p->text, "HTTP/1.1 ", 9) != 0 || !body) return bad_command(e, "%s: what answers there is no VM", name);
+    char *body = p->text ? strstr(p->text, "\r\n\r\n") : NULL;
+    if (!body || strncmp(p->text, "HTTP/1.1 ", 9) != 0) return bad_command(e, "%s: what answers there is no VM", name);
     const bool is_good = strncmp(p->text + 9, "200 ", 4) == 0;
     body += 4;
     p->len -= (size_t)(body - p->text);

@@ -47,14 +47,12 @@ struct machine {
     struct runner_host runner_host;
     struct counter counter; /* const after machine_create */
     int *stats_fd;          /* the kernel's statistics, one a vCPU; -1: none. NULL: the recorder is off */
-    unsigned vcpu_count;
+    unsigned vcpu_count, slot_count;
     struct slot slot[ARCH_MAX_SLOTS];
-    unsigned slot_count;
 
     struct loop loop;
-    bool has_loop;
+    bool has_loop, has_io_thread; /* control thread */
     pthread_t io_thread;
-    bool has_io_thread; /* control thread */
     struct loop_source timer;
     struct loop_job io_ready;
     unsigned timeout_s;
@@ -68,9 +66,9 @@ struct machine {
     bool has_cookie;                 /* the first vCPU's thread has one for core scheduling, for the others to take */
     bool is_scheduled;               /* threads that wait for what sched asks may go on */
     pid_t io_tid;                    /* 0: no such thread, or not any more */
+    unsigned live;                   /* runners that have not gone */
     uint64_t io_cpu_ns, over_ns;     /* once its thread has ended; when the last vCPU went, CLOCK_MONOTONIC */
     uint64_t voluntary, involuntary; /* context switches of the vCPU threads that have gone */
-    unsigned live;                   /* runners that have not gone */
     struct ending ending;
     struct machine_milestone milestone[MACHINE_MILESTONES];
     unsigned milestone_count;

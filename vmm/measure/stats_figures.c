@@ -120,25 +120,34 @@ static struct figure cache_misses(struct figures *f, struct machine *m)
 
 /* ---- all six ---- */
 
+static struct figure ratio(double amount, double of, const char *why_not)
+{
+    if (of > 0) return (struct figure){.value = amount / of};
+    return (struct figure){.why_not = why_not};
+}
+
 static struct figure rate(double amount, uint64_t age_ns)
 {
-    if (age_ns == 0) return (struct figure){.why_not = "it has not run yet"};
-    return (struct figure){.value = amount * NS_PER_S / (double)age_ns};
+    return ratio(amount, (double)age_ns / NS_PER_S, "it has not run yet");
+}
+
+static struct figure from_proc(bool is_there, struct figure f)
+{
+    if (is_there) return f;
+    return (struct figure){.why_not = "there is no /proc"};
 }
 
 void figures_look(struct figures *f, struct machine *m, const struct figure_input *in, struct figure out[FIGURES])
 {
     const struct machine_use *u = &in->use;
-    out[FIGURE_EXIT_COUNT] = rate((double)in->exits, u->age_ns);
-    out[FIGURE_EXIT_LATENCY] = in->handled ? (struct figure){.value = (double)in->handler_ns / (double)in->handled}
-                                           : (struct figure){.why_not = "no exit came to the monitor"};
     /* The guest may touch pages between the two readings. */
     const uint64_t beside = u->resident > u->guest_resident ? u->resident - u->guest_resident : 0;
-    out[FIGURE_MEMORY] =
-        u->has_resident ? (struct figure){.value = (double)beside} : (struct figure){.why_not = "there is no /proc"};
+    const struct figure memory = {.value = (double)beside};
+    out[FIGURE_EXIT_COUNT] = rate((double)in->exits, u->age_ns);
+    out[FIGURE_EXIT_LATENCY] = ratio((double)in->handler_ns, (double)in->handled, "no exit came to the monitor");
+    out[FIGURE_MEMORY] = from_proc(u->has_resident, memory);
     out[FIGURE_IO] = rate((double)(in->io_handler_ns + u->io_cpu_ns) / NS_PER_S, u->age_ns);
-    out[FIGURE_SWITCHES] = u->has_switches ? rate((double)(u->voluntary + u->involuntary), u->age_ns)
-                                           : (struct figure){.why_not = "there is no /proc"};
+    out[FIGURE_SWITCHES] = from_proc(u->has_switches, rate((double)(u->voluntary + u->involuntary), u->age_ns));
     out[FIGURE_CACHE_MISSES] = cache_misses(f, m);
 }
 
