@@ -2,6 +2,7 @@
  *
  *   bare_kvm                       one VM, one page, one vCPU; the guest leaves at its first instruction; exit
  *   bare_kvm --loop N [--kind K]   N exits (after a warm-up), and the percentiles of their round trips
+ *                                  --batch M: means of M round trips in place of single ones
  *   bare_kvm --memory MIB          and so much more memory, which the guest never touches: what it costs the
  *                                  kernel to know of it
  *
@@ -25,14 +26,15 @@
 #define STATUS_USAGE  125
 #define STATUS_HOST   126
 #define LOOP_MAX      10000000 /* 80 MB of samples */
-#define MEMORY_MAX    2048     /* MiB: below the page at the top of 4 GiB and x86's hole under it */
-#define WARM_UP       1000     /* exits until caches and the host's own lazy set-up have settled */
+#define BATCH_MAX     4096
+#define MEMORY_MAX    2048 /* MiB: below the page at the top of 4 GiB and x86's hole under it */
+#define WARM_UP       1000 /* exits until caches and the host's own lazy set-up have settled */
 #define COUNTER_READS 1000
 #define NS_PER_S      1000000000ull
 
 struct bare {
     const struct bare_kind *kind;
-    uint64_t memory_mib;
+    uint64_t memory_mib, batch;
     int kvm_fd, vm_fd, vcpu_fd;
     struct kvm_run *run;
 };
@@ -73,11 +75,13 @@ static void open_guest(struct bare *b)
     unsigned char *page = add_memory(b, 0, bare_page_gpa, BARE_PAGE);
     memcpy(page + bare_code_offset, b->kind->code, b->kind->code_size);
     if (b->memory_mib) (void)add_memory(b, 1, bare_memory_gpa, b->memory_mib << 20);
+    errno = -bare_init_vm(b->vm_fd, b->kind);
+    if (errno) die("set up the VM");
     b->vcpu_fd = checked(ioctl(b->vm_fd, KVM_CREATE_VCPU, 0ul), "KVM_CREATE_VCPU");
     const int size = checked(ioctl(b->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0ul), "KVM_GET_VCPU_MMAP_SIZE");
     b->run =
         checked_map(mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, b->vcpu_fd, 0), "mmap of kvm_run");
-    errno = -bare_init_vcpu(b->vm_fd, b->vcpu_fd);
+    errno = -bare_init_vcpu(b->vm_fd, b->vcpu_fd, b->kind);
     if (errno) die("set up the vCPU");
 }
 
@@ -145,25 +149,25 @@ static void measure(const struct bare *b, uint64_t count)
     for (int i = 0; i < WARM_UP; i++) run_once(b);
     const uint64_t start_ns = now_ns(), start = bare_ticks();
     for (uint64_t i = 0, last = start; i < count; i++) {
-        run_once(b);
+        for (uint64_t n = 0; n < b->batch; n++) run_once(b);
         const uint64_t tick = bare_ticks();
-        sample[i] = tick - last;
+        sample[i] = (tick - last) / b->batch;
         last = tick;
     }
     const uint64_t ticks = bare_ticks() - start, ns = now_ns() - start_ns;
     const double ns_per_tick = (double)ns / (double)(ticks ? ticks : 1);
     qsort(sample, count, sizeof(*sample), compare_u64);
     printf("%s: %" PRIu64 " exits in %.3f ms, %.0f a second, %.3f ticks per ns, counter's own cost %" PRIu64 " ticks\n",
-           b->kind->name, count, (double)ns / 1e6, (double)count * (double)NS_PER_S / (double)ns, 1 / ns_per_tick,
-           counter_cost());
+           b->kind->name, count * b->batch, (double)ns / 1e6,
+           (double)count * (double)b->batch * (double)NS_PER_S / (double)ns, 1 / ns_per_tick, counter_cost());
     print_percentiles(sample, count, ns_per_tick);
     free(sample);
 }
 
 static _Noreturn void usage(const char *sentence, const char *value)
 {
-    fprintf(stderr, "bare_kvm: %s '%s'; usage: bare_kvm [--memory 1..%d] [--loop 1..%d] [--kind", sentence, value,
-            MEMORY_MAX, LOOP_MAX);
+    fprintf(stderr, "bare_kvm: %s '%s'; usage: bare_kvm [--memory 1..%d] [--loop 1..%d] [--batch 1..%d] [--kind",
+            sentence, value, MEMORY_MAX, LOOP_MAX, BATCH_MAX);
     for (const struct bare_kind *k = bare_kinds; k->name; k++)
         fprintf(stderr, "%c%s", k == bare_kinds ? ' ' : '|', k->name);
     fprintf(stderr, "]\n");
@@ -190,13 +194,15 @@ static uint64_t number_up_to(const char *text, uint64_t most)
 
 int main(int argc, char **argv)
 {
-    struct bare b = {.kind = &bare_kinds[0]};
+    struct bare b = {.kind = &bare_kinds[0], .batch = 1};
     uint64_t count = 0;
 
     for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (!strcmp(argv[i], "--loop"))
             count = number_up_to(value, LOOP_MAX);
+        else if (!strcmp(argv[i], "--batch"))
+            b.batch = number_up_to(value, BATCH_MAX);
         else if (!strcmp(argv[i], "--memory"))
             b.memory_mib = number_up_to(value, MEMORY_MAX);
         else if (!strcmp(argv[i], "--kind"))

@@ -303,11 +303,24 @@ static int follow(struct walk *w, struct watch *watch)
     return reached(w) == BENCH_SAMPLED ? 0 : -ECHILD;
 }
 
+/* This thread stays off the CPU that the measured vCPU is pinned to, if there is another. */
+static void make_room(const struct exits_options *o, cpu_set_t *old)
+{
+    CPU_ZERO(old);
+    if (o->pin < 0 || sched_getaffinity(0, sizeof(*old), old) < 0) return;
+    cpu_set_t others = *old;
+    CPU_CLR((unsigned)o->pin, &others);
+    if (CPU_COUNT(&others)) (void)sched_setaffinity(0, sizeof(others), &others);
+}
+
 static int take_samples(struct walk *w)
 {
     struct watch watch;
+    cpu_set_t old;
+    make_room(w->run->side.options, &old);
     watch_open(&watch, w->machine, w->build->stats_fd);
     const int rc = follow(w, &watch);
+    if (CPU_COUNT(&old)) (void)sched_setaffinity(0, sizeof(old), &old);
     watch_look(&watch, w->run, true);
     if (watch.status_fd >= 0) close(watch.status_fd);
     if (reached(w) == BENCH_SAMPLED) compare_counts(w->run, w->build->at);
@@ -440,6 +453,8 @@ static int plan(struct exits_run *run, const struct exits_duty *duty, struct err
     run->baselines = duty->is_sample ? 0 : least(BASELINES, o->samples);
     run->trace.capacity = (uint64_t)(run->samples + run->warm_up) * run->batch + TRACE_SLACK;
     run->trace.exit = malloc(run->trace.capacity * sizeof(*run->trace.exit));
+    if (run->trace.exit)
+        memset(run->trace.exit, 0, run->trace.capacity * sizeof(*run->trace.exit)); /* page faults now */
     run->sample = calloc(run->samples + 1u, sizeof(*run->sample));
     run->baseline = calloc(run->baselines + 1u, sizeof(*run->baseline));
     run->window = calloc(WINDOWS_MAX, sizeof(*run->window));
