@@ -275,6 +275,33 @@ static void fewer_than_ten_processes_have_no_interval(void **state)
     result_destroy(ten);
 }
 
+/* A worker that timed out half way has samples; they are not mixed with those of one that did not. */
+static void figures_are_of_processes_that_could(void **state)
+{
+    (void)state;
+    static const char late[] =
+        "{\"type\":\"row\",\"row\":\"x\",\"status\":\"timeout\",\"detail\":\"late\",\"samples\":5,\"phases\":"
+        "{\"rtt\":{\"count\":1,\"min\":9,\"max\":9,\"sum\":9,\"hist\":[[9,1]]}}}";
+    static const char good[] = "{\"type\":\"row\",\"row\":\"x\",\"status\":\"ok\",\"samples\":1,\"phases\":"
+                               "{\"rtt\":{\"count\":1,\"min\":7,\"max\":7,\"sum\":7,\"hist\":[[7,1]]}}}";
+    const char *const orders[][3] = {{late, good, good}, {good, late, good}, {good, good, late}};
+    for (size_t o = 0; o < COUNT_OF(orders); o++) {
+        struct result *r = new_result("exits");
+        for (unsigned i = 0; i < 3; i++) {
+            add_environment(r, i);
+            add(r, orders[o][i]);
+        }
+        char *json = written(r, "json"), *text = written(r, "text");
+        assert_contains(json, "\"samples\":2,");
+        assert_contains(json, "\"hist\":[[7,2]]");
+        assert_contains(text, "ok 2/3");
+        assert_contains(text, "timeout in 1 of 3: late");
+        free(json);
+        free(text);
+        result_destroy(r);
+    }
+}
+
 /* A batch of 64: what is printed is of one operation. */
 static void batches_are_divided(void **state)
 {
@@ -508,8 +535,8 @@ static void what_must_not_be_compared_is_refused(void **state)
 
 UNIT_MAIN(UNIT(formats_are_as_the_golden_files), UNIT(what_json_says_is_what_load_reads),
           UNIT(unknown_formats_hear_which_there_are), UNIT(hgrm_lines_rise_to_the_total), UNIT(text_moves_no_cursor),
-          UNIT(fewer_than_ten_processes_have_no_interval), UNIT(batches_are_divided),
-          UNIT(what_is_given_up_is_said_and_the_next_worker_goes_on),
+          UNIT(fewer_than_ten_processes_have_no_interval), UNIT(figures_are_of_processes_that_could),
+          UNIT(batches_are_divided), UNIT(what_is_given_up_is_said_and_the_next_worker_goes_on),
           UNIT(lines_that_fit_nothing_are_refused_and_change_nothing), UNIT(files_of_another_form_are_refused),
           UNIT(the_same_shows_no_difference), UNIT(one_percent_slower_is_found_and_its_size_said),
           UNIT(runs_one_after_the_other_are_said), UNIT(three_processes_have_a_ratio_but_no_interval),

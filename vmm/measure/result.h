@@ -37,9 +37,10 @@
  *   "processes":[{"status":"ok","p50":t,"baseline":t},...]     p50: ticks of one operation, null where there is none
  *   "p50s":[t,...],"headline":{"phase":"rtt","p50":t,"low":t,"high":t,"ns":n}   those that are there, and their median
  *                                               with its bootstrap interval: low and high null below ten processes
- *   "status":"ok" when one process's is; sums of samples, disturbed and exits; "agrees" and "holds" where all do;
- *   "phases": merged, each H with "quantiles":{"p50":{"ticks":t,"low":t,"high":t},"p90","p99","p999"}, of one operation
- * The headline, p50s and quantiles are for readers of the file: result_load makes them anew from the rest.
+ *   "status":"ok" when one process's is: then samples, disturbed and phases are of those; exits are summed; "agrees"
+ * and "holds" where all do; "phases": merged, each H with
+ * "quantiles":{"p50":{"ticks":t,"low":t,"high":t},"p90","p99","p999"}, of one operation The headline, p50s and
+ * quantiles are for readers of the file: result_load makes them anew from the rest.
  */
 #ifndef VIREO_MEASURE_RESULT_H
 #define VIREO_MEASURE_RESULT_H

@@ -204,14 +204,21 @@ static int check_merge(const struct result_row *into, const struct result_row *f
     return 0;
 }
 
+/* Where one process did it and another did not, the figures are those of the one that did: a duration of what timed out
+ * or did not exit is no duration of the row. */
+static bool counts_beside(const struct result_row *r, const struct result_row *other)
+{
+    return r->status == ROW_OK || other->status != ROW_OK;
+}
+
 /* Merged copies, and what they are merged into stays until all are there. */
 static int merge_phases(struct result_row *into, const struct result_row *from)
 {
     struct dist merged[PHASE_COUNT] = {{0}};
     int rc = 0;
     for (unsigned p = 0; p < PHASE_COUNT && rc == 0; p++) {
-        rc = dist_merge(&merged[p], &into->phase[p]);
-        if (rc == 0) rc = dist_merge(&merged[p], &from->phase[p]);
+        if (counts_beside(into, from)) rc = dist_merge(&merged[p], &into->phase[p]);
+        if (rc == 0 && counts_beside(from, into)) rc = dist_merge(&merged[p], &from->phase[p]);
     }
     for (unsigned p = 0; p < PHASE_COUNT; p++) {
         struct dist *old = rc == 0 ? &into->phase[p] : &merged[p];
@@ -224,8 +231,11 @@ static int merge_phases(struct result_row *into, const struct result_row *from)
 static void merge_facts(struct result_row *into, const struct result_row *from)
 {
     if (into->group[0] == '\0') memcpy(into->group, from->group, sizeof(into->group));
-    into->samples += from->samples;
-    into->disturbed += from->disturbed;
+    if (!counts_beside(into, from)) into->samples = into->disturbed = 0;
+    if (counts_beside(from, into)) {
+        into->samples += from->samples;
+        into->disturbed += from->disturbed;
+    }
     into->exits_agree = into->exits_agree && from->exits_agree;
     into->has_exits |= from->has_exits;
     into->has_expected |= from->has_expected;
@@ -251,7 +261,7 @@ int row_merge(struct result_row *into, struct result_row *from, struct err *e)
     if (rc) return rc;
     struct row_process *process = calloc(into->processes + from->processes, sizeof(*process));
     if (!process) return err_set(e, -ENOMEM, "out of memory");
-    const bool was_empty = into->phase[row_headline_phase(into)].count == 0;
+    const bool was_empty = into->phase[row_headline_phase(into)].count == 0 || !counts_beside(into, from);
     if (merge_phases(into, from)) {
         free(process);
         return err_set(e, -ENOMEM, "out of memory");
