@@ -33,11 +33,11 @@ $(BENCH_OUT)/first $(BENCH_OUT)/hammer: $(BENCH_OUT)/%: tests/bench/%_x86.S $(BU
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS)
 
-BENCHES := size start stat boot idle block net
+BENCHES := size start exits stat boot idle block net
 .PHONY: bench $(BENCHES:%=bench-%)
-bench: all bench-bins ## all figures of docs/performance.md: about 15 minutes
+bench: all bench-bins ## all figures of docs/performance.md: about 25 minutes
 	scripts/images
 	scripts/bench $(BENCHES)
-$(BENCHES:%=bench-%): bench-%: all bench-bins ## one of them: bench-size, bench-start, bench-stat, bench-boot, bench-idle, bench-block, bench-net
-	$(if $(filter-out size start stat,$*),scripts/images)
+$(BENCHES:%=bench-%): bench-%: all bench-bins ## one of them: bench-size, bench-start, bench-exits, bench-stat, bench-boot, bench-idle, bench-block, bench-net
+	$(if $(filter-out size start exits stat,$*),scripts/images)
 	scripts/bench $*
