@@ -67,6 +67,9 @@ static void run(const char *id, unsigned variant)
     }
     if (rc) fail_msg("%s: %s", p.variant, e.text);
     fair_judge(&o, &p, &r, &found);
+    if (!found.is_stolen) return;
+    print_message("%s\n", found.disturbed);
+    skip();
 }
 
 static const struct fair_finding *finding(enum fair_property property)
@@ -151,7 +154,7 @@ static void a_cap_is_kept(void **state)
     (void)state;
     ask("duration", "2s");
     run("E8", 0);
-    holds(FAIR_F11);
+    holds_with_slack(FAIR_F11);
     assert_true(charged(0) + charged(1) > 0);
 }
 

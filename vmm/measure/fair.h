@@ -169,6 +169,7 @@ struct fair_report {
     double share[FAIR_THREADS];
     double error[FAIR_WINDOWS]; /* of each window: the greatest relative one of a share */
     unsigned windows;           /* of the options, those that the record holds */
+    bool is_stolen;             /* by what runs this host: nothing was judged */
     char disturbed[FAIR_TEXT];  /* "": this host was quiet enough for a verdict */
 };
 

@@ -37,7 +37,6 @@ struct judge {
     double wall;                /* of the run, ns */
     double share[FAIR_THREADS]; /* of what all were charged */
     double others;              /* what other processes used of these CPUs, ns */
-    bool is_stolen;
 };
 
 static double ms(double ns)
@@ -568,15 +567,26 @@ static double stalled_until(const struct judge *j, unsigned vcpu, unsigned sampl
     return (double)c->lost - (double)c->delay - paused;
 }
 
+/* Who waits for his quota isn't said to wait. There the sampling thread must tell, which was woken too late. */
+static double sampled_late(const struct judge *j)
+{
+    double sum = 0;
+    for (unsigned s = 1; s < j->r->samples; s++) {
+        const double late = (double)(j->r->at[s] - j->r->at[s - 1]) - (double)FAIR_BASE_NS;
+        if (late > (double)j->r->tick_ns) sum += late;
+    }
+    return sum;
+}
+
 /* Somebody stops the CPUs beneath this host. From one sample to the next, less than a tick is what leaving the guest
  * and coming back costs, a dozen times. */
 static double stalled(const struct judge *j)
 {
     double sum = 0;
+    if (j->p->vm[0].quota_us) return sampled_late(j);
     for (unsigned i = 0; i < j->p->vcpu_count; i++) {
         unsigned from, to, seen = 0;
-        if (j->p->vm[j->p->vcpu[i].vm].quota_us || !is_greedy(j->p->vcpu[i].work) || !running_span(j, i, &from, &to))
-            continue; /* who waits for his quota isn't said to wait */
+        if (!is_greedy(j->p->vcpu[i].work) || !running_span(j, i, &from, &to)) continue;
         double most = stalled_until(j, i, from);
         for (unsigned s = from + 1; s <= to; s++) {
             const double now = fair_at(j->r, s, i)->is_running ? stalled_until(j, i, s) : most;
@@ -594,12 +604,12 @@ static void find_disturbance(struct judge *j)
     const double all = j->wall * j->p->cpu_count, steal = (double)h->steal / all, stall = stalled(j) / all;
 
     j->others = (double)h->busy - charged_all(j, 0, last_sample(j)) - (double)j->r->vmm_ns;
-    j->is_stolen = steal > STEAL_MAX || stall > STEAL_MAX;
+    j->out->is_stolen = steal > STEAL_MAX || stall > STEAL_MAX;
     if (steal > STEAL_MAX)
         (void)snprintf(j->out->disturbed, FAIR_TEXT,
                        "the host itself lost %.1f %% of these CPUs (steal, /proc/stat), more than %.0f %%", steal * 100,
                        STEAL_MAX * 100);
-    else if (j->is_stolen)
+    else if (j->out->is_stolen)
         (void)snprintf(j->out->disturbed, FAIR_TEXT,
                        "this host's CPUs stood still for %.1f %% of the time, more than %.0f %%: guests lost it while "
                        "their threads ran, so whatever runs this host is busy",
@@ -647,7 +657,7 @@ static void judge_one(struct judge *j, enum fair_property property)
     checks[property](j, f);
     if (j->p->reported & 1u << property) {
         f->verdict = FAIR_REPORTED;
-    } else if (j->is_stolen || (f->verdict == FAIR_FAIL && j->out->disturbed[0])) {
+    } else if (j->out->is_stolen || (f->verdict == FAIR_FAIL && j->out->disturbed[0])) {
         doubt(f, j->out->disturbed);
     } else if (f->verdict == FAIR_FAIL && explains(j, f)) {
         (void)snprintf(reason, sizeof(reason), "others used %.1f ms of these CPUs, which would explain it",
