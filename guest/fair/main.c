@@ -161,8 +161,7 @@ static void run(void)
     struct cpu c = {.v = &page->vcpu[cpu], .steal = fair_steal(cpu), .last = bench_counter()};
 
     c.v->has_steal = c.steal != NULL;
-    c.v->is_unsupported =
-        !fair_open() && (c.v->work == FAIR_INTERACTIVE || c.v->work == FAIR_DODGE || c.v->work == FAIR_HALT);
+    c.v->can_sleep = fair_open();
     __atomic_store_n(&c.v->is_ready, 1, __ATOMIC_RELEASE);
     while (!__atomic_load_n(&page->go, __ATOMIC_ACQUIRE)) look(&c);
     works[c.v->work](&c); /* for ever */

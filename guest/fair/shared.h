@@ -44,7 +44,7 @@ struct fair_vcpu {
     uint64_t lost;                  /* ticks, in gaps */
     uint64_t is_ready;
     uint64_t has_steal;
-    uint64_t is_unsupported;     /* the processor lacks what its work needs */
+    uint64_t can_sleep;          /* 0: this guest knows no way to on this processor */
     uint64_t missed;             /* periods in which it woke up too late to work at all */
     uint64_t longest;            /* gap; the monitor may set it to 0 */
     uint32_t gap[FAIR_BUCKETS];  /* from one look at the counter to the next, those of gap_min and more */

@@ -586,7 +586,8 @@ static double stalled(const struct judge *j)
     if (j->p->vm[0].quota_us) return sampled_late(j);
     for (unsigned i = 0; i < j->p->vcpu_count; i++) {
         unsigned from, to, seen = 0;
-        if (!is_greedy(j->p->vcpu[i].work) || !running_span(j, i, &from, &to)) continue;
+        if (j->p->vcpu[i].work != FAIR_SPIN || !running_span(j, i, &from, &to))
+            continue; /* others' own loops may take as long */
         double most = stalled_until(j, i, from);
         for (unsigned s = from + 1; s <= to; s++) {
             const double now = fair_at(j->r, s, i)->is_running ? stalled_until(j, i, s) : most;

@@ -187,6 +187,17 @@ static int check_alive(const struct run *u, struct err *e)
     return 0;
 }
 
+static bool is_held_back(const struct run *u, unsigned i)
+{
+    return u->o->has_hold && u->o->hold_vcpu == i && u->p->vcpu[i].work == FAIR_SPIN;
+}
+
+static bool has_to_sleep(const struct run *u, unsigned i)
+{
+    const enum fair_work work = u->p->vcpu[i].work;
+    return work == FAIR_INTERACTIVE || work == FAIR_DODGE || work == FAIR_HALT || is_held_back(u, i);
+}
+
 static int wait_ready(const struct run *u, struct err *e)
 {
     const uint64_t end = now_ns() + READY_MS * 1000000ull;
@@ -194,8 +205,8 @@ static int wait_ready(const struct run *u, struct err *e)
     for (unsigned i = 0; i < u->p->vcpu_count;) {
         struct fair_vcpu *v = guest_vcpu(u, i);
         if (__atomic_load_n(&v->is_ready, __ATOMIC_ACQUIRE)) {
-            if (v->is_unsupported)
-                return err_set(e, -ENOTSUP, "the guest's processor has no timer that vCPU %u could sleep by", i);
+            if (!v->can_sleep && has_to_sleep(u, i))
+                return err_set(e, -ENOTSUP, "vCPU %u is to sleep, which this guest can't do on this processor", i);
             i++;
             continue;
         }
@@ -282,7 +293,7 @@ static void give_work(const struct run *u, unsigned i, uint64_t phase_ticks)
     v->margin = v->period / MARGIN_PART;
     v->phase = phase_ticks;
     v->hold_period = (uint64_t)((double)HOLD_PERIOD_NS * rate);
-    if (!o->has_hold || o->hold_vcpu != i || plan->work != FAIR_SPIN) return;
+    if (!is_held_back(u, i)) return;
     v->hold = v->hold_period * o->hold_percent / 100;
     v->waste_permille = o->hold_percent * 10;
 }
@@ -424,18 +435,27 @@ static uint64_t vcpus_charged(const struct run *u)
     return sum;
 }
 
+/* What this process's other threads were charged that may run on the plan's CPUs: this one, and I/O threads. */
+static uint64_t others_charged(const struct run *u)
+{
+    const uint64_t others = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - vcpus_charged(u);
+    if (!u->is_aside) return others;
+    if (!u->p->vm[0].has_io || u->p->vm[0].io_cpu != u->p->cpu[0]) return 0;
+    return others - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 static int measure(struct run *u, struct err *e)
 {
     struct fair_cpu_time before, after;
     int rc = fair_cpu_time(u->p, &before);
     if (rc) return err_set(e, rc, "/proc/stat: %s", strerrordesc_np(-rc));
-    const uint64_t others = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - vcpus_charged(u);
+    const uint64_t others = others_charged(u);
 
     read_guests(u, false);
     rc = take_samples(u, e);
     if (rc) return rc;
     read_guests(u, true);
-    u->r->vmm_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - vcpus_charged(u) - others;
+    u->r->vmm_ns = others_charged(u) - others;
     (void)fair_cpu_time(u->p, &after);
     u->r->host = (struct fair_cpu_time){after.busy - before.busy, after.idle - before.idle, after.steal - before.steal};
     return 0;
