@@ -122,7 +122,7 @@ void arch_bench_share_clock(const struct vm *vm, const struct vcpu *vcpus, unsig
 
 bool arch_bench_shares_clock(const struct vm *vm, const struct vcpu *vcpus, unsigned count)
 {
-    uint64_t offset;
+    uint64_t offset = 0;
     const struct kvm_device_attr attr = {
         .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uint64_t)(uintptr_t)&offset};
     (void)vm;

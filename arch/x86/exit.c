@@ -14,8 +14,8 @@ enum arch_exit arch_handle_exit(struct arch *a, struct vcpu *v)
 {
     (void)a;
     switch (v->run->exit_reason) {
-    case KVM_EXIT_IOAPIC_EOI: /* nothing holds a line: see ioapic.h */ return ARCH_EXIT_HANDLED;
-    case KVM_EXIT_HLT: /* where the kernel has no local APIC to wait with: as if an interrupt came at once */
+    case KVM_EXIT_IOAPIC_EOI: /* nothing holds a line: see ioapic.h */
+    case KVM_EXIT_HLT:        /* where the kernel has no local APIC to wait with: as if an interrupt came at once */
         return ARCH_EXIT_HANDLED;
     case KVM_EXIT_X86_RDMSR: /* refused by a filter, which benches set */
         v->run->msr.data = 0;

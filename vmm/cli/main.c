@@ -19,7 +19,7 @@ uint64_t now_ns(void)
 const struct command *command_find(const char *name)
 {
     const char *names[COMMANDS_MAX + 1] = {NULL};
-    for (unsigned i = 0; program_commands[i] && i < COMMANDS_MAX; i++) {
+    for (unsigned i = 0; i < COMMANDS_MAX && program_commands[i]; i++) {
         if (strcmp(program_commands[i]->name, name) == 0) return program_commands[i];
         names[i] = program_commands[i]->name;
     }

@@ -131,7 +131,9 @@ static int load(struct machine *m, struct arch_boot *boot, struct err *e)
         slots[i] = (struct arch_slot){.base = m->slot[i].base, .size = VIRTIO_MMIO_SIZE, .gsi = m->slot[i].gsi};
     boot->slots = slots;
     boot->slot_count = m->slot_count;
-    return arch_load(m->arch, boot, e);
+    const int rc = arch_load(m->arch, boot, e);
+    boot->slots = NULL;
+    return rc;
 }
 
 static int check_dump(const struct config *cfg, struct err *e)

@@ -114,7 +114,7 @@ static bool is_of_row(const struct exits_run *run, const struct record_exit *x)
 static const struct record_exit **matching(const struct exits_run *run, uint64_t *count)
 {
     const uint64_t all = atomic_load_explicit(&run->trace.count, memory_order_acquire);
-    const struct record_exit **found = malloc((all + 1) * sizeof(*found));
+    const struct record_exit **found = malloc((all + 1) * sizeof(void *));
     *count = 0;
     for (uint64_t i = 0; found && i < all; i++)
         if (is_of_row(run, &run->trace.exit[i])) found[(*count)++] = &run->trace.exit[i];

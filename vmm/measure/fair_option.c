@@ -79,7 +79,7 @@ static int set_windows(void *options, const char *value, struct err *e)
 {
     struct fair_options *o = options;
     char word[WORD_MAX];
-    uint64_t window[FAIR_WINDOWS];
+    uint64_t window[FAIR_WINDOWS] = {0};
     unsigned n = 0;
 
     for (const char *list = value; list; n++) {
@@ -120,7 +120,7 @@ static int set_weights(void *options, const char *value, struct err *e)
 {
     struct fair_options *o = options;
     char word[WORD_MAX];
-    unsigned weight[FAIR_THREADS], n = 0;
+    unsigned weight[FAIR_THREADS] = {0}, n = 0;
 
     for (const char *list = value; list; n++) {
         uint64_t w = 0;

@@ -91,10 +91,10 @@ static const char *put_value(struct html *h, const char *spec, va_list *ap)
         put_escaped(h, s ? s : "");
         break;
     }
-    case 'c': text[0] = (char)va_arg(*ap, int), text[1] = '\0'; break;
     case 'd': (void)snprintf(text, sizeof(text), one, va_arg(*ap, int)); break;
-    case 'u': (void)snprintf(text, sizeof(text), one, va_arg(*ap, unsigned)); break;
     case '%': text[0] = '%', text[1] = '\0'; break;
+    case 'u': (void)snprintf(text, sizeof(text), one, va_arg(*ap, unsigned)); break;
+    case 'c': text[0] = (char)va_arg(*ap, int), text[1] = '\0'; break;
     default: (void)snprintf(text, sizeof(text), one, va_arg(*ap, double)); break;
     }
     put_escaped(h, text);

@@ -137,11 +137,12 @@ static void names(struct plot *p, const struct plot_frame *f)
 
 void plot_begin(struct plot *p, struct html *h, const struct plot_frame *f)
 {
+    const struct plot_axis list = {.high = f->names_count};
     const double height = f->names ? TOP + f->names_count * ROW + BOTTOM : HEIGHT;
     *p = (struct plot){
         .h = h,
         .x = fitted(&f->x),
-        .y = f->names ? (struct plot_axis){.high = f->names_count} : fitted(&f->y),
+        .y = f->names ? list : fitted(&f->y),
         .is_list = f->names != NULL,
         .left = f->names ? LEFT_LIST : LEFT,
         .right = WIDTH - RIGHT,

@@ -1,5 +1,6 @@
 #include "vmm/measure/result_table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -68,6 +69,7 @@ static void print_cell(const struct table *t, unsigned column, const char *text,
 
 void table_fini(struct table *t)
 {
+    assert(t->columns > 0 || t->cells == 0);
     for (unsigned i = 0; t->cells && i < t->columns; i++) print_cell(t, i, t->name[i], t->name_len[i]);
     if (t->cells) fputc('\n', t->f);
     for (unsigned i = 0, column = 0; i < t->cells; i++) {
