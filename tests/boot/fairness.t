@@ -2,6 +2,7 @@
 # How the scheduler shares a CPU between vCPUs and between VMs in cgroups of version 2, with the kernel's own KVM: in the emulated AMD-V host, by a
 # clock that counts instructions, so that whatever else this machine does cannot be seen there, and bounds can be held to.
 # time limit: 900
+# shellcheck source=tests/boot/boot.sh
 . "$(dirname "$0")/boot.sh" amdv --count-instructions --timeout 850
 
 # The program's threads can only have groups of their own below the one that it lives in.
