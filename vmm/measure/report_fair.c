@@ -19,11 +19,6 @@ static double number_at(const json_t *list, size_t i)
     return json_number_value(json_array_get(list, i));
 }
 
-static const json_t *experiments_of(const struct report_view *v)
-{
-    return v->result->experiments;
-}
-
 /* ---- verdicts ---- */
 
 static void put_property(struct html *h, const struct report_view *v, const json_t *experiment, const json_t *property)
@@ -45,17 +40,18 @@ static void put_identity(struct html *h, const struct report_view *v, const json
 
 static void put_experiment_rows(struct html *h, const struct report_view *v, const json_t *experiment)
 {
-    const json_t *properties = json_object_get(experiment, "properties"), *one;
+    const json_t *properties = json_object_get(experiment, "properties");
     const json_t *identities = json_object_get(experiment, "identities");
-    size_t i;
     if (json_array_size(properties) + json_array_size(identities) == 0) {
         html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td></td>", v->letter,
                  text_of(experiment, "id"), text_of(experiment, "variant"));
         report_put_verdict(h, text_of(experiment, "status"));
         html_put(h, "<td class=\"t\">%s</td></tr>\n", text_of(experiment, "detail"));
     }
-    json_array_foreach(identities, i, one) put_identity(h, v, experiment, one);
-    json_array_foreach(properties, i, one) put_property(h, v, experiment, one);
+    for (size_t i = 0; i < json_array_size(identities); i++)
+        put_identity(h, v, experiment, json_array_get(identities, i));
+    for (size_t i = 0; i < json_array_size(properties); i++)
+        put_property(h, v, experiment, json_array_get(properties, i));
 }
 
 static void put_verdicts(const struct report *r)
@@ -66,10 +62,9 @@ static void put_verdicts(const struct report *r)
              "<th>experiment</th><th class=\"t\">variant</th><th>property</th><th class=\"t\">verdict</th>"
              "<th class=\"t\">measured against bound</th></tr></thead><tbody>\n");
     for (unsigned k = 0; k < r->count; k++) {
-        size_t i;
-        const json_t *experiment;
-        json_array_foreach(experiments_of(&r->view[k]), i, experiment)
-            put_experiment_rows(r->html, &r->view[k], experiment);
+        const json_t *all = r->view[k].result->experiments;
+        for (size_t i = 0; i < json_array_size(all); i++)
+            put_experiment_rows(r->html, &r->view[k], json_array_get(all, i));
     }
     html_put(r->html, "</tbody></table></div>\n");
 }
@@ -80,10 +75,10 @@ static void put_verdicts(const struct report *r)
 static unsigned points(const json_t *list, struct plot_point out[POINTS_MAX])
 {
     unsigned n = 0;
-    size_t i;
-    const json_t *pair;
-    json_array_foreach(list, i, pair) if (n < POINTS_MAX) out[n++] =
-        (struct plot_point){number_at(pair, 0), number_at(pair, 1)};
+    for (; n < POINTS_MAX && n < json_array_size(list); n++) {
+        const json_t *pair = json_array_get(list, n);
+        out[n] = (struct plot_point){number_at(pair, 0), number_at(pair, 1)};
+    }
     return n;
 }
 
@@ -128,14 +123,11 @@ static void put_share(struct html *h, const json_t *list)
     const char *names[BARS_MAX];
     unsigned n = 0;
     double top = 0;
-    size_t i;
-    const json_t *one;
     struct plot p;
-    json_array_foreach(list, i, one)
-    {
+    for (; n < BARS_MAX && n < json_array_size(list); n++) {
+        const json_t *one = json_array_get(list, n);
         const char *name = json_string_value(json_array_get(one, 0));
-        if (n == BARS_MAX) break;
-        names[n++] = name ? name : "";
+        names[n] = name ? name : "";
         if (number_at(one, 1) > top) top = number_at(one, 1);
         if (number_at(one, 2) > top) top = number_at(one, 2);
     }
@@ -202,8 +194,7 @@ void report_fairness(const struct report *r)
     put_verdicts(r);
     html_put(r->html, "<h2>Experiments</h2>");
     for (unsigned k = 0; k < r->count; k++) {
-        size_t i;
-        const json_t *experiment;
-        json_array_foreach(experiments_of(&r->view[k]), i, experiment) put_experiment(r->html, &r->view[k], experiment);
+        const json_t *all = r->view[k].result->experiments;
+        for (size_t i = 0; i < json_array_size(all); i++) put_experiment(r->html, &r->view[k], json_array_get(all, i));
     }
 }
