@@ -35,6 +35,7 @@ enum bench_step {
     BENCH_SAMPLED,  /* ... to here */
 };
 
+/* A cache line for each writer. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct bench_page {
     /* The monitor's, const while the guest runs. */
     uint64_t magic;
