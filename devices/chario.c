@@ -23,8 +23,9 @@
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "vmm/base/clock.h"
 
 #define LINE_MAX_BYTES   1024                    /* collected before it is written: longer than a kernel's log line */
 #define LINE_HOLD_NS     (4 * 1000 * 1000)       /* a byte waits no longer for its newline: below what an eye sees */
@@ -71,13 +72,6 @@ struct chario {
     uint8_t typed[TYPED_MAX];
     size_t typed_len;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* ---- output ---- */
 

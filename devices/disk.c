@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
+#include "vmm/base/clock.h"
 
 /* Zeros written at once where the file system can't make a range zero by itself: large enough to hide the call, small
  * enough not to keep a reset waiting. Never touched for writing, so all of it is the kernel's one zero page. */
@@ -211,13 +211,6 @@ static int run_here(struct disk *d, struct disk_request *r)
     return rc;
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
 /* True: r is done, all its data was in the page cache. Else the engine goes on where the cache ended. */
 static bool read_at_once(struct disk *d, struct disk_request *r)
 {
@@ -244,7 +237,7 @@ static bool write_at_once(struct disk *d, struct disk_request *r)
         d->slow_writes--;
         return false;
     }
-    const int64_t start = now_ns();
+    const uint64_t start = now_ns();
     const int rc = run_here(d, r);
     if (now_ns() - start > QUICK_WRITE_NS) d->slow_writes = QUICK_WRITE_AFTER;
     disk_finish(d, r, rc);

@@ -4,8 +4,9 @@
 #include "arch/counter.h"
 
 #include <cpuid.h>
-#include <time.h>
 #include <x86intrin.h>
+
+#include "vmm/base/clock.h"
 
 #define CPUID_POWER   0x80000007u
 #define TSC_INVARIANT (1u << 8)
@@ -14,9 +15,7 @@
 /* Not slewed by NTP, as the counter isn't. */
 static uint64_t raw_ns(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+    return clock_ns(CLOCK_MONOTONIC_RAW);
 }
 
 void counter_init(struct counter *c)
@@ -32,10 +31,7 @@ void counter_init(struct counter *c)
 /* Unfenced: KVM_RUN's own entries and exits order it well enough, and a fence would cost more than it could tell. */
 uint64_t counter_read(const struct counter *c)
 {
-    if (!c->is_clock) return __rdtsc();
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+    return c->is_clock ? now_ns() : __rdtsc();
 }
 
 double counter_hz(const struct counter *c)

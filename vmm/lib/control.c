@@ -11,9 +11,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/lib/control_place.h"
 #include "vmm/lib/control_request.h"
 #include "vmm/lib/lib.h"
@@ -41,9 +41,7 @@ struct vireo_control {
 
 static uint64_t now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+    return now_ns() / 1000000u;
 }
 
 static int watch(struct vireo_control *c, int op, int fd, uint32_t events, void *what)

@@ -10,16 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/machine/state.h"
 
 #define IO_STACK (256 * 1024) /* bytes: a chain of VIRTQ_MAX_SIZE segments is 4 KiB, its iovec as much */
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* Lock held. The last place is kept for the end, however many milestones the guest has of its own. */
 static void mark(struct machine *m, const char *name, bool is_end)

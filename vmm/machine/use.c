@@ -5,20 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/machine/state.h"
 #include "vmm/machine/stats.h"
 
 #define PROC_TEXT_MAX 4096 /* of a thread's status file: some 1,500 bytes on Linux 6 */
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec t;
-    if (clock_gettime(clock, &t) < 0) return 0; /* a thread's clock, and the thread has just ended */
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 void use_vcpu_gone(struct machine *m)
 {

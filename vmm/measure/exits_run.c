@@ -12,6 +12,7 @@
 
 #include "arch/arch.h"
 #include "guest/embed.h"
+#include "vmm/base/clock.h"
 #include "vmm/kvm/stats.h"
 #include "vmm/machine/runner.h"
 #include "vmm/measure/exits.h"
@@ -35,13 +36,6 @@
 uint64_t exits_ticks(const struct exits_side *s, uint64_t ns)
 {
     return (uint64_t)((double)ns * s->hz / 1e9);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 /* ---- the kernel's counts ---- */

@@ -12,6 +12,7 @@
 #include "arch/arch.h"
 #include "arch/counter.h"
 #include "guest/embed.h"
+#include "vmm/base/clock.h"
 #include "vmm/machine/machine.h"
 #include "vmm/measure/fair.h"
 
@@ -54,18 +55,6 @@ struct run {
 };
 
 /* ---- clocks ---- */
-
-static uint64_t clock_ns(clockid_t id)
-{
-    struct timespec t = {0};
-    (void)clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t now_ns(void)
-{
-    return clock_ns(CLOCK_MONOTONIC);
-}
 
 /* The CPU clock of any thread of this process, as the kernel numbers them (include/linux/posix-timers.h: the inverted
  * id, then per thread, then scheduler's time); pthread_getcpuclockid has it only for a pthread_t. */
