@@ -208,19 +208,28 @@ static void counts_agree_exactly(void **state)
     assert_true(exact > 0 || json_is_null(json_object_get(row_of(*state, "nop"), "exits")));
 }
 
-static void what_never_leaves_costs_less_than_the_kernel_and_that_less_than_us(void **state)
+/* A row that the kernel answers; where it emulates the guest anyway, none is an exit, and then there is none to
+ * compare. */
+static const json_t *kernel_row(const struct found *f)
 {
     static const char *const in_kernel[] = {"cpuid", "hypercall_null", "psci_version"};
-    const json_t *kernel = NULL;
-    for (unsigned i = 0; !kernel && i < sizeof(in_kernel) / sizeof(in_kernel[0]); i++)
-        kernel = phase(row_of(*state, in_kernel[i]), "rtt");
-    assert_non_null(kernel);
+    for (unsigned i = 0; i < sizeof(in_kernel) / sizeof(in_kernel[0]); i++) {
+        const json_t *row = row_of(f, in_kernel[i]);
+        if (row && strcmp(status_of(row), "ok") == 0) return row;
+    }
+    return NULL;
+}
+
+static void what_never_leaves_costs_less_than_the_kernel_and_that_less_than_us(void **state)
+{
+    const json_t *kernel = kernel_row(*state);
     const json_int_t nop = median(phase(row_of(*state, "nop"), "rtt"));
-    const json_int_t trapped = median(kernel), user = median(phase(row_of(*state, "mmio_wr_user"), "rtt"));
-    print_message("  median ticks: nop %lld, in the kernel %lld, to us %lld\n", (long long)nop, (long long)trapped,
-                  (long long)user);
+    const json_int_t user = median(phase(row_of(*state, "mmio_wr_user"), "rtt"));
+    const json_int_t trapped = kernel ? median(phase(kernel, "rtt")) : user;
+    print_message("  median ticks: nop %lld, in the kernel %lld, to us %lld\n", (long long)nop,
+                  kernel ? (long long)trapped : -1ll, (long long)user);
     assert_true(nop < trapped);
-    assert_true(trapped < user);
+    assert_true(trapped < user || !kernel);
 }
 
 static void legs_add_up_to_the_round_trip(void **state)
