@@ -45,6 +45,13 @@ struct arch_slot {
     uint32_t gsi;
 };
 
+/* Which interrupt controllers a machine has. A product's machine has the first; the others are for benches. */
+enum arch_irqchip {
+    ARCH_IRQCHIP_OWN,    /* x86: local APICs in the kernel, the IOAPIC ours, no PIC; arm64: the GIC */
+    ARCH_IRQCHIP_KERNEL, /* x86: all of a PC's, in the kernel */
+    ARCH_IRQCHIP_NONE,   /* x86: none, so no interrupts, one vCPU, and HLT comes to the monitor */
+};
+
 struct arch_params {
     struct vm *vm;
     struct gmem *mem;
@@ -53,7 +60,8 @@ struct arch_params {
     struct end_sink sink;
     const struct log *log;
     unsigned cpus;
-    bool has_acpi; /* x86: ACPI, else MP table and command line; arm64 ignores it (device tree always) */
+    bool has_acpi;             /* x86: ACPI, else MP table and command line; arm64 ignores it (device tree always) */
+    enum arch_irqchip irqchip; /* -ENOTSUP: not to be had here; arm64 has its own only */
 };
 
 /* What to boot. Paths are files; or, with kernel_path NULL, the image in memory (the embedded guest). */

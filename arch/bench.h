@@ -4,6 +4,7 @@
 #ifndef VIREO_ARCH_BENCH_H
 #define VIREO_ARCH_BENCH_H
 
+#include "arch/arch.h"
 #include "arch/counter.h"
 #include "guest/bench/shared.h"
 #include "vmm/core/record.h"
@@ -16,12 +17,13 @@ struct arch_bench_row {
     enum bench_row row;
     const char *id;
     enum bench_group group;
-    const char *title;       /* one line: what the guest does */
-    int exits;               /* of the measured vCPU, a repetition; -1: depends on the host */
-    unsigned slack;          /* per cent that the count may be off: where the host has a say */
-    const char *counter;     /* the kernel's statistic that counts these alone; NULL: "exits", which counts all */
-    enum record_class class; /* BENCH_USER: as what the recorder sees it */
-    bool has_second;         /* vCPU */
+    const char *title;         /* one line: what the guest does */
+    int exits;                 /* of the measured vCPU, a repetition; -1: depends on the host */
+    unsigned slack;            /* per cent that the count may be off: where the host has a say */
+    const char *counter;       /* the kernel's statistic that counts these alone; NULL: "exits", which counts all */
+    enum record_class class;   /* BENCH_USER: as what the recorder sees it */
+    bool has_second;           /* vCPU */
+    enum arch_irqchip irqchip; /* of the row's machine */
 };
 /* In the order of reports: controls, kernel, user, and last the one that never ends, which nobody wants but by name.
  * NULL past the end. */

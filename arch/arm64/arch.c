@@ -46,6 +46,7 @@ bool arch_has_steal_time(const struct vm *vm)
 
 int arch_create(struct arch **out, const struct arch_params *p, struct err *e)
 {
+    if (p->irqchip != ARCH_IRQCHIP_OWN) return err_set(e, -ENOTSUP, "an arm64 machine has a GIC and nothing else");
     struct arch *a = calloc(1, sizeof(*a));
     if (!a) return err_set(e, -ENOMEM, "no memory for the arm64 machine");
     a->vm = p->vm;

@@ -57,10 +57,21 @@ static int publish_routes(void *arg, const struct kvm_irq_routing *routes)
     return rc;
 }
 
+static int create_controllers(const struct arch *a, struct err *e)
+{
+    switch (a->irqchip) {
+    case ARCH_IRQCHIP_OWN: return vm_enable_cap(a->vm, KVM_CAP_SPLIT_IRQCHIP, X86_IOAPIC_PINS, e);
+    case ARCH_IRQCHIP_KERNEL:
+        if (ioctl(a->vm->fd, KVM_CREATE_IRQCHIP, 0) == 0) return 0;
+        return err_set(e, -ENOTSUP, "this KVM has no PIC and IOAPIC (CONFIG_KVM_IOAPIC)");
+    default: return 0;
+    }
+}
+
 /* Once, before the vCPUs, after the memory slots (a slot made later costs a grace period). */
 static int create_irqchip(struct arch *a, struct err *e)
 {
-    const int rc = vm_enable_cap(a->vm, KVM_CAP_SPLIT_IRQCHIP, X86_IOAPIC_PINS, e);
+    const int rc = create_controllers(a, e);
     if (rc) return err_wrap(e, rc, "interrupt controllers");
     if (ioctl(a->vm->fd, KVM_SET_TSS_ADDR, (unsigned long)X86_KVM_TSS) < 0) {
         const int tss = err_errno(e, "KVM: place its pages for real mode");
@@ -83,6 +94,7 @@ int arch_create(struct arch **out, const struct arch_params *p, struct err *e)
     a->log = p->log;
     a->cpus = p->cpus;
     a->has_acpi = p->has_acpi;
+    a->irqchip = p->irqchip;
     a->platform.serial_irq.fd = -1;
     ioapic_init(&a->ioapic, publish_routes, a);
     int rc = create_irqchip(a, e);
@@ -119,10 +131,12 @@ int arch_init_vcpus(struct arch *a, struct vcpu *vcpus, unsigned count, struct e
     union cpuid_table *t = calloc(1, sizeof(*t));
     if (!t) return err_set(e, -ENOMEM, "no memory for the list of CPU features");
     const int khz = ioctl(vcpus[0].fd, KVM_GET_TSC_KHZ, 0);
+    const bool has_apic = a->irqchip != ARCH_IRQCHIP_NONE;
     const struct cpuid_facts facts = {
         .cpus = count,
         .tsc_khz = khz > 0 ? (uint32_t)khz : 0,
-        .has_deadline = vm_check(a->vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
+        .has_no_apic = !has_apic,
+        .has_deadline = has_apic && vm_check(a->vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
     };
     int rc = cpuid_read_supported(a->vm->kvm_fd, t, e);
     if (!rc) cpuid_shape(t, &facts);

@@ -132,6 +132,10 @@ static void shape_leaf(struct kvm_cpuid_entry2 *c, const struct cpuid_facts *f)
         c->ebx = (c->ebx & 0x0000ffffu) | f->cpus << 16;
         c->ecx |= BIT(31) | (f->has_deadline ? BIT(24) : 0); /* hypervisor */
         c->edx = (c->edx & ~BIT(28)) | (f->cpus > 1 ? BIT(28) : 0);
+        if (f->has_no_apic) {
+            c->ecx &= ~(BIT(21) | BIT(24)); /* x2APIC; the timer, which newer KVM lists by itself */
+            c->edx &= ~BIT(9);
+        }
         break;
     case 0x4: shape_cache(c, bits, true); break;
     case 0x16:

@@ -16,6 +16,7 @@
 struct cpuid_facts {
     unsigned cpus;
     uint32_t tsc_khz;  /* 0: not known, no leaf tells it */
+    bool has_no_apic;  /* the vCPUs have no local APIC, and so neither its x2APIC mode nor its timer */
     bool has_deadline; /* KVM_CAP_TSC_DEADLINE_TIMER: not in the supported list, the local APIC is KVM's */
 };
 

@@ -33,7 +33,8 @@ int platform_init(struct platform *p, const struct arch_params *params, struct e
     p->debug_exit.sink = p->pvpanic.sink = p->power.sink = params->sink;
     int rc = irq_init(&p->serial_irq, e);
     if (!rc) rc = serial_create(&p->serial, params->console, p->serial_irq, e);
-    if (!rc) rc = vm_irqfd(params->vm, X86_GSI_SERIAL, p->serial_irq.fd, true, e);
+    const bool has_interrupts = params->irqchip != ARCH_IRQCHIP_NONE; /* else its port is polled */
+    if (!rc && has_interrupts) rc = vm_irqfd(params->vm, X86_GSI_SERIAL, p->serial_irq.fd, true, e);
     if (rc) return rc;
 
     const struct bus_range ports[] = {

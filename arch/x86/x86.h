@@ -14,6 +14,7 @@ struct arch {
     struct vcpu *boot_vcpu; /* the machine's, from arch_init_vcpus on */
     unsigned cpus;
     bool has_acpi;
+    enum arch_irqchip irqchip;
     struct ioapic ioapic;
     struct platform platform;
 };

@@ -99,6 +99,7 @@ void apic_open(void)
 {
     uint64_t base = rdmsr(MSR_APIC_BASE);
 
+    if (!(base & APIC_BASE_ENABLE)) return; /* after reset: there is none */
     if (cpuid_ecx(1) & CPUID_1_ECX_X2APIC) {
         base |= APIC_BASE_X2APIC | APIC_BASE_ENABLE;
         wrmsr(MSR_APIC_BASE, base);

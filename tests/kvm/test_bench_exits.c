@@ -208,6 +208,16 @@ static void counts_agree_exactly(void **state)
     assert_true(exact > 0 || json_is_null(json_object_get(row_of(*state, "nop"), "exits")));
 }
 
+static void rows_that_want_other_interrupt_controllers_have_them(void **state)
+{
+    const struct arch_bench_row *what;
+    for (unsigned i = 0; (what = arch_bench_row(i)) != NULL; i++) {
+        if (what->irqchip == ARCH_IRQCHIP_OWN) continue;
+        assert_int_equal(number(phase(row_of(*state, what->id), "rtt"), "count"), atoi(SAMPLES));
+        if (what->group == BENCH_USER) assert_string_equal(status_of(row_of(*state, what->id)), "ok");
+    }
+}
+
 /* A row that the kernel answers; where it emulates the guest anyway, none is an exit, and then there is none to
  * compare. */
 static const json_t *kernel_row(const struct found *f)
@@ -337,6 +347,7 @@ int main(void)
         cmocka_unit_test(every_row_begins_and_ends_with_a_status),
         cmocka_unit_test(controls_show_no_exit),
         cmocka_unit_test(counts_agree_exactly),
+        cmocka_unit_test(rows_that_want_other_interrupt_controllers_have_them),
         cmocka_unit_test(what_never_leaves_costs_less_than_the_kernel_and_that_less_than_us),
         cmocka_unit_test(legs_add_up_to_the_round_trip),
     };

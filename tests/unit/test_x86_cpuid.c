@@ -70,6 +70,18 @@ static void leaf_1_tells_id_count_and_hypervisor(void **state)
     assert_int_equal(c->ebx, 0x00060800);
 }
 
+static void processor_without_local_apic_says_so(void **state)
+{
+    static const struct kvm_cpuid_entry2 all[] = {{.function = 1, .ecx = ~0u, .edx = ~0u}};
+    (void)state;
+    const struct kvm_cpuid_entry2 *c = cpuid_find(SHAPED(all, .cpus = 1, .has_no_apic = true), 1, 0);
+    assert_false(c->edx & BIT(9));
+    assert_false(c->ecx & (BIT(21) | BIT(24)));
+    c = cpuid_find(SHAPED(all, .cpus = 1), 1, 0);
+    assert_true(c->edx & BIT(9));
+    assert_true(c->ecx & BIT(21));
+}
+
 static void one_vcpu_is_no_multi_processor(void **state)
 {
     (void)state;
@@ -181,8 +193,8 @@ static void full_tables_do_not_overflow(void **state)
     assert_true(t->head.nent <= CPUID_MAX_ENTRIES);
 }
 
-UNIT_MAIN(UNIT(leaf_1_tells_id_count_and_hypervisor), UNIT(one_vcpu_is_no_multi_processor),
-          UNIT(topology_leaves_have_one_thread_per_core_in_one_package), UNIT(amd_leaves_tell_the_same_topology),
-          UNIT(what_a_guest_can_not_use_is_hidden), UNIT(amx_stays_where_tiles_may_be_enabled),
-          UNIT(frequencies_are_told_where_there_is_a_leaf_for_them), UNIT(empty_leaves_are_not_sent),
-          UNIT(full_tables_do_not_overflow))
+UNIT_MAIN(UNIT(leaf_1_tells_id_count_and_hypervisor), UNIT(processor_without_local_apic_says_so),
+          UNIT(one_vcpu_is_no_multi_processor), UNIT(topology_leaves_have_one_thread_per_core_in_one_package),
+          UNIT(amd_leaves_tell_the_same_topology), UNIT(what_a_guest_can_not_use_is_hidden),
+          UNIT(amx_stays_where_tiles_may_be_enabled), UNIT(frequencies_are_told_where_there_is_a_leaf_for_them),
+          UNIT(empty_leaves_are_not_sent), UNIT(full_tables_do_not_overflow))

@@ -80,7 +80,7 @@ static int create_vm(struct machine *m, const struct config *cfg, struct err *e)
     return rc;
 }
 
-static int create_arch(struct machine *m, const struct config *cfg, struct err *e)
+static int create_arch(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
 {
     const struct arch_params p = {
         .vm = &m->vm,
@@ -92,6 +92,7 @@ static int create_arch(struct machine *m, const struct config *cfg, struct err *
         .log = m->log,
         .cpus = cfg->cpus,
         .has_acpi = cfg->has_acpi,
+        .irqchip = lab->irqchip,
     };
     return arch_create(&m->arch, &p, e);
 }
@@ -163,7 +164,7 @@ static int create_parts(struct machine *m, const struct config *cfg, const struc
 {
     int rc = create_vm(m, cfg, e);
     if (!rc) rc = threads_halt_poll(m, e);
-    if (!rc) rc = create_arch(m, cfg, e);
+    if (!rc) rc = create_arch(m, cfg, lab, e);
     if (!rc) rc = create_vcpus(m, cfg, e);
     if (!rc && cfg->has_record) rc = stats_create(m, e);
     if (!rc) rc = slots_create(m, cfg, e);

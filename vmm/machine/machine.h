@@ -5,6 +5,7 @@
 #ifndef VIREO_MACHINE_MACHINE_H
 #define VIREO_MACHINE_MACHINE_H
 
+#include "arch/arch.h"
 #include "vmm/base/log.h"
 #include "vmm/core/ending.h"
 #include "vmm/machine/config.h"
@@ -28,6 +29,7 @@ struct machine_parts {
 struct machine_lab {
     const void *image; /* in place of the built-in guest when no kernel is configured */
     uint64_t image_size;
+    enum arch_irqchip irqchip; /* -ENOTSUP from machine_create_lab: not to be had here */
     /* Once the vCPUs and devices are there, before the buses are frozen and the image is loaded. 0 or -errno. */
     int (*fit)(void *arg, const struct machine_parts *p, struct err *e);
     void *arg;
