@@ -26,6 +26,7 @@
 #define FRESH_TRY_NS   300000000ull
 #define TICKS_SEEN     8
 #define TIGHT_NS       500000u /* samples of all vCPUs are read in less, or read again */
+#define LOOKS_NS       200000  /* two looks: a guest whose code is emulated takes some 50 us a loop */
 #define TIGHT_TRIES    3
 #define WEIGHT_DEFAULT 100u
 #define PIECE_NS       200000000ull                           /* of a wait: so soon a stop is seen */
@@ -336,17 +337,32 @@ static unsigned newest(const struct run *u)
     return best;
 }
 
-/* What it waited is complete while it runs; and it does if its clock went on all the while that this was read. */
+/* A guest tells what was stolen from it when it looks at its counter: after the second look from now it has told what
+ * there was to tell. Not for ever: it may just have been switched away. */
+static void await_looks(const struct fair_vcpu *v)
+{
+    const uint64_t end = now_ns() + LOOKS_NS;
+    uint64_t seen = __atomic_load_n(&v->now, __ATOMIC_RELAXED);
+    for (unsigned looks = 0; looks < 2 && now_ns() < end;) {
+        const uint64_t now = __atomic_load_n(&v->now, __ATOMIC_RELAXED);
+        looks += now != seen;
+        seen = now;
+    }
+}
+
+/* What it waited is complete while it runs; and it does if its clock went on all the while that this was read. That is
+ * asked around the wall clock, so no moment is missing from a thread that ran throughout. */
 static void read_waits(const struct run *u, unsigned i, struct fair_count *c)
 {
     const struct fair_vcpu *v = guest_vcpu(u, i);
-    const uint64_t start = now_ns(), before = clock_ns(u->thread[i].clock);
+    const uint64_t before = clock_ns(u->thread[i].clock), start = now_ns();
 
+    if (clock_ns(u->thread[i].clock) != before) await_looks(v);
     c->delay = run_delay(&u->thread[i]);
     c->steal = __atomic_load_n(&v->steal, __ATOMIC_RELAXED);
     c->lost = (uint64_t)((double)__atomic_load_n(&v->lost, __ATOMIC_RELAXED) / u->r->ticks_per_ns);
-    const uint64_t ran = clock_ns(u->thread[i].clock) - before;
-    c->is_running = ran && ran >= (now_ns() - start) / 2;
+    const uint64_t elapsed = now_ns() - start;
+    c->is_running = clock_ns(u->thread[i].clock) - before >= elapsed;
 }
 
 static void read_all(const struct run *u, struct fair_count *c)
