@@ -258,7 +258,8 @@ static void put_figures(struct html *h, const struct report_view *v)
     html_put(h,
              "<h2>%s: %s, %s</h2><p>%s</p><div class=\"scroll\"><table><thead><tr><th>row</th><th>status</th>"
              "<th>median, ns</th><th>95&#160;%%</th><th>p90</th><th>p99</th><th>p99.9</th><th>max</th>"
-             "<th>median, ticks</th><th>samples</th><th>disturbed</th><th>exits</th><th>published</th></tr></thead>",
+             "<th>median, ticks</th><th>samples</th><th>disturbed</th><th>exits</th><th "
+             "class=\"wide\">published</th></tr></thead>",
              v->letter, v->arch, v->nature, comparable(v));
     for (unsigned g = 0; g < GROUPS; g++) put_group(h, v, groups[g].name, groups[g].title);
     html_put(h,
