@@ -73,6 +73,7 @@ arch() { # X86-TEXT ARM64-TEXT
     scripts/check-symbols arch build > "$work/said" 2>&1
 }
 printf 'int arch_go(int a);\nextern const int arch_info;\n' > arch/arch.h
+: > arch/bench.h
 both='const int arch_info = 1; int arch_go(int a) { return a; }'
 arch "$both int x86_own(void) { return 0; }" "$both"
 ok $? architectures_with_the_same_names_pass
