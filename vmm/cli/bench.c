@@ -238,7 +238,8 @@ static int measure(const struct bench *b, struct measurement *m, struct vireo_er
         rc = watch_process(&watch, &m->side[progress.process % m->sides], e);
     progress_clear(&progress);
     close(watch.signals);
-    int status = rc && rc != -EINTR ? say_error(e) : 0;
+    int status = 0;
+    if (rc && rc != -EINTR) status = e->text[0] ? say_error(e) : e->exit_status;
     if (rc == -EINTR) {
         status = STATUS_SIGNAL + watch.signal;
         say("ended by signal %d (%s) in process %u of %u: what was measured until then is written", watch.signal,

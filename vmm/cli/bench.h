@@ -38,7 +38,8 @@ int worker_main(struct vireo_bench *b);
 
 /* ---- bench_watch.c ---- */
 /* Have one process's share measured, by one worker, or more when one has to be given up. signals: a signalfd that ends
- * it. 0; -EINTR: a signal came, *signal is it; or -errno with *e filled, and what was measured is in the result. */
+ * it. 0; -EINTR: a signal came, *signal is it; or -errno with *e filled (without text when the worker itself has said
+ * what went wrong), and what was measured is in the result. */
 struct bench_watch {
     const struct bench_order *order;
     struct bench_progress *progress;

@@ -16,6 +16,7 @@
 
 #include "vmm/cli/bench.h"
 
+#define STATUS_SPOKEN  120   /* a vireo that ends with this or more has said why on standard error, which is ours too */
 #define GRACE_MS       2000  /* beyond what a worker announced: it keeps a watch of its own, which should win */
 #define SILENCE_MS     60000 /* between items: the environment of an emulated host takes some of it */
 #define DEATH_MS       3000  /* how long a killed worker is waited for: KVM_RUN of kvm_pvm was seen to take as long */
@@ -253,8 +254,11 @@ static int on_end(struct worker *w, struct vireo_result *r, struct vireo_error *
     else
         (void)snprintf(why, sizeof(why), "its process ended with status %d", WEXITSTATUS(status));
     if (vireo_result_pending(r, &ms)) return give_up(r, "failed", why, e);
+    if (WIFEXITED(status) && WEXITSTATUS(status) >= STATUS_SPOKEN) {
+        *e = (struct vireo_error){.code = -EIO, .exit_status = WEXITSTATUS(status)};
+        return e->code;
+    }
     bad_command(e, "a worker%s: %s", w->is_started ? "" : " that had said nothing", why + strlen("its process "));
-    if (WIFEXITED(status) && WEXITSTATUS(status) > 120) e->exit_status = WEXITSTATUS(status);
     return e->code;
 }
 
