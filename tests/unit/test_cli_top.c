@@ -64,8 +64,14 @@ static void the_difference_of_two_pages_is_what_lies_between(void **state)
 /* Whatever answers on the socket, the program goes on. */
 static void pages_that_lie_do_no_harm(void **state)
 {
-    static const char *const refused[] = {
-        "", "[]", "{}", "nothing", "{\"schema\": 7, \"rows\": []}", "{\"schema\": \"vireo-stats-2\", \"rows\": []}"};
+    static const char *const refused[] = {"",
+                                          "[]",
+                                          "{}",
+                                          "nothing",
+                                          "{\"schema\": 7, \"rows\": []}",
+                                          "{\"schema\": \"vireo-stats-2\", \"rows\": []}",
+                                          "{\"schema\": \"vireo-stats-1\", \"vcpus\": 4294967295, \"rows\": []}",
+                                          "{\"schema\": \"vireo-stats-1\", \"vcpus\": 0, \"rows\": []}"};
     struct top_sample s = {0}, change = {0}, none = {0};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(refused); i++) assert_false(top_sample_load(&s, refused[i], strlen(refused[i])));

@@ -65,7 +65,8 @@ static struct result *make_fairness(void)
     static const char *const lines[] = {
         ENVIRONMENT("fairness", "x86_64", "virtual", "any"), "{\"type\":\"begin\",\"item\":\"E1\",\"timeout_ms\":1000}",
         "{\"type\":\"experiment\",\"id\":\"E1\",\"variant\":\"4 <vCPUs> on 1 CPU\",\"status\":\"ok\",\"detail\":\"\","
-        "\"identities\":[{\"id\":\"C1\",\"holds\":true,\"text\":\"0.9987 = 1 within 0.005\"}],"
+        "\"identities\":[{\"id\":\"C1\",\"holds\":true,\"text\":\"0.9987 = 1 within 0.005\"},"
+        "{\"id\":\"C2\",\"holds\":null,\"text\":\"too few samples\"}],"
         "\"properties\":[{\"id\":\"F1\",\"verdict\":\"pass\",\"statistic\":4.4e6,\"bound\":8e6,\"unit\":\"ns\","
         "\"text\":\"4.4 ms <= 8 ms\",\"reason\":\"\"},"
         "{\"id\":\"F6\",\"verdict\":\"inconclusive\",\"statistic\":0,\"bound\":1,\"unit\":\"ns\",\"text\":\"?\","
@@ -192,6 +193,7 @@ static void page_shows_verdicts_with_their_inequalities(void **state)
     assert_contains(t.at, "open\">inconclusive</td>");
     assert_contains(t.at, "host steal 4 %");
     assert_contains(t.at, "0.9987 = 1 within 0.005");
+    assert_contains(t.at, "inconclusive</td><td class=\"t\">too few samples"); /* not known is not failed */
     assert_contains(t.at, "<figcaption>Convergence</figcaption>");
     assert_contains(t.at, "vCPU &lt;0&gt;");
     assert_contains(t.at, "<figcaption>Gaps</figcaption>");

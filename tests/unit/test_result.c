@@ -371,6 +371,7 @@ static void lines_that_fit_nothing_are_refused_and_change_nothing(void **state)
         {"{\"type\":\"row\",\"row\":\"x\",\"status\":\"fine\"}", "\"fine\" is none; ok, no-exit"},
         {ROW ",\"group\":\"<b>\"}", "\"<b>\" is none; control, kernel or user"},
         {ROW ",\"batch\":0}", "a batch of 0"},
+        {ROW ",\"baseline\":1e300}", "\"baseline\": must be"},
         {ROW ",\"batch\":-1}", "\"batch\": must be a whole number"},
         {ROW ",\"samples\":9007199254740993}", "more than 268435456 samples"},
         {ROW ",\"processes\":[]}", "a worker's row with \"processes\""},

@@ -259,6 +259,8 @@ static int check_measurement(struct bench *b, const struct kind *kind, unsigned 
     if (b->words > 0) return bad_command(e, "\"%.200s\" is not an option of vireo bench", b->word[0]);
     if (b->output_against && !b->against)
         return bad_command(e, "output-against %.400s: there is none without --against", b->output_against);
+    if (b->output && b->output_against && strcmp(b->output, b->output_against) == 0)
+        return bad_command(e, "output-against %.400s: the file of --output too; name another", b->output_against);
     if (b->against && strcmp(b->kind, "exits") != 0)
         return bad_command(e, "against %.400s: only exits can be compared, %s has verdicts", b->against, b->kind);
     return b->against ? check_against(b->against, e) : 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -16,12 +17,24 @@
 #define ANSWER_WAIT_S 5           /* a VM answers in milliseconds, or its process is stopped */
 #define NAMES_MAX     1024        /* VMs of one user that are listed */
 
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
 static const char suffix[] = ".sock";
+
+/* The directory, as the VM demands it too: where others may write, what listens may be anybody's. */
+static int our_dir(char *buf, size_t size)
+{
+    struct stat st;
+    const int rc = vireo_control_dir(buf, size);
+    if (rc) return rc;
+    if (lstat(buf, &st) < 0) return -errno;
+    return S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) ? 0 : -EPERM;
+}
 
 static int address_of(const char *name, struct sockaddr_un *out)
 {
     char dir[sizeof(out->sun_path)];
-    const int rc = vireo_control_dir(dir, sizeof(dir));
+    const int rc = our_dir(dir, sizeof(dir));
     if (rc) return rc;
     out->sun_family = AF_UNIX;
     const int n = snprintf(out->sun_path, sizeof(out->sun_path), "%s/%s%s", dir, name, suffix);
@@ -57,6 +70,7 @@ static char *living(const char *file)
 {
     const size_t len = strlen(file), tail = sizeof(suffix) - 1;
     if (len <= tail || strcmp(file + len - tail, suffix) != 0) return NULL;
+    if (strspn(file, NAME_CHARS) != len) return NULL; /* no VM's */
     char *name = strndup(file, len - tail);
     const int fd = name ? connect_to(name) : -1;
     if (fd >= 0) {
@@ -70,7 +84,7 @@ static char *living(const char *file)
 char **client_names(void)
 {
     char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    DIR *d = vireo_control_dir(dir, sizeof(dir)) == 0 ? opendir(dir) : NULL;
+    DIR *d = our_dir(dir, sizeof(dir)) == 0 ? opendir(dir) : NULL;
     char **names = d ? calloc(NAMES_MAX + 1, sizeof(*names)) : NULL;
     size_t n = 0;
     const struct dirent *entry;
@@ -123,11 +137,13 @@ static int no_such_vm(const char *name, struct vireo_error *e)
     return e->code;
 }
 
-/* The whole answer, up to where the VM closes. */
+/* The whole answer, up to where the VM closes; a text, in which no other control than a line's end moves a terminal. */
 static int receive(int fd, struct page *out)
 {
+    const uint64_t until = now_ns() + ANSWER_WAIT_S * UINT64_C(1000000000);
     size_t room = 0;
     for (;;) {
+        if (now_ns() > until) return -ETIMEDOUT;
         if (out->len == room) {
             room = room ? room * 2 : 256 << 10;
             char *bigger = room <= ANSWER_MAX ? realloc(out->text, room + 1) : NULL;
@@ -140,6 +156,10 @@ static int receive(int fd, struct page *out)
         if (n < 0) return errno == EAGAIN ? -ETIMEDOUT : -errno;
         if (n == 0) break;
         out->len += (size_t)n;
+    }
+    for (size_t i = 0; i < out->len; i++) {
+        char *c = &out->text[i];
+        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\r' && *c != '\t') || *c == 0x7f) *c = '?';
     }
     out->text[out->len] = '\0';
     return out->len ? 0 : -ENOENT; /* it ended while we asked */
@@ -177,6 +197,11 @@ int client_fetch(const char *name, const char *target, struct page *out, struct 
         rc = no_such_vm(name, e);
     else if (rc == -ETIMEDOUT)
         bad_command(e, "%s: its process has not answered for %d seconds; is it stopped?", name, ANSWER_WAIT_S);
+    else if (rc == -EPERM)
+        bad_command(e,
+                    "%s: the directory with its control socket belongs to another user, or others may write to it; "
+                    "unset XDG_RUNTIME_DIR, or chmod 700 the directory",
+                    name);
     else if (rc)
         bad_command(e, "%s: %s", name, strerror(-rc));
     else

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +110,12 @@ static int open_control(struct run *r, struct vireo_vm *vm, struct vireo_error *
     if (!vireo_vm_name(vm)[0]) return 0;
     const int rc = vireo_control_create(&r->control, vm, NULL, e);
     if (rc == -EADDRINUSE) return rc;
-    if (rc && (rc != -ENOENT || r->is_verbose)) say("%s: vireo stat will not find this VM", e->text);
+    char dir[PATH_MAX];
+    const bool has_place = vireo_control_dir(dir, sizeof(dir)) != -ENOENT;
+    if (rc && (has_place || r->is_verbose)) {
+        say("%s: vireo stat will not find this VM", e->text);
+        if (e->hint[0]) say("%s", e->hint);
+    }
     return 0;
 }
 

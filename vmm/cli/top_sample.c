@@ -48,12 +48,13 @@ static bool load_rows(struct top_sample *s, const json_t *rows)
 {
     size_t i;
     const json_t *row;
-    s->row = calloc(json_array_size(rows) + 1, sizeof(*s->row));
+    const size_t all = json_array_size(rows), most = all < TOP_ROWS_MAX ? all : TOP_ROWS_MAX;
+    s->row = calloc(most + 1, sizeof(*s->row));
     if (!s->row) return false;
     json_array_foreach(rows, i, row)
     {
         const char *kind = string(row, "kind");
-        if (strcmp(kind, "class") == 0) load_class(row, &s->row[s->count++]);
+        if (strcmp(kind, "class") == 0 && s->count < most) load_class(row, &s->row[s->count++]);
         if (strcmp(kind, "doorbell") == 0) s->saved += number(row, "count");
     }
     return true;
@@ -66,7 +67,9 @@ bool top_sample_load(struct top_sample *s, const char *text, size_t len)
     bool is_good = strcmp(string(page, "schema"), "vireo-stats-1") == 0 && load_rows(s, json_object_get(page, "rows"));
     s->pid = (int)number(page, "pid");
     s->age_ns = number(page, "age_ns");
-    s->vcpus = (unsigned)number(page, "vcpus");
+    const uint64_t vcpus = number(page, "vcpus");
+    s->vcpus = vcpus <= TOP_VCPUS_MAX ? (unsigned)vcpus : 0;
+    is_good = is_good && s->vcpus > 0;
     s->sum = json_number_value(json_object_get(page, "weighted_sum"));
     (void)snprintf(s->uuid, sizeof(s->uuid), "%s", string(page, "uuid"));
     json_decref(page);
@@ -97,7 +100,6 @@ static void subtract_row(struct top_row *row, const struct top_row *from)
     }
 }
 
-/* Rows keep their order and never go away, so the one looked for is at its place in `to` or before it. */
 static const struct top_row *row_like(const struct top_sample *s, const struct top_row *row)
 {
     for (size_t i = 0; i < s->count; i++)

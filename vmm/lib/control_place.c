@@ -58,7 +58,8 @@ static bool is_alive(const struct sockaddr_un *addr)
 {
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return true; /* not known: leave it alone */
-    const bool is = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN;
+    const bool is = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
+                    (errno != ECONNREFUSED && errno != ENOENT); /* only a refusal says that nobody listens */
     close(fd);
     return is;
 }

@@ -195,6 +195,8 @@ int exits_machine(struct machine **m, const struct exits_options *o, bool has_se
         if (s) {
             s->has_halt_poll = true;
             s->halt_poll_ns = duty->halt_poll_ns;
+        } else {
+            rc = err_set(e, -ENOMEM, "no memory for the bench's configuration");
         }
     }
     if (!rc) rc = machine_create_lab(m, &c, NULL, lab, e);

@@ -104,6 +104,7 @@ static json_t *plots(const struct fair_options *o, const struct fair_plan *p, co
         for (unsigned i = 0; i < p->vcpu_count; i++) n += r->guest[i].gap[b];
         if (!n) continue;
         const double ns = ldexp((4.0 + b % 4) / 4, (int)(b / 4)) / r->ticks_per_ns;
+        if (!(ns < 0x1p63)) continue; /* centuries: a guest's joke */
         json_array_append_new(gaps, json_pack("[I, I]", (json_int_t)ns, (json_int_t)n));
     }
     return json_pack("{s:o, s:o, s:o}", "convergence", convergence, "share", share, "gaps", gaps);

@@ -221,6 +221,8 @@ static int check_cgroup(const struct fair_options *o, struct err *e)
     bool is_group = false;
 
     if (!o->cgroup) return 0;
+    if (access(o->cgroup, F_OK) < 0)
+        return err_errno(e, "cgroup %.400s: make it first, or name one that is there", o->cgroup);
     if (access(o->cgroup, W_OK) < 0) return err_errno(e, "cgroup %.400s: write permission on it", o->cgroup);
     for (unsigned i = 0; i < sizeof(file) / sizeof(file[0]); i++) {
         (void)snprintf(path, sizeof(path), "%.400s/%s", o->cgroup, file[i]);

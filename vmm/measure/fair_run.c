@@ -26,6 +26,8 @@
 #define FRESH_TRY_NS   300000000ull
 #define TICKS_SEEN     8
 #define TIGHT_NS       500000u /* samples of all vCPUs are read in less, or read again */
+#define RATE_MIN       1e-3    /* ticks a ns: 1 MHz, */
+#define RATE_MAX       1e2     /* and 100 GHz: no processor's counter is beyond these */
 #define LOOKS_NS       200000  /* two looks: a guest whose code is emulated takes some 50 us a loop */
 #define TIGHT_TRIES    3
 #define WEIGHT_DEFAULT 100u
@@ -288,7 +290,7 @@ static void give_work(const struct run *u, unsigned i, uint64_t phase_ticks)
     v->waste_permille = o->hold_percent * 10;
 }
 
-static int begin(const struct run *u)
+static int begin(const struct run *u, struct err *e)
 {
     uint64_t ns, ticks, later_ns, later_ticks;
 
@@ -301,6 +303,11 @@ static int begin(const struct run *u)
         see_clock(u, &later_ns, &later_ticks);
         u->r->ticks_per_ns = later_ns > ns ? (double)(later_ticks - ticks) / (double)(later_ns - ns) : 1;
     }
+    if (!(u->r->ticks_per_ns > RATE_MIN && u->r->ticks_per_ns < RATE_MAX))
+        return err_set(e, -ENOTSUP,
+                       "the guest's counter goes at %.3g ticks a ns, which is no rate of one; use a host whose clock "
+                       "source is the processor's counter",
+                       u->r->ticks_per_ns);
     const uint64_t since = (ns - tick_phase(u->r->tick_ns)) % u->r->tick_ns;
     const uint64_t phase = ticks - (uint64_t)((double)since * u->r->ticks_per_ns);
     for (unsigned i = 0; i < u->p->vcpu_count; i++) give_work(u, i, phase);
@@ -360,7 +367,8 @@ static void read_waits(const struct run *u, unsigned i, struct fair_count *c)
     if (clock_ns(u->thread[i].clock) != before) await_looks(v);
     c->delay = run_delay(&u->thread[i]);
     c->steal = __atomic_load_n(&v->steal, __ATOMIC_RELAXED);
-    c->lost = (uint64_t)((double)__atomic_load_n(&v->lost, __ATOMIC_RELAXED) / u->r->ticks_per_ns);
+    const double lost = (double)__atomic_load_n(&v->lost, __ATOMIC_RELAXED) / u->r->ticks_per_ns;
+    c->lost = lost < 0x1p63 ? (uint64_t)lost : INT64_MAX;
     const uint64_t elapsed = now_ns() - start;
     c->is_running = clock_ns(u->thread[i].clock) - before >= elapsed;
 }
@@ -484,7 +492,7 @@ static int go_through(struct run *u, struct err *e)
     for (unsigned i = 0; i < u->p->vm_count && !rc; i++) rc = machine_start(u->vm[i].machine, e);
     if (!rc) rc = wait_ready(u, e);
     if (!rc) rc = open_threads(u, e);
-    if (!rc) rc = begin(u);
+    if (!rc) rc = begin(u, e);
     if (!rc) rc = wait_until(u, now_ns() + SETTLE_NS);
     return rc ? rc : measure(u, e);
 }

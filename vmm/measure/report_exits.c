@@ -180,7 +180,7 @@ static void put_count_check(struct html *h, const struct result_row *row)
 {
     html_put(h, "<td class=\"%s\">", row->has_exits && !row->exits_agree ? "bad" : "");
     report_put_number(h, row->has_exits ? (double)row->exits_counted : NAN);
-    if (row->has_exits && row->exits_counted != row->exits_expected) {
+    if (row->has_exits && row->has_expected && row->exits_counted != row->exits_expected) {
         html_put(h, " of ");
         report_put_number(h, (double)row->exits_expected);
     }

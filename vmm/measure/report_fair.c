@@ -34,7 +34,8 @@ static void put_identity(struct html *h, const struct report_view *v, const json
 {
     html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
              text_of(experiment, "id"), text_of(experiment, "variant"), text_of(identity, "id"));
-    report_put_verdict(h, json_is_true(json_object_get(identity, "holds")) ? "pass" : "fail");
+    const json_t *holds = json_object_get(identity, "holds");
+    report_put_verdict(h, json_is_true(holds) ? "pass" : json_is_false(holds) ? "fail" : "inconclusive");
     html_put(h, "<td class=\"t\">%s</td></tr>\n", text_of(identity, "text"));
 }
 

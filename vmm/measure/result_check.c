@@ -4,6 +4,8 @@
 
 #include "vmm/measure/result_parse.h"
 
+#define NUMBER_MAX 1e30 /* beyond any sum of ticks; what is reckoned from it stays finite */
+
 static bool is_id(const json_t *v)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.+";
@@ -33,7 +35,8 @@ static bool is_each(const json_t *list, bool (*fits)(const json_t *v))
 
 static bool is_number(const json_t *v)
 {
-    return json_is_number(v);
+    const double n = json_number_value(v);
+    return json_is_number(v) && n > -NUMBER_MAX && n < NUMBER_MAX;
 }
 
 static bool is_point(const json_t *v)
@@ -69,12 +72,12 @@ static int check_value(const json_t *v, const struct shape *s, struct err *e)
         [SHAPE_ID] = "a short name of letters, digits, _ - . +",
         [SHAPE_TEXT] = "a string of at most 1000 bytes",
         [SHAPE_COUNT] = "a whole number, 0 or more",
-        [SHAPE_NUMBER] = "a number",
+        [SHAPE_NUMBER] = "a number below 1e30",
         [SHAPE_BOOL] = "true or false",
         [SHAPE_SCALAR] = "a string, a number, true or false",
         [SHAPE_OBJECT] = "an object of strings, numbers, true and false",
         [SHAPE_OBJECTS] = "a list of objects",
-        [SHAPE_NUMBERS] = "a list of numbers",
+        [SHAPE_NUMBERS] = "a list of numbers below 1e30",
         [SHAPE_POINTS] = "a list of lists of numbers and strings",
     };
     bool fits = false;
@@ -82,7 +85,7 @@ static int check_value(const json_t *v, const struct shape *s, struct err *e)
     case SHAPE_ID: fits = is_id(v); break;
     case SHAPE_TEXT: fits = is_text(v); break;
     case SHAPE_COUNT: fits = json_is_integer(v) && json_integer_value(v) >= 0; break;
-    case SHAPE_NUMBER: fits = json_is_number(v); break;
+    case SHAPE_NUMBER: fits = is_number(v); break;
     case SHAPE_BOOL: fits = json_is_boolean(v); break;
     case SHAPE_SCALAR: fits = is_scalar(v); break;
     case SHAPE_OBJECT:
