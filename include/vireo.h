@@ -186,7 +186,7 @@ struct vireo_stats {
 };
 
 /* Fill *out, and call fn for each row that counted something: the sum and the classes of all vCPUs together when there
- * are several,  * then for each vCPU its sum, its classes, each followed by its registers, and the kernel's statistics.
+ * are several, then for each vCPU its sum, its classes, each followed by its registers, and the kernel's statistics.
  * fn NULL: only *out. Any thread, while the VM runs too: then rows may differ by an exit in progress; after
  * vireo_vm_wait they are exact. 0; -ENODATA: the recorder is off (record=off); else -errno. May take 10 ms for the
  * counter's rate. */

@@ -60,7 +60,7 @@ pack_disk() {
     cp "$(debian_busybox amd64)" "$packed/bin/busybox"
     busybox --list | while read -r word; do [ "$word" = busybox ] || ln -s busybox "$packed/bin/$word"; done
     cp "$session/command" "$packed/run/lab/command"
-    for word in "$tree"/build/vireo "$tree"/build/libvireo.so* "$tree"/build/images/{vmlinuz,initramfs,bench-initrd,root.ext4}; do
+    for word in "$tree"/build/vireo "$tree"/build/vireo-bench "$tree"/build/libvireo.so* "$tree"/build/images/{vmlinuz,initramfs,bench-initrd,root.ext4}; do
         [ ! -e "$word" ] || take "$word"
     done
     # shellcheck disable=SC2086  # the words within an argument, too: path=FILE,readonly, or sh -c '...'

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "vmm/cli/bench.h"
@@ -190,16 +189,6 @@ static int prepare(const struct bench *b, struct measurement *m, struct vireo_er
     return rc;
 }
 
-static int catch_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 /* A program that is no vireo, or a vireo without benches, would only be found when its turn comes. */
 static int check_against(const char *program, struct vireo_error *e)
 {
@@ -231,8 +220,9 @@ static int measure(const struct bench *b, struct measurement *m, struct vireo_er
         .all = m->processes * m->sides * b->order.items,
         .started_ns = now_ns(),
     };
-    struct bench_watch watch = {.order = &b->order, .progress = &progress, .signals = catch_signals()};
-    int rc = watch.signals < 0 ? bad_command(e, "catch signals: %s", strerror(errno)) : 0;
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, 0};
+    struct bench_watch watch = {.order = &b->order, .progress = &progress, .signals = signals_catch(ending)};
+    int rc = watch.signals < 0 ? bad_command(e, "catch signals: %s", strerror(-watch.signals)) : 0;
     if (rc) return say_error(e);
     for (; rc == 0 && progress.process < progress.processes; progress.process++)
         rc = watch_process(&watch, &m->side[progress.process % m->sides], e);

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,12 +197,6 @@ static int read_some(struct worker *w, struct vireo_error *e)
 
 enum outcome { OUTCOME_ENDED, OUTCOME_LATE, OUTCOME_SIGNAL, OUTCOME_ERROR };
 
-static int read_signal(int fd)
-{
-    struct signalfd_siginfo info;
-    return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
-}
-
 static enum outcome listen_to(struct worker *w, struct bench_watch *watch, struct vireo_result *r, bool *begun,
                               struct vireo_error *e)
 {
@@ -215,18 +208,12 @@ static enum outcome listen_to(struct worker *w, struct bench_watch *watch, struc
             bad_command(e, "wait for a worker: %s", strerror(errno));
             return OUTCOME_ERROR;
         }
-        if (fds[1].revents && (watch->signal = read_signal(watch->signals)) != 0) return OUTCOME_SIGNAL;
+        if (fds[1].revents && (watch->signal = signals_read(watch->signals)) != 0) return OUTCOME_SIGNAL;
         if (!fds[0].revents) continue;
         const int rc = read_some(w, e);
         if (rc == 0) return OUTCOME_ENDED;
         if (rc < 0 || take_lines(w, watch, r, begun, e)) return OUTCOME_ERROR;
     }
-}
-
-/* The item that was being measured is given up, why is said. -ENOENT: there was none. */
-static int give_up(struct vireo_result *r, const char *status, const char *why, struct vireo_error *e)
-{
-    return vireo_result_give_up(r, status, why, e);
 }
 
 static int on_late(struct worker *w, struct vireo_result *r, struct vireo_error *e)
@@ -237,7 +224,7 @@ static int on_late(struct worker *w, struct vireo_result *r, struct vireo_error 
     if (!has_item) return bad_command(e, "a worker said nothing for %u s: it was ended", SILENCE_MS / 1000);
     (void)snprintf(why, sizeof(why), "no result within %.1f s: its process was killed%s", (ms + GRACE_MS) / 1e3,
                    is_gone ? "" : ", which took no effect yet, so that it may disturb what follows");
-    return give_up(r, "timeout", why, e);
+    return vireo_result_give_up(r, "timeout", why, e);
 }
 
 /* 1: it was done with all it was told. */
@@ -253,7 +240,7 @@ static int on_end(struct worker *w, struct vireo_result *r, struct vireo_error *
                        strsignal(WTERMSIG(status)));
     else
         (void)snprintf(why, sizeof(why), "its process ended with status %d", WEXITSTATUS(status));
-    if (vireo_result_pending(r, &ms)) return give_up(r, "failed", why, e);
+    if (vireo_result_pending(r, &ms)) return vireo_result_give_up(r, "failed", why, e);
     if (WIFEXITED(status) && WEXITSTATUS(status) >= STATUS_SPOKEN) {
         *e = (struct vireo_error){.code = -EIO, .exit_status = WEXITSTATUS(status)};
         return e->code;

@@ -77,6 +77,13 @@ void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259,
 
 uint64_t now_ns(void); /* CLOCK_MONOTONIC */
 
+/* ---- signals.c ---- */
+
+/* From here on these signals (ends with 0), but for those that are ignored, come by the fd that is returned: blocked in
+ * this thread and in those it starts. -errno. */
+int signals_catch(const int *list);
+int signals_read(int fd); /* the one that came, or 0 */
+
 /* A result file: report_html.c. 0, or *e says what is wrong with it. */
 int result_read(struct vireo_result **out, const char *path, struct vireo_error *e);
 

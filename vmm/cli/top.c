@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "vmm/cli/cli.h"
@@ -177,14 +176,13 @@ static void stop_ourselves(struct top *t)
 /* Is it time to go? */
 static bool on_signal(struct top *t)
 {
-    struct signalfd_siginfo info;
-    if (read(t->signals, &info, sizeof(info)) != (ssize_t)sizeof(info)) return false;
-    if (info.ssi_signo == SIGTSTP)
+    const int sig = signals_read(t->signals);
+    if (sig == SIGTSTP)
         stop_ourselves(t);
-    else if (info.ssi_signo == SIGWINCH)
+    else if (sig == SIGWINCH)
         show(t);
     else
-        return true;
+        return sig != 0;
     return false;
 }
 
@@ -228,16 +226,8 @@ static int watch(struct top *t, struct vireo_error *e)
 
 static int catch_signals(bool has_screen)
 {
-    static const int quit[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(quit) / sizeof(quit[0]); i++) sigaddset(&set, quit[i]);
-    if (has_screen) {
-        sigaddset(&set, SIGWINCH);
-        sigaddset(&set, SIGTSTP);
-    }
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -1;
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, has_screen ? SIGWINCH : 0, SIGTSTP, 0};
+    return signals_catch(list);
 }
 
 static int run_top(const struct command *self, char **words, uint64_t started_ns)
@@ -248,7 +238,7 @@ static int run_top(const struct command *self, char **words, uint64_t started_ns
     if (parse(&t, self, words, &e)) return say_error(&e);
     t.signals = catch_signals(t.has_screen);
     if (t.signals < 0) {
-        say("catch signals: %s", strerror(errno));
+        say("catch signals: %s", strerror(-t.signals));
         return STATUS_BAD_HOST;
     }
     enter(&t);

@@ -2,33 +2,19 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "vmm/cli/run.h"
 #include "vmm/cli/term.h"
 
-/* A signal that is ignored (nohup, a background job of a script) stays ignored; blocked it would still reach the fd. */
-static bool is_ignored(int sig)
-{
-    struct sigaction sa;
-    return sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
-}
-
 int run_catch_signals(struct run_signals *s, bool has_terminal)
 {
-    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    sigset_t set;
-    s->fd = -1;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
-        if (!is_ignored(ending[i])) sigaddset(&set, ending[i]);
-    if (s->report && !is_ignored(SIGUSR1)) sigaddset(&set, SIGUSR1);
-    if (has_terminal && !is_ignored(SIGTSTP)) sigaddset(&set, SIGTSTP);
-    if (has_terminal) sigaddset(&set, SIGCONT);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -errno;
-    s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return s->fd < 0 ? -errno : 0;
+    int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0, 0, 0, 0}, n = 4;
+    if (s->report) list[n++] = SIGUSR1;
+    if (has_terminal) list[n++] = SIGTSTP;
+    if (has_terminal) list[n++] = SIGCONT;
+    s->fd = signals_catch(list);
+    return s->fd < 0 ? s->fd : 0;
 }
 
 /* Job control: the shell gets its terminal back while we are stopped, and we ours when we go on. Stopped by SIGSTOP
@@ -42,9 +28,7 @@ static void stop_ourselves(void)
 /* The ending signal that came, or 0. */
 static int read_signal(const struct run_signals *s)
 {
-    struct signalfd_siginfo info;
-    if (read(s->fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) return 0;
-    const int sig = (int)info.ssi_signo;
+    const int sig = signals_read(s->fd);
     if (sig == SIGUSR1)
         s->report(s->arg);
     else if (sig == SIGTSTP)

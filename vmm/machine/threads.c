@@ -33,7 +33,7 @@ void threads_here(struct machine *m, int vcpu)
     (void)pthread_setname_np(pthread_self(), name); /* only tools look at it */
     pthread_mutex_lock(&m->lock);
     *(vcpu < 0 ? &m->io_tid : &m->runner[vcpu].tid) = gettid();
-    pthread_cond_broadcast(&m->changed);
+    if (vcpu >= 0) pthread_cond_broadcast(&m->changed); /* tid_of waits for a vCPU's alone */
     if (m->sched && vcpu >= 0) wait_for_schedule(m);
     const pid_t cookie_of = m->has_cookie && vcpu > 0 ? m->runner[0].tid : 0;
     pthread_mutex_unlock(&m->lock);

@@ -16,7 +16,8 @@
 void use_vcpu_gone(struct machine *m)
 {
     struct rusage u;
-    m->over_ns = clock_ns(CLOCK_MONOTONIC);
+    if (!m->stats_fd) return; /* no recorder: nobody can ask */
+    m->over_ns = now_ns();
     if (getrusage(RUSAGE_THREAD, &u) < 0) return; /* can't fail with a good pointer */
     m->voluntary += (uint64_t)u.ru_nvcsw;
     m->involuntary += (uint64_t)u.ru_nivcsw;
@@ -24,6 +25,7 @@ void use_vcpu_gone(struct machine *m)
 
 void use_io_gone(struct machine *m)
 {
+    if (!m->stats_fd) return;
     const uint64_t ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     pthread_mutex_lock(&m->lock);
     m->io_cpu_ns = ns;
@@ -78,7 +80,7 @@ void machine_use(struct machine *m, struct machine_use *out)
     const uint64_t birth_ns = m->milestone_count ? m->milestone[0].ns : 0;
     const bool is_over = m->phase == MACHINE_OVER && m->over_ns;
     *out = (struct machine_use){
-        .age_ns = (is_over ? m->over_ns : clock_ns(CLOCK_MONOTONIC)) - birth_ns,
+        .age_ns = (is_over ? m->over_ns : now_ns()) - birth_ns,
         .memory_bytes = gmem_total(&m->mem),
         .voluntary = m->voluntary,
         .involuntary = m->involuntary,
