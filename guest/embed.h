@@ -1,5 +1,5 @@
-/* The guests that are part of the program, each an ELF64 (x86) or a flat Image (arm64): the default one, booted when no
- * kernel is given, and the ones that measure. */
+/* The guests that are part of the programs, each an ELF64 (x86) or a flat Image (arm64): the default one, booted when
+ * no kernel is given, in vireo, and those that measure, in vireo-bench. */
 #ifndef VIREO_GUEST_EMBED_H
 #define VIREO_GUEST_EMBED_H
 

@@ -1,4 +1,4 @@
-# The guests inside the program: each folder of guest/ with a main.c is one, $(BUILD)/guest/NAME.bin, linked with what all share
+# The guests inside the programs: each folder of guest/ with a main.c is one, $(BUILD)/guest/NAME.bin, linked with what all share
 # (guest/common, guest/$(ARCH)); in its folder, files whose names begin with an architecture's are for that one. $(BUILD)/guest/embed-NAME.o
 # carries it. Freestanding code has flags of its own: no hosted headers, no SSE or NEON state, no red zone (exceptions use the same stack),
 # no run-time, no sanitizer.

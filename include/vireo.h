@@ -186,10 +186,10 @@ struct vireo_stats {
 };
 
 /* Fill *out, and call fn for each row that counted something: the sum and the classes of all vCPUs together when there
- * are several, then for each vCPU its sum, its classes, each followed by its registers, and the kernel's statistics.
- * fn NULL: only *out. Any thread, while the VM runs too: then rows may differ by an exit in progress; after
- * vireo_vm_wait they are exact. 0; -ENODATA: the recorder is off (record=off); else -errno. May take 10 ms for the
- * counter's rate. */
+ * are several, then for each vCPU its sum, its classes, each followed by its registers, and the kernel's statistics,
+ * and in the end the doorbells. fn NULL: only *out. Any thread, while the VM runs too: then rows may differ by an exit
+ * in progress; after vireo_vm_wait they are exact. 0; -ENODATA: the recorder is off (record=off); else -errno. May take
+ * 10 ms for the counter's rate. */
 VIREO_API int vireo_vm_stats(struct vireo_vm *vm, struct vireo_stats *out,
                              void (*fn)(void *arg, const struct vireo_stat *s), void *arg);
 

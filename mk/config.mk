@@ -83,5 +83,5 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(COMPILE) -c -o $@ $<
 
-# The floors that no exit passes through are built for size.
+# The floors that no exit of `vireo run` passes through are built for size.
 $(BUILD)/obj/vmm/measure/%.o $(BUILD)/obj/vmm/lib/%.o $(BUILD)/obj/vmm/cli/%.o: private FOR_SIZE := $(if $(filter -O2,$(CFLAGS)),-Os)

@@ -2,8 +2,8 @@
  * samples. Plain numbers of fixed size, little-endian, seen by both sides; neither trusts the other's.
  *
  * The monitor fills the page before the guest starts; the guest measures one row and ends by the debug-exit register,
- * status 0. A row is a thing that the guest does (shared id on every architecture: vmm/measure has the table that says
- * what is expected of it). One sample is a pair of counter reads around `batch` repetitions.
+ * status 0. A row is a thing that the guest does (shared id on every architecture: bench.c in arch/x86 and arch/arm64
+ * has the table that says what is expected of it). One sample is a pair of counter reads around `batch` repetitions.
  *
  * They go through a row in step: the guest says how far it is by a store to the gate, a register of the monitor, which
  * reads the kernel's counts, or changes the machine, while the guest's processor waits for the store to end. */

@@ -43,6 +43,8 @@ struct command {
 extern const struct command command_run, command_bench, command_report, command_stat, command_top, command_doctor,
     command_help;
 extern const struct command *const program_commands[]; /* the table; ends with NULL */
+extern const char program_about[];                     /* what the help text says above and below it */
+extern const char program_hint[];
 #define HELP_BENCH  "Measure what VM exits cost here, and how vCPUs share processors"
 #define HELP_REPORT "Make an HTML page of results of vireo bench"
 /* By name; NULL after an error was printed that names the nearest. */

@@ -34,11 +34,12 @@ void help_print(FILE *f, const struct command *c)
         print_command(f, c);
         return;
     }
-    fprintf(f, "usage: vireo COMMAND [OPTION...]\n\nmicroVMs on Linux KVM.\n\n");
+    fprintf(f, "usage: vireo COMMAND [OPTION...]\n\n%s\n\n", program_about);
     for (unsigned i = 0; (c = program_commands[i]) != NULL; i++) fprintf(f, "  %-10s %s\n", c->name, c->help);
-    fprintf(f, "\n  vireo COMMAND --help   the options of a command\n"
-               "  vireo --version        the version\n\n"
-               "`vireo run` without options boots the built-in guest; `vireo doctor` says what this host offers.\n");
+    fprintf(f,
+            "\n  vireo COMMAND --help   the options of a command\n"
+            "  vireo --version        the version\n\n%s\n",
+            program_hint);
 }
 
 static int run_help(const struct command *self, char **words, uint64_t started_ns)

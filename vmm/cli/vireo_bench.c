@@ -1,4 +1,6 @@
 /* The commands of `vireo-bench`: those that `vireo` has here. */
 #include "vmm/cli/cli.h"
 
+const char program_about[] = "The benches of vireo, which runs this program for these commands.";
+const char program_hint[] = "`vireo --help` has the others.";
 const struct command *const program_commands[] = {&command_bench, &command_report, &command_help, NULL};

@@ -9,8 +9,8 @@
  *   use.c      what it takes of the host
  *
  * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards
- * the fields named below and the runners' want/is_halted/is_gone. It is never held while a device or KVM is called, and
- * the loop's and a transport's locks are never taken while it is held. */
+ * the fields named below and the runners' want/tid/is_halted/is_gone. It is never held while a device or KVM is called,
+ * and the loop's and a transport's locks are never taken while it is held. */
 #ifndef VIREO_MACHINE_STATE_H
 #define VIREO_MACHINE_STATE_H
 

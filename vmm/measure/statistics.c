@@ -272,7 +272,7 @@ void statistics_fill(const double *weight, unsigned n, double capacity, double l
     }
 }
 
-/* ---- two functions of libm, which would be a library more to map at each start ---- */
+/* ---- two functions of libm, which would be a library more to map for every program with libvireo ---- */
 
 /* x = m * 2^e with m around 1; log m = 2 atanh((m - 1) / (m + 1)), whose series then converges fast. */
 double statistics_log(double x)
