@@ -19,4 +19,12 @@ static inline uint64_t now_ns(void)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
+/* The CPU clock of any thread of this process, by its id as the kernel numbers such clocks
+ * (include/linux/posix-timers.h: the inverted id, then per thread, then scheduler's time); pthread_getcpuclockid has it
+ * only for a pthread_t. */
+static inline clockid_t clock_of_thread(int tid)
+{
+    return (clockid_t)(~(unsigned)tid << 3 | 4 | 2);
+}
+
 #endif

@@ -56,11 +56,17 @@ static inline void hist_bump(_Atomic uint64_t *at, uint64_t by)
     atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
+/* How many values this one's bucket stands for, as a shift; they begin at a multiple of that. */
+static inline unsigned hist_shift(uint64_t value)
+{
+    const unsigned top = 63u - (unsigned)__builtin_clzll(value | HIST_STEPS); /* the highest bit that counts */
+    return top - HIST_STEP_BITS;
+}
+
 static inline unsigned hist_index(uint64_t value)
 {
     if (value >= HIST_LIMIT) return HIST_BUCKETS - 1;
-    const unsigned top = 63u - (unsigned)__builtin_clzll(value | HIST_STEPS); /* the highest bit that counts */
-    const unsigned shift = top - HIST_STEP_BITS;
+    const unsigned shift = hist_shift(value);
     return shift * HIST_STEPS + (unsigned)(value >> shift);
 }
 

@@ -89,6 +89,12 @@ int sched_apply(const struct thread_config *t, pid_t tid, const char *who, struc
     return rc;
 }
 
+uint64_t sched_slice_of(pid_t tid)
+{
+    struct attr a = {.size = sizeof(a)};
+    return syscall(SYS_sched_getattr, tid, &a, sizeof(a), 0) == 0 ? a.runtime : 0;
+}
+
 int sched_slice(uint64_t slice_ns, pid_t tid, const struct log *log, struct err *e)
 {
     struct attr a = {.size = sizeof(a)};

@@ -15,6 +15,8 @@ int sched_check(const struct sched_config *s, unsigned vcpus, struct err *e);
 /* who: the thread in sentences, "vCPU 0". What the host took is read back: CPUs that this process may not use are
  * refused, a slice that the kernel ignores is logged as a warning. */
 int sched_apply(const struct thread_config *t, pid_t tid, const char *who, struct err *e);
+/* The slice that the thread has, ns; 0: not told, as before Linux 6.12. */
+uint64_t sched_slice_of(pid_t tid);
 int sched_slice(uint64_t slice_ns, pid_t tid, const struct log *log, struct err *e);
 /* A new cookie for tid: no thread without it runs on an SMT sibling of one that has it (core-scheduling.rst). *is_used
  * is false, and all is well, where there are no siblings. */

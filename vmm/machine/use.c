@@ -56,13 +56,6 @@ static bool read_switches(int tid, struct machine_use *out)
     return true;
 }
 
-/* The CPU clock of a thread of this process by its id: the id's complement, and the kind of clock in the low bits
- * (CPUCLOCK_SCHED | CPUCLOCK_PERTHREAD_MASK of the kernel's posix-timers.h). */
-static uint64_t cpu_ns_of(int tid)
-{
-    return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6u));
-}
-
 /* Pages of this process that are in memory: the second word of statm. */
 static bool read_resident(uint64_t *out)
 {
@@ -90,7 +83,7 @@ void machine_use(struct machine *m, struct machine_use *out)
     pthread_mutex_unlock(&m->lock);
     for (unsigned i = 0; machine_thread(m, i, &t); i++) {
         if (t.kind == MACHINE_THREAD_IO)
-            out->io_cpu_ns = cpu_ns_of(t.tid);
+            out->io_cpu_ns = clock_ns(clock_of_thread(t.tid));
         else if (!read_switches(t.tid, out) && access("/proc/self/task", F_OK) < 0) /* else it has just ended */
             out->has_switches = false;
     }

@@ -14,6 +14,7 @@
 #include "vmm/machine/stats.h"
 #include "vmm/measure/bench.h"
 #include "vmm/measure/provenance.h"
+#include "vmm/measure/result_model.h"
 
 #define SAMPLES_DEFAULT 10000 /* p99.9 with its interval needs 3,688 */
 #define BATCH_MAX       4096  /* a batch is there to outweigh a slow counter: 64 do */
@@ -248,7 +249,7 @@ static int emit_environment(const struct exits_options *o, const struct bench_si
 /* The lowest value of the histogram's bucket that this one is in. */
 static uint64_t bucket_of(uint64_t value)
 {
-    const unsigned top = 63u - (unsigned)__builtin_clzll(value | HIST_STEPS), shift = top - HIST_STEP_BITS;
+    const unsigned shift = hist_shift(value);
     return value >> shift << shift;
 }
 
@@ -266,15 +267,16 @@ static json_t *histogram(const uint64_t *sorted, uint32_t count)
                      (json_int_t)sorted[count - 1], "sum", (json_int_t)sum, "hist", buckets);
 }
 
+_Static_assert((int)EXITS_UNDISTURBED == (int)PHASE_UNDISTURBED && (int)EXITS_EXIT_LEG == (int)PHASE_EXIT_LEG &&
+                   (int)EXITS_USER == (int)PHASE_USER && (int)EXITS_ENTRY_LEG == (int)PHASE_ENTRY_LEG &&
+                   (int)EXITS_KVM_RUN == (int)PHASE_KVM_RUN && (int)EXITS_UNSUPPORTED == (int)ROW_UNSUPPORTED,
+               "phases and statuses have the names that results know");
+
 static json_t *phases(const struct exits_joined *j)
 {
-    static const char *const names[EXITS_PHASES] = {
-        [EXITS_RTT] = "rtt",   [EXITS_UNDISTURBED] = "rtt_undisturbed", [EXITS_EXIT_LEG] = "exit_leg",
-        [EXITS_USER] = "user", [EXITS_ENTRY_LEG] = "entry_leg",         [EXITS_KVM_RUN] = "kvm_run",
-    };
     json_t *all = json_object();
     for (unsigned p = 0; p < EXITS_PHASES; p++)
-        if (j->count[p]) json_object_set_new(all, names[p], histogram(j->phase[p], j->count[p]));
+        if (j->count[p]) json_object_set_new(all, phase_name((enum phase)p), histogram(j->phase[p], j->count[p]));
     return all;
 }
 
@@ -293,17 +295,17 @@ static json_t *counts(const struct exits_run *run)
 static int emit_row(const struct exits_run *run, const struct bench_sink *sink, struct err *e)
 {
     static const char *const groups[] = {"control", "kernel", "user"};
-    static const char *const statuses[] = {"ok", "no-exit", "timeout", "unsupported"};
     struct exits_joined j;
     const int rc = exits_join(&j, run);
     if (rc) {
         exits_joined_fini(&j);
         return err_set(e, rc, "no memory for %u samples", run->samples);
     }
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "type", "row", "row", run->what->id,
-                            "group", groups[run->what->group], "status", statuses[run->status], "detail", run->detail,
-                            "batch", (int)(run->batch ? run->batch : 1), "samples", (int)run->samples, "disturbed",
-                            (int)j.disturbed, "exits", counts(run), "phases", phases(&j));
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "type", "row", "row", run->what->id, "group",
+                  groups[run->what->group], "status", row_status_name((enum row_status)run->status), "detail",
+                  run->detail, "batch", (int)(run->batch ? run->batch : 1), "samples", (int)run->samples, "disturbed",
+                  (int)j.disturbed, "exits", counts(run), "phases", phases(&j));
     json_object_set_new(row, "baseline", run->baselines ? json_integer((json_int_t)j.baseline) : json_null());
     json_object_set_new(row, "identity",
                         j.count[EXITS_EXIT_LEG]

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/machine/sched.h"
 #include "vmm/measure/fair.h"
 
 #define DEBUG_DIR      "/sys/kernel/debug/sched/"
@@ -45,25 +46,12 @@ static unsigned kernel_version(void)
     return major * 100 + minor;
 }
 
-/* sched_getattr(2): Linux 6.12 and later tell the slice of a fair-class thread there, older ones 0. */
-static uint64_t asked_slice(int tid)
-{
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } a = {.size = sizeof(a)};
-    return syscall(SYS_sched_getattr, tid, &a, sizeof(a), 0) == 0 ? a.runtime : 0;
-}
-
 uint64_t fair_slice_ns(int tid, unsigned n, char source[100])
 {
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     const unsigned cpus = online > 0 && online < SCHEDULER_CPUS ? (unsigned)online : SCHEDULER_CPUS;
     const uint64_t factor = 1 + (31 - (unsigned)__builtin_clz(cpus));
-    uint64_t slice = asked_slice(tid), latency = LATENCY_NS * factor, least = BASE_SLICE_NS * factor;
+    uint64_t slice = sched_slice_of(tid), latency = LATENCY_NS * factor, least = BASE_SLICE_NS * factor;
 
     if (slice) {
         (void)snprintf(source, 100, "sched_getattr");

@@ -57,15 +57,6 @@ struct run {
     bool is_aside;  /* it runs on none of the plan's CPUs */
 };
 
-/* ---- clocks ---- */
-
-/* The CPU clock of any thread of this process, as the kernel numbers them (include/linux/posix-timers.h: the inverted
- * id, then per thread, then scheduler's time); pthread_getcpuclockid has it only for a pthread_t. */
-static clockid_t thread_clock(int tid)
-{
-    return (clockid_t)(~(unsigned)tid << 3 | 4 | 2);
-}
-
 static bool is_stopped(const struct run *u)
 {
     return u->sink->is_stopped && atomic_load_explicit(u->sink->is_stopped, memory_order_relaxed);
@@ -222,7 +213,7 @@ static int open_threads(struct run *u, struct err *e)
         char path[64];
         if (!machine_thread(vm->machine, i - vm->first, &t) || t.kind != MACHINE_THREAD_VCPU)
             return err_set(e, -ESRCH, "vCPU %u has no thread", i);
-        u->thread[i].clock = thread_clock(t.tid);
+        u->thread[i].clock = clock_of_thread(t.tid);
         (void)snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", t.tid);
         u->thread[i].stat_fd = open(path, O_RDONLY | O_CLOEXEC);
         if (u->thread[i].stat_fd < 0) return err_errno(e, "run delay of vCPU %u: open %s", i, path);

@@ -7,20 +7,14 @@
 #include "vmm/base/hist.h"
 #include "vmm/measure/result_parse.h"
 
-/* How many values a bucket stands for, as a shift. */
-static unsigned shift_of(uint64_t value)
-{
-    return 63u - (unsigned)__builtin_clzll(value | HIST_STEPS) - HIST_STEP_BITS;
-}
-
 uint64_t dist_top(uint64_t value)
 {
-    return value >= HIST_LIMIT ? UINT64_MAX : value + (UINT64_C(1) << shift_of(value)) - 1;
+    return value >= HIST_LIMIT ? UINT64_MAX : value + (UINT64_C(1) << hist_shift(value)) - 1;
 }
 
 static bool is_start(uint64_t value)
 {
-    return value >= HIST_LIMIT ? value == HIST_LIMIT : (value & ((UINT64_C(1) << shift_of(value)) - 1)) == 0;
+    return value >= HIST_LIMIT ? value == HIST_LIMIT : (value & ((UINT64_C(1) << hist_shift(value)) - 1)) == 0;
 }
 
 static int parse_bucket(struct dist *d, const json_t *pair, struct err *e)

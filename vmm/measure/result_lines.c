@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vmm/measure/result_model.h"
+#include "vmm/measure/result_parse.h"
 #include "vmm/measure/result_table.h"
 
 /* ---- CSV (RFC 4180, lines ended by LF) ---- */
@@ -61,27 +62,21 @@ static void csv_exits(FILE *f, const struct result *r)
     }
 }
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *s = json_string_value(json_object_get(object, key));
-    return s ? s : "";
-}
-
 static void csv_finding(FILE *f, const json_t *x, const json_t *finding, const char *verdict)
 {
     const json_t *statistic = json_object_get(finding, "statistic"), *bound = json_object_get(finding, "bound");
-    fprintf(f, "%s,", text_of(x, "id"));
-    csv_text(f, text_of(x, "variant"));
-    fprintf(f, ",%.0f,%s,%s,%s", json_number_value(json_object_get(x, "process")), text_of(x, "status"),
-            text_of(finding, "id"), verdict);
+    fprintf(f, "%s,", json_text(x, "id", ""));
+    csv_text(f, json_text(x, "variant", ""));
+    fprintf(f, ",%.0f,%s,%s,%s", json_number_value(json_object_get(x, "process")), json_text(x, "status", ""),
+            json_text(finding, "id", ""), verdict);
     csv_number(f, json_is_number(statistic), json_number_value(statistic));
     csv_number(f, json_is_number(bound), json_number_value(bound));
     fputc(',', f);
-    csv_text(f, text_of(finding, "unit"));
+    csv_text(f, json_text(finding, "unit", ""));
     fputc(',', f);
-    csv_text(f, text_of(finding, "text"));
+    csv_text(f, json_text(finding, "text", ""));
     fputc(',', f);
-    csv_text(f, finding ? text_of(finding, "reason") : text_of(x, "detail"));
+    csv_text(f, finding ? json_text(finding, "reason", "") : json_text(x, "detail", ""));
     fputc('\n', f);
 }
 
@@ -99,7 +94,7 @@ static void csv_experiments(FILE *f, const struct result *r)
         }
         json_array_foreach(properties, n, one)
         {
-            csv_finding(f, x, one, text_of(one, "verdict"));
+            csv_finding(f, x, one, json_text(one, "verdict", ""));
         }
         if (json_array_size(identities) + json_array_size(properties) == 0) csv_finding(f, x, NULL, "");
     }

@@ -4,6 +4,7 @@
 
 #include "vmm/measure/published.h"
 #include "vmm/measure/result_model.h"
+#include "vmm/measure/result_parse.h"
 #include "vmm/measure/result_table.h"
 
 /* ---- provenance ---- */
@@ -312,18 +313,12 @@ static void print_shares(FILE *f, const json_t *vcpus)
     table_fini(&t);
 }
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *s = json_string_value(json_object_get(object, key));
-    return s ? s : "";
-}
-
 static void print_finding(FILE *f, const json_t *x, const char *verdict)
 {
-    const char *reason = text_of(x, "reason");
-    fprintf(f, "   %-4s %-12s ", text_of(x, "id"), verdict);
-    print_safe(f, text_of(x, "text"));
-    if (reason[0]) fputs(text_of(x, "text")[0] ? "; " : "", f);
+    const char *reason = json_text(x, "reason", "");
+    fprintf(f, "   %-4s %-12s ", json_text(x, "id", ""), verdict);
+    print_safe(f, json_text(x, "text", ""));
+    if (reason[0]) fputs(json_text(x, "text", "")[0] ? "; " : "", f);
     print_safe(f, reason);
     fputc('\n', f);
 }
@@ -332,11 +327,11 @@ static void print_experiment(FILE *f, const json_t *x)
 {
     const json_t *one;
     size_t i;
-    fprintf(f, "\n%s ", text_of(x, "id"));
-    print_safe(f, text_of(x, "variant"));
-    fprintf(f, ": %s", text_of(x, "status"));
-    if (text_of(x, "detail")[0]) fputs("; ", f);
-    print_safe(f, text_of(x, "detail"));
+    fprintf(f, "\n%s ", json_text(x, "id", ""));
+    print_safe(f, json_text(x, "variant", ""));
+    fprintf(f, ": %s", json_text(x, "status", ""));
+    if (json_text(x, "detail", "")[0]) fputs("; ", f);
+    print_safe(f, json_text(x, "detail", ""));
     fputc('\n', f);
     print_shares(f, json_object_get(x, "vcpus"));
     json_array_foreach(json_object_get(x, "identities"), i, one)
@@ -346,7 +341,7 @@ static void print_experiment(FILE *f, const json_t *x)
     }
     json_array_foreach(json_object_get(x, "properties"), i, one)
     {
-        print_finding(f, one, text_of(one, "verdict"));
+        print_finding(f, one, json_text(one, "verdict", ""));
     }
 }
 
@@ -355,7 +350,7 @@ static unsigned count_verdict(const json_t *x, const char *verdict)
     const json_t *properties = json_object_get(x, "properties");
     unsigned n = 0;
     for (size_t i = 0; i < json_array_size(properties); i++)
-        n += strcmp(text_of(json_array_get(properties, i), "verdict"), verdict) == 0;
+        n += strcmp(json_text(json_array_get(properties, i), "verdict", ""), verdict) == 0;
     return n;
 }
 
