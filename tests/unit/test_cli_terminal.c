@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/cli/term.c"
 #include "vmm/cli/signals.c"
+#include "vmm/cli/term.c"
 #include "vmm/cli/wait.c"
 
 #define CHILD_LIMIT_S 20 /* a child that hangs is ended by SIGALRM and fails its test */
