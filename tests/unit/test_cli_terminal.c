@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -21,6 +22,7 @@
 static int vm_fd = -1;
 static struct vireo_vm *const the_vm = (struct vireo_vm *)&vm_fd; /* only passed around */
 static bool vm_is_stubborn;                                       /* does not end when asked */
+static int again;                                                 /* ... but has this signal sent */
 
 int vireo_vm_event_fd(const struct vireo_vm *vm)
 {
@@ -34,7 +36,7 @@ void vireo_vm_stop(struct vireo_vm *vm)
     if (!vm_is_stubborn)
         assert_int_equal(eventfd_write(vm_fd, 1), 0);
     else
-        assert_int_equal(raise(SIGINT), 0); /* the user asks again */
+        assert_int_equal(raise(again), 0); /* the user asks again */
 }
 
 int vireo_control_fd(const struct vireo_control *c)
@@ -46,6 +48,18 @@ int vireo_control_fd(const struct vireo_control *c)
 void vireo_control_serve(struct vireo_control *c)
 {
     (void)c;
+}
+
+void vireo_control_destroy(struct vireo_control *c)
+{
+    (void)c;
+}
+
+uint64_t now_ns(void)
+{
+    struct timespec t;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &t), 0);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static bool is_raw(int fd)
@@ -248,8 +262,20 @@ static void end_by_hup_while_ignored(void)
 static void ask_twice(void)
 {
     vm_is_stubborn = true;
+    again = SIGINT;
     const struct run_signals s = caught();
     (void)raise(SIGTERM);
+    (void)run_wait(&s, the_vm, NULL);
+}
+
+/* As timeout(1) does it: the same signal to the process and to its group. Then it is not asked again. */
+static void hear_an_echo(void)
+{
+    vm_is_stubborn = true;
+    again = SIGTERM;
+    const struct run_signals s = caught();
+    (void)raise(SIGTERM);
+    (void)alarm(1); /* still waiting then */
     (void)run_wait(&s, the_vm, NULL);
 }
 
@@ -260,6 +286,7 @@ static void signals_end_the_vm_from_the_waiting_thread(void **state)
     assert_int_equal(in_child(end_by_term), SIGTERM);
     assert_int_equal(in_child(end_by_hup_while_ignored), SIGQUIT);
     assert_int_equal(in_child(ask_twice), STATUS_SIGNAL + SIGINT);
+    assert_int_equal(in_child(hear_an_echo), 1000 + SIGALRM);
 }
 
 UNIT_MAIN(UNIT(terminal_is_given_back_on_every_way_out), UNIT(background_job_leaves_the_terminal_alone),

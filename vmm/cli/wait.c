@@ -7,6 +7,9 @@
 #include "vmm/cli/run.h"
 #include "vmm/cli/term.h"
 
+#define ECHO_NS                                                                                                        \
+    500000000ull /* timeout(1) sends its signal twice, to the process and to its group: nobody asks again so soon */
+
 int run_catch_signals(struct run_signals *s, bool has_terminal)
 {
     int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0, 0, 0, 0}, n = 4;
@@ -45,6 +48,7 @@ int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_cont
     struct pollfd fds[] = {{.fd = vireo_vm_event_fd(vm), .events = POLLIN},
                            {.fd = s->fd, .events = POLLIN},
                            {.fd = control ? vireo_control_fd(control) : -1, .events = POLLIN}};
+    uint64_t ended_ns = 0;
     int ended_by = 0;
     for (;;) {
         if (poll(fds, 3, -1) < 0 && errno != EINTR) return ended_by; /* then the caller's wait blocks instead */
@@ -52,11 +56,14 @@ int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_cont
         if (fds[2].revents) vireo_control_serve(control);
         const int sig = fds[1].revents ? read_signal(s) : 0;
         if (sig == 0) continue;
+        if (ended_by == sig && now_ns() - ended_ns < ECHO_NS) continue;
         if (ended_by) { /* asked twice: whoever asks won't wait for a clean end */
             term_leave();
+            vireo_control_destroy(control);
             _exit(STATUS_SIGNAL + sig);
         }
         ended_by = sig;
+        ended_ns = now_ns();
         vireo_vm_stop(vm);
     }
 }

@@ -37,6 +37,7 @@ struct judge {
     double wall;                /* of the run, ns */
     double share[FAIR_THREADS]; /* of what all were charged */
     double others;              /* what other processes used of these CPUs, ns */
+    double lost;                /* by the host itself: steal, and time in which its CPUs stood still */
 };
 
 static double ms(double ns)
@@ -424,6 +425,7 @@ static void judge_progress(struct judge *j, struct fair_finding *f)
         f->vcpu = (int)i;
     }
     f->unit = "";
+    f->lack_ns = (fabs(worst) - F13_MOST) * charged(j, (unsigned)f->vcpu, 0, last);
     hold(f, fabs(worst), F13_MOST, fabs(worst) <= F13_MOST);
     say(f, "%s made %.4g loops a charged ms, the median is %.4g: |%.4f - 1| = %.4f %s %.2f",
         name(j, (unsigned)f->vcpu, who), rate[f->vcpu] * 1e6, median * 1e6, 1 + worst, fabs(worst),
@@ -604,6 +606,8 @@ static void find_disturbance(struct judge *j)
     const struct fair_cpu_time *h = &j->r->host;
     const double all = j->wall * j->p->cpu_count, steal = (double)h->steal / all, stall = stalled(j) / all;
 
+    j->lost = (steal > stall ? steal : stall) * all; /* the same time, seen twice */
+
     j->others = (double)h->busy - charged_all(j, 0, last_sample(j)) - (double)j->r->vmm_ns;
     j->out->is_stolen = steal > STEAL_MAX || stall > STEAL_MAX;
     if (steal > STEAL_MAX)
@@ -621,12 +625,12 @@ static void find_disturbance(struct judge *j)
                        j->others / all * 100, OTHERS_MAX * 100);
 }
 
-/* Could what others used, little as it is, make up for what is missing? */
+/* Could what others used and the host itself lost, little as it is, make up for what is missing? */
 static bool explains(const struct judge *j, const struct fair_finding *f)
 {
     const bool is_time = strcmp(f->unit, "ns") == 0;
     const double lack = is_time ? f->statistic - f->bound : f->lack_ns;
-    return lack > 0 && lack <= j->others;
+    return lack > 0 && lack <= j->others + j->lost;
 }
 
 static void (*const checks[FAIR_PROPERTY_COUNT])(struct judge *, struct fair_finding *) = {
@@ -661,8 +665,9 @@ static void judge_one(struct judge *j, enum fair_property property)
     } else if (j->out->is_stolen || (f->verdict == FAIR_FAIL && j->out->disturbed[0])) {
         doubt(f, j->out->disturbed);
     } else if (f->verdict == FAIR_FAIL && explains(j, f)) {
-        (void)snprintf(reason, sizeof(reason), "others used %.1f ms of these CPUs, which would explain it",
-                       ms(j->others));
+        (void)snprintf(reason, sizeof(reason),
+                       "others used %.1f ms of these CPUs and the host itself lost %.1f ms, which would explain it",
+                       ms(j->others), ms(j->lost));
         doubt(f, reason);
     }
 }

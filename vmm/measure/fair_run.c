@@ -383,6 +383,7 @@ static void sample(const struct run *u, unsigned at)
         read_all(u, c);
         if (now_ns() - u->r->at[at] < TIGHT_NS) return;
     }
+    for (unsigned i = 0; i < u->p->vcpu_count; i++) c[i].is_running = false; /* what they waited is of another moment */
 }
 
 static int pause_all(const struct run *u, struct err *e)
