@@ -17,6 +17,7 @@ fi
 VIREO=$PWD/build/vireo
 IMAGES=$PWD/build/images
 BOOT_LIMIT_S=240        # a guest's boot and work take 10 to 30 s in an emulated host that has a processor for itself
+KILL_LIMIT_S=20         # then it has not ended when it was asked to
 work=$(mktemp -d)
 cd "$work" || exit 1
 
@@ -34,7 +35,7 @@ encoded() {
 linux() {
     local command=$1
     shift
-    timeout $BOOT_LIMIT_S "$VIREO" run --kernel "$IMAGES/vmlinuz" --initrd "$IMAGES/initramfs" \
+    timeout -k $KILL_LIMIT_S $BOOT_LIMIT_S "$VIREO" run --kernel "$IMAGES/vmlinuz" --initrd "$IMAGES/initramfs" \
         --cmdline "console=ttyS0 quiet ${EXTRA-} $(encoded "$command")" --json=report "$@" > console 2> errors < /dev/null
 }
 
