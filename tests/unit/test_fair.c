@@ -160,6 +160,25 @@ static void the_distance_from_a_share_is_judged_in_every_window(void **state)
     }
 }
 
+/* Q is 4 ms: two vCPUs of weight 1 may differ by 16 ms, of which start-time fair queueing would allow half. */
+static void two_vcpus_are_held_to_what_the_running_scheduler_proves(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t off;
+        enum fair_verdict verdict;
+    } rows[] = {{4500000, FAIR_PASS}, {7990000, FAIR_PASS}, {8010000, FAIR_FAIL}};
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        make(4);
+        shift(2, 60, rows[i].off);
+        shift(3, 60, -rows[i].off);
+        const struct fair_finding *f = judge(FAIR_F3);
+        assert_int_equal(f->verdict, rows[i].verdict);
+        assert_true(f->bound == 16e6);
+        assert_contains(f->text, "start-time fair queueing promises 8.0 ms");
+    }
+}
+
 static void shares_follow_weights_and_no_more_than_a_cpu(void **state)
 {
     (void)state;
@@ -207,6 +226,8 @@ static void idle_beside_work_is_found(void **state)
     verdict(FAIR_C4, FAIR_PASS);
     r.host.idle -= 52 * MS; /* ... and nobody had it: 52 ms are gone, about one in a hundred */
     verdict(FAIR_C4, FAIR_PASS);
+    verdict(FAIR_F7, FAIR_INCONCLUSIVE); /* no vCPU's fault: the CPU was never idle */
+    assert_contains(judge(FAIR_F7)->reason, "52.0 ms of these CPUs went to others");
     r.host.busy -= 60 * MS; /* ... but ours were charged more than the CPUs were busy */
     for (unsigned i = 0; i < 4; i++) shift(i, SAMPLES - 1, -15 * (int64_t)MS);
     verdict(FAIR_C4, FAIR_FAIL);
@@ -493,6 +514,7 @@ int main(void)
         T(a_vcpu_held_back_by_a_tenth_is_found_and_named),
         T(of_two_vcpus_the_one_that_lacks_is_named),
         T(the_distance_from_a_share_is_judged_in_every_window),
+        T(two_vcpus_are_held_to_what_the_running_scheduler_proves),
         T(shares_follow_weights_and_no_more_than_a_cpu),
         T(a_lag_that_stays_converges_and_one_that_grows_does_not),
         T(a_gap_is_bounded_by_the_others_slices),

@@ -38,6 +38,7 @@ struct judge {
     double share[FAIR_THREADS]; /* of what all were charged */
     double others;              /* what other processes used of these CPUs, ns */
     double lost;                /* by the host itself: steal, and time in which its CPUs stood still */
+    double taken;               /* what was neither ours nor idle nor steal; `others` sees only what a tick met */
 };
 
 static double ms(double ns)
@@ -236,16 +237,18 @@ static void judge_pairs(struct judge *j, struct fair_finding *f)
                     const unsigned to = from + steps_of(j, k);
                     const double of_a = charged(j, a, from, to) / v[a].weight;
                     const double of_b = charged(j, b, from, to) / v[b].weight;
-                    const double off = fabs(of_a - of_b), bound = j->quantum / v[a].weight + j->quantum / v[b].weight;
+                    const double off = fabs(of_a - of_b), sfq = j->quantum / v[a].weight + j->quantum / v[b].weight;
+                    const double bound = 2 * sfq;
                     if (off / bound <= worst) continue;
                     worst = off / bound;
                     f->vcpu = (int)(of_a < of_b ? a : b);
                     hold(f, off, bound, off <= bound);
                     say(f,
-                        "vCPUs %u and %u in %.3g s: |C/w - C/w| = |%.1f / %.3g - %.1f / %.3g| = %.1f ms %s Q/w + Q/w "
-                        "= %.1f ms",
+                        "vCPUs %u and %u in %.3g s: |C/w - C/w| = |%.1f / %.3g - %.1f / %.3g| = %.1f ms %s 2 (Q/w + "
+                        "Q/w) "
+                        "= %.1f ms; start-time fair queueing promises %.1f ms",
                         a, b, time_between(j, from, to) / 1e9, ms(of_a * v[a].weight), v[a].weight,
-                        ms(of_b * v[b].weight), v[b].weight, ms(off), sign(off <= bound, false), ms(bound));
+                        ms(of_b * v[b].weight), v[b].weight, ms(off), sign(off <= bound, false), ms(bound), ms(sfq));
                 }
     f->unit = "ns";
     if (worst < 0) doubt(f, "one vCPU has nobody to be compared with");
@@ -468,6 +471,7 @@ static void judge_time(struct judge *j, struct fair_finding *f)
         const double off = fabs(c + r - wall) / wall;
         if (f->vcpu >= 0 && off <= f->statistic) continue;
         f->vcpu = (int)i;
+        f->lack_ns = (off - C1_MOST) * wall;
         hold(f, off, C1_MOST, off <= C1_MOST);
         say(f, "%s: |C + R - W| / W = |%.1f + %.1f - %.1f| ms / W = %.5f %s %.3f", name(j, i, who), ms(c), ms(r),
             ms(wall), off, sign(off <= C1_MOST, false), C1_MOST);
@@ -608,7 +612,9 @@ static void find_disturbance(struct judge *j)
 
     j->lost = (steal > stall ? steal : stall) * all; /* the same time, seen twice */
 
-    j->others = (double)h->busy - charged_all(j, 0, last_sample(j)) - (double)j->r->vmm_ns;
+    const double ours = charged_all(j, 0, last_sample(j)) + (double)j->r->vmm_ns;
+    j->others = (double)h->busy - ours;
+    j->taken = all - ours - (double)h->idle - (double)h->steal;
     j->out->is_stolen = steal > STEAL_MAX || stall > STEAL_MAX;
     if (steal > STEAL_MAX)
         (void)snprintf(j->out->disturbed, FAIR_TEXT,
@@ -625,12 +631,15 @@ static void find_disturbance(struct judge *j)
                        j->others / all * 100, OTHERS_MAX * 100);
 }
 
-/* Could what others used and the host itself lost, little as it is, make up for what is missing? */
-static bool explains(const struct judge *j, const struct fair_finding *f)
+/* Could what others used and the host itself lost, little as it is, make up for what is missing? Of a time that is
+ * missing in all, everything that was not idle is theirs. */
+static bool explains(const struct judge *j, const struct fair_finding *f, double *gone)
 {
     const bool is_time = strcmp(f->unit, "ns") == 0;
     const double lack = is_time ? f->statistic - f->bound : f->lack_ns;
-    return lack > 0 && lack <= j->others + j->lost;
+    *gone = j->others + j->lost;
+    if (!is_time && j->taken > *gone) *gone = j->taken;
+    return lack > 0 && lack <= *gone;
 }
 
 static void (*const checks[FAIR_PROPERTY_COUNT])(struct judge *, struct fair_finding *) = {
@@ -657,6 +666,7 @@ static void judge_one(struct judge *j, enum fair_property property)
 {
     struct fair_finding *f = &j->out->finding[j->out->count++];
     char reason[FAIR_TEXT];
+    double gone;
 
     *f = (struct fair_finding){.property = property, .vcpu = -1, .unit = ""};
     checks[property](j, f);
@@ -664,10 +674,10 @@ static void judge_one(struct judge *j, enum fair_property property)
         f->verdict = FAIR_REPORTED;
     } else if (j->out->is_stolen || (f->verdict == FAIR_FAIL && j->out->disturbed[0])) {
         doubt(f, j->out->disturbed);
-    } else if (f->verdict == FAIR_FAIL && explains(j, f)) {
+    } else if (f->verdict == FAIR_FAIL && explains(j, f, &gone)) {
         (void)snprintf(reason, sizeof(reason),
-                       "others used %.1f ms of these CPUs and the host itself lost %.1f ms, which would explain it",
-                       ms(j->others), ms(j->lost));
+                       "%.1f ms of these CPUs went to others, interrupts or this host's host, which would explain it",
+                       ms(gone));
         doubt(f, reason);
     }
 }

@@ -348,20 +348,22 @@ static void await_looks(const struct fair_vcpu *v)
     }
 }
 
-/* What it waited is complete while it runs; and it does if its clock went on all the while that this was read. That is
- * asked around the wall clock, so no moment is missing from a thread that ran throughout. */
+/* What it waited is complete while it runs; and it does if its clock goes on before this is read, and went on all the
+ * while. The second is asked around the wall clock, so no moment is missing from a thread that ran throughout; alone it
+ * would take one that begins to run when all is read for one that ran. */
 static void read_waits(const struct run *u, unsigned i, struct fair_count *c)
 {
     const struct fair_vcpu *v = guest_vcpu(u, i);
     const uint64_t before = clock_ns(u->thread[i].clock), start = now_ns();
 
-    if (clock_ns(u->thread[i].clock) != before) await_looks(v);
+    const bool runs = clock_ns(u->thread[i].clock) != before;
+    if (runs) await_looks(v);
     c->delay = run_delay(&u->thread[i]);
     c->steal = __atomic_load_n(&v->steal, __ATOMIC_RELAXED);
     const double lost = (double)__atomic_load_n(&v->lost, __ATOMIC_RELAXED) / u->r->ticks_per_ns;
     c->lost = lost < 0x1p63 ? (uint64_t)lost : INT64_MAX;
     const uint64_t elapsed = now_ns() - start;
-    c->is_running = clock_ns(u->thread[i].clock) - before >= elapsed;
+    c->is_running = runs && clock_ns(u->thread[i].clock) - before >= elapsed;
 }
 
 static void read_all(const struct run *u, struct fair_count *c)
