@@ -29,19 +29,13 @@ host_amdv() {
     prepare_host amd64 virtio_pci virtiofs virtio_console kvm-amd tun vhost_net
     title=AMD-V
     emulator=(qemu-system-x86_64 -machine "q35,memory-backend=ram,hpet=off,smbus=off,sata=off" -cpu max,+svm,+npt)
-    if [ -n "$icount" ]; then
-        emulator+=(-accel tcg,thread=single,tb-size=256 -icount shift=0,sleep=off)
-    else
-        emulator+=(-accel tcg,thread=multi,tb-size=256)
-    fi
     cmdline="console=ttyS0 mitigations=off tsc=reliable random.trust_cpu=on"
 }
 
 host_arm64() {
     prepare_host arm64 virtio_pci virtiofs virtio_console tun vhost_net
     title="ARM (GICv$gic)"
-    emulator=(qemu-system-aarch64 -machine "virt,virtualization=on,gic-version=$gic,memory-backend=ram" -cpu cortex-a57
-              -accel tcg,thread=multi,tb-size=256)
+    emulator=(qemu-system-aarch64 -machine "virt,virtualization=on,gic-version=$gic,memory-backend=ram" -cpu cortex-a57)
     cmdline="console=ttyAMA0"
     : > "$session/foreign"
 }
@@ -51,6 +45,13 @@ needs_sharing() { [[ $1 == /tmp/* || $1 == /run/* ]]; }
 
 run_host() {
     "host_$host"
+    if [ -n "$icount" ]; then
+        local shift=0
+        while [ $((1 << shift)) -lt "$icount" ]; do shift=$((shift + 1)); done
+        emulator+=(-accel tcg,thread=single,tb-size=256 -icount "shift=$shift,sleep=off")
+    else
+        emulator+=(-accel tcg,thread=multi,tb-size=256)
+    fi
     local folder
     for folder in "$tree" "$PWD" "${shares[@]}"; do
         needs_sharing "$folder" && echo "$folder"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Test programs built for arm64, on an arm64 kernel: in the emulated ARM host, one test here for each program there. These are the tests on
 # /dev/kvm, with a GICv3 and with a GICv2, and the unit tests that user emulation can't run (mk/tests.mk), as they need io_uring, taps and
-# memory flags.
+# memory flags. Fairness, which knows no interrupt controller, once and by a clock that counts instructions: what else this machine does
+# can't be seen there.
 # time limit: 2400
 PROGRAM_LIMIT_S=600     # thousands of machines, or of pauses, take a minute or two where every instruction is emulated
 HOST_LIMIT_S=1200
@@ -26,13 +27,15 @@ make --no-print-directory ARCH=arm64 test-bins > /tmp/vireo-arm64-units.$$ 2>&1 
 }
 rm -f /tmp/vireo-arm64-units.$$
 mapfile -t units < <(find build/arm64/tests/unit -type f -name 'test_*' ! -name '*.*' | grep -E '/test_(blk|disk|gmem|tap)[^/]*$' | sort)
-mapfile -t kvms < <(find build/arm64/tests/kvm -type f -name 'test_*' ! -name '*.*' | sort)
-echo "1..$((${#units[@]} + 2 * ${#kvms[@]}))"
+mapfile -t kvms < <(find build/arm64/tests/kvm -type f -name 'test_*' ! -name '*.*' ! -name test_fairness | sort)
+fairness=build/arm64/tests/kvm/test_fairness
+echo "1..$((${#units[@]} + 2 * ${#kvms[@]} + 1))"
 
-# on GIC PROGRAM...: a TAP line for each program; what the failed one said comes before it.
+# on "OPTION..." PROGRAM...: a TAP line for each program, in a host with these options; what the failed one said comes before it.
 count=0
 on() {
-    local gic=$1 line said='' seen=0
+    local options line said='' seen=0
+    read -ra options <<< "$1"
     shift
     [ $# -gt 0 ] || return 0
     while IFS= read -r line; do
@@ -41,15 +44,16 @@ on() {
         *' build/arm64/'*)
             seen=$((seen + 1)) count=$((count + 1))
             if [ "${line%% *}" = 0 ]; then
-                echo "ok $count - ${line##*/} on GICv$gic"
+                echo "ok $count - ${line##*/} (${options[*]})"
             else
-                printf '%s# exit status %s\nnot ok %d - %s on GICv%s\n' "$said" "${line%% *}" $count "${line##*/}" "$gic"
+                printf '%s# exit status %s\nnot ok %d - %s (%s)\n' "$said" "${line%% *}" $count "${line##*/}" "${options[*]}"
             fi
             said='' ;;
         *) said+="# $line"$'\n' ;;
         esac
-    done < <(scripts/lab arm64 --gic "$gic" --timeout $HOST_LIMIT_S -- sh "$0" --here "$@" < /dev/null 2>&1)
+    done < <(scripts/lab arm64 "${options[@]}" --timeout $HOST_LIMIT_S -- sh "$0" --here "$@" < /dev/null 2>&1)
     [ $seen = $# ] || printf '%s# the host ended after %d of %d programs\n' "$said" $seen $#
 }
-on 3 "${units[@]}" "${kvms[@]}"
-on 2 "${kvms[@]}"
+on "--gic 3" "${units[@]}" "${kvms[@]}"
+on "--gic 2" "${kvms[@]}"
+on "--count-instructions=8" "$fairness"

@@ -63,6 +63,9 @@ amdv --cpus many true
 amdv --memory 2 true
 amdv --share /no/such/folder true
 vtx --count-instructions true
+amdv --count-instructions=3 true
+amdv --count-instructions=2048 true
+arm64 --count-instructions=fast true
 amdv --no-such-option true
 END
 }
