@@ -264,7 +264,8 @@ VIREO_API int vireo_result_add(struct vireo_result *r, const char *line, size_t 
  * of a process that goes on in place of that one. */
 VIREO_API const char *vireo_result_pending(const struct vireo_result *r, unsigned *timeout_ms);
 VIREO_API int vireo_result_give_up(struct vireo_result *r, const char *status, const char *why, struct vireo_error *e);
-/* "text", "json" (what vireo_result_load reads), "csv"; of exits also "hgrm" (HdrHistogram's percentiles) and "kut"
+/* Each of these three calls write once, with all of it, or not at all: then *e says why.
+ * "text", "json" (what vireo_result_load reads), "csv"; of exits also "hgrm" (HdrHistogram's percentiles) and "kut"
  * (lines as kvm-unit-tests prints them). */
 VIREO_API int vireo_result_write(const struct vireo_result *r, const char *format, vireo_write_fn *write, void *arg,
                                  struct vireo_error *e);

@@ -4,7 +4,6 @@
  * moment: it is this program again, as a worker (bench_watch.c). With --against the workers of two programs take turns,
  * A B A B, so that what changes on the host meanwhile strikes both. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,24 +138,6 @@ static int select_items(struct bench *b, struct vireo_error *e)
     return rc;
 }
 
-/* ---- files ---- */
-
-/* Opened before anything is measured, and left as it is until there is something to write. */
-static FILE *open_output(const char *option, const char *path, struct vireo_error *e)
-{
-    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!f) bad_command(e, "%s %.400s: %s", option, path, strerror(errno));
-    return f;
-}
-
-static void write_out(void *arg, const char *text, size_t len)
-{
-    FILE *f = arg;
-    if (f != stdout) (void)!ftruncate(fileno(f), 0); /* a pipe or terminal can't be, nor needs it */
-    (void)fwrite(text, 1, len, f);                   /* finish_output says what went wrong */
-}
-
 /* ---- measuring ---- */
 
 struct measurement {
@@ -185,7 +166,7 @@ static int prepare(const struct bench *b, struct measurement *m, struct vireo_er
     for (unsigned i = 0; i < m->sides && rc == 0; i++) rc = vireo_result_create(&m->side[i].result, b->kind, e);
     if (rc == 0 && b->format) rc = vireo_result_write(m->side[0].result, b->format, discard, NULL, e);
     for (unsigned i = 0; i < m->sides && rc == 0; i++)
-        if (m->path[i] && !(m->out[i] = open_output(i ? "output-against" : "output", m->path[i], e))) rc = e->code;
+        if (m->path[i] && !(m->out[i] = output_open(i ? "output-against" : "output", m->path[i], 0, e))) rc = e->code;
     return rc;
 }
 
@@ -203,12 +184,13 @@ static int write_results(const struct bench *b, struct measurement *m, bool has_
     for (unsigned i = 0; i < m->sides; i++) {
         FILE *f = m->out[i] ? m->out[i] : stdout;
         if (!m->out[i] && b->against) continue; /* then standard output has the comparison */
-        if (vireo_result_write(m->side[i].result, format, write_out, f, &e)) status = say_error(&e);
+        if (vireo_result_write(m->side[i].result, format, output_write, f, &e)) status = say_error(&e);
         status = finish_output(m->out[i], m->path[i] ? m->path[i] : "standard output", status);
         m->out[i] = NULL;
     }
     if (!b->against || !has_all) return status;
-    if (vireo_result_compare(m->side[0].result, m->side[1].result, "text", write_out, stdout, &e)) return say_error(&e);
+    if (vireo_result_compare(m->side[0].result, m->side[1].result, "text", output_write, stdout, &e))
+        return say_error(&e);
     return finish_output(NULL, "standard output", status);
 }
 
@@ -282,12 +264,12 @@ static int run_on_files(struct bench *b, struct vireo_error *e)
     if (b->words > words) rc = bad_command(e, "\"%.200s\" is not an option of vireo bench", b->word[words]);
     if (rc == 0) rc = result_read(&one, b->compare ? b->compare : b->show, e);
     if (rc == 0 && b->compare) rc = result_read(&two, b->word[0], e);
-    FILE *f = rc == 0 && b->output ? open_output("output", b->output, e) : NULL;
+    FILE *f = rc == 0 && b->output ? output_open("output", b->output, 0, e) : NULL;
     if (rc == 0 && b->output && !f) rc = e->code;
     FILE *out = f ? f : stdout;
     if (rc == 0)
-        rc = two ? vireo_result_compare(one, two, format, write_out, out, e)
-                 : vireo_result_write(one, format, write_out, out, e);
+        rc = two ? vireo_result_compare(one, two, format, output_write, out, e)
+                 : vireo_result_write(one, format, output_write, out, e);
     int status = rc ? say_error(e) : 0;
     if (f || rc == 0) status = finish_output(f, b->output ? b->output : "standard output", status);
     vireo_result_destroy(one);

@@ -70,9 +70,6 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int say_error(const struct vireo_error *e); /* the sentence, the hint; returns its exit status */
 /* Fill *e as a bad command: one sentence, no hint. Returns its code. */
 int bad_command(struct vireo_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Flush and close f, or flush stdout: status, or STATUS_BAD_COMMAND after saying why the output could not be written.
- */
-int finish_output(FILE *f, const char *name, int status);
 void help_print(FILE *f, const struct command *c);                                    /* NULL: the program's */
 void help_print_option(FILE *f, const char *name, const char *arg, const char *help); /* one line of it */
 void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259, 7) */
@@ -86,8 +83,20 @@ uint64_t now_ns(void); /* CLOCK_MONOTONIC */
 int signals_catch(const int *list);
 int signals_read(int fd); /* the one that came, or 0 */
 
-/* A result file: report_html.c. 0, or *e says what is wrong with it. */
+/* ---- files that the user names: files.c ---- */
+
+/* 0 and the result is the caller's to destroy; or *e says what is wrong with the file. */
 int result_read(struct vireo_result **out, const char *path, struct vireo_error *e);
+/* Open, or make, a file to write to before there is anything to write, so that a slip in its path is found first. It
+ * keeps what it holds until output_write; O_TRUNC in flags: it does not. The caller's to finish. NULL: *e is filled,
+ * with what ("output") before the path. */
+FILE *output_open(const char *what, const char *path, int flags, struct vireo_error *e);
+/* A vireo_write_fn for a FILE: text takes the place of all that the file holds; on standard output and standard error
+ * it follows what is there. finish_output says what went wrong. */
+void output_write(void *file, const char *text, size_t len);
+/* Flush and close f, or flush stdout: status, or STATUS_BAD_COMMAND after saying why the output could not be written.
+ */
+int finish_output(FILE *f, const char *name, int status);
 
 /* ---- other VMs, by their control sockets: client.c ---- */
 

@@ -1,71 +1,69 @@
-#include <inttypes.h>
+/* vireo report: an HTML page of result files. */
 #include <string.h>
 
-#include "vmm/cli/run.h"
+#include "vmm/cli/cli.h"
 
-/* The i-th milestone, the program's own first; times since main was entered. */
-static bool milestone(const struct run_report *r, unsigned i, struct vireo_milestone *out)
+#define RESULTS_MAX 16 /* of a page, as vireo_report_write has it */
+
+struct page_words {
+    const char *path[RESULTS_MAX];
+    unsigned count, too_many;
+    const char *output; /* NULL: standard output */
+};
+
+static void add_path(void *ctx, const char *word)
 {
-    bool is_there = true;
-    if (i == 0)
-        *out = (struct vireo_milestone){.name = "configured", .ns = r->run->configured_ns};
+    struct page_words *w = ctx;
+    if (w->count < RESULTS_MAX)
+        w->path[w->count++] = word;
     else
-        is_there = r->vm && vireo_vm_milestone(r->vm, i - 1, out);
-    if (is_there) out->ns -= r->run->started_ns;
-    return is_there;
+        w->too_many++;
 }
 
-void report_boot_times(const struct run_report *r)
+static void set_output(void *ctx, const char *value)
 {
-    struct vireo_milestone m;
-    uint64_t last = 0;
-    fprintf(stderr, "vireo: boot times, ms since main and since the line above\n");
-    for (unsigned i = 0; milestone(r, i, &m); i++) {
-        fprintf(stderr, "%12.3f %10.3f  %s\n", (double)m.ns / 1e6, (double)(m.ns - last) / 1e6, m.name);
-        last = m.ns;
-    }
+    struct page_words *w = ctx;
+    w->output = strcmp(value, "-") == 0 ? NULL : value;
 }
 
-static void print_boot_times(FILE *f, const struct run_report *r)
+static int write_page(const struct page_words *w, struct vireo_result *const *results)
 {
-    struct vireo_milestone m;
-    fprintf(f, ", \"boot_times\": [");
-    for (unsigned i = 0; milestone(r, i, &m); i++) {
-        fprintf(f, "%s{\"name\": ", i ? ", " : "");
-        print_json_string(f, m.name);
-        fprintf(f, ", \"ns\": %" PRIu64 "}", m.ns);
-    }
-    fprintf(f, "]");
+    struct vireo_error e;
+    FILE *f = w->output ? output_open("open", w->output, 0, &e) : stdout;
+    if (!f) return say_error(&e);
+    const struct vireo_result *const *list = (const struct vireo_result *const *)results;
+    const int rc = vireo_report_write(list, w->count, output_write, f, &e);
+    const int status = rc ? say_error(&e) : 0;
+    return finish_output(w->output ? f : NULL, w->output ? w->output : "standard output", status);
 }
 
-static void print_object(FILE *f, const struct run_report *r)
+static int run_report(const struct command *self, char **words, uint64_t started_ns)
 {
-    const bool has_value = r->end.reason == VIREO_END_GUEST_STATUS || r->end.reason == VIREO_END_PANIC;
-    fprintf(f, "{\"reason\": \"%s\", \"status\": %d", r->error ? "error" : r->end.name, r->status);
-    if (r->vm && vireo_vm_name(r->vm)[0]) fprintf(f, ", \"name\": \"%s\"", vireo_vm_name(r->vm)); /* needs no escapes */
-    if (has_value) fprintf(f, ", \"value\": %" PRIu32, r->end.value);
-    if (r->signal) fprintf(f, ", \"signal\": %d", r->signal);
-    if (!r->error && r->end.vcpu >= 0) fprintf(f, ", \"vcpu\": %d", r->end.vcpu);
-    fprintf(f, ", \"detail\": ");
-    print_json_string(f, r->error ? r->error->text : r->end.detail);
-    if (r->error && r->error->hint[0]) {
-        fprintf(f, ", \"hint\": ");
-        print_json_string(f, r->error->hint);
-    }
-    if (r->run->has_boot_times) print_boot_times(f, r);
-    fprintf(f, "}\n");
+    struct page_words w = {0};
+    struct vireo_result *results[RESULTS_MAX] = {NULL};
+    struct vireo_error e;
+    (void)started_ns;
+    int rc = args_parse(self, ARGS_OWN, words, &w, &e);
+    if (!rc && w.too_many > 0)
+        rc = bad_command(&e, "%u results: a page holds %d; give fewer", w.count + w.too_many, RESULTS_MAX);
+    if (!rc && w.count == 0)
+        rc = bad_command(&e, "no result file given; `vireo bench exits --format json --output FILE` makes one");
+    for (unsigned i = 0; i < w.count && !rc; i++) rc = result_read(&results[i], w.path[i], &e);
+    const int status = rc ? say_error(&e) : write_page(&w, results);
+    for (unsigned i = 0; i < w.count; i++) vireo_result_destroy(results[i]);
+    return status;
 }
 
-/* On standard output the object comes after the guest's last character, wherever that left the line: a newline first.
- */
-int report_json(const struct run_report *r)
-{
-    if (!r->run->json_path) {
-        if (r->vm && vireo_vm_uses_stdio(r->vm)) fputc('\n', stdout);
-        print_object(stdout, r);
-        return finish_output(NULL, "standard output", r->status);
-    }
-    if (!r->json) return r->status; /* was refused for it, or for something before it */
-    print_object(r->json, r);
-    return finish_output(r->json, r->run->json_path, r->status);
-}
+static const struct cli_option options[] = {
+    {"output", "FILE", "write the page there (default: standard output)", set_output},
+    {0},
+};
+
+const struct command command_report = {
+    .name = "report",
+    .args = "RESULT.json... [--output FILE]",
+    .help = HELP_REPORT,
+    .options = options,
+    .set_word = add_path,
+    .run = run_report,
+};

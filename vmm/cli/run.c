@@ -164,8 +164,9 @@ static int open_report(struct run_report *out, int rc, struct vireo_error *e)
 {
     const char *path = out->run->json_path;
     if (!path) return rc;
-    out->json = fopen(path, "we");
-    return out->json || rc ? rc : bad_command(e, "json %.400s: %s", path, strerror(errno));
+    struct vireo_error inner;
+    out->json = output_open("json", path, O_TRUNC, rc ? &inner : e);
+    return out->json || rc ? rc : e->code;
 }
 
 static int run_vm(const struct command *self, char **words, uint64_t started_ns)

@@ -29,7 +29,7 @@ int run_catch_signals(struct run_signals *s, bool has_terminal);
  * it ends leaves at once: exits. */
 int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control);
 
-/* ---- report.c ---- */
+/* ---- run_report.c ---- */
 /* What is known of how it went. One of vm and error may be NULL. */
 struct run_report {
     const struct run *run;

@@ -1,7 +1,7 @@
 /* Where the time went: where the library's page of it goes. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "vmm/cli/run.h"
 
@@ -14,8 +14,8 @@ int stats_open(struct run *run, struct vireo_vm *vm, struct vireo_error *e)
         return bad_command(e, "stats %.400s: there are none with record off; leave one of the two out",
                            run->stats_path);
     if (strcmp(run->stats_path, "-") == 0) return 0;
-    FILE *f = fopen(run->stats_path, "we");
-    if (!f) return bad_command(e, "stats %.400s: %s", run->stats_path, strerror(errno));
+    FILE *f = output_open("stats", run->stats_path, O_TRUNC, e);
+    if (!f) return e->code;
     run->stats = f;
     return 0;
 }
@@ -28,13 +28,8 @@ int stats_close(struct run *run, int status)
 
 static void on_page(void *arg, const char *text, size_t len)
 {
-    FILE *f = arg;
-    if (f != stderr) { /* a pipe or terminal can't be rewound, nor needs it */
-        rewind(f);
-        (void)!ftruncate(fileno(f), 0);
-    }
-    (void)fwrite(text, 1, len, f);
-    (void)fflush(f); /* a failure is remembered: stats_close says it */
+    output_write(arg, text, len);
+    (void)fflush(arg); /* a failure is remembered: stats_close says it */
 }
 
 void stats_report(const struct run_report *r)

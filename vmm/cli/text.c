@@ -49,16 +49,6 @@ int bad_command(struct vireo_error *e, const char *fmt, ...)
     return e->code;
 }
 
-int finish_output(FILE *f, const char *name, int status)
-{
-    errno = 0;
-    bool is_good = !ferror(f ? f : stdout);
-    if ((f ? fclose(f) : fflush(stdout)) != 0) is_good = false;
-    if (is_good) return status;
-    say("%s: could not be written%s%s", name, errno ? ": " : "", errno ? strerror(errno) : "");
-    return STATUS_BAD_COMMAND;
-}
-
 /* Bytes of the UTF-8 character at p (RFC 3629, 4); 0: none. */
 static unsigned utf8_bytes(const unsigned char *p)
 {

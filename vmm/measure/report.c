@@ -6,6 +6,7 @@
 
 #include "vmm/measure/report_svg.h"
 #include "vmm/measure/report_view.h"
+#include "vmm/measure/result_table.h"
 
 /* Two palettes, one drawing: what is drawn or coloured names a variable. Text against its background has a contrast of
  * 7 at least, the series 4.5. */
@@ -161,6 +162,11 @@ static void put_page(const struct report *r)
     html_put(r->html, "</body></html>\n");
 }
 
+static void keep(void *arg, const char *text, size_t len)
+{
+    fwrite(text, 1, len, arg); /* result_out_close looks at the stream's error */
+}
+
 int report_write(const struct result *const *results, unsigned count, result_write_fn *write, void *arg, struct err *e)
 {
     if (count == 0) return err_set(e, -EINVAL, "no result to report");
@@ -168,15 +174,15 @@ int report_write(const struct result *const *results, unsigned count, result_wri
         return err_set(e, -E2BIG, "%u results: a page holds %d beside one another; give fewer", count,
                        REPORT_RESULTS_MAX);
     struct report_view *view = calloc(count, sizeof(*view));
-    struct html *html = calloc(1, sizeof(*html));
-    const struct report r = {.html = html, .view = view, .count = count};
-    if (!view || !html) {
+    struct result_out out;
+    if (!view) return err_set(e, -ENOMEM, "no memory for the page");
+    int rc = result_out_open(&out, e);
+    if (rc) {
         free(view);
-        free(html);
-        return err_set(e, -ENOMEM, "no memory for the page");
+        return rc;
     }
-    html->write = write;
-    html->arg = arg;
+    struct html html = {.write = keep, .arg = out.f};
+    const struct report r = {.html = &html, .view = view, .count = count};
     for (unsigned k = 0; k < count; k++) {
         view[k].result = results[k];
         view[k].letter[0] = (char)('A' + k);
@@ -185,8 +191,7 @@ int report_write(const struct result *const *results, unsigned count, result_wri
         (void)environment_text(results[k], "host.nature", view[k].nature);
     }
     put_page(&r);
-    html_flush(html);
+    html_flush(&html);
     free(view);
-    free(html);
-    return 0;
+    return result_out_close(&out, write, arg, e);
 }

@@ -1,4 +1,5 @@
-/* Text for people: aligned columns, and strings from anywhere made safe for a terminal. Private to result*.c. */
+/* Text for people: aligned columns, and strings from anywhere made safe for a terminal. Private to result*.c and
+ * report.c. */
 #ifndef VIREO_MEASURE_RESULT_TABLE_H
 #define VIREO_MEASURE_RESULT_TABLE_H
 
