@@ -4,15 +4,8 @@
  *
  * The loader is pure code, so it is fuzzed on any machine: its source is taken in, since the library of another
  * architecture has no such thing. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "arch/arm64/load_image.c"
-
-#define MUST(fact)                                                                                                     \
-    do {                                                                                                               \
-        if (!(fact)) abort();                                                                                          \
-    } while (0)
+#include "tests/fuzz/fuzz.h"
 
 #define RAM_BASE  UINT64_C(0x40000000)
 #define RAM_SIZE  (1u << 20) /* flat kernels go to its middle */

@@ -1,14 +1,7 @@
 /* The configuration from anybody's text. The first byte says which door: a JSON object, or lines of key=value as flags
  * give them. Whatever goes in, what comes out keeps the promises of config.h. */
-#include <stdlib.h>
-#include <string.h>
-
+#include "tests/fuzz/fuzz.h"
 #include "vmm/machine/config.h"
-
-#define MUST(fact)                                                                                                     \
-    do {                                                                                                               \
-        if (!(fact)) abort();                                                                                          \
-    } while (0)
 
 static void check_promises(const struct config *c)
 {
@@ -50,10 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct config c;
     struct err e = {0};
     if (size == 0) return 0;
-    char *text = malloc(size); /* exactly as long, so that a read past the end is seen */
+    char *text = text_of(data + 1, size - 1);
     if (!text) return 0;
-    memcpy(text, data + 1, size - 1);
-    text[size - 1] = '\0';
     config_init(&c);
     if (data[0] == 'j')
         check_outcome(config_load_json(&c, text, size - 1, &e), &e);

@@ -1,14 +1,7 @@
 /* Any bytes as the head of a request to the control socket: what comes out keeps the promises of control_request.h, and
  * more bytes behind a whole head change nothing. */
-#include <stdlib.h>
-#include <string.h>
-
+#include "tests/fuzz/fuzz.h"
 #include "vmm/lib/control_request.h"
-
-#define MUST(fact)                                                                                                     \
-    do {                                                                                                               \
-        if (!(fact)) abort();                                                                                          \
-    } while (0)
 
 static void check(const struct control_request *r)
 {

@@ -1,16 +1,8 @@
 /* Results from anybody's text. The first byte says which door: a result file, or a worker's lines. What is taken can be
  * written in every format, and what is written as JSON is taken again and, once rounded as JSON rounds, says the same.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "tests/fuzz/fuzz.h"
 #include "vmm/measure/result.h"
-
-#define MUST(fact)                                                                                                     \
-    do {                                                                                                               \
-        if (!(fact)) abort();                                                                                          \
-    } while (0)
 
 struct text {
     char *s;
@@ -94,10 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct result *r = NULL;
     struct err e = {0};
     if (size == 0) return 0;
-    char *text = malloc(size); /* exactly as long, so that a read past the end is seen */
+    char *text = text_of(data + 1, size - 1);
     if (!text) return 0;
-    memcpy(text, data + 1, size - 1);
-    text[size - 1] = '\0';
     if (data[0] == 'e' || data[0] == 'f')
         r = from_lines(data[0] == 'e' ? "exits" : "fairness", text);
     else

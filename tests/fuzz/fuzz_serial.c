@@ -1,17 +1,12 @@
 /* The serial port under a script of register accesses, of input, and of turns of the loop. What must always hold: every
  * byte written to the transmitter reaches the host in order, unless it was looped back, and input that comes to a
  * driver that listens raises the interrupt. */
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "devices/platform.h"
+#include "tests/fuzz/fuzz.h"
 
-#define MUST(fact)                                                                                                     \
-    do {                                                                                                               \
-        if (!(fact)) abort();                                                                                          \
-    } while (0)
 #define OPS_MAX 2048u
 
 enum { IER = 1, IIR = 2, LCR = 3, MCR = 4, DLAB = 0x80, LOOP = 0x10 };

@@ -1,17 +1,10 @@
 /* The transport under a script of bus accesses: the initialization as a driver does it, whole or in part, and between
  * its steps any access of any size anywhere in the window. The device behind is virtio-blk on a disk in memory; the
  * loop runs on this thread, a turn at a time, so the same input does the same. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "devices/devices.h"
 #include "devices/virtio_mmio.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/ring.h"
-
-#define MUST(fact)                                                                                                     \
-    do {                                                                                                               \
-        if (!(fact)) abort();                                                                                          \
-    } while (0)
 
 #define MEM_BYTES  (64u << 10)
 #define DISK_BYTES (16u << 10)
@@ -21,17 +14,6 @@
 enum { FEATURES = 0x10, FEATURES_SEL = 0x14, DRIVER_FEATURES = 0x20, DRIVER_SEL = 0x24, QUEUE_SEL = 0x30 };
 enum { QUEUE_NUM = 0x38, QUEUE_READY = 0x44, NOTIFY = 0x50, INT_STATUS = 0x60, INT_ACK = 0x64, STATUS = 0x70 };
 enum { QUEUE_DESC = 0x80, QUEUE_DRIVER = 0x90, QUEUE_DEVICE = 0xa0, CONFIG = 0x100 };
-
-struct input {
-    const uint8_t *p;
-    size_t left;
-};
-static uint32_t take(struct input *in, unsigned bytes)
-{
-    uint32_t v = 0;
-    for (; bytes > 0 && in->left > 0; bytes--, in->left--) v = v << 8 | *in->p++;
-    return v;
-}
 
 struct guest {
     struct ring_mem mem;
@@ -83,7 +65,7 @@ static void turn(struct guest *g)
     loop_run(&g->loop);
 }
 
-static void features(struct guest *g, struct input *in)
+static void features(struct guest *g, struct script *in)
 {
     for (unsigned word = 0; word < 2; word++) {
         wr(g, FEATURES_SEL, word);
@@ -93,7 +75,7 @@ static void features(struct guest *g, struct input *in)
     }
 }
 
-static void queue(struct guest *g, struct input *in)
+static void queue(struct guest *g, struct script *in)
 {
     g->mem.next = RING_MEM_GPA;
     ring_init(&g->ring, &g->mem, (uint16_t)(1u << take(in, 1) % 8));
@@ -110,7 +92,7 @@ static void queue(struct guest *g, struct input *in)
     wr(g, QUEUE_READY, 1);
 }
 
-static void boot(struct guest *g, struct input *in)
+static void boot(struct guest *g, struct script *in)
 {
     wr(g, STATUS, 0);
     wr(g, STATUS, 1);
@@ -122,7 +104,7 @@ static void boot(struct guest *g, struct input *in)
 }
 
 /* Valid as far as the driver's own books go; the memory behind may be anybody's. */
-static void offer(struct guest *g, struct input *in)
+static void offer(struct guest *g, struct script *in)
 {
     if (!g->ring.mem) return;
     const struct ring_seg seg = {RING_MEM_GPA + MEM_BYTES / 2 + take(in, 2) % (MEM_BYTES / 2), take(in, 1), true};
@@ -130,7 +112,7 @@ static void offer(struct guest *g, struct input *in)
     ring_offer(&g->ring, (uint16_t)(take(in, 1) % (g->ring.size + 1u)));
 }
 
-static void access(struct guest *g, struct input *in)
+static void access(struct guest *g, struct script *in)
 {
     const uint32_t how = take(in, 1);
     const unsigned size = 1u << (how & 3);
@@ -155,7 +137,7 @@ static void check(struct guest *g)
     MUST(g->log_lines <= LOG_MAX);
 }
 
-static void step(struct guest *g, struct input *in)
+static void step(struct guest *g, struct script *in)
 {
     switch (take(in, 1) % 10) {
     case 0: boot(g, in); break;
@@ -175,7 +157,7 @@ static void step(struct guest *g, struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct guest g = {.mem.host = aligned_alloc(GMEM_PAGE, MEM_BYTES)};
-    struct input in = {data, size};
+    struct script in = {data, size};
     struct virtio_dev *dev;
     struct disk *disk;
     const struct log log = {on_log, &g, LOG_DEBUG};

@@ -1,19 +1,13 @@
 /* The ring and virtio-blk under a driver's script: requests as they should be, checked against a model of the disk, and
  * between them descriptors, indices and memory as they should not. Memory is on the heap, so that a sanitizer sees the
  * first byte beyond it. The disk is in memory and served at once: the same input does the same, always. */
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "devices/devices.h"
 #include "devices/disk_engine.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/ring.h"
 #include "vmm/base/endian.h"
-
-#define MUST(fact)                                                                                                     \
-    do {                                                                                                               \
-        if (!(fact)) abort();                                                                                          \
-    } while (0)
 
 #define MEM_BYTES  (96u << 10)
 #define DISK_BYTES (32u << 10)
@@ -24,17 +18,6 @@
 
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
 #define ID_BYTES 20u
-
-struct input {
-    const uint8_t *p;
-    size_t left;
-};
-static uint32_t take(struct input *in, unsigned bytes)
-{
-    uint32_t v = 0;
-    for (; bytes > 0 && in->left > 0; bytes--, in->left--) v = v << 8 | *in->p++;
-    return v;
-}
 
 struct driver {
     struct ring_mem mem;
@@ -193,7 +176,7 @@ static void do_request(struct driver *d, const struct request *r)
     if (r->type == T_GET_ID) MUST(memcmp(n, "fuzz\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", ID_BYTES) == 0);
 }
 
-static void request(struct driver *d, struct input *in)
+static void request(struct driver *d, struct script *in)
 {
     static const uint32_t type[] = {T_IN, T_OUT, T_DISCARD, T_WRITE_ZEROES, T_FLUSH, T_GET_ID, T_IN, T_OUT};
     const uint32_t a = take(in, 1);
@@ -205,7 +188,7 @@ static void request(struct driver *d, struct input *in)
 }
 
 /* An address that is often good, sometimes at an edge, seldom nonsense. */
-static uint64_t address(struct input *in)
+static uint64_t address(struct script *in)
 {
     const uint32_t a = take(in, 1), b = take(in, 2);
     switch (a & 7) {
@@ -217,7 +200,7 @@ static uint64_t address(struct input *in)
     }
 }
 
-static void raw_desc(struct driver *d, struct input *in)
+static void raw_desc(struct driver *d, struct script *in)
 {
     const uint16_t i = (uint16_t)(take(in, 1) % SIZE);
     const struct ring_seg seg = {address(in), take(in, 1) % 4 == 0 ? take(in, 4) : take(in, 1), false};
@@ -226,7 +209,7 @@ static void raw_desc(struct driver *d, struct input *in)
     d->is_raw = true;
 }
 
-static void poke(struct driver *d, struct input *in)
+static void poke(struct driver *d, struct script *in)
 {
     const uint32_t at = take(in, 2);
     /* Headers, tables, rings: anything the device reads. */
@@ -234,7 +217,7 @@ static void poke(struct driver *d, struct input *in)
     d->is_raw = true;
 }
 
-static void configuration(struct driver *d, struct input *in)
+static void configuration(struct driver *d, struct script *in)
 {
     uint8_t bytes[8];
     const uint32_t size = d->dev->ops->config_size, len = 1u << take(in, 1) % 4, off = take(in, 1) % (size - len + 1);
@@ -243,7 +226,7 @@ static void configuration(struct driver *d, struct input *in)
     d->dev->ops->config_write(d->dev, off, bytes, len);
 }
 
-static void step(struct driver *d, struct input *in)
+static void step(struct driver *d, struct script *in)
 {
     switch (take(in, 1) % 12) {
     case 0: raw_desc(d, in); break;
@@ -271,7 +254,7 @@ static void step(struct driver *d, struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct driver d; /* its model is large for a stack; cleared each time */
-    struct input in = {data, size};
+    struct script in = {data, size};
     memset(&d, 0, sizeof(d));
     d.mem.host = aligned_alloc(GMEM_PAGE, MEM_BYTES);
     MUST(d.mem.host);

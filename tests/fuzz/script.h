@@ -3,31 +3,13 @@
 #ifndef VIREO_TESTS_SCRIPT_H
 #define VIREO_TESTS_SCRIPT_H
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/ring.h"
-
-#define MUST(fact)                                                                                                     \
-    do {                                                                                                               \
-        if (!(fact)) abort();                                                                                          \
-    } while (0)
 
 #define SCRIPT_MEM_BYTES (96u << 10)
 #define SCRIPT_RING_SIZE 16u     /* raw indices often hit */
 #define SCRIPT_AREA      0x4000u /* buffers lie above it, the rings below */
 #define SCRIPT_OPS_MAX   512u    /* longer scripts say nothing new */
-
-struct script {
-    const uint8_t *p;
-    size_t left;
-};
-static inline uint32_t take(struct script *in, unsigned bytes)
-{
-    uint32_t v = 0;
-    for (; bytes > 0 && in->left > 0; bytes--, in->left--) v = v << 8 | *in->p++;
-    return v;
-}
 
 struct script_guest {
     struct ring_mem mem;

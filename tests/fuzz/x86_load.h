@@ -3,17 +3,11 @@
 #ifndef VIREO_FUZZ_X86_LOAD_H
 #define VIREO_FUZZ_X86_LOAD_H
 
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "arch/x86/layout.h"
 #include "arch/x86/load.h"
-
-#define MUST(fact)                                                                                                     \
-    do {                                                                                                               \
-        if (!(fact)) abort();                                                                                          \
-    } while (0)
+#include "tests/fuzz/fuzz.h"
 
 #define FUZZ_RAM   (24u << 20) /* the 16 MiB kernels prefer, and some */
 #define FUZZ_INPUT 65536u

@@ -272,7 +272,10 @@ void statistics_fill(const double *weight, unsigned n, double capacity, double l
     }
 }
 
-/* ---- two functions of libm, which would be a library more to map for every program with libvireo ---- */
+/* ---- two functions of libm ----
+ *
+ * Nothing else that libvireo.so links needs libm: with it, each program that uses the library would start with ten
+ * system calls and ten page faults more, and 50 to 300 us of CPU time. */
 
 /* x = m * 2^e with m around 1; log m = 2 atanh((m - 1) / (m + 1)), whose series then converges fast. */
 double statistics_log(double x)
