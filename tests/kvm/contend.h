@@ -2,7 +2,6 @@
 #ifndef VIREO_TESTS_CONTEND_H
 #define VIREO_TESTS_CONTEND_H
 
-#include "guest/snippets/snippets.h"
 #include "vmm/machine/state.h"
 
 struct contend {
@@ -10,14 +9,13 @@ struct contend {
     unsigned cpu; /* that the vCPU is pinned to */
 };
 
-/* Start a machine of one pinned vCPU with the snippet as its kernel. Failures fail the test; without /dev/kvm it is
- * skipped. */
-void contend_start(struct contend *c, const struct snippet *s, const struct snippet_args *args);
-/* Keep the CPU busy until stolen() says that at least `ns` were taken from the vCPU; fails the test when it never does.
- */
-void contend_until(const struct contend *c, uint64_t (*stolen)(const struct contend *c), uint64_t ns);
-/* How long the vCPU's thread waited for a CPU so far, as the host counts it: /proc/PID/task/TID/schedstat. */
-uint64_t contend_run_delay(const struct contend *c);
+/* Start a machine of one pinned vCPU whose guest asks for its steal time; the answer that arm64 gives it goes to
+ * `record`, x86 keeps the record itself there. Failures fail the test; without /dev/kvm, or where KVM offers no steal
+ * time, it is skipped. */
+void contend_start(struct contend *c, uint64_t record);
+/* Keep the CPU busy until stolen() says that a tenth of a second was taken from the vCPU, which is no more than its
+ * thread waited for the CPU as the host counts it; fails the test when it never does. */
+void contend_must_see(const struct contend *c, uint64_t (*stolen)(const struct contend *c));
 void contend_stop(struct contend *c);
 
 #endif

@@ -1,4 +1,5 @@
 #include "tests/kvm/mini.h"
+#include "tests/kvm/guest.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -32,10 +33,7 @@ void mini_open_with(struct mini *m, uint32_t cap, uint64_t arg)
 {
     struct err e = {0};
 
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        print_message("no /dev/kvm to run a guest on\n");
-        skip();
-    }
+    guest_needs_kvm();
     *m = (struct mini){.vm = VM_INIT, .vcpu = VCPU_INIT};
     must(vm_create(&m->vm, &e), &e);
     m->ram = mmap(NULL, MINI_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -8,6 +8,7 @@
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/layout.h"
 #include "arch/arm64/load_image.h"
+#include "tests/kvm/guest.h"
 #include "tests/unit/unit.h"
 #include "vmm/base/endian.h"
 #include "vmm/machine/state.h"
@@ -30,23 +31,16 @@ static struct machine *build(const uint32_t *code, size_t words, const char *cpu
     struct config c;
     struct err e = {0};
     uint8_t image[64];
-    char path[64];
-    const int fd = memfd_create("kernel", MFD_CLOEXEC);
 
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        print_message("no /dev/kvm to run a guest on\n");
-        skip();
-    }
-    assert_true(fd >= 0);
+    guest_needs_kvm();
     assert_true(words * 4 <= sizeof(image));
     for (size_t i = 0; i < words; i++) le32_write(image + 4 * i, code[i]);
-    assert_int_equal(write(fd, image, words * 4), words * 4);
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    const int fd = guest_file(image, words * 4);
     config_init(&c);
-    assert_int_equal(config_set(&c, "kernel", path, &e), 0);
-    assert_int_equal(config_set(&c, "memory", "4M", &e), 0);
-    assert_int_equal(config_set(&c, "cpus", cpus, &e), 0);
-    assert_int_equal(config_set(&c, "console", "off", &e), 0);
+    guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
+    guest_set(&c, "memory", "4M");
+    guest_set(&c, "cpus", "%s", cpus);
+    guest_set(&c, "console", "off");
     if (machine_create(&m, &c, NULL, &e)) fail_msg("%s", e.text);
     config_fini(&c);
     close(fd);

@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "guest/snippets/snippets.h"
 #include "tests/kvm/conformance.h"
+#include "tests/kvm/guest.h"
 #include "tests/kvm/mini.h"
 #include "tests/unit/unit.h"
 #include "vmm/machine/state.h"
@@ -41,39 +41,22 @@ static void on_step(void *arg, enum runner_step step, int vcpu, int value)
     if (i < STEPS_MAX) r->step[i] = (struct step){(uint8_t)step, (int8_t)vcpu, (int16_t)value};
 }
 
-static void set(struct config *c, const char *key, const char *value)
-{
-    struct err e = {0};
-    if (config_set(c, key, value, &e)) fail_msg("%s", e.text);
-}
-
 /* snippet NULL: the built-in guest, which starts every vCPU and powers off. */
 static struct machine *build(const struct snippet *s, const char *cpus, const struct runner_trace *trace)
 {
     const struct snippet_args args = {.target = arch_info.ram_base + WORD_OFFSET, .status = 7, .exit_at = ARM64_EXIT};
-    unsigned char image[SNIPPET_IMAGE_MAX];
-    const int fd = memfd_create("kernel", MFD_CLOEXEC);
-    char path[32];
     struct machine *m = NULL;
     struct config c;
     struct err e = {0};
 
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        print_message("no /dev/kvm to run a guest on\n");
-        close(fd);
-        skip();
-    }
+    guest_needs_kvm();
+    const int fd = s ? guest_file_of(s, &args) : -1;
     config_init(&c);
-    if (s) {
-        const size_t size = snippet_image(s, &args, image);
-        assert_int_equal(write(fd, image, size), size);
-        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        set(&c, "kernel", path);
-    }
-    set(&c, "memory", s ? "4M" : "64M");
-    set(&c, "cpus", cpus);
-    set(&c, "console", "off");
-    set(&c, "timeout", "60"); /* an I/O thread too, and an end whatever happens */
+    if (s) guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
+    guest_set(&c, "memory", "%s", s ? "4M" : "64M");
+    guest_set(&c, "cpus", "%s", cpus);
+    guest_set(&c, "console", "off");
+    guest_set(&c, "timeout", "60"); /* an I/O thread too, and an end whatever happens */
     if (machine_create(&m, &c, NULL, &e)) fail_msg("%s", e.text);
     config_fini(&c);
     close(fd);

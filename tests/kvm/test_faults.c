@@ -16,6 +16,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "tests/kvm/guest.h"
 #include "tests/kvm/holdings.h"
 #include "tests/kvm/mini.h"
 #include "vmm/machine/machine.h"
@@ -102,33 +103,17 @@ struct files {
     int kernel, disk[2], console;
 };
 
-static void set(struct config *c, const char *key, const char *value)
-{
-    struct err e = {0};
-
-    if (config_set(c, key, value, &e)) fail_msg("%s", e.text);
-}
-
-/* before /proc/self/fd/FD after */
-static void set_file(struct config *c, const char *key, const char *before, int fd, const char *after)
-{
-    char value[64];
-
-    (void)snprintf(value, sizeof(value), "%s/proc/self/fd/%d%s", before, fd, after);
-    set(c, key, value);
-}
-
 static void describe(struct config *c, const struct files *f)
 {
     config_init(c);
-    set_file(c, "kernel", "", f->kernel, "");
-    set_file(c, "disk", "path=", f->disk[0], "");
-    set_file(c, "disk", "path=", f->disk[1], ",readonly");
-    set_file(c, "console", "file=", f->console, "");
-    set(c, "rng", "true");
-    set(c, "memory", "4M");
-    set(c, "cpus", "2");
-    set(c, "timeout", "60");
+    guest_set(c, "kernel", "/proc/self/fd/%d", f->kernel);
+    guest_set(c, "disk", "path=/proc/self/fd/%d", f->disk[0]);
+    guest_set(c, "disk", "path=/proc/self/fd/%d,readonly", f->disk[1]);
+    guest_set(c, "console", "file=/proc/self/fd/%d", f->console);
+    guest_set(c, "rng", "true");
+    guest_set(c, "memory", "4M");
+    guest_set(c, "cpus", "2");
+    guest_set(c, "timeout", "60");
 }
 
 static struct files make_files(void)
@@ -196,16 +181,12 @@ static const char *why_not_clean(const struct holdings *before, long mapped_befo
 
 static void fail_each_call(off_t kernel_bytes)
 {
-    const struct files files = make_files();
     struct config c;
     unsigned nth = 0, problems = 0;
 
+    guest_needs_kvm();
+    const struct files files = make_files();
     if (kernel_bytes) assert_int_equal(ftruncate(files.kernel, kernel_bytes), 0);
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        close_files(&files);
-        print_message("no /dev/kvm to run a guest on\n");
-        skip();
-    }
     describe(&c, &files);
     do {
         struct err e = {0};
@@ -248,12 +229,9 @@ static void must_end_when_refused(unsigned long request, enum end_reason reason)
     struct err e = {0};
     struct ending end;
 
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        print_message("no /dev/kvm to run a guest on\n");
-        skip();
-    }
+    guest_needs_kvm();
     config_init(&c);
-    set(&c, "console", "off");
+    guest_set(&c, "console", "off");
     if (machine_create(&m, &c, NULL, &e)) fail_msg("%s", e.text);
     config_fini(&c);
     refused = request;

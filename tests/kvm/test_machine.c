@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "tests/kvm/guest.h"
 #include "tests/kvm/holdings.h"
 #include "tests/kvm/mini.h"
 #include "vmm/machine/state.h"
@@ -39,37 +40,24 @@ static uint64_t word_gpa(void)
     return arch_info.ram_base + WORD_OFFSET;
 }
 
-static void set(struct config *c, const char *key, const char *format, int fd)
-{
-    struct err e = {0};
-    char value[64];
-
-    (void)snprintf(value, sizeof(value), format, fd);
-    if (config_set(c, key, value, &e)) fail_msg("%s", e.text);
-}
-
 /* A machine of two vCPUs with the snippet as its kernel, built and not started. Its console goes to console_fd's file.
  */
 static struct machine *build(const struct snippet *s, const struct snippet_args *args, int console_fd)
 {
-    unsigned char image[SNIPPET_IMAGE_MAX];
-    const size_t size = snippet_image(s, args, image);
-    const int fd = memfd_create("kernel", MFD_CLOEXEC);
     struct machine *m = NULL;
     struct config c;
     struct err e = {0};
 
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        print_message("no /dev/kvm to run a guest on\n");
-        skip();
-    }
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, image, size), size);
+    guest_needs_kvm();
+    const int fd = guest_file_of(s, args);
     config_init(&c);
-    set(&c, "kernel", "/proc/self/fd/%d", fd);
-    set(&c, "memory", "4M", 0);
-    set(&c, "cpus", "2", 0);
-    set(&c, "console", console_fd < 0 ? "off" : "file=/proc/self/fd/%d", console_fd);
+    guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
+    guest_set(&c, "memory", "4M");
+    guest_set(&c, "cpus", "2");
+    if (console_fd < 0)
+        guest_set(&c, "console", "off");
+    else
+        guest_set(&c, "console", "file=/proc/self/fd/%d", console_fd);
     if (machine_create(&m, &c, NULL, &e)) fail_msg("%s", e.text);
     config_fini(&c);
     close(fd);

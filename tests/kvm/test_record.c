@@ -2,10 +2,10 @@
  * but leave the guest while somebody reads. */
 #include <errno.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "tests/kvm/guest.h"
 #include "tests/kvm/mini.h"
 #include "vmm/machine/state.h"
 #include "vmm/machine/stats.h"
@@ -76,26 +76,18 @@ static struct machine *ran(const char *record)
 {
     const struct snippet_args args = {
         .target = NOWHERE, .count = STORES, .status = STATUS, .exit_at = ARM64_EXIT, .value = 1};
-    unsigned char image[SNIPPET_IMAGE_MAX];
-    char path[64];
     struct machine *m = NULL;
     struct config c;
     struct ending end;
     struct err e = {0};
 
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        print_message("no /dev/kvm to run a guest on\n");
-        skip();
-    }
-    const size_t size = snippet_image(&snippet_store, &args, image);
-    const int fd = memfd_create("kernel", MFD_CLOEXEC);
-    assert_int_equal(write(fd, image, size), size);
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    guest_needs_kvm();
+    const int fd = guest_file_of(&snippet_store, &args);
     config_init(&c);
-    assert_int_equal(config_set(&c, "kernel", path, &e), 0);
-    assert_int_equal(config_set(&c, "memory", "4M", &e), 0);
-    assert_int_equal(config_set(&c, "console", "off", &e), 0);
-    assert_int_equal(config_set(&c, "record", record, &e), 0);
+    guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
+    guest_set(&c, "memory", "4M");
+    guest_set(&c, "console", "off");
+    guest_set(&c, "record", "%s", record);
     if (machine_create(&m, &c, NULL, &e) || machine_start(m, &e)) fail_msg("%s", e.text);
     config_fini(&c);
     close(fd);

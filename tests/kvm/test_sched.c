@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "tests/kvm/guest.h"
 #include "tests/kvm/mini.h"
 #include "vmm/machine/state.h"
 
@@ -25,24 +25,16 @@ struct setting {
 /* A machine of two vCPUs, each counting up a word, named "fairness", with the settings (they end with a NULL key). */
 static int try_build(struct machine **out, const struct setting *s, struct err *e)
 {
-    unsigned char image[SNIPPET_IMAGE_MAX];
-    const struct snippet_args args = {.target = arch_info.ram_base + WORD_OFFSET};
-    const size_t size = snippet_image(&snippet_tick, &args, image);
-    const int fd = memfd_create("kernel", MFD_CLOEXEC);
-    char path[32];
     struct config c;
 
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        print_message("no /dev/kvm to run a guest on\n");
-        skip();
-    }
-    assert_int_equal(write(fd, image, size), size);
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    const struct setting common[] = {{"kernel", path},   {"memory", "4M"},     {"cpus", "2"},
-                                     {"console", "off"}, {"name", "fairness"}, {NULL, NULL}};
+    guest_needs_kvm();
+    const int fd = guest_file_of(&snippet_tick, &(struct snippet_args){.target = arch_info.ram_base + WORD_OFFSET});
     config_init(&c);
-    for (const struct setting *i = common; i->key; i++)
-        if (config_set(&c, i->key, i->value, e)) fail_msg("%s", e->text);
+    guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
+    guest_set(&c, "memory", "4M");
+    guest_set(&c, "cpus", "2");
+    guest_set(&c, "console", "off");
+    guest_set(&c, "name", "fairness");
     int rc = 0;
     for (; s && s->key && !rc; s++) rc = config_set(&c, s->key, s->value, e);
     if (!rc) rc = machine_create(out, &c, NULL, e);

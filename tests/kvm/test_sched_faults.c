@@ -4,13 +4,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "guest/snippets/snippets.h"
+#include "tests/kvm/guest.h"
 #include "tests/unit/unit.h"
 #include "vmm/machine/machine.h"
 
@@ -73,38 +73,24 @@ int __wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c, 
 
 static char group[64]; /* "" where there is no v1 cpu controller */
 
-static void set(struct config *c, const char *key, const char *format, int number)
-{
-    struct err e = {0};
-    char value[64];
-    (void)snprintf(value, sizeof(value), format, number);
-    if (config_set(c, key, value, &e)) fail_msg("%s", e.text);
-}
-
 /* Build and start one that has all of it. 0, or -errno with *e; *out is to be destroyed either way. */
 static int try_all(struct machine **out, struct err *e)
 {
-    unsigned char image[SNIPPET_IMAGE_MAX];
-    const size_t size = snippet_image(&snippet_spin, &(struct snippet_args){.exit_at = EXIT_AT}, image);
-    const int fd = memfd_create("kernel", MFD_CLOEXEC);
     struct config c;
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        print_message("no /dev/kvm to run a guest on\n");
-        skip();
-    }
-    assert_int_equal(write(fd, image, size), size);
+    guest_needs_kvm();
+    const int fd = guest_file_of(&snippet_spin, &(struct snippet_args){.exit_at = EXIT_AT});
     config_init(&c);
-    set(&c, "kernel", "/proc/self/fd/%d", fd);
-    set(&c, "memory", "4M", 0);
-    set(&c, "console", "off", 0);
-    set(&c, "cpus", "%d", VCPUS);
-    set(&c, "cpu-affinity", "all=%d", sched_getcpu());
-    set(&c, "nice", "all=2", 0);
-    set(&c, "slice", "3ms", 0);
-    set(&c, "core-scheduling", "true", 0);
-    if (group[0]) set(&c, "cgroup", V1_CPU "/faults-%d", (int)getpid());
-    if (group[0]) set(&c, "cgroup-weight", "200", 0);
-    if (group[0]) set(&c, "cgroup-max", "50%%", 0);
+    guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
+    guest_set(&c, "memory", "4M");
+    guest_set(&c, "console", "off");
+    guest_set(&c, "cpus", "%d", VCPUS);
+    guest_set(&c, "cpu-affinity", "all=%d", sched_getcpu());
+    guest_set(&c, "nice", "all=2");
+    guest_set(&c, "slice", "3ms");
+    guest_set(&c, "core-scheduling", "true");
+    if (group[0]) guest_set(&c, "cgroup", V1_CPU "/faults-%d", (int)getpid());
+    if (group[0]) guest_set(&c, "cgroup-weight", "200");
+    if (group[0]) guest_set(&c, "cgroup-max", "50%%");
     is_counting = true;
     int rc = machine_create(out, &c, NULL, e);
     if (!rc) rc = machine_start(*out, e);

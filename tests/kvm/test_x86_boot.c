@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/kvm/guest.h"
 #include "tests/unit/unit.h"
 #include "vmm/base/endian.h"
 #include "vmm/machine/machine.h"
@@ -92,25 +92,18 @@ struct given {
 /* 0, or what machine_create refused it with. */
 static int run(const struct given *g, struct ending *end, struct err *refusal)
 {
-    const int fd = memfd_create("kernel", MFD_CLOEXEC);
-    char path[32];
     struct machine *m = NULL;
     struct config c;
     struct err e = {0};
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        print_message("no /dev/kvm to run a guest on\n");
-        skip();
-    }
-    assert_true(fd >= 0);
+    guest_needs_kvm();
+    const int fd = guest_file(g->file, FILE_LEN);
     assert_int_equal(dup2(fd, 3), 3); /* a name of one character */
-    assert_int_equal(write(3, g->file, FILE_LEN), FILE_LEN);
     if (g->file_size) assert_int_equal(ftruncate(3, g->file_size), 0);
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", 3);
     config_init(&c);
-    const char *const setting[][2] = {{"kernel", path}, {"memory", "32M"}, {"console", "off"}, {"cmdline", "t"}};
-    for (unsigned i = 0; i < COUNT_OF(setting); i++) {
-        if (config_set(&c, setting[i][0], setting[i][1], &e)) fail_msg("%s", e.text);
-    }
+    guest_set(&c, "kernel", "/proc/self/fd/3");
+    guest_set(&c, "memory", "32M");
+    guest_set(&c, "console", "off");
+    guest_set(&c, "cmdline", "t");
     c.has_acpi = g->has_acpi;
     const int rc = machine_create(&m, &c, NULL, refusal ? refusal : &e);
     if (rc && !refusal) fail_msg("%s", e.text);
