@@ -5,45 +5,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "tests/unit/unit.h"
-#include "vmm/machine/config.h"
-
-static struct config c;
-static struct err e;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config_init(&c);
-    memset(&e, 0, sizeof(e));
-    return 0;
-}
-
-static int gone(void **state)
-{
-    (void)state;
-    config_fini(&c);
-    return 0;
-}
-
-static void set(const char *key, const char *value)
-{
-    if (config_set(&c, key, value, &e) != 0) fail_msg("%s %s: %s", key, value, e.text);
-}
-
-static void refuse(const char *key, const char *value, const char *part)
-{
-    assert_int_not_equal(config_set(&c, key, value, &e), 0);
-    assert_int_equal(e.kind, ERR_CONFIG);
-    assert_contains(e.text, part);
-    assert_int_not_equal(config_set(&c, key, value, NULL), 0); /* without an error object just as well */
-}
-
-static void refuse_whole(const char *part)
-{
-    assert_int_not_equal(config_check(&c, &e), 0);
-    assert_contains(e.text, part);
-}
+#include "tests/unit/config_bench.h"
 
 static int load(const char *json)
 {

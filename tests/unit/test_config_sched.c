@@ -1,44 +1,6 @@
 /* The keys that say how the host schedules a machine's threads. */
-#include "tests/unit/unit.h"
-#include "vmm/machine/config.h"
+#include "tests/unit/config_bench.h"
 #include "vmm/machine/config_value.h"
-
-static struct config c;
-static struct err e;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config_init(&c);
-    memset(&e, 0, sizeof(e));
-    return 0;
-}
-
-static int gone(void **state)
-{
-    (void)state;
-    config_fini(&c);
-    return 0;
-}
-
-static void set(const char *key, const char *value)
-{
-    if (config_set(&c, key, value, &e) != 0) fail_msg("%s %s: %s", key, value, e.text);
-}
-
-static void refuse(const char *key, const char *value, const char *part)
-{
-    assert_int_not_equal(config_set(&c, key, value, &e), 0);
-    assert_contains(e.text, part);
-    assert_int_not_equal(config_set(&c, key, value, NULL), 0);
-}
-
-static void refuse_whole(const char *part)
-{
-    assert_int_not_equal(config_check(&c, &e), 0);
-    assert_int_equal(e.kind, ERR_CONFIG);
-    assert_contains(e.text, part);
-}
 
 /* CPUs 0 to 63 as bits. */
 static uint64_t bits(const cpu_set_t *set)

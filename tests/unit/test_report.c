@@ -1,5 +1,5 @@
 /* The HTML page of results: what must be on it, what must never be. */
-#include "unit.h"
+#include "tests/unit/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,21 +10,6 @@
 
 #define THIN "\xe2\x80\xaf" /* the narrow space between groups of digits */
 #define DASH "\xe2\x80\x93"
-
-struct text {
-    char *at;
-    size_t len;
-};
-
-static void gather(void *arg, const char *text, size_t len)
-{
-    struct text *t = arg;
-    t->at = realloc(t->at, t->len + len + 1);
-    assert_non_null(t->at);
-    memcpy(t->at + t->len, text, len);
-    t->len += len;
-    t->at[t->len] = '\0';
-}
 
 #define ENVIRONMENT(kind, arch, nature, cpu)                                                                           \
     "{\"type\":\"environment\",\"kind\":\"" kind "\",\"arch\":\"" arch "\",\"host\":{\"nature\":\"" nature             \
@@ -81,7 +66,7 @@ static struct text page_of(const struct result *const *results, unsigned count)
 {
     struct text t = {0};
     struct err e = {0};
-    if (report_write(results, count, gather, &t, &e)) fail_msg("%s", e.text);
+    if (report_write(results, count, text_add, &t, &e)) fail_msg("%s", e.text);
     return t;
 }
 
@@ -120,18 +105,18 @@ static void page_shows_every_row_with_status_and_published_figure(void **state)
     (void)state;
     struct result *r = make_exits(ENVIRONMENT("exits", "x86_64", "virtual", "a CPU"));
     const struct text t = page_of((const struct result *const *)&r, 1);
-    assert_well_formed(t.at);
-    assert_contains(t.at, "<th scope=\"row\">cpuid</th>");
-    assert_contains(t.at, "<th scope=\"row\">mmio_wr_user</th>");
-    assert_contains(t.at,
+    assert_well_formed(t.s);
+    assert_contains(t.s, "<th scope=\"row\">cpuid</th>");
+    assert_contains(t.s, "<th scope=\"row\">mmio_wr_user</th>");
+    assert_contains(t.s,
                     "<td>2" THIN "050</td>"); /* 16384 ticks of four at 2 GHz, as the bucket of three digits has it */
-    assert_contains(t.at, "bad\">timeout</td>");
-    assert_contains(t.at, "1018" DASH "1110 cycles");
-    assert_contains(t.at, "itself a virtual machine");
-    assert_contains(t.at, "3" THIN "999 of 4" THIN "000"); /* the count check failed */
-    assert_contains(t.at, "<figcaption>cpuid</figcaption>");
-    assert_contains(t.at, "a CPU");
-    free(t.at);
+    assert_contains(t.s, "bad\">timeout</td>");
+    assert_contains(t.s, "1018" DASH "1110 cycles");
+    assert_contains(t.s, "itself a virtual machine");
+    assert_contains(t.s, "3" THIN "999 of 4" THIN "000"); /* the count check failed */
+    assert_contains(t.s, "<figcaption>cpuid</figcaption>");
+    assert_contains(t.s, "a CPU");
+    free(t.s);
     result_destroy(r);
 }
 
@@ -140,13 +125,13 @@ static void page_escapes_what_a_result_says(void **state)
     (void)state;
     struct result *r = make_exits(ENVIRONMENT("exits", "x86_64", "<script>x", "\\\" onload=\\\"y' <i>"));
     const struct text t = page_of((const struct result *const *)&r, 1);
-    assert_well_formed(t.at);
-    assert_null(strstr(t.at, "<script"));
-    assert_null(strstr(t.at, "<i>"));
-    assert_null(strstr(t.at, "\" onload"));
-    assert_null(strchr(t.at, '\a'));
-    assert_contains(t.at, "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; &quot;more&quot;\xef\xbf\xbd");
-    free(t.at);
+    assert_well_formed(t.s);
+    assert_null(strstr(t.s, "<script"));
+    assert_null(strstr(t.s, "<i>"));
+    assert_null(strstr(t.s, "\" onload"));
+    assert_null(strchr(t.s, '\a'));
+    assert_contains(t.s, "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; &quot;more&quot;\xef\xbf\xbd");
+    free(t.s);
     result_destroy(r);
 }
 
@@ -155,13 +140,13 @@ static void page_needs_nothing_from_elsewhere(void **state)
     (void)state;
     struct result *r[] = {make_exits(ENVIRONMENT("exits", "x86_64", "bare", "any")), make_fairness()};
     const struct text t = page_of((const struct result *const *)r, 2);
-    assert_well_formed(t.at);
-    assert_null(strstr(t.at, "http"));
-    assert_null(strstr(t.at, "src="));
-    assert_null(strstr(t.at, "href"));
-    assert_null(strstr(t.at, "url("));
-    assert_null(strstr(t.at, "@import"));
-    free(t.at);
+    assert_well_formed(t.s);
+    assert_null(strstr(t.s, "http"));
+    assert_null(strstr(t.s, "src="));
+    assert_null(strstr(t.s, "href"));
+    assert_null(strstr(t.s, "url("));
+    assert_null(strstr(t.s, "@import"));
+    free(t.s);
     result_destroy(r[0]);
     result_destroy(r[1]);
 }
@@ -172,13 +157,13 @@ static void page_sets_architectures_side_by_side(void **state)
     struct result *r[] = {make_exits(ENVIRONMENT("exits", "x86_64", "pvm", "any")),
                           make_exits(ENVIRONMENT("exits", "aarch64", "emulated", "other"))};
     const struct text t = page_of((const struct result *const *)r, 2);
-    assert_well_formed(t.at);
-    assert_contains(t.at, "<th>A: x86_64, pvm</th><th>B: aarch64, emulated</th>");
-    assert_contains(t.at, "<td>512 ns <small>0.25</small></td><td>512 ns <small>0.25</small></td>");
-    assert_contains(t.at, "not all of one host");
-    assert_contains(t.at, "KVM is software (PVM)");
-    assert_contains(t.at, "this host is emulated");
-    free(t.at);
+    assert_well_formed(t.s);
+    assert_contains(t.s, "<th>A: x86_64, pvm</th><th>B: aarch64, emulated</th>");
+    assert_contains(t.s, "<td>512 ns <small>0.25</small></td><td>512 ns <small>0.25</small></td>");
+    assert_contains(t.s, "not all of one host");
+    assert_contains(t.s, "KVM is software (PVM)");
+    assert_contains(t.s, "this host is emulated");
+    free(t.s);
     result_destroy(r[0]);
     result_destroy(r[1]);
 }
@@ -188,16 +173,16 @@ static void page_shows_verdicts_with_their_inequalities(void **state)
     (void)state;
     struct result *r = make_fairness();
     const struct text t = page_of((const struct result *const *)&r, 1);
-    assert_well_formed(t.at);
-    assert_contains(t.at, "good\">pass</td><td class=\"t\">4.4 ms &lt;= 8 ms");
-    assert_contains(t.at, "open\">inconclusive</td>");
-    assert_contains(t.at, "host steal 4 %");
-    assert_contains(t.at, "0.9987 = 1 within 0.005");
-    assert_contains(t.at, "inconclusive</td><td class=\"t\">too few samples"); /* not known is not failed */
-    assert_contains(t.at, "<figcaption>Convergence</figcaption>");
-    assert_contains(t.at, "vCPU &lt;0&gt;");
-    assert_contains(t.at, "<figcaption>Gaps</figcaption>");
-    free(t.at);
+    assert_well_formed(t.s);
+    assert_contains(t.s, "good\">pass</td><td class=\"t\">4.4 ms &lt;= 8 ms");
+    assert_contains(t.s, "open\">inconclusive</td>");
+    assert_contains(t.s, "host steal 4 %");
+    assert_contains(t.s, "0.9987 = 1 within 0.005");
+    assert_contains(t.s, "inconclusive</td><td class=\"t\">too few samples"); /* not known is not failed */
+    assert_contains(t.s, "<figcaption>Convergence</figcaption>");
+    assert_contains(t.s, "vCPU &lt;0&gt;");
+    assert_contains(t.s, "<figcaption>Gaps</figcaption>");
+    free(t.s);
     result_destroy(r);
 }
 
@@ -210,9 +195,9 @@ static void plot_of_times_below_a_tick_has_an_axis(void **state)
     (void)state;
     struct result *r = make("exits", lines);
     const struct text t = page_of((const struct result *const *)&r, 1);
-    assert_well_formed(t.at);
-    assert_null(strstr(t.at, "e-0"));
-    free(t.at);
+    assert_well_formed(t.s);
+    assert_null(strstr(t.s, "e-0"));
+    free(t.s);
     result_destroy(r);
 }
 
@@ -221,9 +206,9 @@ static void page_of_too_many_results_is_refused(void **state)
     (void)state;
     const struct result *r[17] = {NULL};
     struct err e = {0};
-    assert_true(report_write(r, 17, gather, NULL, &e) < 0);
+    assert_true(report_write(r, 17, text_add, NULL, &e) < 0);
     assert_contains(e.text, "17 results");
-    assert_true(report_write(r, 0, gather, NULL, &e) < 0);
+    assert_true(report_write(r, 0, text_add, NULL, &e) < 0);
 }
 
 static void put_escapes_text_and_broken_utf8(void **state)
@@ -243,11 +228,11 @@ static void put_escapes_text_and_broken_utf8(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct text t = {0};
-        struct html h = {.write = gather, .arg = &t};
+        struct html h = {.write = text_add, .arg = &t};
         html_put(&h, "%s", cases[i].in);
         html_flush(&h);
-        assert_string_equal(t.at, cases[i].out);
-        free(t.at);
+        assert_string_equal(t.s, cases[i].out);
+        free(t.s);
     }
 }
 
@@ -256,7 +241,7 @@ static void put_takes_what_is_longer_than_its_buffer(void **state)
     (void)state;
     char *big = malloc(3 * HTML_BUFFER);
     struct text t = {0};
-    struct html h = {.write = gather, .arg = &t};
+    struct html h = {.write = text_add, .arg = &t};
     assert_non_null(big);
     memset(big, 'x', 3 * HTML_BUFFER - 1);
     big[3 * HTML_BUFFER - 1] = '\0';
@@ -264,10 +249,10 @@ static void put_takes_what_is_longer_than_its_buffer(void **state)
     html_literal(&h, big);
     html_put(&h, "%s", big);
     html_flush(&h);
-    assert_contains(t.at, "7% &amp;>x");
-    assert_int_equal(strlen(strchr(t.at, 'x')), 6 * HTML_BUFFER - 2);
+    assert_contains(t.s, "7% &amp;>x");
+    assert_int_equal(strlen(strchr(t.s, 'x')), 6 * HTML_BUFFER - 2);
     free(big);
-    free(t.at);
+    free(t.s);
 }
 
 static void text_has_three_digits_and_a_unit(void **state)
@@ -302,7 +287,7 @@ static void plot_survives_absurd_axes(void **state)
         const struct plot_frame f = {.title = "t", .x = a, .y = a};
         const struct plot_point at[] = {{ends[1], ends[4]}, {ends[5], ends[6]}, {1, 1}};
         struct text t = {0};
-        struct html h = {.write = gather, .arg = &t};
+        struct html h = {.write = text_add, .arg = &t};
         struct plot p;
         plot_begin(&p, &h, &f);
         plot_line(&p, 9, at, COUNT_OF(at));
@@ -311,10 +296,10 @@ static void plot_survives_absurd_axes(void **state)
         plot_end(&p);
         html_flush(&h);
         assert_true(t.len < 10000);
-        assert_null(strstr(t.at, "nan"));
-        assert_null(strstr(t.at, "inf"));
-        assert_well_formed(t.at);
-        free(t.at);
+        assert_null(strstr(t.s, "nan"));
+        assert_null(strstr(t.s, "inf"));
+        assert_well_formed(t.s);
+        free(t.s);
     }
 }
 

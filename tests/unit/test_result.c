@@ -5,31 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/unit/unit.h"
+#include "tests/unit/text.h"
 #include "vmm/measure/result.h"
 
 #define GOLDEN_DIR "tests/unit/golden/"
-
-struct text {
-    char *s;
-    size_t len;
-};
-
-static void collect(void *arg, const char *s, size_t len)
-{
-    struct text *t = arg;
-    t->s = malloc(len + 1);
-    assert_non_null(t->s);
-    memcpy(t->s, s, len);
-    t->s[len] = '\0';
-    t->len = len;
-}
 
 static char *written(const struct result *r, const char *format)
 {
     struct text t = {0};
     struct err e = {0};
-    if (result_write(r, format, collect, &t, &e)) fail_msg("%s: %s", format, e.text);
+    if (result_write(r, format, text_add, &t, &e)) fail_msg("%s: %s", format, e.text);
     return t.s;
 }
 
@@ -205,7 +190,7 @@ static void unknown_formats_hear_which_there_are(void **state)
     struct result *r = fairness();
     struct text t = {0};
     struct err e = {0};
-    assert_int_equal(result_write(r, "hgrm", collect, &t, &e), -EINVAL);
+    assert_int_equal(result_write(r, "hgrm", text_add, &t, &e), -EINVAL);
     assert_string_equal(e.text, "format \"hgrm\": a result of kind fairness has text, json, csv");
     assert_null(t.s);
     result_destroy(r);
@@ -437,7 +422,7 @@ static char *compared(struct result *a, struct result *b, const char *format)
 {
     struct text t = {0};
     struct err e = {0};
-    if (result_compare(a, b, format, collect, &t, &e)) fail_msg("%s", e.text);
+    if (result_compare(a, b, format, text_add, &t, &e)) fail_msg("%s", e.text);
     result_destroy(a);
     result_destroy(b);
     return t.s;
@@ -521,13 +506,13 @@ static void what_must_not_be_compared_is_refused(void **state)
     struct text t = {0};
     struct err e = {0};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        assert_int_equal(result_compare(a, cases[i].b, "text", collect, &t, &e), -EINVAL);
+        assert_int_equal(result_compare(a, cases[i].b, "text", text_add, &t, &e), -EINVAL);
         assert_contains(e.text, cases[i].says);
         if (cases[i].b != fair) result_destroy((struct result *)(uintptr_t)cases[i].b);
     }
-    assert_int_equal(result_compare(fair, fair, "text", collect, &t, &e), -EINVAL);
+    assert_int_equal(result_compare(fair, fair, "text", text_add, &t, &e), -EINVAL);
     assert_contains(e.text, "there is no ratio of them");
-    assert_int_equal(result_compare(a, a, "csv", collect, &t, &e), -EINVAL);
+    assert_int_equal(result_compare(a, a, "csv", text_add, &t, &e), -EINVAL);
     assert_contains(e.text, "a comparison is text or json");
     assert_null(t.s);
     result_destroy(a);

@@ -1,7 +1,6 @@
 /* What each vCPU is due, and the properties F1 to F13 of it. docs/properties.md has their words. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/measure/fair_judge.h"
@@ -175,13 +174,12 @@ static void check_pairs(const struct judge *j, struct fair_finding *f)
                     worst = off / bound;
                     f->vcpu = (int)(of_a < of_b ? a : b);
                     judge_hold(f, off, bound, off <= bound);
-                    judge_say(
-                        f,
-                        "vCPUs %u and %u in %.3g s: |C/w - C/w| = |%.1f / %.3g - %.1f / %.3g| = %.1f ms %s 2 (Q/w + "
-                        "Q/w) "
-                        "= %.1f ms; start-time fair queueing promises %.1f ms",
-                        a, b, judge_time(j, from, to) / 1e9, ms(of_a * v[a].weight), v[a].weight,
-                        ms(of_b * v[b].weight), v[b].weight, ms(off), sign(off <= bound, false), ms(bound), ms(sfq));
+                    judge_say(f,
+                              "vCPUs %u and %u in %.3g s: |C/w - C/w| = |%.1f / %.3g - %.1f / %.3g| = %.1f ms %s 2 "
+                              "(Q/w + Q/w) = %.1f ms; start-time fair queueing promises %.1f ms",
+                              a, b, judge_time(j, from, to) / 1e9, ms(of_a * v[a].weight), v[a].weight,
+                              ms(of_b * v[b].weight), v[b].weight, ms(off), sign(off <= bound, false), ms(bound),
+                              ms(sfq));
                 }
     f->unit = "ns";
     if (worst < 0) judge_doubt(f, "one vCPU has nobody to be compared with");
@@ -318,12 +316,6 @@ static void check_cap(const struct judge *j, struct fair_finding *f)
         }
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void check_progress(const struct judge *j, struct fair_finding *f)
 {
     const unsigned n = j->p->vcpu_count, last = judge_last(j);
@@ -335,7 +327,7 @@ static void check_progress(const struct judge *j, struct fair_finding *f)
         rate[i] = c > 0 ? (double)(fair_at(j->r, last, i)->progress - fair_at(j->r, 0, i)->progress) / c : 0;
     }
     memcpy(sorted, rate, sizeof(sorted));
-    qsort(sorted, n, sizeof(sorted[0]), by_size);
+    statistics_sort(sorted, n);
     const double median = sorted[n / 2]; /* of two the better one: a loss shows whole */
     for (unsigned i = 0; i < n; i++) {
         const double off = median > 0 ? rate[i] / median - 1 : 0;

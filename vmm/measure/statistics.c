@@ -18,9 +18,14 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double statistics_median(double *x, unsigned n)
+void statistics_sort(double *x, unsigned n)
 {
     qsort(x, n, sizeof(*x), by_value);
+}
+
+double statistics_median(double *x, unsigned n)
+{
+    statistics_sort(x, n);
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 
@@ -63,7 +68,7 @@ static bool can_resample(unsigned n)
 static struct interval middle(double *value)
 {
     const unsigned cut = (unsigned)(RESAMPLES * TAIL);
-    qsort(value, RESAMPLES, sizeof(*value), by_value);
+    statistics_sort(value, RESAMPLES);
     return (struct interval){value[cut], value[RESAMPLES - 1 - cut], true};
 }
 

@@ -16,6 +16,7 @@ struct interval {
     bool is_known; /* false: too few values for one */
 };
 
+void statistics_sort(double *x, unsigned n);     /* ascending */
 double statistics_median(double *x, unsigned n); /* a statistics_fn: sorts x; the mean of the middle two */
 double statistics_mean(double *x, unsigned n);
 

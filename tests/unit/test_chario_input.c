@@ -1,0 +1,274 @@
+/* What is typed for guests: it goes to the device that asked, in order, as there is room; escapes are the host's. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "tests/unit/chario_bench.h"
+
+#define CTRL_A "\001"
+
+/* ---- input ---- */
+
+static void input_comes_in_order_as_there_is_room(void **state)
+{
+    static char text[901];
+    int in[2];
+    struct bench b;
+    (void)state;
+    for (unsigned i = 0; i < 900; i++) text[i] = (char)('a' + i % 26);
+    open_pipe(in);
+    bench_init(&b, fds(in[0], STDERR_FILENO));
+    assert_int_equal(write(in[1], text, 900), 900);
+    struct guest *g = &b.guest[CHARIO_SERIAL];
+    turns(&b, 3);
+    assert_int_equal(g->len, 0);
+    for (unsigned i = 0; i < 300 && g->len < 900; i++) {
+        g->room = 7;
+        chario_input_ready(b.io, CHARIO_SERIAL);
+        turns(&b, 2);
+    }
+    assert_string_equal(g->got, text);
+    bench_fini(&b);
+    close_pipe(in);
+}
+
+static void input_follows_the_port_that_wrote_last(void **state)
+{
+    int in[2];
+    struct bench b;
+    (void)state;
+    open_pipe(in);
+    bench_init(&b, fds(in[0], open("/dev/null", O_WRONLY)));
+    attach(&b, CHARIO_VIRTIO);
+    b.guest[CHARIO_VIRTIO].room = 100;
+    assert_int_equal(write(in[1], "one", 3), 3);
+    turns(&b, 2); /* the serial port has no room */
+    assert_string_equal(b.guest[CHARIO_VIRTIO].got, "");
+    chario_output(b.io, CHARIO_VIRTIO, (const uint8_t *)"login: ", 7);
+    turns(&b, 2);
+    assert_string_equal(b.guest[CHARIO_VIRTIO].got, "one");
+    chario_attach(b.io, CHARIO_VIRTIO, NULL); /* its driver is gone: the other one gets it */
+    b.guest[CHARIO_SERIAL].room = 100;
+    assert_int_equal(write(in[1], "two", 3), 3);
+    turns(&b, 2);
+    assert_string_equal(b.guest[CHARIO_SERIAL].got, "two");
+    bench_fini(&b);
+    close_pipe(in);
+}
+
+static void end_of_input_ends_input_only(void **state)
+{
+    int in[2], out[2];
+    struct bench b;
+    char got[8] = "";
+    (void)state;
+    open_pipe(in);
+    open_pipe(out);
+    bench_init(&b, fds(in[0], out[1]));
+    b.guest[CHARIO_SERIAL].room = 100;
+    assert_int_equal(write(in[1], "bye", 3), 3);
+    close(in[1]);
+    turns(&b, 5);
+    assert_string_equal(b.guest[CHARIO_SERIAL].got, "bye");
+    output(&b, "on\n");
+    assert_int_equal(read(out[0], got, sizeof(got)), 3);
+    bench_fini(&b);
+    close(in[0]);
+    close_pipe(out);
+}
+
+/* epoll refuses them. */
+static void regular_files_and_dev_null_are_input_too(void **state)
+{
+    static char text[901];
+    char path[] = "/tmp/vireo-chario-XXXXXX";
+    const int file = mkstemp(path), null = open("/dev/null", O_RDWR);
+    struct bench b;
+    (void)state;
+    memset(text, 'z', 900);
+    assert_int_equal(write(file, text, 900), 900);
+    lseek(file, 0, SEEK_SET);
+    bench_init(&b, fds(file, null));
+    turns(&b, 5);
+    b.guest[CHARIO_SERIAL].room = 10;
+    chario_input_ready(b.io, CHARIO_SERIAL);
+    turns(&b, 2);
+    assert_int_equal(b.guest[CHARIO_SERIAL].len, 10);
+    b.guest[CHARIO_SERIAL].room = 1000;
+    chario_input_ready(b.io, CHARIO_SERIAL);
+    turns(&b, 20);
+    assert_string_equal(b.guest[CHARIO_SERIAL].got, text);
+    bench_fini(&b);
+
+    bench_init(&b, fds(null, null));
+    b.guest[CHARIO_SERIAL].room = 10;
+    turns(&b, 5);
+    assert_int_equal(b.guest[CHARIO_SERIAL].len, 0);
+    bench_fini(&b);
+    close(file);
+    close(null);
+    unlink(path);
+}
+
+static void a_closed_input_is_none(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_init(&b, fds(-1, STDERR_FILENO));
+    assert_false(chario_has_input(b.io));
+    bench_fini(&b);
+    bench_init(&b, fds(1000, STDERR_FILENO));
+    assert_false(chario_has_input(b.io));
+    bench_fini(&b);
+    struct chario *io = NULL;
+    struct err e = {0};
+    const struct chario_params p = fds(-1, 1000);
+    assert_int_equal(chario_create(&io, &p, &e), -EBADF);
+    assert_contains(e.text, "output (descriptor 1000): ");
+}
+
+static void escapes_are_taken_out_of_the_input(void **state)
+{
+    static const struct {
+        const char *typed, *got;
+        unsigned quits;
+        bool has_escape;
+    } cases[] = {
+        {"plain", "plain", 0, true},
+        {"a" CTRL_A "xb", "ab", 1, true},
+        {"a" CTRL_A CTRL_A "b", "a" CTRL_A "b", 0, true},
+        {CTRL_A CTRL_A CTRL_A CTRL_A, CTRL_A CTRL_A, 0, true},
+        {CTRL_A "qb", "b", 0, true},
+        {CTRL_A CTRL_A "x", CTRL_A "x", 0, true},
+        {"a" CTRL_A "x", "a" CTRL_A "x", 0, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (unsigned at_once = 0; at_once < 2; at_once++) {
+            int in[2];
+            struct bench b;
+            open_pipe(in);
+            struct chario_params p = fds(in[0], open("/dev/null", O_WRONLY));
+            p.has_escape = cases[i].has_escape;
+            bench_init(&b, p);
+            b.guest[CHARIO_SERIAL].room = 100;
+            const size_t len = strlen(cases[i].typed), piece = at_once ? len : 1;
+            for (size_t done = 0; done < len; done += piece) {
+                assert_int_equal(write(in[1], cases[i].typed + done, piece), piece);
+                turns(&b, 2);
+            }
+            assert_string_equal(b.guest[CHARIO_SERIAL].got, cases[i].got);
+            assert_int_equal(b.quits, cases[i].quits);
+            bench_fini(&b);
+            close(p.out_fd);
+            close_pipe(in);
+        }
+    }
+}
+
+static void the_escape_works_when_the_guest_reads_nothing(void **state)
+{
+    static char text[1000];
+    int in[2];
+    struct bench b;
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    open_pipe(in);
+    struct chario_params p = fds(in[0], STDERR_FILENO);
+    p.has_escape = true;
+    bench_init(&b, p);
+    assert_int_equal(write(in[1], text, sizeof(text)), sizeof(text));
+    turns(&b, 10);
+    assert_int_equal(write(in[1], CTRL_A "x", 2), 2);
+    turns(&b, 10);
+    assert_int_equal(b.quits, 1);
+    bench_fini(&b);
+    close_pipe(in);
+}
+
+/* ---- a pseudo-terminal ---- */
+
+static void peers_of_the_pty_come_and_go(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_init(&b, (struct chario_params){.kind = CHARIO_PTY});
+    assert_true(chario_has_input(b.io));
+    assert_non_null(strstr(chario_pty_name(b.io), "/dev/pts/"));
+    b.guest[CHARIO_SERIAL].room = 100;
+    output(&b, "before anyone came\n");
+    for (unsigned i = 0; i < 3; i++) {
+        char got[64] = "";
+        const int peer = open(chario_pty_name(b.io), O_RDWR | O_NOCTTY);
+        assert_true(peer >= 0);
+        output(&b, "hello\n");
+        assert_true(read(peer, got, sizeof(got) - 1) > 0);
+        assert_contains(got, i == 0 ? "before anyone came\n" : "hello\n");
+        assert_int_equal(write(peer, "typed", 5), 5);
+        const size_t want = 5 * (i + 1); /* the kernel hands it from one end to the other in its own time */
+        for (unsigned ms = 0; ms < 2000 && b.guest[CHARIO_SERIAL].len < want; ms++) {
+            turns(&b, 1);
+            usleep(1000);
+        }
+        close(peer);
+        turns(&b, 2);
+    }
+    assert_string_equal(b.guest[CHARIO_SERIAL].got, "typedtypedtyped"); /* and nothing echoed */
+    bench_fini(&b);
+}
+
+/* ---- threads ---- */
+
+/* Room made on another thread is never overlooked. */
+static _Atomic size_t shared_room, shared_got;
+static size_t shared_user_room(void *arg)
+{
+    (void)arg;
+    return shared_room;
+}
+static void shared_user_input(void *arg, const uint8_t *bytes, size_t len)
+{
+    struct loop *l = arg;
+    (void)bytes;
+    shared_room -= len;
+    if (atomic_fetch_add(&shared_got, len) + len == 20000) loop_stop(l);
+}
+static void *make_room(void *arg)
+{
+    struct bench *b = arg;
+    for (size_t made = 0; made < 20000; made++) {
+        shared_room++;
+        chario_input_ready(b->io, CHARIO_SERIAL);
+        while (shared_room > 0) {
+        }
+    }
+    return NULL;
+}
+
+static void room_made_by_a_vcpu_is_never_overlooked(void **state)
+{
+    static char text[20000];
+    int in[2];
+    struct bench b;
+    pthread_t t;
+    (void)state;
+    open_pipe(in);
+    shared_room = shared_got = 0;
+    bench_init(&b, fds(in[0], STDERR_FILENO));
+    const struct chario_user user = {.room = shared_user_room, .input = shared_user_input, .arg = &b.loop};
+    chario_attach(b.io, CHARIO_SERIAL, &user);
+    assert_int_equal(write(in[1], text, sizeof(text)), sizeof(text));
+    assert_int_equal(pthread_create(&t, NULL, make_room, &b), 0);
+    loop_run(&b.loop); /* stays here for good if one is */
+    pthread_join(t, NULL);
+    assert_int_equal(shared_got, 20000);
+    bench_fini(&b);
+    close_pipe(in);
+}
+
+UNIT_MAIN(UNIT(input_comes_in_order_as_there_is_room), UNIT(input_follows_the_port_that_wrote_last),
+          UNIT(end_of_input_ends_input_only), UNIT(regular_files_and_dev_null_are_input_too),
+          UNIT(a_closed_input_is_none), UNIT(escapes_are_taken_out_of_the_input),
+          UNIT(the_escape_works_when_the_guest_reads_nothing), UNIT(peers_of_the_pty_come_and_go),
+          UNIT(room_made_by_a_vcpu_is_never_overlooked))
