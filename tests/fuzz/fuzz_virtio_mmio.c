@@ -4,16 +4,13 @@
 #include "devices/devices.h"
 #include "devices/virtio_mmio.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/mmio_registers.h"
 #include "tests/unit/ring.h"
 
 #define MEM_BYTES  (64u << 10)
 #define DISK_BYTES (16u << 10)
 #define OPS_MAX    256u
 #define LOG_MAX    8u /* lines the transport may cost */
-
-enum { FEATURES = 0x10, FEATURES_SEL = 0x14, DRIVER_FEATURES = 0x20, DRIVER_SEL = 0x24, QUEUE_SEL = 0x30 };
-enum { QUEUE_NUM = 0x38, QUEUE_READY = 0x44, NOTIFY = 0x50, INT_STATUS = 0x60, INT_ACK = 0x64, STATUS = 0x70 };
-enum { QUEUE_DESC = 0x80, QUEUE_DRIVER = 0x90, QUEUE_DEVICE = 0xa0, CONFIG = 0x100 };
 
 struct guest {
     struct ring_mem mem;
@@ -68,10 +65,10 @@ static void turn(struct guest *g)
 static void features(struct guest *g, struct script *in)
 {
     for (unsigned word = 0; word < 2; word++) {
-        wr(g, FEATURES_SEL, word);
-        wr(g, DRIVER_SEL, word);
+        wr(g, DEVICE_FEATURES_SEL, word);
+        wr(g, DRIVER_FEATURES_SEL, word);
         /* What is offered, less or (when the script says so) more. */
-        wr(g, DRIVER_FEATURES, rd(g, FEATURES) ^ (take(in, 1) & 0x80 ? take(in, 4) : 0));
+        wr(g, DRIVER_FEATURES, rd(g, DEVICE_FEATURES) ^ (take(in, 1) & 0x80 ? take(in, 4) : 0));
     }
 }
 
@@ -131,7 +128,7 @@ static void check(struct guest *g)
     MUST(rd(g, 0) == 0x74726976 && rd(g, 4) == 2);
     MUST((status & ~0xcfu) == 0 && ((status & 2) == 0 || (status & 1) != 0) &&
          ((status & 8) == 0 || (status & 3) == 3) && ((status & 4) == 0 || (status & 8) != 0));
-    MUST(rd(g, INT_STATUS) <= 3 && rd(g, QUEUE_READY) <= 1);
+    MUST(rd(g, INTERRUPT_STATUS) <= 3 && rd(g, QUEUE_READY) <= 1);
     MUST(virtq_is_valid(&d->vq[0]));
     MUST((status & 4) != 0 || (d->vq[0].size == 0 && !g->has_doorbell));
     MUST(g->log_lines <= LOG_MAX);
@@ -145,9 +142,9 @@ static void step(struct guest *g, struct script *in)
     case 2: features(g, in); break;
     case 3: queue(g, in); break;
     case 4: offer(g, in); break;
-    case 5: wr(g, NOTIFY, take(in, 1) & 3 ? 0 : take(in, 4)); break;
+    case 5: wr(g, QUEUE_NOTIFY, take(in, 1) & 3 ? 0 : take(in, 4)); break;
     case 6: turn(g); break;
-    case 7: wr(g, INT_ACK, take(in, 1)); break;
+    case 7: wr(g, INTERRUPT_ACK, take(in, 1)); break;
     case 8: (void)virtio_mmio_bus_ops.read(g->t, CONFIG + take(in, 1), 1u << take(in, 1) % 4); break;
     default: access(g, in); break;
     }
