@@ -27,6 +27,9 @@ struct disk_params {
     const char *path;
     bool is_readonly;
     enum disk_engine_kind engine;
+    /* By the worker thread itself, first and last, so that it has a name and is known; NULL: nothing. */
+    void (*on_thread)(void *arg, bool begins);
+    void *arg;
 };
 
 /* Refuses, each with its sentence: no such file, a directory, a size that is no multiple of 512 or 0, locked by

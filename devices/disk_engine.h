@@ -70,6 +70,8 @@ struct disk {
     bool is_in_memory;                /* a file of tmpfs */
     const struct disk_engine *engine; /* NULL: chosen at disk_start */
     enum disk_engine_kind wanted;
+    void (*on_thread)(void *arg, bool begins); /* or NULL */
+    void *on_thread_arg;
 
     /* Loop thread. */
     struct loop *loop;

@@ -129,6 +129,8 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
     if (!d) return -ENOMEM;
     d->is_readonly = p->is_readonly;
     d->wanted = p->engine;
+    d->on_thread = p->on_thread;
+    d->on_thread_arg = p->arg;
     /* O_NONBLOCK: a FIFO must not make us wait for its other end. */
     d->fd = open(p->path, (p->is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (d->fd < 0 && errno == EISDIR) d->fd = open(p->path, O_RDONLY | O_CLOEXEC); /* inspect has the better sentence */

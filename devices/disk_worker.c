@@ -1,7 +1,8 @@
 /* Disk I/O by one worker thread, where io_uring is switched off (containers, sysctl kernel.io_uring_disabled) or too
  * old.
  *
- * System calls after disk_start: preadv2, preadv, pwritev, fdatasync, fallocate, futex, read and write of an eventfd.
+ * System calls after disk_start: preadv2, preadv, pwritev, fdatasync, fallocate, futex, read and write of an eventfd;
+ * the thread's first and last are those of on_thread.
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,9 +22,15 @@ static void append(struct disk_request ***tail, struct disk_request *r)
     *tail = &r->next;
 }
 
+static void tell(const struct disk *d, bool begins)
+{
+    if (d->on_thread) d->on_thread(d->on_thread_arg, begins);
+}
+
 static void *work(void *arg)
 {
     struct disk_worker *const w = arg;
+    tell(w->disk, true);
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->todo && !w->want_stop) pthread_cond_wait(&w->has_work, &w->lock);
@@ -44,6 +51,7 @@ static void *work(void *arg)
         append(&w->finished_tail, r);
     }
     pthread_mutex_unlock(&w->lock);
+    tell(w->disk, false);
     return NULL;
 }
 

@@ -134,15 +134,16 @@ struct vireo_milestone {
 /* Any thread, while the VM runs too. false: there is no such milestone (yet). */
 VIREO_API bool vireo_vm_milestone(struct vireo_vm *vm, unsigned index, struct vireo_milestone *out);
 
-enum vireo_thread_kind { VIREO_THREAD_VCPU, VIREO_THREAD_IO };
+enum vireo_thread_kind { VIREO_THREAD_VCPU, VIREO_THREAD_IO, VIREO_THREAD_DISK };
 struct vireo_thread {
     enum vireo_thread_kind kind;
     int vcpu;      /* -1: not a vCPU's */
     int tid;       /* as gettid(2), for taskset, chrt, perf, /proc/PID/task/TID */
-    char name[16]; /* "web:vcpu0", "web:io": the VM's name or "vireo", cut to fit; as ps -L shows it */
+    char name[16]; /* "web:vcpu0", "web:io", "web:disk0": the VM's name or "vireo", cut to fit; as ps -L shows it */
 };
-/* The threads that run the VM: its vCPUs in order, then the I/O thread if it has one. Any thread. false: there are no
- * more; none is there before vireo_vm_start and after the end. */
+/* The threads that run the VM: its vCPUs in order, then the I/O thread if it has one, then those of disks where the
+ * kernel forbids io_uring. Any thread. false: there are no more; none is there before vireo_vm_start and after the end.
+ */
 VIREO_API bool vireo_vm_thread(struct vireo_vm *vm, unsigned index, struct vireo_thread *out);
 
 /* ---- where the time went ---- */

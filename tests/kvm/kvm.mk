@@ -2,5 +2,7 @@
 FAULTS := open ioctl fcntl mmap munmap eventfd epoll_create1 epoll_ctl timerfd_create timerfd_settime pthread_create pread sigaction \
 	calloc aligned_alloc strdup
 $(BUILD)/tests/kvm/test_faults: TEST_LDFLAGS := $(FAULTS:%=-Wl,--wrap=%)
+# The disks of this test have the worker thread, whatever the kernel offers.
+$(BUILD)/tests/kvm/test_sched: TEST_LDFLAGS := -Wl,--wrap=disk_open
 SCHED_FAULTS := sched_setaffinity sched_getaffinity setpriority mkdirat openat fstatfs syscall prctl
 $(BUILD)/tests/kvm/test_sched_faults: TEST_LDFLAGS := $(SCHED_FAULTS:%=-Wl,--wrap=%)

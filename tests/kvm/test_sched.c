@@ -11,12 +11,17 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "devices/disk.h"
 #include "tests/kvm/guest.h"
 #include "tests/kvm/mini.h"
+#include "tests/unit/mmio_registers.h"
 #include "vmm/machine/state.h"
 
-#define WORD_OFFSET 0x180000 /* in RAM, behind the image of a snippet and before the end of 4 MiB */
-#define END_MS      10000
+#define WORD_OFFSET  0x180000 /* in RAM, behind the image of a snippet and before the end of 4 MiB */
+#define QUEUE_OFFSET 0x200000 /* behind that word: three pages */
+#define END_MS       10000
+#define TRIES        1000 /* of TRY_US: for a thread that was just made to say who it is */
+#define TRY_US       5000
 
 struct setting {
     const char *key, *value;
@@ -204,6 +209,80 @@ static void nice_values_are_each_vcpus_own(void **state)
     assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
     stop(m);
 }
+
+/* ---- a disk's thread ---- */
+
+int __real_disk_open(struct disk **out, const struct disk_params *p, struct err *e);
+int __wrap_disk_open(struct disk **out, const struct disk_params *p, struct err *e);
+int __wrap_disk_open(struct disk **out, const struct disk_params *p, struct err *e)
+{
+    struct disk_params worker = *p;
+    worker.engine = DISK_ENGINE_WORKER;
+    return __real_disk_open(out, &worker, e);
+}
+
+static void write_register(struct machine *m, unsigned at, uint32_t value)
+{
+    virtio_mmio_bus_ops.write(m->slot[0].transport, at, sizeof(value), value);
+}
+
+/* What a driver of the first device does, up to DRIVER_OK. Its queue is nothing but zeros. */
+static void drive(struct machine *m)
+{
+    const uint64_t queue = arch_info.ram_base + QUEUE_OFFSET;
+    const struct {
+        unsigned at;
+        uint32_t value;
+    } step[] = {
+        {STATUS, 0},
+        {STATUS, ACK},
+        {STATUS, ACK | DRIVER},
+        {DRIVER_FEATURES_SEL, 1},
+        {DRIVER_FEATURES, VIRTIO_F_VERSION_1 >> 32},
+        {STATUS, ACK | DRIVER | FEATURES_OK},
+        {QUEUE_SEL, 0},
+        {QUEUE_NUM, 8},
+        {QUEUE_DESC, (uint32_t)queue},
+        {QUEUE_DRIVER, (uint32_t)queue + 0x1000},
+        {QUEUE_DEVICE, (uint32_t)queue + 0x2000},
+        {QUEUE_READY, 1},
+        {STATUS, ACK | DRIVER | FEATURES_OK | DRIVER_OK},
+    };
+    for (unsigned i = 0; i < COUNT_OF(step); i++) write_register(m, step[i].at, step[i].value);
+}
+
+static void a_disks_thread_bears_its_name_and_has_what_io_was_given(void **state)
+{
+    (void)state;
+    char disk[64], io[16];
+    const int fd = guest_file(&(char){0}, 1);
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    (void)snprintf(disk, sizeof(disk), "path=/proc/self/fd/%d", fd);
+    (void)snprintf(io, sizeof(io), "io=%u", allowed_cpu(0));
+    const struct setting s[] = {
+        {"disk", disk}, {"cpu-affinity", io}, {"nice", "io=9"}, {"timeout", "60"}, {NULL, NULL}};
+    struct machine *m = start(s);
+    struct machine_thread t;
+    char comm[32];
+    assert_false(machine_thread(m, 3, &t)); /* no driver, no thread */
+    drive(m);
+    for (unsigned i = 0; i < TRIES && !machine_thread(m, 3, &t); i++) usleep(TRY_US);
+    assert_true(machine_thread(m, 3, &t));
+    assert_int_equal(t.kind, MACHINE_THREAD_DISK);
+    assert_int_equal(t.vcpu, -1);
+    assert_string_equal(t.name, "fairness:disk0");
+    comm_of(t.tid, comm);
+    assert_string_equal(comm, "fairness:disk0");
+    must_be_pinned(t.tid, allowed_cpu(0));
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)t.tid), 9);
+    assert_false(machine_thread(m, 4, &t));
+    write_register(m, STATUS, 0);
+    assert_false(machine_thread(m, 3, &t)); /* a reset has waited for its end */
+    stop(m);
+    close(fd);
+}
+
+/* ---- slices ---- */
 
 /* What the kernel says of the thread's slice: sched_getattr(2), runtime at byte 24. 0: this kernel has no such thing.
  */
@@ -420,6 +499,7 @@ int main(void)
         UNIT(pinned_vcpus_run_where_they_were_put),
         UNIT(cpus_that_are_not_online_are_refused),
         UNIT(nice_values_are_each_vcpus_own),
+        UNIT(a_disks_thread_bears_its_name_and_has_what_io_was_given),
         UNIT(a_slice_is_taken_or_said_to_be_ignored),
         UNIT(halt_polling_is_bounded_or_refused_by_name),
         UNIT(vcpus_share_one_cookie_or_none_is_needed),

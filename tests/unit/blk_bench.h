@@ -78,7 +78,7 @@ static inline int setup_file(void **state, enum disk_engine_kind engine, bool is
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, SECTORS * 512), 0);
     close(fd);
-    const struct disk_params p = {b->path, is_readonly, engine};
+    const struct disk_params p = {.path = b->path, .is_readonly = is_readonly, .engine = engine};
     assert_int_equal(disk_open(&disk, &p, NULL), 0);
     boot(b, disk, is_readonly ? F_FLUSH : F_ALL);
     *state = b;

@@ -12,7 +12,7 @@
 _Static_assert(sizeof(((struct vireo_end *)0)->detail) == END_DETAIL_MAX, "a sentence is passed on whole");
 _Static_assert(sizeof(((struct vireo_milestone *)0)->name) == MACHINE_MILESTONE_NAME, "and so is a name");
 _Static_assert(sizeof(((struct vireo_thread *)0)->name) == MACHINE_THREAD_NAME, "and a thread's");
-_Static_assert((int)VIREO_THREAD_IO == (int)MACHINE_THREAD_IO, "kinds are passed on as they are");
+_Static_assert((int)VIREO_THREAD_DISK == (int)MACHINE_THREAD_DISK, "kinds are passed on as they are");
 _Static_assert((int)VIREO_LOG_DEBUG == (int)LOG_DEBUG, "levels are passed on as they are");
 
 static void on_log(void *arg, enum log_level level, const char *line)

@@ -188,7 +188,7 @@ static void *io_main(void *arg)
     struct machine *m = arg;
     threads_here(m, -1);
     loop_run(&m->loop);
-    use_io_gone(m);
+    use_io_gone(m, &m->io_tid);
     return NULL;
 }
 
@@ -357,8 +357,5 @@ void control_join(struct machine *m)
         loop_stop(&m->loop);
         pthread_join(m->io_thread, NULL);
         m->has_io_thread = false;
-        pthread_mutex_lock(&m->lock);
-        m->io_tid = 0;
-        pthread_mutex_unlock(&m->lock);
     }
 }

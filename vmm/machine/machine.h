@@ -62,16 +62,17 @@ struct machine_milestone {
 /* Any thread, while it runs too. false: there is no such milestone (yet). */
 bool machine_milestone(struct machine *m, unsigned index, struct machine_milestone *out);
 
-/* The threads that run the machine, for the host's own tools: its vCPUs in order, then the I/O thread if it has one.
- * Any thread. false: there are no more; none is there before machine_start and after the end. A thread that was just
- * made is waited for. */
+/* The threads that run the machine, for the host's own tools: its vCPUs in order, then the I/O thread if it has one,
+ * then those of disks that io_uring does not serve, while their drivers run. Any thread. false: there are no more; none
+ * is there before machine_start and after the end. A vCPU's thread that was just made is waited for. */
 #define MACHINE_THREAD_NAME 16 /* TASK_COMM_LEN: what the kernel keeps of a thread's name */
-enum machine_thread_kind { MACHINE_THREAD_VCPU, MACHINE_THREAD_IO };
+enum machine_thread_kind { MACHINE_THREAD_VCPU, MACHINE_THREAD_IO, MACHINE_THREAD_DISK };
+#define MACHINE_THREADS_MAX (CONFIG_MAX_CPUS + 1 + CONFIG_MAX_DISKS)
 struct machine_thread {
     enum machine_thread_kind kind;
     int vcpu; /* -1: not a vCPU's */
     int tid;
-    char name[MACHINE_THREAD_NAME]; /* "web:vcpu0", "web:io": the machine's name or "vireo", cut to fit */
+    char name[MACHINE_THREAD_NAME]; /* "web:vcpu0", "web:io", "web:disk0": the machine's name or "vireo", cut to fit */
 };
 bool machine_thread(struct machine *m, unsigned index, struct machine_thread *out);
 

@@ -26,12 +26,13 @@ static int make_disk(struct machine *m, const struct config *cfg, unsigned n, st
     const struct disk_config *d = &cfg->disk[n];
     const char *serial = d->serial[0] ? d->serial : NULL;
     int rc;
-    (void)m;
     if (wants_ram_disk(cfg)) {
         serial = GUEST_SCRATCH_DISK_ID; /* what tells the guest that it may write */
         rc = disk_open_ram(&disk, RAM_DISK_BYTES, e);
     } else {
-        const struct disk_params p = {.path = d->path, .is_readonly = d->is_readonly};
+        m->disk_thread[n] = (struct disk_thread){.machine = m, .disk = n};
+        const struct disk_params p = {
+            .path = d->path, .is_readonly = d->is_readonly, .on_thread = threads_disk, .arg = &m->disk_thread[n]};
         rc = disk_open(&disk, &p, e);
     }
     if (!rc) rc = virtio_blk_create(out, disk, serial, e);

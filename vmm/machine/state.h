@@ -31,6 +31,12 @@ struct slot { /* a virtio-mmio window with its device */
     char label[SLOT_LABEL_MAX];
 };
 
+struct disk_thread { /* of a disk, in the order of the configuration */
+    struct machine *machine;
+    unsigned disk;
+    pid_t tid; /* 0: there is none (io_uring serves it, or no driver runs) */
+};
+
 enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVER };
 
 struct machine {
@@ -63,11 +69,12 @@ struct machine {
     pthread_cond_t changed; /* of anything below */
     enum machine_phase phase;
     bool is_io_ready;
-    bool has_cookie;                 /* the first vCPU's thread has one for core scheduling, for the others to take */
-    bool is_scheduled;               /* threads that wait for what sched asks may go on */
-    pid_t io_tid;                    /* 0: no such thread, or not any more */
-    unsigned live;                   /* runners that have not gone */
-    uint64_t io_cpu_ns, over_ns;     /* once its thread has ended; when the last vCPU went, CLOCK_MONOTONIC */
+    bool has_cookie;   /* the first vCPU's thread has one for core scheduling, for the others to take */
+    bool is_scheduled; /* threads that wait for what sched asks may go on */
+    pid_t io_tid;      /* 0: no such thread, or not any more */
+    struct disk_thread disk_thread[CONFIG_MAX_DISKS]; /* their tids; the rest is const after machine_create */
+    unsigned live;                                    /* runners that have not gone */
+    uint64_t io_cpu_ns, over_ns;     /* of I/O and disk threads that ended; when the last vCPU went, CLOCK_MONOTONIC */
     uint64_t voluntary, involuntary; /* context switches of the vCPU threads that have gone */
     struct ending ending;
     struct machine_milestone milestone[MACHINE_MILESTONES];
@@ -83,9 +90,9 @@ void slots_destroy(struct machine *m); /* after every thread has ended, before t
 int stats_create(struct machine *m, struct err *e); /* after the vCPUs, before they run */
 void stats_destroy(struct machine *m);              /* before the VM; legal when half built */
 
-/* use.c: the vCPU's thread and the I/O thread, as their last act */
-void use_vcpu_gone(struct machine *m); /* lock held */
-void use_io_gone(struct machine *m);
+/* use.c: the vCPU's thread, and the I/O thread or a disk's, as their last act */
+void use_vcpu_gone(struct machine *m);           /* lock held */
+void use_io_gone(struct machine *m, pid_t *tid); /* tid: where its id is, which it has no longer */
 
 /* threads.c */
 int threads_create(struct machine *m, const struct config *cfg, struct err *e); /* before anything is built */
@@ -94,6 +101,7 @@ void threads_destroy(struct machine *m); /* after the VM; legal when half built 
 /* Once all threads are made: do what cfg->sched asked, then let the vCPUs go. On failure they wait on, for the end. */
 int threads_schedule(struct machine *m, struct err *e);
 void threads_here(struct machine *m, int vcpu); /* by each thread itself, first: its name and id; -1: the I/O thread */
+void threads_disk(void *disk_thread, bool begins); /* by a disk's thread itself, first and last */
 
 /* control.c */
 extern const struct runner_host control_runner_host; /* without its arg */

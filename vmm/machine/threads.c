@@ -10,14 +10,27 @@
 #include "vmm/machine/sched.h"
 #include "vmm/machine/state.h"
 
-/* The end of the name tells which thread it is, so the machine's name is what gets cut. */
-static void name_of(const struct machine *m, int vcpu, char out[MACHINE_THREAD_NAME])
+/* The end of the name tells which thread it is, so the machine's name is what gets cut. index: of its kind. */
+static void name_of(const struct machine *m, enum machine_thread_kind kind, unsigned index,
+                    char out[MACHINE_THREAD_NAME])
 {
     const char *name = m->name[0] ? m->name : "vireo";
-    if (vcpu < 0)
-        (void)snprintf(out, MACHINE_THREAD_NAME, "%.12s:io", name);
-    else
-        (void)snprintf(out, MACHINE_THREAD_NAME, "%.8s:vcpu%u", name, (unsigned)vcpu % CONFIG_MAX_CPUS);
+    switch (kind) {
+    case MACHINE_THREAD_VCPU:
+        (void)snprintf(out, MACHINE_THREAD_NAME, "%.8s:vcpu%u", name, index % CONFIG_MAX_CPUS);
+        break;
+    case MACHINE_THREAD_IO: (void)snprintf(out, MACHINE_THREAD_NAME, "%.12s:io", name); break;
+    case MACHINE_THREAD_DISK:
+        (void)snprintf(out, MACHINE_THREAD_NAME, "%.8s:disk%u", name, index % CONFIG_MAX_DISKS);
+        break;
+    }
+}
+
+static void take_name(const struct machine *m, enum machine_thread_kind kind, unsigned index)
+{
+    char name[MACHINE_THREAD_NAME];
+    name_of(m, kind, index, name);
+    (void)pthread_setname_np(pthread_self(), name); /* only tools look at it */
 }
 
 /* Lock held. */
@@ -28,9 +41,7 @@ static void wait_for_schedule(struct machine *m)
 
 void threads_here(struct machine *m, int vcpu)
 {
-    char name[MACHINE_THREAD_NAME];
-    name_of(m, vcpu, name);
-    (void)pthread_setname_np(pthread_self(), name); /* only tools look at it */
+    take_name(m, vcpu < 0 ? MACHINE_THREAD_IO : MACHINE_THREAD_VCPU, vcpu < 0 ? 0 : (unsigned)vcpu);
     pthread_mutex_lock(&m->lock);
     *(vcpu < 0 ? &m->io_tid : &m->runner[vcpu].tid) = gettid();
     if (vcpu >= 0) pthread_cond_broadcast(&m->changed); /* tid_of waits for a vCPU's alone */
@@ -40,11 +51,32 @@ void threads_here(struct machine *m, int vcpu)
     if (cookie_of) sched_core_join(cookie_of);
 }
 
+void threads_disk(void *disk_thread, bool begins)
+{
+    struct disk_thread *t = disk_thread;
+    struct machine *m = t->machine;
+    if (!begins) {
+        use_io_gone(m, &t->tid);
+        return;
+    }
+    take_name(m, MACHINE_THREAD_DISK, t->disk);
+    pthread_mutex_lock(&m->lock);
+    t->tid = gettid();
+    pthread_mutex_unlock(&m->lock);
+}
+
 /* Lock held. Wait for a thread that was just made to tell its id; 0: it has gone, or the machine ends. */
 static pid_t tid_of(struct machine *m, const struct runner *r)
 {
     while (r->tid == 0 && !r->is_gone && m->ending.reason == END_NONE) pthread_cond_wait(&m->changed, &m->lock);
     return r->is_gone ? 0 : r->tid;
+}
+
+static void describe(const struct machine *m, enum machine_thread_kind kind, unsigned index, pid_t tid,
+                     struct machine_thread *out)
+{
+    *out = (struct machine_thread){.kind = kind, .vcpu = kind == MACHINE_THREAD_VCPU ? (int)index : -1, .tid = tid};
+    name_of(m, kind, index, out->name);
 }
 
 /* Lock held. */
@@ -54,12 +86,19 @@ static bool nth(struct machine *m, unsigned index, struct machine_thread *out)
     for (unsigned i = 0; i < m->vcpu_count; i++) {
         const pid_t tid = tid_of(m, &m->runner[i]);
         if (tid == 0 || index-- > 0) continue;
-        *out = (struct machine_thread){.kind = MACHINE_THREAD_VCPU, .vcpu = (int)i, .tid = tid};
+        describe(m, MACHINE_THREAD_VCPU, i, tid, out);
         return true;
     }
-    if (m->io_tid == 0 || index > 0) return false;
-    *out = (struct machine_thread){.kind = MACHINE_THREAD_IO, .vcpu = -1, .tid = m->io_tid};
-    return true;
+    if (m->io_tid && index-- == 0) {
+        describe(m, MACHINE_THREAD_IO, 0, m->io_tid, out);
+        return true;
+    }
+    for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) {
+        if (m->disk_thread[i].tid == 0 || index-- > 0) continue;
+        describe(m, MACHINE_THREAD_DISK, i, m->disk_thread[i].tid, out);
+        return true;
+    }
+    return false;
 }
 
 bool machine_thread(struct machine *m, unsigned index, struct machine_thread *out)
@@ -67,7 +106,6 @@ bool machine_thread(struct machine *m, unsigned index, struct machine_thread *ou
     pthread_mutex_lock(&m->lock);
     const bool is_there = nth(m, index, out);
     pthread_mutex_unlock(&m->lock);
-    if (is_there) name_of(m, out->vcpu, out->name);
     return is_there;
 }
 

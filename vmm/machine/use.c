@@ -23,12 +23,12 @@ void use_vcpu_gone(struct machine *m)
     m->involuntary += (uint64_t)u.ru_nivcsw;
 }
 
-void use_io_gone(struct machine *m)
+void use_io_gone(struct machine *m, pid_t *tid)
 {
-    if (!m->stats_fd) return;
-    const uint64_t ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    const uint64_t ns = m->stats_fd ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
     pthread_mutex_lock(&m->lock);
-    m->io_cpu_ns = ns;
+    *tid = 0;
+    m->io_cpu_ns += ns;
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -80,11 +80,13 @@ void machine_use(struct machine *m, struct machine_use *out)
         .io_cpu_ns = m->io_cpu_ns,
         .has_switches = true,
     };
+    for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) /* they stay until the machine is destroyed */
+        if (m->disk_thread[i].tid) out->io_cpu_ns += clock_ns(clock_of_thread(m->disk_thread[i].tid));
     pthread_mutex_unlock(&m->lock);
     for (unsigned i = 0; machine_thread(m, i, &t); i++) {
-        if (t.kind == MACHINE_THREAD_IO)
-            out->io_cpu_ns = clock_ns(clock_of_thread(t.tid));
-        else if (!read_switches(t.tid, out) && access("/proc/self/task", F_OK) < 0) /* else it has just ended */
+        if (t.kind == MACHINE_THREAD_IO) out->io_cpu_ns += clock_ns(clock_of_thread(t.tid));
+        if (t.kind == MACHINE_THREAD_VCPU && !read_switches(t.tid, out) &&
+            access("/proc/self/task", F_OK) < 0) /* else it has just ended */
             out->has_switches = false;
     }
     out->guest_resident = gmem_resident(&m->mem);

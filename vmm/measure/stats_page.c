@@ -122,7 +122,7 @@ static int gather(struct gathering *g)
     int rc = machine_stats(m, &s->info, on_row, g);
     if (!rc) rc = g->rc;
     if (rc) return rc;
-    while (s->thread_count < CONFIG_MAX_CPUS + 1 && machine_thread(m, s->thread_count, &s->thread[s->thread_count]))
+    while (s->thread_count < MACHINE_THREADS_MAX && machine_thread(m, s->thread_count, &s->thread[s->thread_count]))
         s->thread_count++;
     if (g->figures.exits == 0) g->figures.exits = g->recorded;
     machine_use(m, &g->figures.use);

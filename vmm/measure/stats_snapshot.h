@@ -40,7 +40,7 @@ struct stats_snapshot {
     size_t count, room;
     struct stats_kernel *kernel; /* by vCPU */
     size_t kernel_count, kernel_room;
-    struct machine_thread thread[CONFIG_MAX_CPUS + 1];
+    struct machine_thread thread[MACHINE_THREADS_MAX];
     unsigned thread_count;
     struct machine_use use;
     struct figure figure[FIGURES];
