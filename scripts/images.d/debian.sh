@@ -4,14 +4,14 @@
 
 debs=$tree/build/debs
 
-# debian_unpacked PACKAGE[:ARCH]: prints the folder the package's newest version lies unpacked in.
+# debian_unpacked PACKAGE[:ARCH] [MEMBER]: prints the folder the package's newest version lies unpacked in, or only its ./MEMBER.
 debian_unpacked() {
     local package=$1 folder=$debs/${1/:/.}
     if [ ! -e "$folder/.complete" ]; then
         mkdir -p "$debs"
         (
             flock 9
-            [ -e "$folder/.complete" ] || debian_fetch "$package" "$folder"
+            [ -e "$folder/.complete" ] || debian_fetch "$package" "$folder" "${2-.}"
         ) 9> "$debs/.lock" || return
     fi
     echo "$folder"
@@ -19,7 +19,7 @@ debian_unpacked() {
 
 # A package that only names the current one (linux-image-cloud-amd64) is followed to what it depends on.
 debian_fetch() {
-    local package=$1 folder=$2 real download
+    local package=$1 folder=$2 member=$3 real download
     # Its foreign architecture and the package lists may still be unknown to apt on a fresh machine.
     apt-cache show "$package" > /dev/null 2>&1 || debian_refresh "$package" || return
     real=$(apt-cache depends --no-recommends "$package" | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1)
@@ -31,7 +31,8 @@ debian_fetch() {
         echo "cannot download the Debian package ${real:-$package}: run 'apt-get update' as root and try again" >&2
         return 1
     }
-    dpkg -x "$download"/*.deb "$download/root"
+    mkdir "$download/root"
+    dpkg --fsys-tarfile "$download"/*.deb | tar -x -C "$download/root" "$member" || return
     # Nothing of the package's own scripts is run, and modprobe wants to know what needs what.
     [ ! -d "$download/root/lib/modules" ] || /sbin/depmod -b "$download/root" "$(ls "$download/root/lib/modules")"
     touch "$download/root/.complete"
@@ -56,6 +57,13 @@ debian_kernel() {
     kernel_root=$(debian_unpacked "linux-image-cloud-$1:$1") || return
     kernel_version=$(cd "$kernel_root/lib/modules" && echo *)
     kernel_image=$kernel_root/boot/vmlinuz-$kernel_version
+}
+
+# debian_generic_kernel: prints the path of Debian's kernel for ordinary PCs (amd64), which unlike the cloud kernel reads an MP table: a bzImage.
+debian_generic_kernel() {
+    local folder
+    folder=$(debian_unpacked linux-image-amd64:amd64 ./boot) || return
+    echo "$folder"/boot/vmlinuz-*
 }
 
 # debian_busybox amd64|arm64: prints the path of a static busybox.

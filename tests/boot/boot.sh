@@ -31,11 +31,11 @@ encoded() {
 }
 
 # linux COMMAND [OPTION...]: boots the stock kernel, runs COMMAND in the guest. The console is in ./console, the report in ./report; returns
-# the status of `vireo run`. EXTRA holds more words for the command line.
+# the status of `vireo run`. EXTRA holds more words for the command line, KERNEL another kernel.
 linux() {
     local command=$1
     shift
-    timeout -k $KILL_LIMIT_S $BOOT_LIMIT_S "$VIREO" run --kernel "$IMAGES/vmlinuz" --initrd "$IMAGES/initramfs" \
+    timeout -k $KILL_LIMIT_S $BOOT_LIMIT_S "$VIREO" run --kernel "${KERNEL-$IMAGES/vmlinuz}" --initrd "$IMAGES/initramfs" \
         --cmdline "console=ttyS0 quiet ${EXTRA-} $(encoded "$command")" --json=report "$@" > console 2> errors < /dev/null
 }
 

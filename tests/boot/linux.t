@@ -1,6 +1,5 @@
 #!/bin/bash
-# Debian's stock kernel in the emulated AMD-V host: how it starts and how it ends. Not here: --no-acpi, for that
-# kernel reads no MP table and takes no devices from its command line; guest.t boots the built-in guest that way.
+# Debian's stock kernel in the emulated AMD-V host: how it starts and how it ends. Without ACPI: no_acpi.t.
 # time limit: 900
 . "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 850
 
