@@ -87,6 +87,22 @@ curl_and_prometheus_are_served() {
         END { die "few\n" if $lines < 100 }' metrics || { cat metrics; return 1; }
     curl -sS --max-time 5 --unix-socket "$SOCKET" http://vm/nothing -w '%{http_code}' | grep -q '404$'
 }
+# policy THREAD-ID of $pid: as /proc tells it, 0 an ordinary one, 2 real time in turns.
+policy() { sed 's/.*) //' "/proc/$pid/task/$1/stat" | cut -d ' ' -f 39; }
+answers_as_real_time_beside_ordinary_vcpus() {
+    local pid tids
+    pid=$("$VIREO" stat web --json | perl_of '$o->{pid}')
+    # shellcheck disable=SC2016  # Perl's
+    tids=$("$VIREO" stat web --json | perl_of 'join " ", map { $_->{tid} } @{$o->{threads}}')
+    [ "$(policy "$pid")" = "$(chrt -r 1 true 2> /dev/null && echo 2 || echo 0)" ] || { echo "the main thread: $(policy "$pid")"; return 1; }
+    for tid in $tids; do [ "$(policy "$tid")" = 0 ] || { echo "thread $tid: $(policy "$tid")"; return 1; }; done
+    # Whoever asks without pause gets no real time for it.
+    "$VIREO" top web --interval 0.1 > /dev/null &
+    local top=$! i rc=1
+    for ((i = 0; i < 400 && rc; i++)); do "$VIREO" stat web --json > out || break; [ "$(policy "$pid")" != 0 ] || rc=0; done
+    kill $top
+    return $rc
+}
 only_its_user_may_connect() { [ "$(stat -c %a "$SOCKET")" = 600 ] && [ "$(stat -c %a "$XDG_RUNTIME_DIR/vireo")" = 700 ]; }
 a_second_of_its_name_is_refused() {
     ends 125 run --kernel hammer --name web && errs 'a VM of this name runs already' && ends 0 stat web
@@ -172,6 +188,7 @@ check "the text has every vCPU, the kernel's counts, the threads and the figures
 check "the object agrees with itself and with /proc" json_agrees_with_itself
 check "weights change the sum, and wrong ones are a sentence" weights_change_the_sum
 check "curl reads every page, and the metrics are what Prometheus reads" curl_and_prometheus_are_served
+check "pages are made in real time, within a budget, and vCPUs are ordinary" answers_as_real_time_beside_ordinary_vcpus
 check "only its user may connect" only_its_user_may_connect
 check "a second VM of its name is refused" a_second_of_its_name_is_refused
 check "top writes blocks into a pipe" top_in_a_pipe_writes_blocks

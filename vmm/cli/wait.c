@@ -43,7 +43,15 @@ static int read_signal(const struct run_signals *s)
     return 0;
 }
 
-int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control)
+/* The control socket is served beside vCPUs that may keep every CPU busy. */
+static void serve(struct vireo_control *control, struct vireo_urgency *urgency)
+{
+    vireo_control_serve(control);
+    vireo_urgency_renew(urgency);
+}
+
+static int wait_for_end(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control,
+                        struct vireo_urgency *urgency)
 {
     struct pollfd fds[] = {{.fd = vireo_vm_event_fd(vm), .events = POLLIN},
                            {.fd = s->fd, .events = POLLIN},
@@ -53,7 +61,7 @@ int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_cont
     for (;;) {
         if (poll(fds, 3, -1) < 0 && errno != EINTR) return ended_by; /* then the caller's wait blocks instead */
         if (fds[0].revents) return ended_by;
-        if (fds[2].revents) vireo_control_serve(control);
+        if (fds[2].revents) serve(control, urgency);
         const int sig = fds[1].revents ? read_signal(s) : 0;
         if (sig == 0) continue;
         if (ended_by == sig && now_ns() - ended_ns < ECHO_NS) continue;
@@ -66,4 +74,13 @@ int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_cont
         ended_ns = now_ns();
         vireo_vm_stop(vm);
     }
+}
+
+int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control)
+{
+    struct vireo_urgency urgency = {0};
+    if (control) vireo_urgency_renew(&urgency);
+    const int sig = wait_for_end(s, vm, control, &urgency);
+    vireo_urgency_end(&urgency);
+    return sig;
 }

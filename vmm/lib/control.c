@@ -201,7 +201,10 @@ static void accept_some(struct vireo_control *c)
         k->fd = fd;
         k->used = k->len = k->sent = 0;
         k->deadline_ms = now_ms() + CONTROL_CLIENT_MS;
-        if (watch(c, EPOLL_CTL_ADD, fd, EPOLLIN, k)) drop(k);
+        if (watch(c, EPOLL_CTL_ADD, fd, EPOLLIN, k))
+            drop(k);
+        else
+            step(c, k); /* the request is often there: where CPUs are busy, long since */
     }
 }
 

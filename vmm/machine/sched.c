@@ -13,6 +13,8 @@
 #define ONLINE_PATH "/sys/devices/system/cpu/online"
 #define ONLINE_MAX  4096 /* a page, as all of sysfs */
 
+#define SLICE_LEAST_NS 100000 /* less is not to be had (sched(7)) */
+
 /* sched_setattr(2), its first version. linux/sched/types.h has it too, but can't be included beside sched.h. */
 struct attr {
     uint32_t size, policy;
@@ -21,6 +23,8 @@ struct attr {
     uint32_t priority;
     uint64_t runtime, deadline, period; /* ns; runtime is the slice of a thread of the fair class */
 };
+
+#define RESET_ON_FORK 1 /* of flags */
 
 /* false: this host does not tell; then only the kernel can refuse. */
 static bool read_online(cpu_set_t *out, char list[ONLINE_MAX])
@@ -114,6 +118,23 @@ int sched_slice(uint64_t slice_ns, pid_t tid, const struct log *log, struct err 
               "the fair class",
               (unsigned long long)slice_ns / 1000);
     return 0;
+}
+
+void sched_urgent(bool is_urgent)
+{
+    const int policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+    const struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)}, none = {0};
+    struct attr a = {.size = sizeof(a)};
+    if (!is_urgent) {
+        if (policy == SCHED_RR) (void)sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
+        return;
+    }
+    if (policy != SCHED_OTHER || getpriority(PRIO_PROCESS, 0) > 0) return;
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0) return;
+    if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0) return;
+    a.flags |= RESET_ON_FORK;
+    a.runtime = SLICE_LEAST_NS;
+    (void)syscall(SYS_sched_setattr, 0, &a, 0); /* else it waits its turn like others */
 }
 
 int sched_core_create(pid_t tid, bool *is_used, struct err *e)

@@ -251,17 +251,13 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
                   void *arg)
 {
     if (!m->stats_fd) return -ENODATA;
-    struct record *scratch = record_create();
     struct record *all = record_create();
-    int rc = scratch && all ? 0 : -ENOMEM;
-    if (!rc) {
-        const double hz = counter_hz(&m->counter), ns_per_tick = 1e9 / hz;
-        const double cost = cost_ticks(&m->counter, scratch) * ns_per_tick;
-        *info = (struct stats_info){.counter = m->counter.name, .hz = hz, .cost_ns = cost, .vcpus = m->vcpu_count};
-        struct report r = {.m = m, .ns_per_tick = ns_per_tick, .all = all, .fn = fn, .arg = arg};
-        if (fn) rc = tell(&r);
-    }
-    record_destroy(scratch);
+    if (!all) return -ENOMEM;
+    const double hz = counter_hz(&m->counter), ns_per_tick = 1e9 / hz;
+    *info = (struct stats_info){.counter = m->counter.name, .hz = hz, .vcpus = m->vcpu_count};
+    struct report r = {.m = m, .ns_per_tick = ns_per_tick, .all = all, .fn = fn, .arg = arg};
+    const int rc = fn ? tell(&r) : 0;
+    info->cost_ns = cost_ticks(&m->counter, all) * ns_per_tick; /* last, as it spoils the sums */
     record_destroy(all);
     return rc;
 }

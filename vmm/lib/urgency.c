@@ -1,0 +1,35 @@
+/* A thread that answers others beside busy vCPUs: soon, and with little. */
+#include <vireo.h>
+
+#include "vmm/base/clock.h"
+#include "vmm/machine/sched.h"
+
+#define SHARE    100      /* a hundredth of a CPU in the long run: what vCPUs don't notice */
+#define BURST_NS 20000000 /* and so much at once: ten pages of a VM of 16 vCPUs */
+
+/* The budget runs full while the thread sleeps. What it used as an ordinary thread beyond it is soon forgiven. */
+static int64_t settled(const struct vireo_urgency *u, uint64_t now, uint64_t cpu)
+{
+    const uint64_t gained = (now - u->at_ns) / SHARE, used = cpu - u->cpu_ns;
+    const int64_t left = u->left_ns + (gained < 2 * BURST_NS ? (int64_t)gained : 2 * BURST_NS);
+    const int64_t full = left < BURST_NS ? left : BURST_NS;
+    if (used > 2 * BURST_NS || full - (int64_t)used < -BURST_NS) return -BURST_NS;
+    return full - (int64_t)used;
+}
+
+void vireo_urgency_renew(struct vireo_urgency *u)
+{
+    const uint64_t now = now_ns(), cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    u->left_ns = u->at_ns ? settled(u, now, cpu) : BURST_NS;
+    u->at_ns = now;
+    u->cpu_ns = cpu;
+    const bool is_due = u->left_ns > 0;
+    if (is_due != u->is_on) sched_urgent(is_due);
+    u->is_on = is_due;
+}
+
+void vireo_urgency_end(struct vireo_urgency *u)
+{
+    if (u->is_on) sched_urgent(false);
+    *u = (struct vireo_urgency){0};
+}
