@@ -102,6 +102,12 @@ int args_parse(const struct command *c, enum args_kind kind, char **words, void 
     return 0;
 }
 
+void args_add(struct args_words *w, const char *word)
+{
+    if (w->count < ARGS_WORDS_MAX) w->word[w->count] = word;
+    w->count++;
+}
+
 bool args_want_help(char **words)
 {
     for (; *words; words++)

@@ -17,8 +17,7 @@
 struct bench {
     const char *kind;
     const char *processes, *format, *output, *against, *output_against, *compare, *show;
-    const char *word[2]; /* that are no options: the second file of --compare */
-    unsigned words;
+    struct args_words words; /* the second file of --compare */
     bool is_worker, has_list;
     struct vireo_bench *bench; /* checks the options; a worker runs it */
     struct bench_order order;
@@ -41,41 +40,23 @@ static const struct kind *kind_of(const char *name)
 
 /* ---- options ---- */
 
-#define SETTER(field)                                                                                                  \
-    static void set_##field(void *ctx, const char *value)                                                              \
-    {                                                                                                                  \
-        ((struct bench *)ctx)->field = value;                                                                          \
-    }
-SETTER(processes)
-SETTER(format)
-SETTER(output)
-SETTER(against)
-SETTER(output_against)
-SETTER(compare)
-SETTER(show)
-#undef SETTER
-
-static void set_worker(void *ctx, const char *value)
-{
-    (void)value;
-    ((struct bench *)ctx)->is_worker = true;
-}
-
-static void set_list(void *ctx, const char *value)
-{
-    (void)value;
-    ((struct bench *)ctx)->has_list = true;
-}
+ARGS_TEXT(struct bench, processes)
+ARGS_TEXT(struct bench, format)
+ARGS_TEXT(struct bench, output)
+ARGS_TEXT(struct bench, against)
+ARGS_TEXT(struct bench, output_against)
+ARGS_TEXT(struct bench, compare)
+ARGS_TEXT(struct bench, show)
+ARGS_SWITCH(struct bench, is_worker)
+ARGS_SWITCH(struct bench, has_list)
 
 static void set_word(void *ctx, const char *word)
 {
-    struct bench *b = ctx;
-    if (b->words < 2) b->word[b->words] = word;
-    b->words++;
+    args_add(&((struct bench *)ctx)->words, word);
 }
 
 static const struct cli_option options[] = {
-    {"list", NULL, "list what is measured, and measure nothing", set_list},
+    {"list", NULL, "list what is measured, and measure nothing", set_has_list},
     {"processes", "N", "measure in so many fresh processes (exits 10, fairness 1)", set_processes},
     {"format", "FORMAT", "text, json, csv; of exits also hgrm, kut (default text)", set_format},
     {"output", "FILE", "write the result there (default: standard output)", set_output},
@@ -83,7 +64,7 @@ static const struct cli_option options[] = {
     {"output-against", "FILE", "write the other one's result there", set_output_against},
     {"compare", "FILE FILE", "compare two results, made earlier with --format json", set_compare},
     {"show", "FILE", "write such a result in another --format", set_show},
-    {"worker", NULL, "be a process of a measurement: JSON lines on standard output", set_worker},
+    {"worker", NULL, "be a process of a measurement: JSON lines on standard output", set_is_worker},
     {0},
 };
 
@@ -228,7 +209,7 @@ static int check_measurement(struct bench *b, const struct kind *kind, unsigned 
     *processes = (unsigned)n;
     if (b->processes && (b->processes[0] < '1' || b->processes[0] > '9' || *end || n > PROCESSES_MAX))
         return bad_command(e, "processes %.40s: a number from 1 to %d", b->processes, PROCESSES_MAX);
-    if (b->words > 0) return bad_command(e, "\"%.200s\" is not an option of vireo bench", b->word[0]);
+    if (b->words.count > 0) return bad_command(e, "\"%.200s\" is not an option of vireo bench", b->words.word[0]);
     if (b->output_against && !b->against)
         return bad_command(e, "output-against %.400s: there is none without --against", b->output_against);
     if (b->output && b->output_against && strcmp(b->output, b->output_against) == 0)
@@ -260,10 +241,11 @@ static int run_on_files(struct bench *b, struct vireo_error *e)
     const char *format = b->format ? b->format : "text";
     const unsigned words = b->compare ? 1 : 0;
     int rc = 0;
-    if (b->compare && b->words == 0) rc = bad_command(e, "compare %.400s: with what? Name two results", b->compare);
-    if (b->words > words) rc = bad_command(e, "\"%.200s\" is not an option of vireo bench", b->word[words]);
+    if (b->compare && b->words.count == 0)
+        rc = bad_command(e, "compare %.400s: with what? Name two results", b->compare);
+    if (b->words.count > words) rc = bad_command(e, "\"%.200s\" is not an option of vireo bench", b->words.word[words]);
     if (rc == 0) rc = result_read(&one, b->compare ? b->compare : b->show, e);
-    if (rc == 0 && b->compare) rc = result_read(&two, b->word[0], e);
+    if (rc == 0 && b->compare) rc = result_read(&two, b->words.word[0], e);
     FILE *f = rc == 0 && b->output ? output_open("output", b->output, 0, e) : NULL;
     if (rc == 0 && b->output && !f) rc = e->code;
     FILE *out = f ? f : stdout;

@@ -62,6 +62,27 @@ enum args_kind { ARGS_OWN, ARGS_KEYS };
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e);
 bool args_want_help(char **words); /* --help or -h among them */
 
+/* set_FIELD for an option whose value a command keeps as it was given, and for a switch. */
+#define ARGS_TEXT(type, field)                                                                                         \
+    static void set_##field(void *ctx, const char *value)                                                              \
+    {                                                                                                                  \
+        ((type *)ctx)->field = value;                                                                                  \
+    }
+#define ARGS_SWITCH(type, field)                                                                                       \
+    static void set_##field(void *ctx, const char *value)                                                              \
+    {                                                                                                                  \
+        (void)value;                                                                                                   \
+        ((type *)ctx)->field = true;                                                                                   \
+    }
+
+/* Words that are no options, in order: what a set_word gathers. */
+#define ARGS_WORDS_MAX 16 /* the results of a page, as vireo_report_write has it */
+struct args_words {
+    const char *word[ARGS_WORDS_MAX];
+    unsigned count; /* those that found no room too */
+};
+void args_add(struct args_words *w, const char *word);
+
 /* ---- what the user reads: text.c, help.c, json.c ---- */
 
 /* One line on standard error, "vireo: " before it. What could move a terminal's cursor is shown as '?': names and

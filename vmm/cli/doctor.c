@@ -11,12 +11,7 @@ struct doctor {
     char reason[256];
 };
 
-static void set_json(void *ctx, const char *value)
-{
-    struct doctor *d = ctx;
-    (void)value;
-    d->is_json = true;
-}
+ARGS_SWITCH(struct doctor, is_json)
 
 static void print_fact_json(const struct vireo_host_fact *f, bool is_first)
 {
@@ -77,7 +72,7 @@ static int run_doctor(const struct command *self, char **words, uint64_t started
 }
 
 static const struct cli_option options[] = {
-    {"json", NULL, "print an object with vm, linux, reason and facts, for scripts", set_json},
+    {"json", NULL, "print an object with vm, linux, reason and facts, for scripts", set_is_json},
     {0},
 };
 

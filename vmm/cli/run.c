@@ -13,10 +13,10 @@
 
 #define CONFIG_FILE_MAX (1u << 20) /* as the library takes; a larger file is not a configuration */
 
-static void set_config(void *ctx, const char *value)
-{
-    ((struct run *)ctx)->config_path = value;
-}
+ARGS_TEXT(struct run, config_path)
+ARGS_TEXT(struct run, stats_path)
+ARGS_SWITCH(struct run, is_verbose)
+ARGS_SWITCH(struct run, has_boot_times)
 
 static void set_json(void *ctx, const char *value)
 {
@@ -25,29 +25,14 @@ static void set_json(void *ctx, const char *value)
     r->json_path = value;
 }
 
-static void set_verbose(void *ctx, const char *value)
-{
-    (void)value;
-    ((struct run *)ctx)->is_verbose = true;
-}
-
-static void set_boot_times(void *ctx, const char *value)
-{
-    (void)value;
-    ((struct run *)ctx)->has_boot_times = true;
-}
-
-static void set_stats(void *ctx, const char *value)
-{
-    ((struct run *)ctx)->stats_path = value;
-}
-
 static const struct cli_option options[] = {
-    {"config", "FILE", "read keys from a JSON file first; options here add to it or override it", set_config},
+    {"config", "FILE", "read keys from a JSON file first; options here add to it or override it", set_config_path},
     {"json", "[FILE]", "say how it ended as one JSON line, last on standard output or in FILE", set_json},
-    {"verbose", NULL, "say what is going on, on standard error", set_verbose},
-    {"boot-times", NULL, "at the end print when each phase was reached (in the object with --json)", set_boot_times},
-    {"stats", "FILE|-", "at the end and on SIGUSR1, where the time went, exit by exit (JSON with --json)", set_stats},
+    {"verbose", NULL, "say what is going on, on standard error", set_is_verbose},
+    {"boot-times", NULL, "at the end print when each phase was reached (in the object with --json)",
+     set_has_boot_times},
+    {"stats", "FILE|-", "at the end and on SIGUSR1, where the time went, exit by exit (JSON with --json)",
+     set_stats_path},
     {0},
 };
 
