@@ -133,5 +133,7 @@ int client_fetch(const char *name, const char *target, struct page *out, struct 
 char **client_names(void);
 void client_names_free(char **names);
 int client_pid(const char *name); /* whose socket it is; 0: not known */
+/* The VM that the words of a command name; NULL: none. -EINVAL: more than one, with *e filled. */
+int client_name(const struct args_words *w, const char **name, struct vireo_error *e);
 
 #endif

@@ -118,6 +118,12 @@ int client_pid(const char *name)
     return peer.pid;
 }
 
+int client_name(const struct args_words *w, const char **name, struct vireo_error *e)
+{
+    *name = w->word[0];
+    return w->count > 1 ? bad_command(e, "\"%.200s\": one VM at a time", w->word[1]) : 0;
+}
+
 /* ---- what it says ---- */
 
 static int no_such_vm(const char *name, struct vireo_error *e)

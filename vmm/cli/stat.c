@@ -7,30 +7,22 @@
 #define TARGET_MAX 512
 
 struct stat_options {
-    const char *name, *second; /* second: one too many */
+    struct args_words words;
+    const char *name; /* NULL: none */
     const char *weights;
     bool has_json;
 };
 
 static void set_name(void *ctx, const char *word)
 {
-    struct stat_options *o = ctx;
-    *(o->name ? &o->second : &o->name) = word;
+    args_add(&((struct stat_options *)ctx)->words, word);
 }
 
-static void set_json(void *ctx, const char *value)
-{
-    (void)value;
-    ((struct stat_options *)ctx)->has_json = true;
-}
-
-static void set_weights(void *ctx, const char *value)
-{
-    ((struct stat_options *)ctx)->weights = value;
-}
+ARGS_SWITCH(struct stat_options, has_json)
+ARGS_TEXT(struct stat_options, weights)
 
 static const struct cli_option options[] = {
-    {"json", NULL, "one JSON object instead of text", set_json},
+    {"json", NULL, "one JSON object instead of text", set_has_json},
     {"weights", "NAME=NUMBER,...", "of the six figures in their weighted sum (default 1 each)", set_weights},
     {0},
 };
@@ -91,11 +83,7 @@ static int run_stat(const struct command *self, char **words, uint64_t started_n
     struct vireo_error e;
     int status = 0;
     (void)started_ns;
-    if (args_parse(self, ARGS_OWN, words, &o, &e)) return say_error(&e);
-    if (o.second) {
-        say("\"%.200s\": one VM at a time", o.second);
-        return STATUS_BAD_COMMAND;
-    }
+    if (args_parse(self, ARGS_OWN, words, &o, &e) || client_name(&o.words, &o.name, &e)) return say_error(&e);
     if (o.weights && !o.name) {
         say("weights \"%.100s\": of which VM? write vireo stat NAME --weights ...", o.weights);
         return STATUS_BAD_COMMAND;

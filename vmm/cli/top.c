@@ -27,7 +27,8 @@
 #define SCREEN_END   "\033[J"
 
 struct top {
-    const char *name, *second;
+    struct args_words words;
+    const char *name;
     const char *interval, *count; /* as given; NULL: not */
     uint64_t interval_ns, left;   /* left: samples to show; 0: no end */
     bool has_screen;
@@ -37,19 +38,11 @@ struct top {
 
 static void set_name(void *ctx, const char *word)
 {
-    struct top *t = ctx;
-    *(t->name ? &t->second : &t->name) = word;
+    args_add(&((struct top *)ctx)->words, word);
 }
 
-static void set_interval(void *ctx, const char *value)
-{
-    ((struct top *)ctx)->interval = value;
-}
-
-static void set_count(void *ctx, const char *value)
-{
-    ((struct top *)ctx)->count = value;
-}
+ARGS_TEXT(struct top, interval)
+ARGS_TEXT(struct top, count)
 
 static const struct cli_option options[] = {
     {"interval", "SECONDS", "time between two looks, 0.1 to 3600 (default 1)", set_interval},
@@ -69,10 +62,10 @@ static bool parse_number(const char *text, double low, double high, double *out)
 static int parse(struct top *t, const struct command *self, char **words, struct vireo_error *e)
 {
     double seconds = 1, count = 0;
-    const int rc = args_parse(self, ARGS_OWN, words, t, e);
+    int rc = args_parse(self, ARGS_OWN, words, t, e);
+    if (!rc) rc = client_name(&t->words, &t->name, e);
     if (rc) return rc;
     if (!t->name) return bad_command(e, "which VM? write vireo top NAME; `vireo stat` lists those that run");
-    if (t->second) return bad_command(e, "\"%.200s\": one VM at a time", t->second);
     if (!parse_number(t->interval, INTERVAL_MIN_S, INTERVAL_MAX_S, &seconds))
         return bad_command(e, "interval %.100s: must be 0.1 to 3600 seconds", t->interval);
     if (!parse_number(t->count, 1, COUNT_MAX, &count) || count != (double)(uint64_t)count)
