@@ -20,6 +20,15 @@ static unsigned count_disks(const struct config *cfg)
     return wants_ram_disk(cfg) ? 1 : cfg->disk_count;
 }
 
+static void on_disk_thread(void *arg, bool begins)
+{
+    struct disk_thread *t = arg;
+    if (begins)
+        threads_disk_here(t);
+    else
+        use_io_gone(t->machine, &t->tid);
+}
+
 static int make_disk(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
 {
     struct disk *disk = NULL;
@@ -32,7 +41,7 @@ static int make_disk(struct machine *m, const struct config *cfg, unsigned n, st
     } else {
         m->disk_thread[n] = (struct disk_thread){.machine = m, .disk = n};
         const struct disk_params p = {
-            .path = d->path, .is_readonly = d->is_readonly, .on_thread = threads_disk, .arg = &m->disk_thread[n]};
+            .path = d->path, .is_readonly = d->is_readonly, .on_thread = on_disk_thread, .arg = &m->disk_thread[n]};
         rc = disk_open(&disk, &p, e);
     }
     if (!rc) rc = virtio_blk_create(out, disk, serial, e);

@@ -101,7 +101,7 @@ void threads_destroy(struct machine *m); /* after the VM; legal when half built 
 /* Once all threads are made: do what cfg->sched asked, then let the vCPUs go. On failure they wait on, for the end. */
 int threads_schedule(struct machine *m, struct err *e);
 void threads_here(struct machine *m, int vcpu); /* by each thread itself, first: its name and id; -1: the I/O thread */
-void threads_disk(void *disk_thread, bool begins); /* by a disk's thread itself, first and last */
+void threads_disk_here(struct disk_thread *t);  /* the same by a disk's thread */
 
 /* control.c */
 extern const struct runner_host control_runner_host; /* without its arg */

@@ -51,18 +51,12 @@ void threads_here(struct machine *m, int vcpu)
     if (cookie_of) sched_core_join(cookie_of);
 }
 
-void threads_disk(void *disk_thread, bool begins)
+void threads_disk_here(struct disk_thread *t)
 {
-    struct disk_thread *t = disk_thread;
-    struct machine *m = t->machine;
-    if (!begins) {
-        use_io_gone(m, &t->tid);
-        return;
-    }
-    take_name(m, MACHINE_THREAD_DISK, t->disk);
-    pthread_mutex_lock(&m->lock);
+    take_name(t->machine, MACHINE_THREAD_DISK, t->disk);
+    pthread_mutex_lock(&t->machine->lock);
     t->tid = gettid();
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&t->machine->lock);
 }
 
 /* Lock held. Wait for a thread that was just made to tell its id; 0: it has gone, or the machine ends. */
