@@ -6,6 +6,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/boot/tap.sh
 . tests/boot/tap.sh
+# shellcheck source=tests/boot/program.sh
+. tests/boot/program.sh
 VIREO=$PWD/build/vireo
 GOLDEN=$PWD/tests/unit/golden
 RUN_LIMIT_S=60          # the longest measurement here takes 5 s on an idle machine
@@ -13,15 +15,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
-vireo() { timeout $RUN_LIMIT_S "$VIREO" "$@" < /dev/null; }
-
-# ends STATUS COMMAND...: its standard output is in ./out, its errors in ./err.
-ends() {
-    local want=$1 got=0
-    shift
-    vireo "$@" > out 2> err || got=$?
-    [ $got = "$want" ] || { echo "vireo $*: exit status $got, not $want"; cat out err; return 1; }
-}
 says() { grep -qF -- "$2" "$1" || { echo "no \"$2\" in $1:"; cat "$1"; return 1; }; }
 
 # refuses TEXT OPTION...: one sentence, perhaps a hint, and nothing on standard output.

@@ -6,22 +6,14 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/boot/tap.sh
 . tests/boot/tap.sh
+# shellcheck source=tests/boot/program.sh
+. tests/boot/program.sh
 VIREO=$PWD/build/vireo
 TREE=$PWD
 RUN_LIMIT_S=20          # every command here ends within a second
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-
-vireo() { timeout $RUN_LIMIT_S "$VIREO" "$@" < /dev/null; }
-
-# ends STATUS COMMAND...: its standard output is in ./out, its errors in ./err.
-ends() {
-    local want=$1 got=0
-    shift
-    vireo "$@" > out 2> err || got=$?
-    [ $got = "$want" ] || { echo "vireo $*: exit status $got, not $want"; cat out err; return 1; }
-}
 
 # refuses_as STATUS TEXT OPTION...: nothing on standard output, one or two lines of "vireo: ..." of which the first holds TEXT.
 refuses_as() {

@@ -5,6 +5,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/boot/tap.sh
 . tests/boot/tap.sh
+# shellcheck source=tests/boot/program.sh
+. tests/boot/program.sh
 VIREO=$PWD/build/vireo
 TREE=$PWD
 RUN_LIMIT_S=30          # no VM here is needed for longer than a few seconds
@@ -44,13 +46,6 @@ with_vm() {
     "$@" || rc=1
     stop
     return $rc
-}
-# ends STATUS COMMAND...: its output is in ./out, its errors in ./err.
-ends() {
-    local want=$1 got=0
-    shift
-    timeout 10 "$VIREO" "$@" > out 2> err < /dev/null || got=$?
-    [ $got = "$want" ] || { echo "vireo $*: exit status $got, not $want"; cat out err; return 1; }
 }
 has() { grep -q -- "$1" out || { echo "no \"$1\" in"; cat out; return 1; }; }
 errs() { grep -qF -- "$1" err || { echo "no \"$1\" in"; cat err; return 1; }; }
