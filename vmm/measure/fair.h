@@ -2,9 +2,8 @@
  *
  *   fair_option.c  what the user asks for          fair_run.c    machines made of a plan, run and sampled: a record
  *   fair_plan.c    experiments: who competes       fair_host.c   what the host says: CPU time, tick, slice, cgroup
- *   fair_judge.c   a record against the properties,  fair_line.c   a line of what was found
- *                  with fair_properties.c, fair_identities.c and fair_disturbance.c
- *   fair.c         the bench: all of it in order
+ *   fair_judge.c   a record against the properties fair_line.c   a line of what was found
+ *                  (fair_judge.h has its parts)    fair.c        the bench: all of it in order
  *
  * A plan is what should happen, a record what did; judging is arithmetic on the two, without a clock or a VM. One
  * thread. */

@@ -1,8 +1,9 @@
 /* What the files that judge a record know of each other. Private to vmm/measure/fair_*.c.
  *
- *   fair_judge.c        the order of it: shares, disturbance, then each property; words and windows for all
+ *   fair_judge.c        the order of it: shares, disturbance, then each property
  *   fair_properties.c   F1 to F13      fair_identities.c   C1 to C4
  *   fair_disturbance.c  how far the host and others were in the way
+ *   fair_finding.c      words and windows for all of them
  *
  * One thread; nothing is allocated and nothing can fail. Times are double, ns. */
 #ifndef VIREO_MEASURE_FAIR_JUDGE_H
@@ -33,7 +34,7 @@ void judge_identity(const struct judge *j, struct fair_finding *f); /* C1 to C4 
 
 typedef void judge_fn(const struct judge *j, struct fair_finding *f);
 
-/* ---- what a finding says ---- */
+/* ---- fair_finding.c: what a finding says ---- */
 
 void judge_say(struct fair_finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void judge_hold(struct fair_finding *f, double statistic, double bound, bool holds); /* pass or fail */
