@@ -107,13 +107,17 @@ static void baseline_is_subtracted_from_the_round_trip_alone(void **state)
     exits_joined_fini(&j);
 }
 
-static void batch_has_sums_and_no_legs(void **state)
+static void batch_has_its_median_repetition_and_no_legs(void **state)
 {
     static struct made_up m;
     struct exits_joined j;
     (void)state;
     make(&m, 4, 0, 0);
+    for (unsigned i = 1; i < m.run.trace.count; i += 4) m.exit[i].from -= 200; /* the guest, between two batches */
+    m.exit[7].done += 900;                                                     /* something befell this one */
     assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_int_equal(j.phase[EXITS_USER][SAMPLES - 1], 4 * OURS);
+    assert_int_equal(j.phase[EXITS_KVM_RUN][SAMPLES - 1], 4 * IN_KVM);
     assert_int_equal(median(&j, EXITS_USER), 4 * OURS);
     assert_int_equal(median(&j, EXITS_KVM_RUN), 4 * IN_KVM);
     assert_int_equal(median(&j, EXITS_RTT), 4 * (TO_US + OURS + BACK));
@@ -240,7 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_exit_is_joined_with_its_sample),
         cmocka_unit_test(baseline_is_subtracted_from_the_round_trip_alone),
-        cmocka_unit_test(batch_has_sums_and_no_legs),
+        cmocka_unit_test(batch_has_its_median_repetition_and_no_legs),
         cmocka_unit_test(unknown_offset_is_bracketed),
         cmocka_unit_test(clock_that_is_not_shared_though_said_to_be_fails_the_identity),
         cmocka_unit_test(clock_that_jumps_has_no_legs),

@@ -5,7 +5,8 @@
  *                      `left` `done` of the exit
  *
  * kvm_run is from the U1 before to this U0. With a batch of one the three add up to G1 - G0, which is rtt and the
- * baseline; a longer batch has no legs, and user and kvm_run are sums. */
+ * baseline. A longer batch has no legs, and its user and kvm_run are its median repetition's, as often as there are
+ * repetitions: so they hold neither the guest's way from one batch to the next nor what befell a single exit. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,14 @@ static int join_legs(struct exits_joined *j, const struct exits_run *run, const 
     return 0;
 }
 
+/* The median repetition's, as often as there are repetitions. Sorts. */
+static uint64_t of_batch(uint64_t *ticks, uint32_t batch)
+{
+    sort(ticks, batch);
+    const uint64_t all = ticks[(batch - 1) / 2] * batch; /* 2^42 ticks at most, 2^12 repetitions */
+    return all > TICKS_MAX ? TICKS_MAX : all;
+}
+
 static int join_exits(struct exits_joined *j, const struct exits_run *run, const struct record_exit **exit,
                       uint64_t exits)
 {
@@ -181,16 +190,20 @@ static int join_exits(struct exits_joined *j, const struct exits_run *run, const
     const uint64_t there = exits > skip ? (exits - skip) / run->batch : 0;
     const uint32_t pairs = there < run->samples ? (uint32_t)there : run->samples;
     uint64_t *user = claim(j, EXITS_USER, pairs), *in_kvm = claim(j, EXITS_KVM_RUN, pairs);
-    if (!user || !in_kvm) return -ENOMEM;
-    for (uint32_t i = 0; i < pairs; i++) {
+    uint64_t *of_us = malloc(run->batch * sizeof(*of_us)), *of_kvm = malloc(run->batch * sizeof(*of_kvm));
+    const bool has_memory = user && in_kvm && of_us && of_kvm;
+    for (uint32_t i = 0; has_memory && i < pairs; i++) {
         for (uint32_t n = 0; n < run->batch; n++) {
             const struct record_exit *x = exit[skip + (uint64_t)i * run->batch + n];
-            user[i] += clamp(between(x->left, x->done));
-            in_kvm[i] += clamp(between(x->from, x->left));
+            of_us[n] = clamp(between(x->left, x->done));
+            of_kvm[n] = clamp(between(x->from, x->left));
         }
-        if (user[i] > TICKS_MAX) user[i] = TICKS_MAX;
-        if (in_kvm[i] > TICKS_MAX) in_kvm[i] = TICKS_MAX;
+        user[i] = of_batch(of_us, run->batch);
+        in_kvm[i] = of_batch(of_kvm, run->batch);
     }
+    free(of_us);
+    free(of_kvm);
+    if (!has_memory) return -ENOMEM;
     j->count[EXITS_USER] = j->count[EXITS_KVM_RUN] = pairs;
     sort(user, pairs);
     sort(in_kvm, pairs);
