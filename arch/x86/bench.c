@@ -25,7 +25,8 @@ static const struct arch_bench_row rows[] = {
      .irqchip = ARCH_IRQCHIP_KERNEL},
     {ROW(pio_ioeventfd), BENCH_KERNEL, "OUT to a port with an ioeventfd", .exits = 1},
     {ROW(mmio_ioeventfd), BENCH_KERNEL, "a store to an address with an ioeventfd", .exits = 1},
-    {ROW(mmio_lapic), BENCH_KERNEL, "a load from the local APIC's window", .exits = 1},
+    {ROW(mmio_lapic), /* where KVM has a page in its place, it lets the guest try twice before it emulates the load */
+     BENCH_KERNEL, "a load from the local APIC's window", .exits = 1, .slack = 100},
     {ROW(ipi_rtt), BENCH_KERNEL, "IPI to a running vCPU, until it was taken", .exits = 1, .slack = 10,
      .has_second = true},
     {ROW(ipi_self), BENCH_KERNEL, "IPI to itself, until it was taken and ended", .exits = 2, .slack = 50},
