@@ -12,7 +12,7 @@ GICV3="the_built_in_guest_starts_sixteen_vcpus a_network_card_carries_data_both_
     a_crash_told_to_the_panic_device_ends_with_120 a_status_told_to_debug_exit_is_the_exit_status
     a_commands_status_and_the_guests_milestone_come_back a_gzip_compressed_kernel_boots
     an_efi_zboot_kernel_boots a_guest_that_hangs_meets_its_time_limit the_dumped_device_tree_is_one what_is_no_arm64_kernel_is_refused
-    what_does_not_fit_is_refused"
+    what_does_not_fit_is_refused a_vm_is_watched_while_it_runs"
 GICV2="a_ninth_vcpu_is_refused"
 
 if [ "${1-}" != --here ]; then
@@ -34,6 +34,7 @@ IMAGES=$PWD/build/images/arm64
 GUEST_LIMIT_S=200
 DEBUG_EXIT=0x9020000    # arch/arm64/layout.h
 PVPANIC=0x9030000
+. tests/boot/watched.sh
 mkdir /tmp/work
 cd /tmp/work || exit 1
 
@@ -110,6 +111,9 @@ what_does_not_fit_is_refused() {
     run 127 --kernel "$IMAGES/vmlinuz" --memory 16M && complains "does not fit into 15 MiB; use --memory" &&
         run 127 --kernel "$IMAGES/vmlinuz" --initrd "$IMAGES/root.ext4" && complains "256 MiB do not fit beside the kernel" &&
         run 125 --cpus 65 && complains "cpus 65"
+}
+a_vm_is_watched_while_it_runs() {
+    is_watched --kernel "$IMAGES/vmlinuz" --initrd "$IMAGES/initramfs" --cmdline 'console=ttyS0 quiet vireo.run="sleep 1000"'
 }
 a_ninth_vcpu_is_refused() { run 125 --cpus 9 && complains "is a GICv2, which serves at most 8"; }
 

@@ -1,6 +1,8 @@
 #!/bin/bash
 # Debian's stock kernel in the emulated AMD-V host: how it starts and how it ends. Without ACPI: no_acpi.t.
 # time limit: 900
+# shellcheck source=tests/boot/watched.sh
+. "$(dirname "$0")/watched.sh"
 . "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 850
 
 one_vcpu_boots_from_the_initrd_alone() {
@@ -63,7 +65,11 @@ sixteen_vcpus_come_up() {
     equal vCPUs "$(value cpus)" 16
 }
 
+a_vm_is_watched_while_it_runs() {
+    WATCH_CURL=yes is_watched --kernel "$IMAGES/vmlinuz" --initrd "$IMAGES/initramfs" --cmdline "console=ttyS0 quiet $(encoded 'sleep 1000')"
+}
+
 run_tests one_vcpu_boots_from_the_initrd_alone two_vcpus_boot_from_a_disk the_elf_kernel_inside_the_bzimage_boots_too \
     entropy_comes_from_the_host_if_asked_for the_virtio_console_is_there_as_hvc0 \
     the_guests_own_status_is_handed_back a_reboot_ends_the_run_with_status_0 a_kernel_panic_is_status_120 the_time_limit_is_status_124 \
-    a_guest_under_the_embedded_default_ends_with_0 sixteen_vcpus_come_up
+    a_guest_under_the_embedded_default_ends_with_0 sixteen_vcpus_come_up a_vm_is_watched_while_it_runs
