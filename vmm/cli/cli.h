@@ -83,7 +83,7 @@ struct args_words {
 };
 void args_add(struct args_words *w, const char *word);
 
-/* ---- what the user reads: text.c, help.c, json.c ---- */
+/* ---- what the user reads: text.c, help.c ---- */
 
 /* One line on standard error, "vireo: " before it. What could move a terminal's cursor is shown as '?': names and
  * sentences may come from the guest or from somebody else's file. One write(2); any thread. */
