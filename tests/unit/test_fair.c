@@ -257,6 +257,18 @@ static void idle_beside_work_is_found(void **state)
     verdict(FAIR_C4, FAIR_FAIL);
 }
 
+static void a_host_that_counts_more_time_than_passed_is_not_believed(void **state)
+{
+    (void)state;
+    r.host.busy += 2000 * MS;
+    verdict(FAIR_C4, FAIR_INCONCLUSIVE);
+    assert_contains(judge(FAIR_C4)->reason, "/proc/stat");
+    verdict(FAIR_F1, FAIR_PASS);
+    assert_string_equal(found.disturbed, ""); /* ours were charged nearly all of it: no room for others */
+    for (unsigned i = 0; i < 4; i++) shift(i, SAMPLES - 1, 100 * (int64_t)MS);
+    verdict(FAIR_C4, FAIR_FAIL); /* more than passed was charged to ours: that is no matter of /proc/stat */
+}
+
 static void a_host_that_others_use_is_no_reason_to_fail(void **state)
 {
     (void)state;
@@ -285,13 +297,14 @@ static void where_the_hosts_cpus_stand_still_nothing_is_judged(void **state)
     (void)state;
     shift(1, 70, -20 * (int64_t)MS);
     verdict(FAIR_F1, FAIR_FAIL);
-    for (unsigned s = 1; s < SAMPLES; s++) at(s, 2)->lost += s * 1000; /* what each gap costs is no stall */
+    for (unsigned s = 1; s < SAMPLES; s++) at(s, 2)->lost += s * MS * 6 / 10; /* what each gap costs is no stall, */
+    for (unsigned s = 1; s < SAMPLES; s++) at(s, 2)->is_running = s % 8 == 0; /* not even where it adds up unseen */
     at(40, 2)->lost -= 100 * MS; /* nor is a wait that this guest had not noticed yet */
     verdict(FAIR_F1, FAIR_FAIL);
     for (unsigned s = 50; s < SAMPLES; s++) at(s, 2)->lost += 51 * MS;
     verdict(FAIR_F1, FAIR_INCONCLUSIVE);
     verdict(FAIR_F7, FAIR_INCONCLUSIVE);
-    assert_contains(judge(FAIR_F1)->reason, "stood still for 1.0 %");
+    assert_contains(judge(FAIR_F1)->reason, "stood still for 1.1 %"); /* and what else it cost by then */
 }
 
 static void time_that_vanishes_is_found(void **state)
@@ -544,6 +557,7 @@ int main(void)
         T(a_lag_that_stays_converges_and_one_that_grows_does_not),
         T(a_gap_is_bounded_by_the_others_slices),
         T(idle_beside_work_is_found),
+        T(a_host_that_counts_more_time_than_passed_is_not_believed),
         T(a_host_that_others_use_is_no_reason_to_fail),
         T(where_the_host_was_stolen_from_nothing_is_judged),
         T(where_the_hosts_cpus_stand_still_nothing_is_judged),

@@ -27,8 +27,14 @@ static double sampled_late(const struct judge *j)
     return sum;
 }
 
-/* Somebody stops the CPUs beneath this host. From one sample to the next, less than a tick is what leaving the guest
- * and coming back costs, a dozen times. */
+/* From one sample to the next, less than a tick is what leaving the guest and coming back costs, a dozen times; over
+ * more of them, on the slowest host yet seen, less than a quarter of one each. */
+static double cost_of_switches(const struct judge *j, unsigned samples)
+{
+    return (double)j->r->tick_ns * (0.75 + 0.25 * samples);
+}
+
+/* Somebody stops the CPUs beneath this host. */
 static double stalled(const struct judge *j)
 {
     double sum = 0;
@@ -38,11 +44,12 @@ static double stalled(const struct judge *j)
         if (j->p->vcpu[i].work != FAIR_SPIN || !judge_running(j, i, &from, &to))
             continue; /* others' own loops may take as long */
         double most = stalled_until(j, i, from);
-        for (unsigned s = from + 1; s <= to; s++) {
+        for (unsigned s = from + 1, last = from; s <= to; s++) {
             const double now = fair_at(j->r, s, i)->is_running ? stalled_until(j, i, s) : most;
             if (now <= most) continue;
-            if (++seen >= SETTLED && now - most > (double)j->r->tick_ns) sum += now - most;
+            if (++seen >= SETTLED && now - most > cost_of_switches(j, s - last)) sum += now - most;
             most = now;
+            last = s;
         }
     }
     return sum;
@@ -56,7 +63,8 @@ void judge_disturbance(struct judge *j)
     j->lost = (steal > stall ? steal : stall) * all; /* the same time, seen twice */
 
     const double ours = judge_charged_all(j, 0, judge_last(j)) + (double)j->r->vmm_ns;
-    j->others = (double)h->busy - ours;
+    const double free = all > ours ? all - ours : 0;
+    j->others = (double)h->busy - ours < free ? (double)h->busy - ours : free; /* C4 tells if that isn't all */
     j->taken = all - ours - (double)h->idle - (double)h->steal;
     j->out->is_stolen = steal > STEAL_MAX || stall > STEAL_MAX;
     if (steal > STEAL_MAX)

@@ -112,6 +112,8 @@ static void check_capacity(const struct judge *j, struct fair_finding *f)
         "%.2f",
         ms(sum), ms(vmm), ms(others), ms((double)h->idle), ms((double)h->steal), ms(all), off,
         sign(off <= C4_MOST, false), C4_MOST);
+    if ((double)(h->busy + h->idle + h->steal) > (1 + C4_MOST) * all && ours <= (1 + C4_MOST) * all)
+        judge_doubt(f, "/proc/stat counts more time on these CPUs than passed");
 }
 
 static judge_fn *const checks[] = {
