@@ -14,6 +14,8 @@
 
 static const struct arch_bench_row user_row = {
     .row = BENCH_pio_out_user, .id = "made_up", .group = BENCH_USER, .exits = 1, .class = RECORD_PORT_OUT};
+static const struct arch_bench_row twice_row = {
+    .row = BENCH_mmio_lapic, .id = "made_up", .group = BENCH_KERNEL, .exits = 1, .slack = 100};
 static const struct arch_bench_row slack_row = {
     .row = BENCH_ipi_rtt, .id = "made_up", .group = BENCH_KERNEL, .exits = 1, .slack = 10};
 
@@ -235,6 +237,8 @@ static void counts_agree_exactly_but_where_they_can_not(void **state)
     assert_false(agrees(&user_row, "exits - irq_exits", 999));
     assert_true(agrees(&user_row, "exits", 1400)); /* the host's interrupts are in it: 1.4 is 1 */
     assert_false(agrees(&user_row, "exits", 1600));
+    assert_true(agrees(&twice_row, "exits", 2000));
+    assert_false(agrees(&twice_row, "exits", 2001));
     assert_true(agrees(&slack_row, "halt_exits", 1099));
     assert_false(agrees(&slack_row, "halt_exits", 1101));
 }

@@ -232,6 +232,6 @@ bool exits_count_agrees(const struct exits_run *run, uint64_t *expected)
     const uint64_t off = run->counted > want ? run->counted - want : want - run->counted;
     /* "exits" has the host's interrupts in it, and on kvm_pvm more: it says how many a repetition takes, rounded. */
     const bool is_all = run->source && strcmp(run->source, "exits") == 0;
-    const uint64_t most = is_all ? (repetitions - 1) / 2 : want * run->what->slack / 100;
-    return off <= most;
+    const uint64_t rounded = is_all ? (repetitions - 1) / 2 : 0, slack = want * run->what->slack / 100;
+    return off <= (rounded > slack ? rounded : slack);
 }
