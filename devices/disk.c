@@ -21,10 +21,11 @@
 #define ZEROS_SIZE (256u << 10)
 
 /* What the page cache can serve is done at once: that takes 2 us, handing it to another thread and back 7 us and more.
- * Reads say so by themselves (RWF_NOWAIT). For buffered writes ext4 and others can't, so small ones are just tried; one
- * may wait after all, for a dirty limit or a journal: then the next ones are handed over, and so are all while a flush
- * is on its way. The size keeps a whole queue of them under a millisecond. */
-#define QUICK_WRITE_MAX   (16u << 10)
+ * Reads say so by themselves (RWF_NOWAIT). For buffered writes ext4 and others can't, so all but the largest are just
+ * tried; one may wait after all, for a dirty limit or a journal: then the next ones are handed over, and so are all
+ * while a flush is on its way. What is handed over gains nothing by its size: buffered writes of one file are done one
+ * after the other. How much is copied before the loop goes on is bounded where requests are taken (blk.c). */
+#define QUICK_WRITE_MAX   (256u << 10)
 #define QUICK_WRITE_NS    1000000 /* longer than this was waiting */
 #define QUICK_WRITE_AFTER 256     /* handed over after one that waited: two full queues */
 

@@ -191,7 +191,7 @@ static int setup_holding(void **state)
 
 static bool is_at_once(struct bench *b, uint32_t bytes)
 {
-    static uint8_t buf[32 * 1024];
+    static uint8_t buf[257 * 1024];
     struct request r = {.io = {.op = DISK_WRITE, .bytes = bytes, .iov_count = 1}, .iov = {{buf, bytes}}};
     begin(b, &r);
     if (r.done) return true;
@@ -205,8 +205,8 @@ static void small_writes_are_done_at_once_and_large_ones_handed_over(void **stat
 {
     struct bench *const b = *state;
     assert_true(is_at_once(b, 512));
-    assert_true(is_at_once(b, 16 * 1024));
-    assert_false(is_at_once(b, 16 * 1024 + 512));
+    assert_true(is_at_once(b, 256 * 1024));
+    assert_false(is_at_once(b, 256 * 1024 + 512));
 }
 
 static void a_read_goes_to_the_engine_where_the_cache_can_not_tell(void **state)
