@@ -1,9 +1,11 @@
-/* Two commands run in turn, A B A B ..., each timed from outside: wall time from before the fork to after the wait, CPU
- * time and peak resident memory as the kernel accounts them (wait4). Prints the median of each and the median of the
- * ratios, pair by pair, so that a machine whose speed drifts still compares.
+/* Two commands run in turn, A B A B ..., each timed from outside: wall time from before the fork to after the wait, the
+ * part of it from the exec on, CPU time and peak resident memory as the kernel accounts them (wait4). Prints the median
+ * of each and the medians of the ratios and differences, pair by pair, so that a machine whose speed drifts still
+ * compares.
  *
- *   compare [-n PAIRS] [-w PAIRS] [-p CPU] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]
+ *   compare [-n PAIRS] [-w PAIRS] [-p CPU] [-s MILLISECONDS] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]
  *
+ * -w: pairs before, not counted; -p: all on this processor; -s: a pause before each pair.
  * Both get /dev/null for input and output. Linked statically: a child's peak memory starts from its parent's. */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +22,8 @@
 #define PAIRS_DEFAULT 100
 #define WARM_UP       3 /* pairs before, not counted, unless -w says otherwise */
 
-enum figure { WALL_MS, CPU_MS, PEAK_KIB, FIGURES };
-static const char *const figure_names[FIGURES] = {"wall ms", "CPU ms", "peak KiB"};
+enum figure { WALL_MS, EXEC_MS, CPU_MS, PEAK_KIB, FIGURES };
+static const char *const figure_names[FIGURES] = {"wall ms", "exec on", "CPU ms", "peak KiB"};
 
 struct sample {
     double value[FIGURES];
@@ -50,14 +52,18 @@ static int run_once(char **words, struct sample *out)
     struct rusage usage;
     int status;
     const double begin = now_ms();
+    volatile double exec = begin; /* the child's to write: it has our memory until it is another program */
     const pid_t pid = vfork();
     if (pid < 0) give_up("vfork");
     if (pid == 0) {
+        exec = now_ms();
         execvp(words[0], words);
         _exit(127);
     }
     if (wait4(pid, &status, 0, &usage) != pid) give_up("wait4");
-    out->value[WALL_MS] = now_ms() - begin;
+    const double end = now_ms();
+    out->value[WALL_MS] = end - begin;
+    out->value[EXEC_MS] = end - exec;
     out->value[CPU_MS] = to_ms(usage.ru_utime) + to_ms(usage.ru_stime);
     out->value[PEAK_KIB] = (double)usage.ru_maxrss;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -75,23 +81,32 @@ static double median(double *v, unsigned n)
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
+enum column { RATIO, VALUE_A, VALUE_B, DIFFERENCE, COLUMNS };
+
+static double column_of(enum column c, double a, double b)
+{
+    switch (c) {
+    case RATIO: return a / (b > 0 ? b : 1e-9);
+    case VALUE_A: return a;
+    case VALUE_B: return b;
+    default: return a - b;
+    }
+}
+
 static void report(const struct sample *a, const struct sample *b, unsigned n)
 {
-    double *column = calloc(n, sizeof(*column));
-    if (!column) give_up("calloc");
-    printf("%-10s %10s %10s %10s   (medians of %u pairs)\n", "", "A/B", "A", "B", n);
+    double *values = calloc(n, sizeof(*values));
+    if (!values) give_up("calloc");
+    printf("%-10s %10s %10s %10s %10s   (medians of %u pairs)\n", "", "A/B", "A", "B", "A-B", n);
     for (int f = 0; f < FIGURES; f++) {
-        double m[3];
-        for (int which = 0; which < 3; which++) {
-            for (unsigned i = 0; i < n; i++)
-                column[i] = which == 0   ? a[i].value[f]
-                            : which == 1 ? b[i].value[f]
-                                         : a[i].value[f] / (b[i].value[f] > 0 ? b[i].value[f] : 1e-9);
-            m[which] = median(column, n);
+        double m[COLUMNS];
+        for (int c = 0; c < COLUMNS; c++) {
+            for (unsigned i = 0; i < n; i++) values[i] = column_of((enum column)c, a[i].value[f], b[i].value[f]);
+            m[c] = median(values, n);
         }
-        printf("%-10s %10.3f %10.3f %10.3f\n", figure_names[f], m[2], m[0], m[1]);
+        printf("%-10s %10.3f %10.3f %10.3f %10.3f\n", figure_names[f], m[RATIO], m[VALUE_A], m[VALUE_B], m[DIFFERENCE]);
     }
-    free(column);
+    free(values);
 }
 
 static void pin(const char *cpu)
@@ -104,18 +119,20 @@ static void pin(const char *cpu)
 
 int main(int argc, char **argv)
 {
-    unsigned pairs = PAIRS_DEFAULT, warm_up = WARM_UP;
+    unsigned pairs = PAIRS_DEFAULT, warm_up = WARM_UP, pause_ms = 0;
     int opt, split = 0;
-    while ((opt = getopt(argc, argv, "+n:p:w:")) != -1) {
+    while ((opt = getopt(argc, argv, "+n:p:s:w:")) != -1) {
         if (opt == 'n') pairs = (unsigned)strtoul(optarg, NULL, 10);
         if (opt == 'w') warm_up = (unsigned)strtoul(optarg, NULL, 10);
         if (opt == 'p') pin(optarg);
+        if (opt == 's') pause_ms = (unsigned)strtoul(optarg, NULL, 10);
         if (opt == '?') return 2;
     }
     for (int i = optind; i < argc && !split; i++)
         if (strcmp(argv[i], "--") == 0) split = i;
     if (split <= optind || split + 1 >= argc || pairs == 0 || pairs > PAIRS_MAX || warm_up > PAIRS_MAX) {
-        fprintf(stderr, "usage: compare [-n PAIRS] [-w PAIRS] [-p CPU] COMMAND_A [ARG ...] -- COMMAND_B [ARG ...]\n");
+        fprintf(stderr, "usage: compare [-n PAIRS] [-w PAIRS] [-p CPU] [-s MILLISECONDS] COMMAND_A [ARG ...] -- "
+                        "COMMAND_B [ARG ...]\n");
         return 2;
     }
     argv[split] = NULL;
@@ -133,6 +150,7 @@ int main(int argc, char **argv)
         status_b = run_once(b, &sb[0]);
     }
     for (unsigned i = 0; i < pairs; i++) {
+        (void)usleep(pause_ms * 1000);
         status_a |= run_once(a, &sa[i]);
         status_b |= run_once(b, &sb[i]);
     }
