@@ -9,10 +9,11 @@ HOST_LIMIT_S=1200
 cd "$(dirname "$0")/../.." || exit 1
 
 if [ "${1-}" = --here ]; then   # in the host, whose shell is busybox
-    shift
+    by=$2
+    shift 2
     for program; do
         status=0
-        CMOCKA_MESSAGE_OUTPUT=TAP timeout $PROGRAM_LIMIT_S "$program" > /tmp/output 2>&1 || status=$?
+        CMOCKA_MESSAGE_OUTPUT=TAP timeout $PROGRAM_LIMIT_S $by "$program" > /tmp/output 2>&1 || status=$?
         sed 's/^/# /' /tmp/output
         echo "$status $program"
     done
@@ -31,12 +32,13 @@ mapfile -t kvms < <(find build/arm64/tests/kvm -type f -name 'test_*' ! -name '*
 fairness=build/arm64/tests/kvm/test_fairness
 echo "1..$((${#units[@]} + 2 * ${#kvms[@]} + 1))"
 
-# on "OPTION..." PROGRAM...: a TAP line for each program, in a host with these options; what the failed one said comes before it.
+# on "OPTION..." "COMMAND..." PROGRAM...: a TAP line for each program, run by that command, if any, in a host with these options; what the failed
+# one said comes before it.
 count=0
 on() {
-    local options line said='' seen=0
+    local options line said='' seen=0 by=$2
     read -ra options <<< "$1"
-    shift
+    shift 2
     [ $# -gt 0 ] || return 0
     while IFS= read -r line; do
         case $line in
@@ -51,9 +53,9 @@ on() {
             said='' ;;
         *) said+="# $line"$'\n' ;;
         esac
-    done < <(scripts/lab arm64 "${options[@]}" --timeout $HOST_LIMIT_S -- sh "$0" --here "$@" < /dev/null 2>&1)
+    done < <(scripts/lab arm64 "${options[@]}" --timeout $HOST_LIMIT_S -- sh "$0" --here "$by" "$@" < /dev/null 2>&1)
     [ $seen = $# ] || printf '%s# the host ended after %d of %d programs\n' "$said" $seen $#
 }
-on "--gic 3" "${units[@]}" "${kvms[@]}"
-on "--gic 2" "${kvms[@]}"
-on "--count-instructions=8" "$fairness"
+on "--gic 3" "" "${units[@]}" "${kvms[@]}"
+on "--gic 2" "" "${kvms[@]}"
+on "--count-instructions=8" "sh scripts/lab.d/in-memory" "$fairness"

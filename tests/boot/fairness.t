@@ -7,12 +7,8 @@
 
 # The program's threads can only have groups of their own below the one that it lives in.
 mkdir /sys/fs/cgroup/fairness && echo $$ > /sys/fs/cgroup/fairness/cgroup.procs || exit 1
-# A vCPU thread that waits for this machine's disk, to load a page of its program, is neither running nor waiting for a CPU: all is in memory first.
-cp "$VIREO" "$VIREO-bench" .
-# shellcheck disable=SC2046  # a list of files
-cat $(ldd ./vireo-bench | grep -o '/[^ :]*') > /dev/null
 found=$work/found.csv
-./vireo bench fairness --experiments E1,E2,E7,E8 --vcpus 4 --format csv > "$found" 2> "$work/said" < /dev/null
+"$OLDPWD/scripts/lab.d/in-memory" "$VIREO-bench" bench fairness --experiments E1,E2,E7,E8 --vcpus 4 --format csv > "$found" 2> "$work/said" < /dev/null
 status=$?
 sed 's/^/# /' "$work/said" "$found"
 
