@@ -2,7 +2,8 @@
  *
  *   exits.c       the bench: options, one row after the other, the lines it emits
  *   exits_rows.c  what the monitor does for a row: set-up, and its part while the guest takes samples
- *   exits_run.c   one row: a machine of its own, step by step with the guest, watched, everything brought home
+ *   exits_build.c the machine of a row, and how its guest says how far it is
+ *   exits_run.c   one row: step by step with the guest, watched, everything brought home
  *   exits_join.c  from samples and recorded exits to phases: arithmetic alone
  *
  * The guest is hostile: what it wrote is copied out once and taken as numbers that may be anything. */
@@ -52,7 +53,7 @@ struct exits_side {
 struct exits_run {
     const struct arch_bench_row *what;
     struct exits_side side;
-    struct exits_build *build; /* exits_run.c's own */
+    struct exits_build *build; /* exits_build.h */
     uint32_t samples, warm_up, batch;
     enum exits_status status;
     char detail[END_DETAIL_MAX];
@@ -116,7 +117,16 @@ struct exits_duty {
 };
 const struct exits_duty *exits_duty_of(enum bench_row row);
 
-uint64_t exits_ticks(const struct exits_side *s, uint64_t ns); /* of its counter */
+static inline uint64_t exits_ticks(const struct exits_side *s, uint64_t ns) /* of its counter */
+{
+    return (uint64_t)((double)ns * s->hz / 1e9);
+}
+
+/* ---- exits_build.c ---- */
+
+/* The machine of a row, for costs too: one or two vCPUs, no devices, the bench guest. */
+int exits_machine(struct machine **m, const struct exits_options *o, bool has_second, const struct exits_duty *duty,
+                  const struct machine_lab *lab, struct err *e);
 
 /* ---- exits_run.c ---- */
 
@@ -129,8 +139,5 @@ uint64_t exits_ticks(const struct exits_side *s, uint64_t ns); /* of its counter
 int exits_run(struct exits_run *run, struct machine **m, const struct arch_bench_row *what,
               const struct exits_options *o, const atomic_bool *is_stopped, struct err *e);
 void exits_run_fini(struct exits_run *run, struct machine *m);
-/* The machine of a row, for costs too: one or two vCPUs, no devices, the bench guest. */
-int exits_machine(struct machine **m, const struct exits_options *o, bool has_second, const struct exits_duty *duty,
-                  const struct machine_lab *lab, struct err *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* One row, from an empty machine to numbers. */
+/* One row, from a plan to numbers: its guest is followed step by step, and watched for what the host does meanwhile. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,11 +11,8 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "guest/embed.h"
 #include "vmm/base/clock.h"
-#include "vmm/kvm/stats.h"
-#include "vmm/machine/runner.h"
-#include "vmm/measure/exits.h"
+#include "vmm/measure/exits_build.h"
 
 #define POLL_NS 1000000u /* between two looks at a guest that works by itself: each may take its CPU away */
 #define WINDOW_NS                                                                                                      \
@@ -32,177 +29,6 @@
 #define STATUS_MAX   4096  /* bytes of /proc/self/task/TID/status: it has 1,500 */
 #define GUEST_FAULT  15    /* guest.h: it took an exception */
 #define GUEST_NO_CPU 14    /* a processor did not start */
-
-uint64_t exits_ticks(const struct exits_side *s, uint64_t ns)
-{
-    return (uint64_t)((double)ns * s->hz / 1e9);
-}
-
-/* ---- the kernel's counts ---- */
-
-struct counts {
-    const char *own; /* the row's statistic, or NULL */
-    uint64_t exits, irq, own_count;
-    bool has_exits, has_irq;
-};
-
-static void take_count(void *arg, const struct kvm_stat *s)
-{
-    struct counts *c = arg;
-    if (strcmp(s->name, "exits") == 0) {
-        c->exits = s->value;
-        c->has_exits = true;
-    } else if (strcmp(s->name, "irq_exits") == 0) {
-        c->irq = s->value;
-        c->has_irq = true;
-    }
-    if (c->own && strcmp(s->name, c->own) == 0) c->own_count = s->value;
-}
-
-static struct counts read_counts(int fd, const char *own)
-{
-    struct counts c = {.own = own};
-    if (fd >= 0) (void)kvm_stats_read(fd, take_count, &c);
-    return c;
-}
-
-/* What was counted between two rings of the gate, less what the second ring itself adds. */
-static uint64_t gain(uint64_t counted, uint64_t ready, uint64_t sampled)
-{
-    const uint64_t gate = ready - counted, all = sampled - ready;
-    return all > gate ? all - gate : 0; /* the host's interrupts are in both, and may be more in the one */
-}
-
-/* ---- the machine ---- */
-
-struct exits_build {
-    struct exits_run *run;
-    const struct exits_duty *duty;
-    struct machine_parts parts;
-    int stats_fd;
-    /* The vCPU's thread writes these at the gate, before `reached`. */
-    struct counts at[BENCH_SAMPLED + 1];
-    int rc; /* of what only this row wants: unsupported, not an error */
-    struct err why;
-    _Atomic unsigned reached; /* enum bench_step, released */
-};
-
-/* The row's own statistic, unless this KVM does not count by it, as kvm_pvm does not by most; else all exits but those
- * for the host's interrupts, where KVM tells these apart. */
-static void compare_counts(struct exits_run *run, const struct counts at[BENCH_SAMPLED + 1])
-{
-    const struct counts *c = &at[BENCH_COUNTED], *r = &at[BENCH_READY], *s = &at[BENCH_SAMPLED];
-    run->has_count = c->has_exits && r->has_exits && s->has_exits;
-    run->counted = gain(c->own_count, r->own_count, s->own_count);
-    run->source = run->what->counter;
-    const bool is_state = run->what->slack && run->what->group == BENCH_KERNEL; /* and not a kind of exit */
-    if (run->source && (run->counted || is_state)) return;
-    const uint64_t irq = s->irq - r->irq;
-    run->counted = gain(c->exits - c->irq, r->exits - r->irq, s->exits - s->irq);
-    run->source = irq ? "exits - irq_exits" : "exits";
-}
-
-/* ---- the gate: where the guest says how far it is ---- */
-
-static uint64_t gate_read(void *dev, uint64_t offset, unsigned size)
-{
-    (void)dev, (void)offset, (void)size;
-    return 0;
-}
-
-/* One step after the other; what a guest stores beside that means nothing. */
-static void gate_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
-{
-    struct exits_build *b = dev;
-    const unsigned step = atomic_load_explicit(&b->reached, memory_order_relaxed) + 1;
-    (void)offset, (void)size;
-    if (value != step || step > BENCH_SAMPLED) return;
-    if (step == BENCH_PREPARED && b->duty->prepared)
-        b->rc = b->duty->prepared(&b->run->side, &b->parts, &b->why);
-    else
-        b->at[step] = read_counts(b->stats_fd, b->run->what->counter);
-    atomic_store_explicit(&b->reached, step, memory_order_release);
-}
-
-static const struct bus_ops gate_ops = {.read = gate_read, .write = gate_write};
-
-static int fill_page(struct exits_build *b, struct err *e)
-{
-    struct exits_run *run = b->run;
-    struct exits_side *s = &run->side;
-    void *page = gmem_slice(b->parts.mem, arch_info.ram_base + BENCH_PAGE_OFFSET, sizeof(*s->page), GMEM_WRITE);
-    if (!page) return err_set(e, -ENOMEM, "the bench's machine has no room for its page");
-    s->page = page;
-    *s->page = (struct bench_page){
-        .magic = BENCH_MAGIC,
-        .row = run->what->row,
-        .samples = run->samples,
-        .baselines = run->baselines,
-        .warm_up = run->warm_up,
-        .batch = run->batch,
-        .stride = b->duty->stride,
-        .address = b->duty->is_touching ? arch_info.ram_base + BENCH_TOUCH_OFFSET : 0,
-        .argument = exits_ticks(s, b->duty->argument_ns),
-        .gate = arch_bench_places.window + BENCH_PLACE,
-    };
-    return 0;
-}
-
-static int fit(void *arg, const struct machine_parts *p, struct err *e)
-{
-    struct exits_build *b = arg;
-    struct exits_run *run = b->run;
-    struct exits_side *s = &run->side;
-    b->parts = *p;
-    const struct bus_range gate = {arch_bench_places.window + BENCH_PLACE, BENCH_PLACE, &gate_ops, b, "gate"};
-    int rc = fill_page(b, e);
-    if (!rc) rc = bus_add(p->mmio, &gate, e);
-    if (rc) return rc;
-    arch_bench_share_clock(p->vm, p->vcpu, p->vcpu_count);
-    for (unsigned i = 0; i < p->vcpu_count; i++) p->runner[i].counter = &s->counter;
-    p->runner[0].record->trace = &run->trace;
-    b->stats_fd = vcpu_stats_open(&p->vcpu[0]);
-    b->rc = arch_bench_fit(run->what->row, p->vm, &b->why);
-    if (!b->rc && b->duty->fit) b->rc = b->duty->fit(s, p, &b->why);
-    if (s->address) s->page->address = s->address;
-    return 0;
-}
-
-/* The measured vCPU on its CPU, the other one anywhere else. */
-static int pin(struct config *c, int cpu, struct err *e)
-{
-    struct sched_config *s = config_sched(c);
-    if (!s) return err_set(e, -ENOMEM, "no memory for the bench's configuration");
-    s->vcpu[0].has_cpus = true;
-    CPU_SET((unsigned)cpu, &s->vcpu[0].cpus);
-    if (c->cpus < 2 || sched_getaffinity(0, sizeof(s->vcpu[1].cpus), &s->vcpu[1].cpus) < 0) return 0;
-    CPU_CLR((unsigned)cpu, &s->vcpu[1].cpus);
-    s->vcpu[1].has_cpus = CPU_COUNT(&s->vcpu[1].cpus) > 0;
-    return 0;
-}
-
-int exits_machine(struct machine **m, const struct exits_options *o, bool has_second, const struct exits_duty *duty,
-                  const struct machine_lab *lab, struct err *e)
-{
-    struct config c;
-    config_init(&c);
-    c.console = CONSOLE_OFF;
-    c.memory = BENCH_MEMORY;
-    c.cpus = has_second ? 2 : 1;
-    int rc = o->pin >= 0 ? pin(&c, o->pin, e) : 0;
-    if (!rc && duty->has_halt_poll) {
-        struct sched_config *s = config_sched(&c);
-        if (s) {
-            s->has_halt_poll = true;
-            s->halt_poll_ns = duty->halt_poll_ns;
-        } else {
-            rc = err_set(e, -ENOMEM, "no memory for the bench's configuration");
-        }
-    }
-    if (!rc) rc = machine_create_lab(m, &c, NULL, lab, e);
-    config_fini(&c);
-    return rc;
-}
 
 /* ---- is it disturbed? ---- */
 
@@ -232,7 +58,7 @@ static void watch_open(struct watch *w, struct machine *m, int stats_fd)
     (void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", t.tid);
     w->status_fd = open(path, O_RDONLY | O_CLOEXEC);
     w->switches = involuntary_switches(w->status_fd);
-    w->irq = read_counts(stats_fd, NULL).irq;
+    w->irq = exits_counts_read(stats_fd, NULL).irq;
 }
 
 static uint32_t progress_of(const struct exits_run *run)
@@ -247,7 +73,7 @@ static void watch_look(struct watch *w, struct exits_run *run, bool is_last)
     const uint64_t now = now_ns();
     if (now < w->next_ns && !is_last) return;
     w->next_ns = now + WINDOW_NS;
-    const uint64_t switches = involuntary_switches(w->status_fd), irq = read_counts(w->stats_fd, NULL).irq;
+    const uint64_t switches = involuntary_switches(w->status_fd), irq = exits_counts_read(w->stats_fd, NULL).irq;
     const uint32_t at = progress_of(run);
     if ((switches != w->switches || irq != w->irq) && run->windows < WINDOWS_MAX && at >= w->from)
         run->window[run->windows++] = (struct exits_window){w->from, at + 1};
@@ -271,7 +97,7 @@ struct walk {
 
 static unsigned reached(const struct walk *w)
 {
-    return atomic_load_explicit(&w->build->reached, memory_order_acquire);
+    return exits_build_reached(w->build);
 }
 
 static void act_if_asked(struct walk *w)
@@ -319,7 +145,7 @@ static int take_samples(struct walk *w)
     if (CPU_COUNT(&old)) (void)sched_setaffinity(0, sizeof(old), &old);
     watch_look(&watch, w->run, true);
     if (watch.status_fd >= 0) close(watch.status_fd);
-    if (reached(w) == BENCH_SAMPLED) compare_counts(w->run, w->build->at);
+    if (reached(w) == BENCH_SAMPLED) exits_build_compare(w->build);
     return rc;
 }
 
@@ -485,13 +311,7 @@ int exits_run(struct exits_run *run, struct machine **m, const struct arch_bench
     struct exits_build *b = run->build = malloc(sizeof(*b));
     if (!b) return err_set(e, -ENOMEM, "no memory for a row of the bench");
     *b = (struct exits_build){.run = run, .duty = duty, .stats_fd = -1};
-    const struct machine_lab lab = {
-        .image = guest_bench_start,
-        .image_size = (uint64_t)(guest_bench_end - guest_bench_start),
-        .irqchip = what->irqchip,
-        .fit = fit,
-        .arg = b,
-    };
+    const struct machine_lab lab = exits_build_lab(b);
     rc = exits_machine(m, o, what->has_second, duty, &lab, e);
     if (rc == -ENOTSUP) { /* the machine that the row wants; an ordinary one was made before */
         say(run, EXITS_UNSUPPORTED, "%s", e->text);
