@@ -91,6 +91,25 @@ static void registers_beyond_the_table_are_counted_as_lost_and_stay_in_their_cla
     record_destroy(r);
 }
 
+static void cleared_it_is_as_it_was_created(void **state)
+{
+    (void)state;
+    struct record *r = make();
+    for (unsigned round = 0; round < 2; round++) {
+        for (uint64_t i = 0; i < 2 * RECORD_REGISTERS; i++) note(r, RECORD_MMIO_READ, i * 8, 1000 + i, 50);
+        assert_int_equal(r->of[RECORD_MMIO_READ].run.count, 2 * RECORD_REGISTERS); /* and nothing of the round before */
+        assert_true(r->lost > 0);
+        record_clear(r);
+        assert_int_equal(r->of[RECORD_MMIO_READ].run.count, 0);
+        assert_int_equal(hist_quantile(&r->of[RECORD_MMIO_READ].run, 1), 0);
+        assert_int_equal(r->of[RECORD_MMIO_READ].first, 0);
+        assert_int_equal(r->of[RECORD_MMIO_READ].last, 0);
+        assert_int_equal(r->lost, 0);
+        for (unsigned i = 0; i < RECORD_REGISTERS; i++) assert_int_equal(r->reg[i].key, 0);
+    }
+    record_destroy(r);
+}
+
 static void a_counter_that_steps_back_makes_no_endless_exit(void **state)
 {
     (void)state;
@@ -152,6 +171,6 @@ UNIT_MAIN(UNIT(an_exit_is_counted_and_timed_in_its_class_alone),
           UNIT(the_same_number_is_another_register_as_port_and_as_address_read_and_written),
           UNIT(the_highest_address_keeps_its_place),
           UNIT(registers_beyond_the_table_are_counted_as_lost_and_stay_in_their_class),
-          UNIT(a_counter_that_steps_back_makes_no_endless_exit),
+          UNIT(cleared_it_is_as_it_was_created), UNIT(a_counter_that_steps_back_makes_no_endless_exit),
           UNIT(a_trace_keeps_each_exit_as_it_was_until_it_is_full),
           UNIT(what_a_reader_sees_only_grows_and_is_exact_at_the_end))
