@@ -1,7 +1,7 @@
 #!/bin/bash
 # Linux on our virtio block device, in the emulated AMD-V host: every byte arrives, and the host's troubles become the guest's errors.
 # time limit: 900
-. "$(dirname "$0")/boot.sh" amdv --memory 3G --timeout 850
+. "$(dirname "$0")/boot.sh" amdv --memory 3G --timeout 420
 
 DATA_MB=100
 

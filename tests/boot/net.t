@@ -1,7 +1,7 @@
 #!/bin/bash
 # Linux on our virtio network device and a tap, in the emulated AMD-V host.
-# time limit: 600
-. "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 550
+# time limit: 900
+. "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 420
 
 HOST=192.168.77.1 GUEST=192.168.77.2
 DATA_MB=20

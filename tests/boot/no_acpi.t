@@ -1,14 +1,14 @@
 #!/bin/bash
 # Linux on a machine described by an MP table (--no-acpi), in the emulated AMD-V host. Debian's generic kernel reads one, its cloud kernel does
 # not; virtio devices on the command line are read by none it packages, so here is no disk. guest.t has the built-in guest find them.
-# time limit: 600
+# time limit: 900
 if [ -z "${VIREO_LAB-}" ]; then
     tree=$(cd "$(dirname "$0")/../.." && pwd -P)
     . "$tree/scripts/images.d/debian.sh"
     GENERIC=$(debian_generic_kernel) || exit 1
     export GENERIC
 fi
-. "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 550
+. "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 420
 
 # Its modules are the cloud kernel's, which this one refuses: none is needed. Without ACPI Linux can't power off, but it can reset.
 two_vcpus_and_their_interrupts_come_from_the_mp_table() {

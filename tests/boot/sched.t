@@ -1,8 +1,8 @@
 #!/bin/bash
 # How the host schedules a VM, where cgroups are version 2 and the kernel is stock: in the emulated AMD-V host, whose processes lie in the root
 # group. What is asked of threads themselves is tests/kvm/test_sched, which runs here once more for its cgroups.
-# time limit: 600
-. "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 580
+# time limit: 900
+. "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 420
 
 CGROUPS=/sys/fs/cgroup
 
