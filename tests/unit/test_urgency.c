@@ -54,7 +54,7 @@ static void sleep_ms(long ms)
 struct found {
     bool has_right; /* to be real time */
     int first, child, busy, after_work, rested, ended;
-    uint64_t slice_ns;
+    uint64_t slice_ns, slice_ended_ns;
 };
 
 static bool may_be_real_time(void)
@@ -86,6 +86,7 @@ static void *live(void *arg)
     f->rested = policy();
     vireo_urgency_end(&u);
     f->ended = policy();
+    f->slice_ended_ns = sched_slice_of(0);
     return NULL;
 }
 
@@ -136,6 +137,7 @@ static void without_the_right_it_has_the_shortest_slice(void **state)
     }
     assert_int_equal(f.slice_ns, LEAST_NS);
     assert_true(usual > LEAST_NS); /* else nothing was seen */
+    assert_int_equal(f.slice_ended_ns, usual);
 }
 
 static void *live_nicely(void *arg)

@@ -120,21 +120,29 @@ int sched_slice(uint64_t slice_ns, pid_t tid, const struct log *log, struct err 
     return 0;
 }
 
+/* runtime 0 is the kernel's own slice. Where there are none (before Linux 6.12) nothing comes of it. */
+static void set_own_slice(uint64_t slice_ns)
+{
+    struct attr a = {.size = sizeof(a)};
+    if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0) return;
+    a.flags |= RESET_ON_FORK;
+    a.runtime = slice_ns;
+    (void)syscall(SYS_sched_setattr, 0, &a, 0); /* else it waits its turn like others */
+}
+
 void sched_urgent(bool is_urgent)
 {
     const int policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
     const struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)}, none = {0};
-    struct attr a = {.size = sizeof(a)};
     if (!is_urgent) {
-        if (policy == SCHED_RR) (void)sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
+        if (policy == SCHED_RR)
+            (void)sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
+        else if (policy == SCHED_OTHER)
+            set_own_slice(0);
         return;
     }
     if (policy != SCHED_OTHER || getpriority(PRIO_PROCESS, 0) > 0) return;
-    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0) return;
-    if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0) return;
-    a.flags |= RESET_ON_FORK;
-    a.runtime = SLICE_LEAST_NS;
-    (void)syscall(SYS_sched_setattr, 0, &a, 0); /* else it waits its turn like others */
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) < 0) set_own_slice(SLICE_LEAST_NS);
 }
 
 int sched_core_create(pid_t tid, bool *is_used, struct err *e)
