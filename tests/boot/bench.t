@@ -62,6 +62,11 @@ files_of_another_form() {
         refuses 'open missing.json: No such file' --show missing.json && refuses '/dev/zero: not a file' --show /dev/zero &&
         refuses 'compare stats.json: with what?' --compare stats.json
 }
+spares_the_result_it_reads() {
+    cp "$GOLDEN/result_exits.json" mine.json
+    refuses 'would be lost' --show mine.json --output ./mine.json && refuses 'would be lost' --compare "$GOLDEN/result_exits.json" mine.json --output mine.json &&
+        cmp mine.json "$GOLDEN/result_exits.json"
+}
 shown_in_every_format() {
     local f
     for f in csv hgrm kut; do
@@ -171,6 +176,7 @@ check "output that can't be written is refused before anything is measured" bad_
 check "a refusal leaves the output as it was" refusal_leaves_output_alone
 check "files that are no results are refused" files_of_another_form
 check "a result is shown in every format" shown_in_every_format
+check "what is made of a result does not take its place" spares_the_result_it_reads
 check "a result compared with itself shows no difference" the_same_is_no_difference
 check "other architectures are not compared, other environments are said" what_must_not_be_compared
 

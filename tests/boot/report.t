@@ -30,6 +30,11 @@ has_every_row() {
     done
     [ "$(xmllint --xpath 'count(//*[local-name()="svg"])' page.html)" -ge 2 ]
 }
+spares_the_result_it_reads() {
+    cp "$GOLDEN" mine.json
+    ln -s mine.json link.json
+    refuses "would be lost" mine.json -o mine.json && refuses "would be lost" "$GOLDEN" mine.json -o link.json && cmp mine.json "$GOLDEN"
+}
 refuses_bad_words() {
     echo '{"schema":"other"}' > other.json
     echo '{' > broken.json
@@ -43,8 +48,9 @@ keeps_what_is_there() {
         refuses "open no/page: No such file" "$GOLDEN" -o no/page
 }
 
-echo 1..4
+echo 1..5
 check "a page is well-formed" is_well_formed
 check "every row is on it, and plots" has_every_row
+check "a page does not take the place of its own result" spares_the_result_it_reads
 check "what is no result is refused in one sentence" refuses_bad_words
 check "a page that can't be made leaves the old one alone" keeps_what_is_there

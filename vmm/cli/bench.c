@@ -244,7 +244,10 @@ static int run_on_files(struct bench *b, struct vireo_error *e)
     if (b->compare && b->words.count == 0)
         rc = bad_command(e, "compare %.400s: with what? Name two results", b->compare);
     if (b->words.count > words) rc = bad_command(e, "\"%.200s\" is not an option of vireo bench", b->words.word[words]);
-    if (rc == 0) rc = result_read(&one, b->compare ? b->compare : b->show, e);
+    const char *first = b->compare ? b->compare : b->show;
+    if (rc == 0) rc = output_spares(b->output, first, e);
+    if (rc == 0 && b->compare) rc = output_spares(b->output, b->words.word[0], e);
+    if (rc == 0) rc = result_read(&one, first, e);
     if (rc == 0 && b->compare) rc = result_read(&two, b->words.word[0], e);
     FILE *f = rc == 0 && b->output ? output_open("output", b->output, 0, e) : NULL;
     if (rc == 0 && b->output && !f) rc = e->code;

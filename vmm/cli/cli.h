@@ -112,6 +112,8 @@ int result_read(struct vireo_result **out, const char *path, struct vireo_error 
  * keeps what it holds until output_write; O_TRUNC in flags: it does not. The caller's to finish. NULL: *e is filled,
  * with what ("output") before the path. */
 FILE *output_open(const char *what, const char *path, int flags, struct vireo_error *e);
+/* 0, or *e says that what is to be written (NULL: standard output) is the file that is read. */
+int output_spares(const char *output, const char *input, struct vireo_error *e);
 /* A vireo_write_fn for a FILE: text takes the place of all that the file holds; on standard output and standard error
  * it follows what is there. finish_output says what went wrong. */
 void output_write(void *file, const char *text, size_t len);

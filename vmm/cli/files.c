@@ -35,8 +35,18 @@ FILE *output_open(const char *what, const char *path, int flags, struct vireo_er
 {
     const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!f) bad_command(e, "%s %.400s: %s", what, path, strerror(errno));
-    return f;
+    if (f) return f;
+    bad_command(e, "%s %.400s: %s", what, path, strerror(errno));
+    if (fd >= 0) close(fd);
+    return NULL;
+}
+
+int output_spares(const char *output, const char *input, struct vireo_error *e)
+{
+    struct stat out, in;
+    if (!output || stat(output, &out) < 0 || stat(input, &in) < 0) return 0;
+    if (!S_ISREG(out.st_mode) || out.st_dev != in.st_dev || out.st_ino != in.st_ino) return 0;
+    return bad_command(e, "output %.400s: the result that is read, which would be lost; name another file", output);
 }
 
 void output_write(void *file, const char *text, size_t len)

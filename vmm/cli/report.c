@@ -41,6 +41,7 @@ static int run_report(const struct command *self, char **words, uint64_t started
         rc = bad_command(&e, "%u results: a page holds %d; give fewer", w.path.count, ARGS_WORDS_MAX);
     if (!rc && w.path.count == 0)
         rc = bad_command(&e, "no result file given; `vireo bench exits --format json --output FILE` makes one");
+    for (unsigned i = 0; !rc && i < w.path.count; i++) rc = output_spares(w.output, w.path.word[i], &e);
     for (unsigned i = 0; !rc && i < w.path.count; i++) rc = result_read(&results[i], w.path.word[i], &e);
     const int status = rc ? say_error(&e) : write_page(&w, results);
     for (unsigned i = 0; i < ARGS_WORDS_MAX; i++) vireo_result_destroy(results[i]);
