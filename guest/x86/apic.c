@@ -3,6 +3,7 @@
 #include "machine.h"
 
 #include "cpu.h"
+#include "interrupt.h"
 
 #define MSR_APIC_BASE      0x1b
 #define APIC_BASE_X2APIC   (1u << 10)
@@ -153,14 +154,20 @@ void apic_interrupt(void)
     lapic_write(LAPIC_EOI, 0);
 }
 
-/* An interrupt that waits in the local APIC is let in by sleeping: that ends with it at once, while between two
- * emulated instructions a host may not look. */
+/* An interrupt that waits in the local APIC is let in while one of its registers is read, for there every host looks;
+ * one that emulates single instructions may not look between two others. Sleeping until it comes would not do: QEMU's
+ * VMRUN forgets that STI holds interrupts off for one more instruction (AMD APM volume 2, 15.21.5), so it may come
+ * before the HLT, which then never ends. */
 bool irq_take(const struct guest_device *d)
 {
     const uint32_t before = apic.irq_count, waiting = lapic_read(LAPIC_IRR + VECTOR_DEVICE / 32 * 0x10);
 
     (void)d;
-    if (waiting >> VECTOR_DEVICE % 32 & 1) __asm__ volatile("sti; hlt; cli" : : : "memory");
+    if (waiting >> VECTOR_DEVICE % 32 & 1) {
+        interrupts_on();
+        (void)lapic_read(LAPIC_ID);
+        interrupts_off();
+    }
     return apic.irq_count != before;
 }
 
