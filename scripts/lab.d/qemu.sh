@@ -25,6 +25,14 @@ prepare_host() {
     exec 8>&-
 }
 
+# What QEMU 7.2 does wrong here, seen and read in its source:
+# - A processor may keep code as it was before another one changed it, if it read it just then (since 8.1 it can't). Linux changes its scheduler
+#   when a host's first VM is made and when the last is closed: a processor of two then meets, for ever, a breakpoint that is no longer there, and
+#   the host stands still. So it has one, unless the user wants more.
+# - VMRUN does not load the interrupt shadow (AMD APM volume 2, 15.21.5). An interrupt may come between a guest's STI and HLT, and HLT
+#   then waits for the next one.
+# - The number of an interrupt that VMRUN injected is kept, and if the processor's loop is left before the guest's next exit, as happens where
+#   instructions are counted, it is delivered again, interrupts off or not. A handler that is met with a lock held waits for itself.
 host_amdv() {
     prepare_host amd64 virtio_pci virtiofs virtio_console kvm-amd tun vhost_net
     title=AMD-V

@@ -11,7 +11,7 @@ shift
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 if [ "${VIREO_LAB-}" != "$boot_host" ]; then
     scripts/images || exit 1
-    # An emulated AMD-V host may hang as its guests may (see guest below): one that does not end is started again, once. So its lines come last.
+    # An emulated AMD-V host may hang (host_amdv in scripts/lab.d/qemu.sh): one that does not end is started again, once. So its lines come last.
     lines=$(mktemp) status=0 tries=1
     trap 'rm -f "$lines"' EXIT
     [ "$boot_host" != amdv ] || tries=2
@@ -42,8 +42,8 @@ encoded() {
 }
 
 # guest [OPTION...]: `vireo run`, its console in ./console; returns its status.
-# QEMU's AMD-V may deliver one interrupt to a guest twice (in_lab in scripts/bench), which then spins or waits for ever: a guest that has hung
-# there is started again, once, and run_tests tells of it.
+# QEMU's AMD-V may make a guest wait for ever (host_amdv in scripts/lab.d/qemu.sh): one that has hung there is started again, once, and run_tests
+# tells of it.
 guest() {
     local begin=$SECONDS tries=1 status
     [ "$boot_host" != amdv ] || tries=2
