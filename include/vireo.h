@@ -181,8 +181,8 @@ struct vireo_stat {
 struct vireo_stats {
     const char *counter; /* what time was taken from: "TSC", "CNTVCT", "CLOCK_MONOTONIC"; static */
     double hz;           /* of that */
-    double cost_ns; /* of recording one exit, counter reads included: measured by this call, on this CPU. It is part
-                       of the next exit's run */
+    double cost_ns;      /* of recording one exit, counter reads included: measured by the VM's first such call, on the
+                            CPU it ran on. It is part of the next exit's run */
     unsigned vcpus;
 };
 

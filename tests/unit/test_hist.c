@@ -20,6 +20,16 @@ static struct bench *make(void)
     return b;
 }
 
+/* One alone, as those that are read together. */
+#define ONE(b) (&(struct hists){(const struct hist *[]){&(b)->h}, 1})
+
+static uint64_t quantile(const struct hists *h, double share)
+{
+    uint64_t out;
+    hists_quantiles(h, &share, 1, &out);
+    return out;
+}
+
 /* xorshift64: the same values every time. */
 static uint64_t next(uint64_t *state)
 {
@@ -52,7 +62,7 @@ static void quantiles_are_those_of_the_sorted_values_to_three_digits(void **stat
 {
     static const double shares[] = {0.001, 0.1, 0.25, 0.5, 0.9, 0.99, 0.999, 0.9999};
     static uint64_t values[VALUES];
-    uint64_t random = 1;
+    uint64_t random = 1, got[COUNT_OF(shares)];
     struct bench *b = make();
 
     (void)state;
@@ -61,13 +71,14 @@ static void quantiles_are_those_of_the_sorted_values_to_three_digits(void **stat
         hist_record(&b->h, values[i]);
     }
     qsort(values, VALUES, sizeof(values[0]), ascending);
+    hists_quantiles(ONE(b), shares, COUNT_OF(shares), got);
     for (size_t i = 0; i < COUNT_OF(shares); i++) {
         size_t rank = 1; /* brute force: the first whose share is reached */
         while ((double)rank < shares[i] * VALUES) rank++;
-        must_be_near(hist_quantile(&b->h, shares[i]), values[rank - 1]);
+        must_be_near(got[i], values[rank - 1]);
     }
-    assert_int_equal(hist_quantile(&b->h, 0), values[0]);
-    assert_int_equal(hist_quantile(&b->h, 1), values[VALUES - 1]);
+    assert_int_equal(quantile(ONE(b), 0), values[0]);
+    assert_int_equal(quantile(ONE(b), 1), values[VALUES - 1]);
     assert_int_equal(b->h.count, VALUES);
     free(b);
 }
@@ -91,42 +102,33 @@ static void buckets_follow_each_other_without_gap_or_step_back(void **state)
     assert_int_equal(hist_index(UINT64_MAX), HIST_BUCKETS - 1);
 }
 
-static void merged_is_what_recording_everything_in_one_gives(void **state)
+static void several_are_read_as_if_all_had_been_recorded_in_one(void **state)
 {
-    uint64_t random = 7;
-    struct bench *a = make(), *b = make(), *both = make();
+    static const double shares[] = {0, 0.001, 0.1, 0.5, 0.9, 0.99, 0.999, 1};
+    enum { PARTS = 3, BOUNDS = 40 };
+    uint64_t random = 7, bound[BOUNDS], got[BOUNDS], truth[BOUNDS];
+    struct bench *part[PARTS] = {make(), make(), make()}, *whole = make();
+    const struct hist *of[PARTS + 1] = {&part[0]->h, &part[1]->h, &part[2]->h, &make()->h}; /* and an empty one */
+    const struct hists all = {of, COUNT_OF(of)};
 
     (void)state;
     for (size_t i = 0; i < VALUES; i++) {
         const uint64_t value = draw(&random) << (i % 100 == 0 ? 20 : 0); /* some overflow */
-        hist_record(i % 3 ? &a->h : &b->h, value);
-        hist_record(&both->h, value);
+        hist_record(&part[i % PARTS]->h, value);
+        hist_record(&whole->h, value);
     }
-    hist_merge(&a->h, &b->h);
-    assert_memory_equal(a->bucket, both->bucket, sizeof(a->bucket));
-    assert_int_equal(a->h.count, both->h.count);
-    assert_int_equal(a->h.sum, both->h.sum);
-    assert_int_equal(a->h.min, both->h.min);
-    assert_int_equal(a->h.max, both->h.max);
-    assert_int_not_equal(hist_overflow(&a->h), 0);
-    free(a);
-    free(b);
-    free(both);
-}
-
-static void merging_nothing_changes_nothing(void **state)
-{
-    struct bench *a = make(), *none = make();
-
-    (void)state;
-    hist_record(&a->h, 5);
-    hist_merge(&a->h, &none->h);
-    assert_int_equal(a->h.count, 1);
-    assert_int_equal(a->h.min, 5);
-    hist_merge(&none->h, &a->h);
-    assert_int_equal(hist_quantile(&none->h, 0.5), 5);
-    free(a);
-    free(none);
+    for (size_t i = 0; i < COUNT_OF(shares); i++)
+        assert_int_equal(quantile(&all, shares[i]), quantile(ONE(whole), shares[i]));
+    assert_int_equal(hists_sum(&all), whole->h.sum);
+    assert_int_not_equal(hists_overflow(ONE(whole)), 0);
+    assert_int_equal(hists_overflow(&all), hists_overflow(ONE(whole)));
+    for (unsigned i = 0; i < BOUNDS; i++) bound[i] = (UINT64_C(3) << i) / 2;
+    hists_spread(&all, bound, BOUNDS, got);
+    hists_spread(ONE(whole), bound, BOUNDS, truth);
+    assert_memory_equal(got, truth, sizeof(got));
+    assert_int_not_equal(got[BOUNDS - 1], 0);
+    for (size_t i = 0; i < COUNT_OF(of); i++) free((void *)of[i]); /* what make gave begins with it */
+    free(whole);
 }
 
 static void what_is_too_long_is_counted_and_its_max_is_exact(void **state)
@@ -135,32 +137,29 @@ static void what_is_too_long_is_counted_and_its_max_is_exact(void **state)
 
     (void)state;
     hist_record(&b->h, 3);
-    assert_int_equal(hist_overflow(&b->h), 0);
+    assert_int_equal(hists_overflow(ONE(b)), 0);
     hist_record(&b->h, HIST_LIMIT);
     hist_record(&b->h, HIST_LIMIT + 12345);
-    assert_int_equal(hist_overflow(&b->h), 2);
-    assert_int_equal(hist_quantile(&b->h, 0.99), HIST_LIMIT + 12345);
+    assert_int_equal(hists_overflow(ONE(b)), 2);
+    assert_int_equal(quantile(ONE(b), 0.99), HIST_LIMIT + 12345);
     assert_int_equal(b->h.max, HIST_LIMIT + 12345);
     assert_int_equal(b->h.sum, 2 * HIST_LIMIT + 12348);
     free(b);
 }
 
-static void an_empty_one_has_quantiles_of_zero_and_a_cleared_one_is_empty(void **state)
+static void an_empty_one_has_quantiles_of_zero(void **state)
 {
-    struct bench *b = make(), *fresh = make();
+    uint64_t bound = 10, out = 1;
+    struct bench *b = make();
 
     (void)state;
-    assert_int_equal(hist_quantile(&b->h, 0.5), 0);
-    hist_record(&b->h, 17);
-    hist_record(&b->h, UINT64_MAX);
-    hist_clear(&b->h);
-    assert_int_equal(hist_quantile(&b->h, 0.5), 0);
-    assert_memory_equal(b->bucket, fresh->bucket, sizeof(b->bucket));
-    assert_memory_equal(b->group, fresh->group, sizeof(b->group));
-    assert_int_equal(b->h.count, 0);
-    assert_int_equal(b->h.min, UINT64_MAX);
+    assert_int_equal(quantile(ONE(b), 0), 0);
+    assert_int_equal(quantile(ONE(b), 0.5), 0);
+    assert_int_equal(quantile(ONE(b), 1), 0);
+    hists_spread(ONE(b), &bound, 1, &out);
+    assert_int_equal(out, 0);
+    assert_int_equal(hists_overflow(ONE(b)), 0);
     free(b);
-    free(fresh);
 }
 
 static void ranges_count_what_lies_in_them_to_three_digits(void **state)
@@ -177,7 +176,7 @@ static void ranges_count_what_lies_in_them_to_three_digits(void **state)
         for (unsigned i = 0; i < BOUNDS; i++)
             low[i] += value + value / HIST_STEPS <= bound[i]; /* surely in its bounds */
     }
-    hist_spread(&b->h, bound, BOUNDS, out);
+    hists_spread(ONE(b), bound, BOUNDS, out);
     for (unsigned i = 0; i < BOUNDS; i++) {
         uint64_t most = low[i];
         sum += out[i];
@@ -186,7 +185,7 @@ static void ranges_count_what_lies_in_them_to_three_digits(void **state)
     }
     hist_record(&b->h, bound[BOUNDS - 1] * 2);
     hist_record(&b->h, HIST_LIMIT);
-    hist_spread(&b->h, bound, BOUNDS, out);
+    hists_spread(ONE(b), bound, BOUNDS, out);
     for (unsigned i = 0; i < BOUNDS; i++) sum -= out[i];
     assert_int_equal(sum, 0); /* what is above all bounds is in no range */
     free(b);
@@ -200,7 +199,7 @@ static void a_range_that_ends_at_a_bucket_is_exact(void **state)
 
     (void)state;
     for (uint64_t v = 0; v < 3000; v++) hist_record(&b->h, v);
-    hist_spread(&b->h, bound, COUNT_OF(bound), out);
+    hists_spread(ONE(b), bound, COUNT_OF(bound), out);
     assert_int_equal(out[0], 10);
     assert_int_equal(out[1], 1);
     assert_int_equal(out[2], 2037);
@@ -209,7 +208,6 @@ static void a_range_that_ends_at_a_bucket_is_exact(void **state)
 
 UNIT_MAIN(UNIT(quantiles_are_those_of_the_sorted_values_to_three_digits),
           UNIT(every_small_value_has_a_bucket_of_its_own), UNIT(buckets_follow_each_other_without_gap_or_step_back),
-          UNIT(merged_is_what_recording_everything_in_one_gives), UNIT(merging_nothing_changes_nothing),
-          UNIT(what_is_too_long_is_counted_and_its_max_is_exact),
-          UNIT(an_empty_one_has_quantiles_of_zero_and_a_cleared_one_is_empty),
+          UNIT(several_are_read_as_if_all_had_been_recorded_in_one),
+          UNIT(what_is_too_long_is_counted_and_its_max_is_exact), UNIT(an_empty_one_has_quantiles_of_zero),
           UNIT(ranges_count_what_lies_in_them_to_three_digits), UNIT(a_range_that_ends_at_a_bucket_is_exact))

@@ -32,8 +32,8 @@ static void tell_class(void (*fn)(void *arg, const struct stats_row *row), void 
     row.name = "mmio write";
     row.run = (struct stats_times){.total = 3000000, .min = 1, .p50 = 3000, .p90 = 3001, .p99 = 3002, .max = 3004};
     row.handler = (struct stats_times){.total = 500000, .p50 = 500, .p99 = 502, .max = 503};
-    row.run_hist = &fake.run;
-    row.handler_hist = &fake.handler;
+    row.run_hists = &(const struct hists){(const struct hist *[]){&fake.run}, 1};
+    row.handler_hists = &(const struct hists){(const struct hist *[]){&fake.handler}, 1};
     fn(arg, &row);
 }
 

@@ -5,38 +5,38 @@ static uint64_t load(const _Atomic uint64_t *at)
     return atomic_load_explicit(at, memory_order_relaxed);
 }
 
-static void store(_Atomic uint64_t *at, uint64_t value)
-{
-    atomic_store_explicit(at, value, memory_order_relaxed);
-}
-
-/* The figures of an empty histogram; its buckets are zero. */
-static void reset(struct hist *h)
-{
-    store(&h->count, 0);
-    store(&h->sum, 0);
-    store(&h->min, UINT64_MAX);
-    store(&h->max, 0);
-}
-
 void hist_init(struct hist *h, _Atomic uint64_t *buckets, _Atomic uint64_t *groups)
 {
     h->bucket = buckets;
     h->group = groups;
-    reset(h);
+    atomic_store_explicit(&h->count, 0, memory_order_relaxed);
+    atomic_store_explicit(&h->sum, 0, memory_order_relaxed);
+    atomic_store_explicit(&h->min, UINT64_MAX, memory_order_relaxed);
+    atomic_store_explicit(&h->max, 0, memory_order_relaxed);
 }
 
-/* The groups that may hold something: reading the others' buckets would only touch their pages. A writer at work
- * records an event before it widens min and max, so a reader may miss the newest extreme and nothing else. */
+/* ---- several as one ---- */
+
+/* The least and the highest value, and the groups that may hold something: reading the others' buckets would only touch
+ * their pages. A writer at work records an event before it widens min and max, so a reader may miss the newest extreme
+ * and nothing else. */
 struct span {
-    unsigned first, end;
+    uint64_t min, max;
+    unsigned first, end; /* groups */
 };
 
-static struct span used(const struct hist *h)
+static struct span used(const struct hists *h)
 {
-    const uint64_t min = load(&h->min), max = load(&h->max);
-    if (min > max) return (struct span){0, 0};
-    return (struct span){hist_index(min) / HIST_GROUP, hist_index(max) / HIST_GROUP + 1};
+    struct span s = {.min = UINT64_MAX};
+    for (unsigned i = 0; i < h->count; i++) {
+        const uint64_t min = load(&h->of[i]->min), max = load(&h->of[i]->max);
+        if (min < s.min) s.min = min;
+        if (max > s.max) s.max = max;
+    }
+    if (s.min > s.max) return s;
+    s.first = hist_index(s.min) / HIST_GROUP;
+    s.end = hist_index(s.max) / HIST_GROUP + 1;
+    return s;
 }
 
 static unsigned end_of(unsigned group)
@@ -45,48 +45,22 @@ static unsigned end_of(unsigned group)
     return end < HIST_BUCKETS ? end : HIST_BUCKETS;
 }
 
-void hist_clear(struct hist *h)
+static uint64_t in_group(const struct hists *h, unsigned group)
 {
-    const struct span s = used(h);
-    for (unsigned g = s.first; g < s.end; g++) {
-        if (load(&h->group[g]) == 0) continue;
-        for (unsigned i = g * HIST_GROUP; i < end_of(g); i++) store(&h->bucket[i], 0);
-        store(&h->group[g], 0);
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < h->count; i++) sum += load(&h->of[i]->group[group]);
+    return sum;
+}
+
+/* How many values each bucket of a group has. */
+static void read_group(const struct hists *h, unsigned group, uint64_t bucket[HIST_GROUP])
+{
+    const unsigned first = group * HIST_GROUP, n = end_of(group) - first;
+    for (unsigned b = 0; b < HIST_GROUP; b++) bucket[b] = 0;
+    for (unsigned i = 0; i < h->count; i++) {
+        if (load(&h->of[i]->group[group]) == 0) continue;
+        for (unsigned b = 0; b < n; b++) bucket[b] += load(&h->of[i]->bucket[first + b]);
     }
-    reset(h);
-}
-
-/* What hist_bump does, but the first touch of a page is a write. Where it is a read, the kernel maps a page of zeros,
- * which the write that follows replaces: a second fault, and every CPU that runs a thread of ours is interrupted. */
-static void add(_Atomic uint64_t *at, uint64_t by)
-{
-    (void)atomic_fetch_add_explicit(at, by, memory_order_relaxed);
-}
-
-static uint64_t merge_group(struct hist *into, const struct hist *from, unsigned g)
-{
-    uint64_t added = 0;
-    for (unsigned i = g * HIST_GROUP; i < end_of(g); i++) {
-        const uint64_t n = load(&from->bucket[i]);
-        if (n == 0) continue;
-        add(&into->bucket[i], n);
-        added += n;
-    }
-    add(&into->group[g], added);
-    return added;
-}
-
-void hist_merge(struct hist *into, const struct hist *from)
-{
-    const uint64_t min = load(&from->min), max = load(&from->max);
-    const struct span s = used(from);
-    uint64_t added = 0;
-    for (unsigned g = s.first; g < s.end; g++)
-        if (load(&from->group[g])) added += merge_group(into, from, g);
-    hist_bump(&into->count, added);
-    hist_bump(&into->sum, load(&from->sum));
-    if (min < load(&into->min)) store(&into->min, min);
-    if (max > load(&into->max)) store(&into->max, max);
 }
 
 /* The highest value of a bucket. */
@@ -108,47 +82,50 @@ static uint64_t rank_of(double share, uint64_t total)
     return rank < total ? rank : total;
 }
 
-/* The value of the rank-th of a group. A writer may have counted in the group what its buckets don't show yet: then it
- * is the highest that they show. */
-static uint64_t find_in(const struct hist *h, unsigned g, uint64_t rank)
+/* The value of the rank-th of a group, whose buckets these are. A writer may have counted in the group what its buckets
+ * don't show yet: then it is the highest that they show. */
+static uint64_t find_in(const uint64_t bucket[HIST_GROUP], unsigned group, uint64_t rank, uint64_t max)
 {
-    unsigned at = g * HIST_GROUP;
     uint64_t seen = 0;
-    for (unsigned i = at; i < end_of(g) && seen < rank; i++) {
-        const uint64_t n = load(&h->bucket[i]);
-        if (n) at = i;
-        seen += n;
+    unsigned at = 0;
+    for (unsigned b = 0; b < HIST_GROUP && seen < rank; b++) {
+        if (bucket[b]) at = b;
+        seen += bucket[b];
     }
-    const uint64_t max = load(&h->max), top = top_of(at);
-    return at == HIST_BUCKETS - 1 || top > max ? max : top;
+    const unsigned index = group * HIST_GROUP + at;
+    const uint64_t top = top_of(index);
+    return index == HIST_BUCKETS - 1 || top > max ? max : top;
 }
 
-uint64_t hist_quantile(const struct hist *h, double share)
+void hists_quantiles(const struct hists *h, const double *share, unsigned n, uint64_t *out)
 {
     const struct span s = used(h);
-    uint64_t total = 0, seen = 0;
-    for (unsigned g = s.first; g < s.end; g++) total += load(&h->group[g]);
-    if (total == 0) return 0;
-    if (share <= 0) return load(&h->min);
-    if (share >= 1) return load(&h->max);
-    const uint64_t rank = rank_of(share, total);
-    for (unsigned g = s.first; g < s.end; g++) {
-        const uint64_t n = load(&h->group[g]);
-        if (seen + n >= rank) return find_in(h, g, rank - seen);
-        seen += n;
+    uint64_t group[HIST_GROUPS], bucket[HIST_GROUP] = {0}, total = 0, below = 0;
+    unsigned at = s.first, is_read = HIST_GROUPS; /* the group whose buckets were read; none yet */
+    for (unsigned g = s.first; g < s.end; g++) total += group[g] = in_group(h, g);
+    for (unsigned i = 0; i < n; i++) {
+        if (total == 0 || share[i] <= 0 || share[i] >= 1) {
+            out[i] = total == 0 ? 0 : share[i] <= 0 ? s.min : s.max;
+            continue;
+        }
+        const uint64_t rank = rank_of(share[i], total);
+        while (below + group[at] < rank) below += group[at++]; /* it ends: rank is no more than all together */
+        if (is_read != at) read_group(h, is_read = at, bucket);
+        out[i] = find_in(bucket, at, rank - below, s.max);
     }
-    return load(&h->max);
 }
 
-void hist_spread(const struct hist *h, const uint64_t *bound, unsigned n, uint64_t *out)
+void hists_spread(const struct hists *h, const uint64_t *bound, unsigned n, uint64_t *out)
 {
     const struct span s = used(h);
     unsigned at = 0;
     for (unsigned i = 0; i < n; i++) out[i] = 0;
     for (unsigned g = s.first; g < s.end; g++) {
-        if (load(&h->group[g]) == 0) continue;
+        uint64_t bucket[HIST_GROUP];
+        if (in_group(h, g) == 0) continue;
+        read_group(h, g, bucket);
         for (unsigned i = g * HIST_GROUP; i < end_of(g) && i < HIST_BUCKETS - 1; i++) {
-            const uint64_t count = load(&h->bucket[i]);
+            const uint64_t count = bucket[i - g * HIST_GROUP];
             if (count == 0) continue;
             while (at < n && top_of(i) > bound[at]) at++;
             if (at == n) return;
@@ -157,7 +134,17 @@ void hist_spread(const struct hist *h, const uint64_t *bound, unsigned n, uint64
     }
 }
 
-uint64_t hist_overflow(const struct hist *h)
+uint64_t hists_sum(const struct hists *h)
 {
-    return load(&h->max) < HIST_LIMIT ? 0 : load(&h->bucket[HIST_BUCKETS - 1]);
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < h->count; i++) sum += load(&h->of[i]->sum);
+    return sum;
+}
+
+uint64_t hists_overflow(const struct hists *h)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < h->count; i++)
+        if (load(&h->of[i]->max) >= HIST_LIMIT) sum += load(&h->of[i]->bucket[HIST_BUCKETS - 1]);
+    return sum;
 }

@@ -37,18 +37,20 @@ struct hist {
 
 /* buckets: HIST_BUCKETS zeros, groups: HIST_GROUPS of them, which stay the caller's and outlive h. */
 void hist_init(struct hist *h, _Atomic uint64_t *buckets, _Atomic uint64_t *groups);
-/* Add what from holds to into, of which this thread is the writer. from may be written meanwhile: then what is added is
- * what its buckets held, each at its moment, and count is their sum. */
-void hist_merge(struct hist *into, const struct hist *from);
-void hist_clear(struct hist *h); /* empty again; writer only */
 
-/* The least value that at least `share` (0 to 1) of the values do not exceed, to three digits: nearest rank. Share 0 is
- * min, 1 is max, exactly. 0 when there is none. */
-uint64_t hist_quantile(const struct hist *h, double share);
+/* Several that are read as one; each may be written meanwhile. */
+struct hists {
+    const struct hist *const *of;
+    unsigned count;
+};
+/* out[i]: the least value that at least share[i] (0 to 1) of the values do not exceed, to three digits: nearest rank.
+ * Share 0 is min, 1 is max, exactly. 0 when there is none. The n shares rise. */
+void hists_quantiles(const struct hists *h, const double *share, unsigned n, uint64_t *out);
 /* How the values spread over the ranges that n rising bounds end: out[i] counts those above bound[i - 1] and at most
  * bound[i], to three digits; what is above all bounds is in none. */
-void hist_spread(const struct hist *h, const uint64_t *bound, unsigned n, uint64_t *out);
-uint64_t hist_overflow(const struct hist *h); /* how many were HIST_LIMIT or more */
+void hists_spread(const struct hists *h, const uint64_t *bound, unsigned n, uint64_t *out);
+uint64_t hists_sum(const struct hists *h);
+uint64_t hists_overflow(const struct hists *h); /* how many were HIST_LIMIT or more */
 
 /* Of one writer: a load, an addition and a store, no locked instruction. */
 static inline void hist_bump(_Atomic uint64_t *at, uint64_t by)

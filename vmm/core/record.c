@@ -1,7 +1,6 @@
 #include "vmm/core/record.h"
 
 #include <stddef.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #define HISTS ((size_t)RECORD_CLASSES * 2) /* KVM_RUN and handler of each class */
@@ -42,17 +41,6 @@ struct record *record_create(void)
 void record_destroy(struct record *r)
 {
     if (r) munmap((char *)r - offsetof(struct layout, record), sizeof(struct layout));
-}
-
-void record_clear(struct record *r)
-{
-    for (unsigned i = 0; i < RECORD_CLASSES; i++) {
-        hist_clear(&r->of[i].run);
-        hist_clear(&r->of[i].handler);
-        r->of[i].first = r->of[i].last = 0;
-    }
-    r->lost = 0;
-    memset(r->reg, 0, sizeof(r->reg));
 }
 
 /* A counter that stepped back (a CPU's that was reset behind the kernel's back) makes one exit short, not 500 years. */

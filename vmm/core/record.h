@@ -72,7 +72,6 @@ struct record {
 
 struct record *record_create(void);                              /* NULL: no memory */
 void record_destroy(struct record *r);                           /* NULL is legal */
-void record_clear(struct record *r);                             /* as created; no reader is at it */
 void record_exit(struct record *r, const struct record_exit *x); /* the writer */
 
 /* What a register's key says. false: free. */

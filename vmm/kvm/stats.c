@@ -1,7 +1,6 @@
 #include "vmm/kvm/stats.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -38,58 +37,58 @@ static bool is_single(const struct kvm_stats_desc *d)
     return d->size == 1 && (d->flags & KVM_STATS_TYPE_MASK) <= KVM_STATS_TYPE_PEAK;
 }
 
-struct table {
-    int fd;
-    struct kvm_stats_header header;
-    char *desc;
-    size_t stride; /* a descriptor and its name */
-    char *data;    /* all values, read at once */
-    size_t size;
-};
-
-static int read_table(struct table *t)
+static struct kvm_stats_desc desc_at(const struct kvm_stats_table *t, uint32_t i)
 {
-    int rc = read_at(t->fd, &t->header, sizeof(t->header), 0);
+    struct kvm_stats_desc d;
+    memcpy(&d, t->desc + i * t->stride, sizeof(d));
+    return d;
+}
+
+static int read_descs(struct kvm_stats_table *t, int fd)
+{
+    int rc = read_at(fd, &t->header, sizeof(t->header), 0);
     if (rc) return rc;
     if (t->header.num_desc > KVM_STATS_MAX || t->header.name_size == 0 || t->header.name_size > NAME_SIZE_MAX)
         return -EPROTO;
     t->stride = sizeof(struct kvm_stats_desc) + t->header.name_size;
+    free(t->desc); /* of a read that failed */
     t->desc = calloc(t->header.num_desc + 1, t->stride);
     if (!t->desc) return -ENOMEM;
-    return read_at(t->fd, t->desc, t->header.num_desc * t->stride, t->header.desc_offset);
+    return read_at(fd, t->desc, t->header.num_desc * t->stride, t->header.desc_offset);
 }
 
-/* The values of all, from the first to the end of the last. */
-static int read_data(struct table *t)
+/* The values lie between the first and the end of the last. */
+static int make_table(struct kvm_stats_table *t, int fd)
 {
+    const int rc = read_descs(t, fd);
+    if (rc) return rc;
     for (uint32_t i = 0; i < t->header.num_desc; i++) {
-        struct kvm_stats_desc d;
-        memcpy(&d, t->desc + i * t->stride, sizeof(d));
+        const struct kvm_stats_desc d = desc_at(t, i);
         const size_t end = d.offset + (size_t)d.size * sizeof(uint64_t);
         if (end > t->size) t->size = end;
+        t->desc[(i + 1) * t->stride - 1] = '\0'; /* of the name, which has one anyway */
     }
     if (t->size > DATA_MAX) return -EPROTO;
     t->data = malloc(t->size + 1);
-    return t->data ? read_at(t->fd, t->data, t->size, t->header.data_offset) : -ENOMEM;
+    return t->data ? 0 : -ENOMEM;
 }
 
-int kvm_stats_read(int fd, void (*fn)(void *arg, const struct kvm_stat *s), void *arg)
+int kvm_stats_read(int fd, struct kvm_stats_table *t, void (*fn)(void *arg, const struct kvm_stat *s), void *arg)
 {
-    struct table t = {.fd = fd};
-    int rc = read_table(&t);
-    if (!rc) rc = read_data(&t);
-    for (uint32_t i = 0; !rc && i < t.header.num_desc; i++) {
-        struct kvm_stats_desc d;
-        struct kvm_stat s;
-        const char *at = t.desc + i * t.stride;
-        memcpy(&d, at, sizeof(d));
+    int rc = t->data ? 0 : make_table(t, fd);
+    if (!rc) rc = read_at(fd, t->data, t->size, t->header.data_offset);
+    for (uint32_t i = 0; !rc && i < t->header.num_desc; i++) {
+        const struct kvm_stats_desc d = desc_at(t, i);
+        struct kvm_stat s = {.name = t->desc + i * t->stride + sizeof(d), .unit = unit_of(&d)};
         if (!is_single(&d)) continue;
-        (void)snprintf(s.name, sizeof(s.name), "%.*s", (int)t.header.name_size, at + sizeof(d));
-        s.unit = unit_of(&d);
-        memcpy(&s.value, t.data + d.offset, sizeof(s.value));
+        memcpy(&s.value, t->data + d.offset, sizeof(s.value));
         fn(arg, &s);
     }
-    free(t.data);
-    free(t.desc);
     return rc;
+}
+
+void kvm_stats_fini(struct kvm_stats_table *t)
+{
+    free(t->data);
+    free(t->desc);
 }

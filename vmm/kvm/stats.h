@@ -7,19 +7,30 @@
 
 #include "vmm/kvm/kvm.h"
 
-#define KVM_STATS_NAME_MAX 64  /* KVM's longest has some 40 bytes; a longer one is cut */
-#define KVM_STATS_MAX      512 /* descriptors: a VM or vCPU of Linux 6 has under 100 */
+#define KVM_STATS_MAX 512 /* descriptors: a VM or vCPU of Linux 6 has under 100 */
 
 struct kvm_stat {
-    char name[KVM_STATS_NAME_MAX];
+    const char *name; /* valid during the call */
     const char *unit; /* "" a number, "bytes", "ns", "cycles", "bool": static */
     uint64_t value;
+};
+
+/* Where each stands, and room for their values. The same for all vCPUs of a host: zeroed at first, it is asked for by
+ * the first read and used by the next ones; kvm_stats_fini in the end. */
+struct kvm_stats_table {
+    struct kvm_stats_header header;
+    char *desc;
+    size_t stride; /* a descriptor and its name */
+    char *data;
+    size_t size;
 };
 
 /* A descriptor to read them by, or -1 where this kernel has none (before 5.14). Before the vCPU runs: asked later, the
  * kernel answers only when KVM_RUN returns. The caller closes it, before the VM is destroyed. */
 int vcpu_stats_open(const struct vcpu *v);
-/* Call fn for every single-valued statistic, histograms left out. 0 or -errno. Any thread, while the vCPU runs. */
-int kvm_stats_read(int fd, void (*fn)(void *arg, const struct kvm_stat *s), void *arg);
+/* Call fn for every single-valued statistic, histograms left out. 0 or -errno. Any thread, while the vCPU runs; a table
+ * is one thread's. */
+int kvm_stats_read(int fd, struct kvm_stats_table *t, void (*fn)(void *arg, const struct kvm_stat *s), void *arg);
+void kvm_stats_fini(struct kvm_stats_table *t);
 
 #endif

@@ -51,9 +51,9 @@ struct machine {
     struct vcpu *vcpu; /* vcpu_count of them; const after machine_create but for what the kernel shares */
     struct runner *runner;
     struct runner_host runner_host;
-    struct counter counter;        /* const after machine_create */
-    int *stats_fd;                 /* the kernel's statistics, one a vCPU; -1: none. NULL: the recorder is off */
-    _Atomic(struct record *) sums; /* between two readers of statistics: an empty recorder for the next. Or NULL */
+    struct counter counter;     /* const after machine_create */
+    int *stats_fd;              /* the kernel's statistics, one a vCPU; -1: none. NULL: the recorder is off */
+    _Atomic double record_cost; /* of recording an exit, in ticks; 0: not measured yet */
     unsigned vcpu_count, slot_count;
     struct slot slot[ARCH_MAX_SLOTS];
 

@@ -32,7 +32,6 @@ void stats_destroy(struct machine *m)
         if (m->stats_fd[i] >= 0) close(m->stats_fd[i]);
     }
     free(m->stats_fd);
-    record_destroy(m->sums);
 }
 
 /* ---- what it costs ---- */
@@ -44,7 +43,7 @@ static int ascending(const void *a, const void *b)
 }
 
 /* The median over batches of what the two reads and the recording of an exit take here, as in run_recorded. */
-static double cost_ticks(const struct counter *c, struct record *scratch)
+static double measure_cost(const struct counter *c, struct record *scratch)
 {
     uint64_t batch[COST_BATCHES];
     struct record_exit x = {.class = RECORD_MMIO_WRITE, .has_addr = true};
@@ -64,15 +63,37 @@ static double cost_ticks(const struct counter *c, struct record *scratch)
     return (double)batch[median] / COST_EXITS;
 }
 
+/* Once for a machine, when it is first asked for. Two who ask at the same time measure both. 0: no memory. */
+static double cost_ticks(struct machine *m)
+{
+    double ticks = atomic_load(&m->record_cost);
+    if (ticks > 0) return ticks;
+    struct record *scratch = record_create();
+    if (!scratch) return 0;
+    ticks = measure_cost(&m->counter, scratch);
+    record_destroy(scratch);
+    atomic_store(&m->record_cost, ticks);
+    return ticks;
+}
+
 /* ---- rows ---- */
 
 struct report {
     struct machine *m;
     double ns_per_tick;
-    struct record *all; /* what the vCPUs' classes are added up in */
+    const struct record *record[CONFIG_MAX_CPUS];                       /* every vCPU's */
+    const struct hist *run[CONFIG_MAX_CPUS], *handler[CONFIG_MAX_CPUS]; /* of the row that is being told */
     void (*fn)(void *arg, const struct stats_row *row);
     void *arg;
     int vcpu; /* whose kernel rows are read */
+    struct kvm_stats_table kernel;
+};
+
+/* The vCPUs that a row is about. */
+struct group {
+    int vcpu; /* -1: all of them together */
+    const struct record *const *record;
+    unsigned count;
 };
 
 static uint64_t in_ns(const struct report *r, uint64_t ticks)
@@ -91,50 +112,68 @@ static uint64_t load(const _Atomic uint64_t *at)
     return atomic_load_explicit(at, memory_order_relaxed);
 }
 
-static struct stats_times times_of(const struct report *r, const struct hist *h)
+static struct stats_times times_of(const struct report *r, const struct hists *h)
 {
+    enum { MIN, P50, P90, P99, P999, MAX, SHARES };
+    static const double share[SHARES] = {[P50] = 0.5, [P90] = 0.9, [P99] = 0.99, [P999] = 0.999, [MAX] = 1};
+    uint64_t at[SHARES];
+    hists_quantiles(h, share, SHARES, at);
     return (struct stats_times){
-        .total = in_ns(r, load(&h->sum)),
-        .min = in_ns(r, hist_quantile(h, 0)),
-        .p50 = in_ns(r, hist_quantile(h, 0.5)),
-        .p90 = in_ns(r, hist_quantile(h, 0.9)),
-        .p99 = in_ns(r, hist_quantile(h, 0.99)),
-        .p999 = in_ns(r, hist_quantile(h, 0.999)),
-        .max = in_ns(r, load(&h->max)),
-        .overflow = hist_overflow(h),
+        .total = in_ns(r, hists_sum(h)),
+        .min = in_ns(r, at[MIN]),
+        .p50 = in_ns(r, at[P50]),
+        .p90 = in_ns(r, at[P90]),
+        .p99 = in_ns(r, at[P99]),
+        .p999 = in_ns(r, at[P999]),
+        .max = in_ns(r, at[MAX]),
+        .overflow = hists_overflow(h),
     };
 }
 
-static void tell_sum(const struct report *r, int vcpu, const struct record *record)
+static void tell_sum(const struct report *r, const struct group *g)
 {
     uint64_t run = 0, handler = 0;
-    struct stats_row row = {.kind = STATS_VCPU, .vcpu = vcpu, .name = vcpu < 0 ? "all vCPUs" : "vCPU"};
-    for (unsigned k = 0; k < RECORD_CLASSES; k++) {
-        row.count += load(&record->of[k].handler.count);
-        run += load(&record->of[k].run.sum);
-        handler += load(&record->of[k].handler.sum);
+    struct stats_row row = {.kind = STATS_VCPU, .vcpu = g->vcpu, .name = g->vcpu < 0 ? "all vCPUs" : "vCPU"};
+    for (unsigned i = 0; i < g->count; i++) {
+        for (unsigned k = 0; k < RECORD_CLASSES; k++) {
+            const struct record_class_stats *c = &g->record[i]->of[k];
+            row.count += load(&c->handler.count);
+            run += load(&c->run.sum);
+            handler += load(&c->handler.sum);
+        }
     }
     row.run.total = in_ns(r, run);
     row.handler.total = in_ns(r, handler);
     if (row.count) r->fn(r->arg, &row);
 }
 
-static void tell_class(const struct report *r, int vcpu, const struct record *record, enum record_class class)
+static void tell_class(struct report *r, const struct group *g, enum record_class class)
 {
-    const struct record_class_stats *c = &record->of[class];
+    const struct hists run = {r->run, g->count}, handler = {r->handler, g->count};
+    uint64_t count = 0, first = 0, last = 0; /* zero stands for never */
+    for (unsigned i = 0; i < g->count; i++) {
+        const struct record_class_stats *c = &g->record[i]->of[class];
+        const uint64_t its_first = load(&c->first), its_last = load(&c->last);
+        r->run[i] = &c->run;
+        r->handler[i] = &c->handler;
+        count += load(&c->handler.count);
+        if (its_first && (!first || its_first < first)) first = its_first;
+        if (its_last > last) last = its_last;
+    }
+    if (!count) return;
     const struct stats_row row = {
         .kind = STATS_CLASS,
-        .vcpu = vcpu,
+        .vcpu = g->vcpu,
         .name = record_class_name(class),
-        .count = load(&c->handler.count),
-        .run = times_of(r, &c->run),
-        .handler = times_of(r, &c->handler),
-        .run_hist = &c->run,
-        .handler_hist = &c->handler,
-        .first_ns = since_origin(r, load(&c->first)),
-        .last_ns = since_origin(r, load(&c->last)),
+        .count = count,
+        .run = times_of(r, &run),
+        .handler = times_of(r, &handler),
+        .run_hists = &run,
+        .handler_hists = &handler,
+        .first_ns = since_origin(r, first),
+        .last_ns = since_origin(r, last),
     };
-    if (row.count) r->fn(r->arg, &row);
+    r->fn(r->arg, &row);
 }
 
 static void tell_register(const struct report *r, int vcpu, const struct record_register *reg)
@@ -159,28 +198,28 @@ static void tell_register(const struct report *r, int vcpu, const struct record_
 
 struct ranked {
     const struct record_register *reg;
+    enum record_class class;
     uint64_t ticks;
 };
 
+/* By class, and in it by the time they took. */
 static int most_first(const void *a, const void *b)
 {
-    const uint64_t x = ((const struct ranked *)a)->ticks, y = ((const struct ranked *)b)->ticks;
-    return (x < y) - (x > y);
+    const struct ranked *x = a, *y = b;
+    if (x->class != y->class) return x->class < y->class ? -1 : 1;
+    return (x->ticks < y->ticks) - (x->ticks > y->ticks);
 }
 
-/* Those of one class, by the time they took. */
-static void tell_registers(const struct report *r, int vcpu, const struct record *record, enum record_class class)
+static unsigned rank_registers(const struct record *record, struct ranked ranked[RECORD_REGISTERS])
 {
-    struct ranked ranked[RECORD_REGISTERS];
     unsigned n = 0;
     for (unsigned i = 0; i < RECORD_REGISTERS; i++) {
         const struct record_register *reg = &record->reg[i];
         struct record_place at;
-        if (record_place(reg, &at) && at.class == class)
-            ranked[n++] = (struct ranked){reg, load(&reg->run) + load(&reg->handler)};
+        if (record_place(reg, &at)) ranked[n++] = (struct ranked){reg, at.class, load(&reg->run) + load(&reg->handler)};
     }
     qsort(ranked, n, sizeof(ranked[0]), most_first);
-    for (unsigned i = 0; i < n; i++) tell_register(r, vcpu, ranked[i].reg);
+    return n;
 }
 
 static void on_kernel(void *arg, const struct kvm_stat *s)
@@ -193,30 +232,20 @@ static void on_kernel(void *arg, const struct kvm_stat *s)
 
 static int tell_vcpu(struct report *r, unsigned i)
 {
-    const struct record *record = r->m->runner[i].record;
-    r->vcpu = (int)i;
-    tell_sum(r, r->vcpu, record);
+    const struct group g = {(int)i, &r->record[i], 1};
+    const struct record *record = r->record[i];
+    struct ranked ranked[RECORD_REGISTERS];
+    const unsigned registers = rank_registers(record, ranked);
+    unsigned told = 0;
+    r->vcpu = g.vcpu;
+    tell_sum(r, &g);
     for (unsigned k = 0; k < RECORD_CLASSES; k++) {
-        tell_class(r, r->vcpu, record, (enum record_class)k);
-        if (k <= RECORD_MMIO_WRITE) tell_registers(r, r->vcpu, record, (enum record_class)k);
+        tell_class(r, &g, (enum record_class)k);
+        for (; told < registers && ranked[told].class == k; told++) tell_register(r, g.vcpu, ranked[told].reg);
     }
-    const struct stats_row lost = {.kind = STATS_LOST, .vcpu = r->vcpu, .name = "lost", .count = load(&record->lost)};
+    const struct stats_row lost = {.kind = STATS_LOST, .vcpu = g.vcpu, .name = "lost", .count = load(&record->lost)};
     if (lost.count) r->fn(r->arg, &lost);
-    return r->m->stats_fd[i] < 0 ? 0 : kvm_stats_read(r->m->stats_fd[i], on_kernel, r);
-}
-
-/* One class of every vCPU in all. Zero stands for never: first is the least that is not. */
-static void add_up(const struct report *r, enum record_class class)
-{
-    struct record_class_stats *to = &r->all->of[class];
-    for (unsigned i = 0; i < r->m->vcpu_count; i++) {
-        const struct record_class_stats *from = &r->m->runner[i].record->of[class];
-        const uint64_t first = load(&from->first), last = load(&from->last);
-        hist_merge(&to->run, &from->run);
-        hist_merge(&to->handler, &from->handler);
-        if (first && (!load(&to->first) || first < load(&to->first))) to->first = first;
-        if (last > load(&to->last)) to->last = last;
-    }
+    return r->m->stats_fd[i] < 0 ? 0 : kvm_stats_read(r->m->stats_fd[i], &r->kernel, on_kernel, r);
 }
 
 static void tell_doorbells(const struct report *r)
@@ -238,41 +267,28 @@ static void tell_doorbells(const struct report *r)
 
 static int tell(struct report *r)
 {
-    const unsigned summed = r->m->vcpu_count > 1 ? RECORD_CLASSES : 0;
+    const struct group all = {-1, r->record, r->m->vcpu_count};
     int rc = 0;
-    for (unsigned k = 0; k < summed; k++) add_up(r, (enum record_class)k);
-    tell_sum(r, -1, r->all); /* empty, and not told, where there is one vCPU */
-    for (unsigned k = 0; k < summed; k++) tell_class(r, -1, r->all, (enum record_class)k);
-    for (unsigned i = 0; i < r->m->vcpu_count && !rc; i++) rc = tell_vcpu(r, i);
+    if (all.count > 1) {
+        tell_sum(r, &all);
+        for (unsigned k = 0; k < RECORD_CLASSES; k++) tell_class(r, &all, (enum record_class)k);
+    }
+    for (unsigned i = 0; i < all.count && !rc; i++) rc = tell_vcpu(r, i);
     if (!rc) tell_doorbells(r);
     return rc;
-}
-
-/* What the vCPUs are added up in is kept from one reader to the next: to touch fresh memory for it is an eighth of the
- * whole work. Readers at the same time have one each. */
-static struct record *take_sums(struct machine *m)
-{
-    struct record *sums = atomic_exchange(&m->sums, NULL);
-    return sums ? sums : record_create();
-}
-
-static void keep_sums(struct machine *m, struct record *sums)
-{
-    record_clear(sums);
-    record_destroy(atomic_exchange(&m->sums, sums));
 }
 
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg)
 {
     if (!m->stats_fd) return -ENODATA;
-    struct record *all = take_sums(m);
-    if (!all) return -ENOMEM;
     const double hz = counter_hz(&m->counter), ns_per_tick = 1e9 / hz;
+    struct report r = {.m = m, .ns_per_tick = ns_per_tick, .fn = fn, .arg = arg};
     *info = (struct stats_info){.counter = m->counter.name, .hz = hz, .vcpus = m->vcpu_count};
-    struct report r = {.m = m, .ns_per_tick = ns_per_tick, .all = all, .fn = fn, .arg = arg};
+    for (unsigned i = 0; i < m->vcpu_count; i++) r.record[i] = m->runner[i].record;
     const int rc = fn ? tell(&r) : 0;
-    info->cost_ns = cost_ticks(&m->counter, all) * ns_per_tick; /* last, as it spoils the sums */
-    keep_sums(m, all);
+    kvm_stats_fini(&r.kernel);
+    info->cost_ns = cost_ticks(m) * ns_per_tick;
+    if (rc == 0 && info->cost_ns == 0) return -ENOMEM;
     return rc;
 }

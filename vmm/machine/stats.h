@@ -35,14 +35,15 @@ struct stats_row {
     uint64_t addr, offset;
     uint64_t count;
     struct stats_times run, handler;
-    const struct hist *run_hist, *handler_hist; /* a class's, in ticks: valid during the call */
-    uint64_t first_ns, last_ns;                 /* since the machine was created */
+    const struct hists *run_hists, *handler_hists; /* a class's, in ticks: valid during the call */
+    uint64_t first_ns, last_ns;                    /* since the machine was created */
 };
 
 struct stats_info {
     const char *counter; /* "TSC": static */
     double hz;
-    double cost_ns; /* of recording one exit, counter reads included: measured now, on this thread's CPU */
+    double cost_ns; /* of recording one exit, counter reads included: measured when it was first asked for, on the CPU
+                       of that thread */
     unsigned vcpus;
 };
 

@@ -45,7 +45,7 @@ static bool read_proc(const char *path, char text[PROC_TEXT_MAX])
 static bool read_switches(int tid, struct machine_use *out)
 {
     char path[64], text[PROC_TEXT_MAX];
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", tid); /* three names less to look up */
     if (!read_proc(path, text)) return false;
     /* The second name holds the first, so it stands behind it: proc(5) has them in this order, last in the file. */
     const char *voluntary = strstr(text, "\nvoluntary_ctxt_switches:");

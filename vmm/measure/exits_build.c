@@ -27,7 +27,9 @@ static void take_count(void *arg, const struct kvm_stat *s)
 struct exits_counts exits_counts_read(int fd, const char *own)
 {
     struct exits_counts c = {.own = own};
-    if (fd >= 0) (void)kvm_stats_read(fd, take_count, &c);
+    struct kvm_stats_table table = {0};
+    if (fd >= 0) (void)kvm_stats_read(fd, &table, take_count, &c);
+    kvm_stats_fini(&table);
     return c;
 }
 

@@ -40,7 +40,7 @@ uint64_t dist_top(uint64_t value); /* the highest value of the bucket that value
 /* The least value that `rank` (1 to count) of the values do not exceed, to three digits. */
 uint64_t dist_at(const struct dist *d, uint64_t rank);
 uint64_t dist_rank(const struct dist *d, double share); /* nearest rank, 1 to count */
-/* As hist_quantile. 0 when there is none. */
+/* As hists_quantiles. 0 when there is none. */
 uint64_t dist_quantile(const struct dist *d, double share);
 /* Where that quantile lies with 95 % confidence, as values; unknown when there are too few. */
 struct interval dist_interval(const struct dist *d, double share);

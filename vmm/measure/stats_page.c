@@ -58,8 +58,8 @@ static struct stats_steps *steps_of(struct gathering *g, const struct stats_row 
     if (!s) return NULL;
     for (unsigned i = 0; i < STEPS && !g->bound[STEPS - 1]; i++)
         g->bound[i] = (uint64_t)(stats_step_ns(i) * g->snapshot->info.hz / 1e9);
-    hist_spread(row->run_hist, g->bound, STEPS, s->run);
-    hist_spread(row->handler_hist, g->bound, STEPS, s->handler);
+    hists_spread(row->run_hists, g->bound, STEPS, s->run);
+    hists_spread(row->handler_hists, g->bound, STEPS, s->handler);
     return s;
 }
 

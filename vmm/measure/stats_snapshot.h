@@ -10,6 +10,8 @@
 #include "vmm/measure/stats_figures.h"
 #include "vmm/measure/stats_page.h"
 
+#define KERNEL_NAME_MAX 64 /* KVM's longest has some 40 bytes; a longer one is cut */
+
 /* Steps of durations: the k-th ends at 2^(k/8) nanoseconds, from 16 ns to a minute; eight a power of two tell a
  * quantile to a tenth. Fixed for ever: two pages of a VM can be subtracted, two VMs' added up. */
 #define STEPS_PER_OCTAVE 8
@@ -30,7 +32,7 @@ struct stats_kernel { /* one of the kernel's counts */
     int vcpu;
     const char *unit;
     uint64_t value;
-    char name[KVM_STATS_NAME_MAX];
+    char name[KERNEL_NAME_MAX];
 };
 
 struct stats_snapshot {
