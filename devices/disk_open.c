@@ -23,6 +23,8 @@ static int refuse_open(const char *path, bool is_readonly, struct err *e)
         err_hint(e, "check the path; an image is made with: truncate -s 1G %s", path);
     } else if (!is_readonly && (saved == EACCES || saved == EPERM || saved == EROFS)) {
         err_hint(e, "it can't be opened for writing: use readonly, or a copy you own");
+    } else if (saved == EBUSY) {
+        err_hint(e, "the host has mounted it or uses it otherwise, or another VM does: end that, or use readonly");
     }
     return rc;
 }
@@ -131,8 +133,9 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
     d->wanted = p->engine;
     d->on_thread = p->on_thread;
     d->on_thread_arg = p->arg;
-    /* O_NONBLOCK: a FIFO must not make us wait for its other end. */
-    d->fd = open(p->path, (p->is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    /* O_NONBLOCK: a FIFO must not make us wait for its other end. O_EXCL: a block device that the host has mounted is
+     * not to be written (open(2)); it means nothing for a file that is there. */
+    d->fd = open(p->path, (p->is_readonly ? O_RDONLY : O_RDWR | O_EXCL) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (d->fd < 0 && errno == EISDIR) d->fd = open(p->path, O_RDONLY | O_CLOEXEC); /* inspect has the better sentence */
     int rc = d->fd < 0 ? refuse_open(p->path, p->is_readonly, e) : inspect(d, p->path, e);
     if (rc == 0) rc = lock_image(d, p->path, e);

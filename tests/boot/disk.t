@@ -96,7 +96,21 @@ two_machines_may_not_write_one_image() {
     grep -q image errors
 }
 
+a_device_that_the_host_has_mounted_is_not_written() {
+    local device=/dev/ram0 status=0
+    insmod "$(find "${IMAGES%/*}/debs/linux-image-cloud-amd64.amd64" -name brd.ko)" rd_nr=1 rd_size=8192
+    mkfs.ext4 -q $device
+    mkdir -p mounted
+    mount $device mounted
+    timeout $BOOT_LIMIT_S "$VIREO" run --disk path=$device > console 2> errors < /dev/null || status=$?
+    umount mounted
+    cat errors
+    equal status $status 125
+    grep -qF "$device: Device or resource busy" errors
+    guest --disk path=$device
+}
+
 run_tests data_read_in_the_guest_is_what_the_host_wrote_and_the_reverse a_read_only_disk_refuses_writes \
     a_sparse_image_stays_sparse_and_discard_gives_space_back a_full_host_disk_is_an_error_in_the_guest_and_not_the_end_of_it \
     requests_of_every_size_and_place_survive_two_vcpus a_killed_vmm_leaves_the_image_free_and_what_was_synced_on_it \
-    two_machines_may_not_write_one_image
+    two_machines_may_not_write_one_image a_device_that_the_host_has_mounted_is_not_written
