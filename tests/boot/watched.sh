@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # A VM that is looked at while it runs, in an emulated host: `vireo stat`, its JSON, `vireo top`, beside what the VM's own process says of
 # itself (--stats). Plain sh, as the ARM host has no more. $VIREO is the program; WATCH_CURL: there is a curl to ask for Prometheus' page.
-WATCH_TRIES=120         # of a second: until the second vCPU is up, and more
+WATCH_TRIES=120         # of a second: until both vCPUs are up, and more
 
 # exits VCPU FILE: that came to the monitor, in a page.
 exits() { sed -n "s/^vCPU $1: \([0-9]*\) exits.*/\1/p" "$2"; }
@@ -16,7 +16,7 @@ eventually_true() {
     echo "never came true: $*"
     return 1
 }
-sees_vcpu_1() { "$VIREO" stat web > before 2> why && [ -n "$(exits 1 before)" ]; }
+sees_both() { "$VIREO" stat web > before 2> looked && [ -n "$(exits 0 before)" ] && [ -n "$(exits 1 before)" ]; }
 has_said() { grep -q '^  weighted sum' own; }
 # rising WHAT COUNT NUMBER...: so many, each at least the one before, the first above 0.
 rising() {
@@ -30,7 +30,7 @@ rising() {
 }
 
 look_at_it() {
-    eventually_true sees_vcpu_1 || { cat why; return 1; }
+    eventually_true sees_both || { cat looked before; return 1; }
     kill -USR1 "$1"
     eventually_true has_said && cp own between || return 1
     "$VIREO" stat web --json > object && "$VIREO" top web --interval 1 --count 2 > blocks && "$VIREO" stat web > after || return 1
@@ -40,7 +40,7 @@ look_at_it() {
     curl -sSf --max-time 60 --unix-socket run/vireo/web.sock http://vm/metrics > metrics || return 1
     grep -q '^vireo_exits_total{vm="web",.*} [1-9]' metrics && grep -q '^vireo_kvm_stat{.*name="exits".*} [1-9]' metrics || { cat metrics; return 1; }
 }
-# is_watched OPTION...: a VM of two vCPUs with these options, which runs until it is ended.
+# is_watched OPTION...: a VM of two vCPUs with these options, which runs until it is ended, each with exits to the monitor.
 is_watched() {
     rc=0 ended=0
     mkdir -m 700 run
