@@ -1,6 +1,7 @@
 #!/bin/bash
 # Linux on a machine described by an MP table (--no-acpi), in the emulated AMD-V host. Debian's generic kernel reads one, its cloud kernel does
-# not; virtio devices on the command line are read by none it packages, so here is no disk. guest.t has the built-in guest find them.
+# not; virtio devices on the command line are read by none it packages, so here is no disk. guest.t has the built-in guest find them. (Debian's 6.1
+# source built with CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES did so once, by hand: two disks and a network card, on two processors.)
 # time limit: 900
 if [ -z "${VIREO_LAB-}" ]; then
     tree=$(cd "$(dirname "$0")/../.." && pwd -P)
