@@ -3,13 +3,14 @@
 # time limit: 900
 cd "$(dirname "$0")/../.." || exit 1
 . tests/boot/tap.sh
+. tests/boot/again.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 make --no-print-directory build/tests/kvm/test_bench_exits > "$work/make" 2>&1 || { cat "$work/make"; echo "Bail out! not built"; exit 1; }
 
 check on_amd_v_rows_counts_phases_watchdog_and_delay_are_as_promised \
-    scripts/lab amdv --timeout 300 -- build/tests/kvm/test_bench_exits
+    in_lab amdv --timeout 150 -- build/tests/kvm/test_bench_exits
 
 # The worker's lines, since what was measured before it might be ended counts.
 scripts/lab vtx --timeout 500 -- build/vireo-bench bench exits --worker --samples 10 > "$work/lines" 2> "$work/err" < /dev/null

@@ -11,18 +11,10 @@ shift
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 if [ "${VIREO_LAB-}" != "$boot_host" ]; then
     scripts/images || exit 1
-    # An emulated AMD-V host may hang (host_amdv in scripts/lab.d/qemu.sh): one that does not end is started again, once. So its lines come last.
-    lines=$(mktemp) status=0 tries=1
-    trap 'rm -f "$lines"' EXIT
-    [ "$boot_host" != amdv ] || tries=2
-    while :; do
-        scripts/lab "$boot_host" "$@" -- bash "$0" > "$lines" || status=$?
-        [ $status = 124 ] && [ $((tries -= 1)) -gt 0 ] || break
-        echo "# the emulated host did not end in time and was started again"
-        status=0
-    done
-    cat "$lines"
-    exit $status
+    # shellcheck source=tests/boot/again.sh
+    . tests/boot/again.sh
+    in_lab "$boot_host" "$@" -- bash "$0"
+    exit
 fi
 
 VIREO=$PWD/build/vireo
