@@ -32,9 +32,10 @@ void use_io_gone(struct machine *m, pid_t *tid)
     pthread_mutex_unlock(&m->lock);
 }
 
-static bool read_proc(const char *path, char text[PROC_TEXT_MAX])
+/* path: below the folder dir (AT_FDCWD: as it is). */
+static bool read_proc(int dir, const char *path, char text[PROC_TEXT_MAX])
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
     const ssize_t n = read(fd, text, PROC_TEXT_MAX - 1);
     close(fd);
@@ -42,11 +43,11 @@ static bool read_proc(const char *path, char text[PROC_TEXT_MAX])
     return n > 0;
 }
 
-static bool read_switches(int tid, struct machine_use *out)
+static bool read_switches(int tasks, int tid, struct machine_use *out)
 {
-    char path[64], text[PROC_TEXT_MAX];
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", tid); /* three names less to look up */
-    if (!read_proc(path, text)) return false;
+    char path[32], text[PROC_TEXT_MAX];
+    (void)snprintf(path, sizeof(path), "%d/status", tid);
+    if (!read_proc(tasks, path, text)) return false;
     /* The second name holds the first, so it stands behind it: proc(5) has them in this order, last in the file. */
     const char *voluntary = strstr(text, "\nvoluntary_ctxt_switches:");
     const char *involuntary = strstr(text, "\nnonvoluntary_ctxt_switches:");
@@ -60,7 +61,7 @@ static bool read_switches(int tid, struct machine_use *out)
 static bool read_resident(uint64_t *out)
 {
     char text[PROC_TEXT_MAX];
-    if (!read_proc("/proc/self/statm", text)) return false;
+    if (!read_proc(AT_FDCWD, "/proc/self/statm", text)) return false;
     const char *second = strchr(text, ' ');
     *out = second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
     return second != NULL;
@@ -83,12 +84,16 @@ void machine_use(struct machine *m, struct machine_use *out)
     for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) /* they stay until the machine is destroyed */
         if (m->disk_thread[i].tid) out->io_cpu_ns += clock_ns(clock_of_thread(m->disk_thread[i].tid));
     pthread_mutex_unlock(&m->lock);
+    const int tasks = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
     for (unsigned i = 0; machine_thread(m, i, &t); i++) {
         if (t.kind == MACHINE_THREAD_IO) out->io_cpu_ns += clock_ns(clock_of_thread(t.tid));
-        if (t.kind == MACHINE_THREAD_VCPU && !read_switches(t.tid, out) &&
-            access("/proc/self/task", F_OK) < 0) /* else it has just ended */
+        if (t.kind != MACHINE_THREAD_VCPU) continue;
+        if (tasks < 0)
             out->has_switches = false;
+        else
+            (void)read_switches(tasks, t.tid, out); /* false: it has just ended */
     }
+    if (tasks >= 0) close(tasks);
     out->guest_resident = gmem_resident(&m->mem);
     out->has_resident = read_resident(&out->resident);
 }
