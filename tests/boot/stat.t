@@ -1,6 +1,6 @@
 #!/bin/bash
 # `vireo stat`, `vireo top` and the control socket, with VMs on this machine's /dev/kvm whose vCPUs do nothing but exit.
-# time limit: 120
+# time limit: 300
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/boot/tap.sh
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/boot/program.sh
 VIREO=$PWD/build/vireo
 TREE=$PWD
-RUN_LIMIT_S=30          # no VM here is needed for longer than a few seconds
+RUN_LIMIT_S=120         # the VM that is looked at is needed for 15 s, beside other work for longer
 work=$(mktemp -d)
 mkdir -m 700 "$work/run"
 export XDG_RUNTIME_DIR=$work/run
@@ -92,11 +92,15 @@ answers_as_real_time_beside_ordinary_vcpus() {
     [ "$(policy "$pid")" = "$(chrt -r 1 true 2> /dev/null && echo 2 || echo 0)" ] || { echo "the main thread: $(policy "$pid")"; return 1; }
     for tid in $tids; do [ "$(policy "$tid")" = 0 ] || { echo "thread $tid: $(policy "$tid")"; return 1; }; done
     # Whoever asks without pause gets no real time for it.
-    "$VIREO" top web --interval 0.1 > /dev/null &
-    local top=$! i rc=1
-    for ((i = 0; i < 400 && rc; i++)); do "$VIREO" stat web --json > out || break; [ "$(policy "$pid")" != 0 ] || rc=0; done
-    kill $top
-    return $rc
+    # shellcheck disable=SC2016  # Perl's
+    perl -MIO::Socket::UNIX -e 'while (my $s = IO::Socket::UNIX->new(Peer => $ARGV[0])) { print $s "GET /stats?steps=1 HTTP/1.0\r\n\r\n"; 1 while <$s> }' "$SOCKET" &
+    local asker=$! i
+    for ((i = 0; i < 400; i++)); do
+        [ "$(policy "$pid")" != 0 ] || break
+        sleep 0.05
+    done
+    kill $asker
+    [ $i -lt 400 ] || { echo "real time all along"; return 1; }
 }
 only_its_user_may_connect() { [ "$(stat -c %a "$SOCKET")" = 600 ] && [ "$(stat -c %a "$XDG_RUNTIME_DIR/vireo")" = 700 ]; }
 a_second_of_its_name_is_refused() {
