@@ -2,6 +2,7 @@
  * anywhere. Durations are compared by their least or their median, which a busy machine moves little. */
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #define ROW_TIME "4s" /* of a row: on an emulated host, too, all but those that hang are done in a fraction of it */
 #define DELAY    "20us"
 #define DELAY_NS 20000.0
+#define TURNS    20
 
 /* The lines of a run; of a row, its line. */
 struct found {
@@ -259,32 +261,49 @@ static void guest_that_never_exits_is_stopped_and_the_next_row_runs(void **state
     forget(&f);
 }
 
-static json_int_t least(const struct found *f, const char *name)
+/* The shortest that each part has been, in ns, in all runs with one delay. */
+struct parts {
+    double user, exit_leg, entry_leg;
+};
+
+static void shorten(double *part, const struct found *f, const char *name)
 {
     const json_t *h = phase(row_of(f, "mmio_wr_user"), name);
+    const double hz = json_number_value(json_object_get(json_object_get(environment(f), "counter"), "hz"));
     assert_non_null(h);
-    return number(h, "min");
+    const double ns = (double)number(h, "min") * 1e9 / hz;
+    if (ns < *part) *part = ns;
 }
 
+static void measure(struct parts *p, const char *delay)
+{
+    const char *const options[] = {"rows", "mmio_wr_user", "samples", SAMPLES, "pin", own_cpu(), "delay", delay, NULL};
+    struct found f = {0};
+    assert_int_equal(run(&f, options), 0);
+    shorten(&p->user, &f, "user");
+    shorten(&p->exit_leg, &f, "exit_leg");
+    shorten(&p->entry_leg, &f, "entry_leg");
+    forget(&f);
+}
+
+/* In turns, until the shortest show it: on a busy machine, above all an emulated one, a whole run may be slower than
+ * the next by more than the delay. A delay in another part lengthens its shortest in every run, so that no turn passes.
+ */
 static void made_up_delay_shows_in_our_part_and_nowhere_else(void **state)
 {
-    const char *const plain[] = {"rows", "mmio_wr_user", "samples", SAMPLES, "pin", own_cpu(), NULL};
-    const char *const delayed[] = {"rows", "mmio_wr_user", "samples", SAMPLES, "pin", own_cpu(), "delay", DELAY, NULL};
-    struct found a = {0}, b = {0};
+    struct parts plain = {INFINITY, INFINITY, INFINITY}, delayed = plain;
+    const double half = DELAY_NS / 2;
+    bool shown = false;
     (void)state;
-    assert_int_equal(run(&a, plain), 0);
-    assert_int_equal(run(&b, delayed), 0);
-    const double hz = json_number_value(json_object_get(json_object_get(environment(&b), "counter"), "hz"));
-    const double ns = 1e9 / hz, half = DELAY_NS / 2;
-    const double ours = (double)(least(&b, "user") - least(&a, "user")) * ns;
-    const double out = (double)(least(&b, "exit_leg") - least(&a, "exit_leg")) * ns;
-    const double back = (double)(least(&b, "entry_leg") - least(&a, "entry_leg")) * ns;
-    print_message("  20 us more: user %.0f ns, exit_leg %.0f ns, entry_leg %.0f ns\n", ours, out, back);
-    assert_true(ours >= DELAY_NS * 0.97 && ours < DELAY_NS + half);
-    assert_true(out > -half && out < half);
-    assert_true(back > -half && back < half);
-    forget(&a);
-    forget(&b);
+    for (int turn = 0; turn < TURNS && !shown; turn++) {
+        measure(&plain, "0ns");
+        measure(&delayed, DELAY);
+        const double ours = delayed.user - plain.user, out = delayed.exit_leg - plain.exit_leg,
+                     back = delayed.entry_leg - plain.entry_leg;
+        print_message("  20 us more: user %.0f ns, exit_leg %.0f ns, entry_leg %.0f ns\n", ours, out, back);
+        shown = ours >= DELAY_NS * 0.97 && ours < DELAY_NS + half && fabs(out) < half && fabs(back) < half;
+    }
+    assert_true(shown);
 }
 
 static void bench_that_is_stopped_ends_soon(void **state)
