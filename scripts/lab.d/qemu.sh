@@ -90,7 +90,7 @@ run_host() {
     spawn "$VIRTIOFSD" --socket-path="$session/fs" -o source=/ -o sandbox=chroot -o log_level=err > "$session/emulator" 2>&1
     local waited=0
     while [ ! -S "$session/fs" ]; do
-        [ $((waited += 1)) -le 100 ] || die "virtiofsd did not start: $(cat "$session/emulator")"
+        kill -0 "${children[-1]}" 2> /dev/null && [ $((waited += 1)) -le 600 ] || die "virtiofsd did not start: $(cat "$session/emulator")"
         sleep 0.05
     done
     local streams=()

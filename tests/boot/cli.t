@@ -233,7 +233,7 @@ no_permission_is_126() {
 # wait_for_line TEXT FILE PID: until FILE has it; PID is ended if it does not come.
 wait_for_line() {
     local i=0
-    until grep -q "$1" "$2"; do sleep 0.05; i=$((i + 1)); [ $i -lt 100 ] || { kill -9 "$3"; cat "$2"; return 1; }; done
+    until grep -q "$1" "$2"; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { kill -9 "$3"; cat "$2"; return 1; }; done
 }
 has_kvm() { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }
 build_guests() {
@@ -300,18 +300,16 @@ stats_without_record() {
         refuses "stats no/such: No such file" --kernel status0.elf --stats no/such && ends 125 run --kernel status0.elf --stats /dev/full &&
         grep -q '^vireo: /dev/full: could not be written' err
 }
-# appears TEXT FILE: within some seconds.
-appears() { local i=0; until grep -q "$1" "$2"; do sleep 0.05; i=$((i + 1)); [ $i -lt 60 ] || { echo "no $1 in $2"; return 1; }; done; }
 # The second report takes the place of the first, and the VM goes on until its time is over.
 usr1_reports_while_it_runs() {
     local got=0 pid
-    "$VIREO" run --kernel endless.elf --timeout 4 --verbose --stats live > out 2> err < /dev/null &
+    "$VIREO" run --kernel endless.elf --timeout $RUN_LIMIT_S --verbose --stats live > out 2> err < /dev/null &
     pid=$!
-    appears ' starting' err && kill -USR1 $pid && appears '^time from' live && cp live first || { kill -9 $pid; return 1; }
+    wait_for_line ' starting' err $pid && kill -USR1 $pid && wait_for_line '^time from' live $pid && cp live first || return 1
     true > live
-    kill -USR1 $pid && appears '^time from' live && cp live second || { kill -9 $pid; return 1; }
+    kill -USR1 $pid && wait_for_line '^time from' live $pid && cp live second && kill $pid || return 1
     wait $pid || got=$?
-    [ $got = 124 ] && grep -q '^time from' first && grep -q '^time from' second && [ "$(grep -c '^vireo: where' live)" = 1 ] &&
+    [ $got = 143 ] && grep -q '^time from' first && grep -q '^time from' second && [ "$(grep -c '^vireo: where' live)" = 1 ] &&
         grep -q '^  kick  *1 ' live || { echo "exit status $got"; cat first second live; return 1; }
 }
 

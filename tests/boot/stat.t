@@ -31,7 +31,7 @@ start() {
     shift
     timeout $RUN_LIMIT_S "$VIREO" run --kernel hammer --memory 16M --console off --name "$name" "$@" 2> "err-$name" < /dev/null &
     vms+=($!)
-    for ((i = 0; i < 100; i++)); do "$VIREO" stat "$name" > /dev/null 2>&1 && return 0; sleep 0.05; done
+    for ((i = 0; i < 600; i++)); do "$VIREO" stat "$name" > /dev/null 2>&1 && return 0; sleep 0.05; done
     echo "$name does not answer"
     cat "err-$name"
     return 1
@@ -113,8 +113,8 @@ top_in_a_pipe_writes_blocks() {
 }
 # in_terminal KEYS COLUMNS: in a terminal of that width and five lines; ./screen is what came, ./after its settings.
 in_terminal() {
-    (sleep 1.5; printf '%b' "$1"; sleep 0.5) |
-        timeout 15 script -qec "stty rows 5 cols $2; stty -a > before; $VIREO top web --interval 0.2; echo \$? > status; stty -a > after" screen > /dev/null
+    (sleep 3; printf '%b' "$1"; sleep 0.5) |
+        timeout 60 script -qec "stty rows 5 cols $2; stty -a > before; $VIREO top web --interval 0.2; echo \$? > status; stty -a > after" screen > /dev/null
     cmp before after && [ "$(cat status)" = 0 ]
 }
 top_in_a_terminal_fits_it_and_gives_it_back() {
@@ -135,7 +135,7 @@ list_names_those_that_run() {
 }
 top_says_that_the_vm_ended() {
     start web || return 1
-    (sleep 1; kill "${vms[0]}") &
+    (sleep 3; kill "${vms[0]}") &
     ends 0 top web --interval 0.2 && errs 'web has ended' && has '^web, process'
     local rc=$?
     stop
@@ -166,7 +166,7 @@ without_record_there_is_a_sentence() {
     timeout $RUN_LIMIT_S "$VIREO" run --kernel hammer --memory 16M --console off --name off --record off 2> err-off < /dev/null &
     vms=($!)
     local rc i
-    for ((i = 0; i < 100; i++)); do [ -S "$XDG_RUNTIME_DIR/vireo/off.sock" ] && break; sleep 0.05; done
+    for ((i = 0; i < 600; i++)); do [ -S "$XDG_RUNTIME_DIR/vireo/off.sock" ] && break; sleep 0.05; done
     ends 125 stat off && errs 'record is off'
     rc=$?
     stop

@@ -9,7 +9,6 @@
 #include "tests/kvm/guest.h"
 #include "tests/unit/unit.h"
 
-#define END_MS 10000
 #define TRIES  3000 /* of TRY_US: a minute, for hosts that are emulated and crowded */
 #define TRY_US 20000
 #define ENOUGH 100000000 /* ns */
@@ -90,6 +89,6 @@ void contend_stop(struct contend *c)
 {
     struct ending end;
     machine_stop(c->machine, END_STOPPED, "asked");
-    assert_int_equal(machine_wait(c->machine, END_MS, &end), 0);
+    assert_int_equal(machine_wait(c->machine, GUEST_END_MS, &end), 0);
     machine_destroy(c->machine);
 }

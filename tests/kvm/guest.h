@@ -7,6 +7,9 @@
 #include "guest/snippets/snippets.h"
 #include "vmm/machine/config.h"
 
+/* To wait for the end of a machine. It comes at once; this is for a machine in trouble, or a crowded emulated one. */
+#define GUEST_END_MS 60000
+
 /* Without /dev/kvm the test is skipped, and does not return from here. */
 void guest_needs_kvm(void);
 /* A file in memory that holds this, the caller's to close; "/proc/self/fd/N" is its path. */

@@ -13,8 +13,6 @@
 #include "vmm/base/endian.h"
 #include "vmm/machine/state.h"
 
-#define END_MS 60000 /* an end comes at once; on a crowded emulated host it may take seconds */
-
 /* A64 instructions. */
 #define MOVZ_X1_HIGH(v) (0xd2a00001u | (uint32_t)(v) << 5) /* movz x1, #v, lsl #16 */
 #define MOVZ_W2(v)      (0x52800002u | (uint32_t)(v) << 5)
@@ -52,7 +50,7 @@ static struct ending run(struct machine *m)
     struct ending end = {0};
     struct err e = {0};
     if (machine_start(m, &e)) fail_msg("%s", e.text);
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     return end;
 }
 

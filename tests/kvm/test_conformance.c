@@ -19,11 +19,10 @@
 #include "tests/unit/unit.h"
 #include "vmm/machine/state.h"
 
-#define STEPS_MAX   400000 /* some 20 a pause and vCPU */
-#define PAUSES      60     /* a machine's, if nobody ends it before */
-#define MACHINES    12     /* of each kind */
-#define STARTS      150    /* that race with a stop */
-#define END_MS      60000
+#define STEPS_MAX   400000     /* some 20 a pause and vCPU */
+#define PAUSES      60         /* a machine's, if nobody ends it before */
+#define MACHINES    12         /* of each kind */
+#define STARTS      150        /* that race with a stop */
 #define WORD_OFFSET 0x180000   /* in RAM, behind a snippet's image */
 #define ARM64_EXIT  0x09020000 /* debug exit there */
 
@@ -102,7 +101,7 @@ static void live(struct recording *r, const struct snippet *s, const char *cpus,
         if (i % 3 == 0) usleep(i * 5);
     }
     for (unsigned i = 0; i < 2; i++) pthread_join(thread[i], NULL);
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     assert_int_not_equal(end.reason, END_TIMEOUT);
     machine_destroy(m);
 }
@@ -179,7 +178,7 @@ static void a_stop_while_it_starts_ends_it(void **state)
         assert_int_equal(pthread_create(&thread, NULL, stop_now, &t), 0);
         (void)machine_start(m, NULL); /* refused when the stop came first */
         pthread_join(thread, NULL);
-        assert_int_equal(machine_wait(m, END_MS, &end), 0);
+        assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
         assert_int_equal(end.reason, END_STOPPED);
         machine_destroy(m);
     }

@@ -23,7 +23,6 @@
 
 #define STATUS       77
 #define ARM64_EXIT   0x09020000 /* debug exit there; x86 snippets know their port */
-#define END_MS       20000
 #define DISK_BYTES   4096
 #define LARGE_KERNEL (8 << 20) /* bytes */
 #define CALLS_MAX    1000      /* more than set-up ever makes: the loop over them ends */
@@ -153,7 +152,7 @@ static int round_with_failing(unsigned nth, const struct config *c, struct err *
     if (!rc) rc = machine_start(m, e);
     is_counting = false;
     if (!rc) {
-        assert_int_equal(machine_wait(m, END_MS, &end), 0);
+        assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
         assert_int_equal(end.reason, END_GUEST_STATUS);
         assert_int_equal(end.value, STATUS);
     }
@@ -236,7 +235,7 @@ static void must_end_when_refused(unsigned long request, enum end_reason reason)
     config_fini(&c);
     refused = request;
     assert_int_equal(machine_start(m, &e), 0);
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     refused = 0;
     machine_destroy(m);
     assert_int_equal(end.reason, reason);

@@ -17,7 +17,6 @@
 #define STATUS      77
 #define ROUNDS      1000  /* what the promises say; TEST_ROUNDS in the environment: fewer, for emulated hosts */
 #define WARM_UP     10    /* rounds after which libraries and KVM hold what they hold for good */
-#define END_MS      10000 /* an end comes at once; this is for a machine in trouble */
 #define TRIES       50000 /* of TRY_US each: the same for a guest that should go on */
 #define TRY_US      200
 #define STILL_NS    20000      /* how long a paused guest is watched: some dozen instructions where they are slowest */
@@ -110,7 +109,7 @@ static void must_end(struct machine *m, enum end_reason reason, uint32_t value)
     struct ending end;
     struct pollfd event = {.fd = machine_event_fd(m), .events = POLLIN};
 
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     assert_int_equal(end.reason, reason);
     assert_int_equal(end.value, value);
     assert_int_equal(poll(&event, 1, 0), 1);
@@ -152,7 +151,7 @@ static void a_guests_milestones_do_not_crowd_out_the_end(void **state)
 
     (void)state;
     struct machine *m = start(out ? out : &snippet_store, &args);
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     for (unsigned i = 0; machine_milestone(m, i, &at); i++) {
         assert_true(at.ns >= last.ns);
         last = at;
@@ -263,7 +262,7 @@ static void no_exit_is_lost_or_repeated_by_pauses(void **state)
     struct machine *m = start_with_console(out ? out : &snippet_store, &args, fd);
     while (machine_pause(m) == 0 && machine_resume(m) == 0) {
     }
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     machine_destroy(m);
     assert_int_equal(end.reason, END_GUEST_STATUS);
     assert_int_equal(end.value, STATUS);

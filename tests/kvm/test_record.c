@@ -15,7 +15,6 @@
 #define HAMMERED   3000 /* stores of each: some tens of rounds of a reader */
 #define ROWS       512  /* of one report: classes, registers and the kernel's, of four vCPUs */
 #define STATUS     77
-#define END_MS     10000                             /* an end comes at once; this is for a machine in trouble */
 #define ARM64_EXIT 0x09020000                        /* debug exit there; x86 snippets know their port */
 #define NOWHERE    (arch_info.virtio_base + 0x10000) /* in the devices' hole, behind the last device */
 
@@ -91,7 +90,7 @@ static struct machine *ran(const char *record)
     if (machine_create(&m, &c, NULL, &e) || machine_start(m, &e)) fail_msg("%s", e.text);
     config_fini(&c);
     close(fd);
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     assert_int_equal(end.value, STATUS);
     return m;
 }

@@ -19,8 +19,7 @@
 
 #define WORD_OFFSET  0x180000 /* in RAM, behind the image of a snippet and before the end of 4 MiB */
 #define QUEUE_OFFSET 0x200000 /* behind that word: three pages */
-#define END_MS       10000
-#define TRIES        1000 /* of TRY_US: for a thread that was just made to say who it is */
+#define TRIES        1000     /* of TRY_US: for a thread that was just made to say who it is */
 #define TRY_US       5000
 
 struct setting {
@@ -68,7 +67,7 @@ static void stop(struct machine *m)
 {
     struct ending end;
     machine_stop(m, END_STOPPED, "asked");
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     machine_destroy(m);
 }
 
@@ -123,7 +122,7 @@ static void there_are_no_threads_before_the_start_or_after_the_end(void **state)
     if (machine_start(m, &e)) fail_msg("%s", e.text);
     assert_true(machine_thread(m, 0, &t));
     machine_stop(m, END_STOPPED, "asked");
-    assert_int_equal(machine_wait(m, END_MS, &end), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     assert_false(machine_thread(m, 0, &t));
     machine_destroy(m);
 }
@@ -349,7 +348,7 @@ static void vcpus_share_one_cookie_or_none_is_needed(void **state)
     }
     const bool has_smt = prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, PR_SCHED_CORE_SCOPE_THREAD, &cookie[0]) == 0;
     struct machine *m = start(s);
-    for (int i = 0; i < 100 && has_smt && cookie[1] == 0; i++) { /* the second takes it on its way into the guest */
+    for (int i = 0; i < 10000 && has_smt && cookie[1] == 0; i++) { /* the second takes it on its way into the guest */
         usleep(1000);
         for (unsigned v = 0; v < 2; v++)
             assert_int_equal(

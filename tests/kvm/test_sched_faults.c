@@ -14,7 +14,6 @@
 #include "tests/unit/unit.h"
 #include "vmm/machine/machine.h"
 
-#define END_MS    20000
 #define CALLS_MAX 200 /* more than is ever made: the loop over them ends */
 #define CALLS_MIN 12  /* fewer would mean that the calls do not come here */
 #define VCPUS     3
@@ -105,7 +104,7 @@ static void end(struct machine *m)
     struct ending ending;
     if (!m) return;
     machine_stop(m, END_STOPPED, "asked");
-    assert_int_equal(machine_wait(m, END_MS, &ending), 0);
+    assert_int_equal(machine_wait(m, GUEST_END_MS, &ending), 0);
     machine_destroy(m);
 }
 

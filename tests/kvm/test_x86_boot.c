@@ -15,7 +15,6 @@
 #define CODE_AT  0x200u
 #define FILE_LEN 0x2000u
 #define LARGE    (8 << 20) /* bytes of a file whose kernel is loaded while the VM is made */
-#define END_MS   60000     /* on a crowded emulated host; an end comes at once */
 
 #define CODE(name, asm_text)                                                                                           \
     extern const uint8_t name[], name##_end[];                                                                         \
@@ -108,7 +107,7 @@ static int run(const struct given *g, struct ending *end, struct err *refusal)
     const int rc = machine_create(&m, &c, NULL, refusal ? refusal : &e);
     if (rc && !refusal) fail_msg("%s", e.text);
     if (!rc && machine_start(m, &e)) fail_msg("%s", e.text);
-    if (!rc) assert_int_equal(machine_wait(m, END_MS, end), 0);
+    if (!rc) assert_int_equal(machine_wait(m, GUEST_END_MS, end), 0);
     machine_destroy(m);
     config_fini(&c);
     close(3);

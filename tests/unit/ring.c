@@ -11,7 +11,7 @@
 #include "vmm/base/checked.h"
 #include "vmm/base/endian.h"
 
-#define WAIT_MS 5000 /* a test machine may be busy; nothing a device does takes this long */
+#define WAIT_MS 30000 /* a test machine may be busy; nothing a device does takes this long */
 
 void ring_mem_init(struct ring_mem *m)
 {

@@ -196,7 +196,7 @@ static void silent_clients_hold_their_slots_for_a_while_and_nobody_else_up(void 
     (void)serve_for(b, 50);
     const int late = dial(b);
     say(late, GET("/stats"));
-    assert_in_range(serve_for(b, CLIENT_MS / 2), 0, 10);
+    assert_in_range(serve_for(b, CLIENT_MS / 4), 0, 10);
     for (unsigned i = 0; i < SLOTS; i++) assert_false(is_closed(silent[i]));
     assert_in_range(serve_for(b, CLIENT_MS), 1, 30);
     for (unsigned i = 0; i < SLOTS; i++) {
