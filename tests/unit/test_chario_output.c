@@ -223,7 +223,8 @@ static void try_output_drops_after_a_second_without_a_reader(void **state)
     bench_init(&b, fds(-1, out[1]));
     chario_try_output(b.io, CHARIO_SERIAL, bulk, sizeof(bulk));
     const uint64_t begin = now_ns();
-    while (chario_try_output(b.io, CHARIO_SERIAL, bulk, 10) == 0 && now_ns() - begin < 20 * ONE_SECOND_NS) usleep(10000);
+    while (chario_try_output(b.io, CHARIO_SERIAL, bulk, 10) == 0 && now_ns() - begin < 20 * ONE_SECOND_NS)
+        usleep(10000);
     assert_in_range(now_ns() - begin, ONE_SECOND_NS / 2, 10 * ONE_SECOND_NS);
     assert_int_equal(chario_dropped(b.io), 10);
     bench_fini(&b);
