@@ -63,17 +63,17 @@ static double measure_cost(const struct counter *c, struct record *scratch)
     return (double)batch[median] / COST_EXITS;
 }
 
-/* Once for a machine, when it is first asked for. Two who ask at the same time measure both. 0: no memory. */
-static double cost_ticks(struct machine *m)
+/* Measured once for a machine, when it is first asked for; two who ask at the same time measure both. */
+static int cost_ticks(struct machine *m, double *ticks)
 {
-    double ticks = atomic_load(&m->record_cost);
-    if (ticks > 0) return ticks;
+    *ticks = atomic_load(&m->record_cost);
+    if (*ticks > 0) return 0;
     struct record *scratch = record_create();
-    if (!scratch) return 0;
-    ticks = measure_cost(&m->counter, scratch);
+    if (!scratch) return -ENOMEM;
+    *ticks = measure_cost(&m->counter, scratch); /* none, where a batch is shorter than a tick */
     record_destroy(scratch);
-    atomic_store(&m->record_cost, ticks);
-    return ticks;
+    atomic_store(&m->record_cost, *ticks);
+    return 0;
 }
 
 /* ---- rows ---- */
@@ -286,9 +286,10 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
     struct report r = {.m = m, .ns_per_tick = ns_per_tick, .fn = fn, .arg = arg};
     *info = (struct stats_info){.counter = m->counter.name, .hz = hz, .vcpus = m->vcpu_count};
     for (unsigned i = 0; i < m->vcpu_count; i++) r.record[i] = m->runner[i].record;
-    const int rc = fn ? tell(&r) : 0;
+    int rc = fn ? tell(&r) : 0;
     kvm_stats_fini(&r.kernel);
-    info->cost_ns = cost_ticks(m) * ns_per_tick;
-    if (rc == 0 && info->cost_ns == 0) return -ENOMEM;
+    double cost;
+    if (rc == 0) rc = cost_ticks(m, &cost);
+    if (rc == 0) info->cost_ns = cost * ns_per_tick;
     return rc;
 }
