@@ -300,7 +300,7 @@ stats_without_record() {
         refuses "stats no/such: No such file" --kernel status0.elf --stats no/such && ends 125 run --kernel status0.elf --stats /dev/full &&
         grep -q '^vireo: /dev/full: could not be written' err
 }
-# The second report takes the place of the first, and the VM goes on until its time is over.
+# The second report takes the place of the first, and the VM goes on until it is ended.
 usr1_reports_while_it_runs() {
     local got=0 pid
     "$VIREO" run --kernel endless.elf --timeout $RUN_LIMIT_S --verbose --stats live > out 2> err < /dev/null &
