@@ -1,9 +1,11 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "vmm/base/loop.h"
@@ -32,6 +34,11 @@ static pthread_t start(struct loop *l)
 static void nothing(void *arg)
 {
     (void)arg;
+}
+
+static void count_poke(void *arg)
+{
+    atomic_fetch_add((atomic_uint *)arg, 1);
 }
 
 static int event_fd(uint64_t value)
@@ -588,7 +595,56 @@ static void fd_events_and_calls_share_the_loop(void **state)
     loop_fini(&l);
 }
 
-UNIT_MAIN(UNIT(init_that_fails_leaves_nothing), UNIT(ready_source_is_called_until_it_is_read),
+/* ---- pokes and turns ---- */
+
+static struct loop *to_poke;
+static void on_signal(int signo)
+{
+    (void)signo;
+    loop_poke(to_poke);
+}
+
+/* A handler that interrupts this thread in loop_post and loop_call, which hold the lock, while the loop runs elsewhere.
+ */
+static void a_signal_handler_may_poke_at_any_moment(void **state)
+{
+    (void)state;
+    struct loop l;
+    struct err e;
+    atomic_uint pokes = 0;
+    assert_int_equal(loop_init(&l, &e), 0);
+    loop_on_poke(&l, count_poke, &pokes);
+    const pthread_t t = start(&l);
+    const struct itimerval often = {.it_interval.tv_usec = 200, .it_value.tv_usec = 200}, never = {0};
+    to_poke = &l;
+    signal(SIGALRM, on_signal);
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+    while (atomic_load(&pokes) < 100) loop_call(&l, nothing, NULL);
+    assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+    signal(SIGALRM, SIG_DFL);
+    loop_thread_stop(&l, t);
+    loop_fini(&l);
+}
+
+static void a_poke_before_the_run_is_heard_in_it(void **state)
+{
+    (void)state;
+    struct loop l;
+    struct err e;
+    atomic_uint pokes = 0;
+    assert_int_equal(loop_init(&l, &e), 0);
+    loop_on_poke(&l, count_poke, &pokes);
+    loop_poke(&l);
+    loop_poke(&l);
+    loop_turn(&l, -1);
+    assert_int_equal(atomic_load(&pokes), 1);
+    loop_turn(&l, 0); /* nothing is left, and a turn without events comes back */
+    assert_int_equal(atomic_load(&pokes), 1);
+    loop_fini(&l);
+}
+
+UNIT_MAIN(UNIT(a_signal_handler_may_poke_at_any_moment), UNIT(a_poke_before_the_run_is_heard_in_it),
+          UNIT(init_that_fails_leaves_nothing), UNIT(ready_source_is_called_until_it_is_read),
           UNIT(add_modify_remove_report_misuse), UNIT(removed_source_is_not_called_again),
           UNIT(modified_source_gets_no_event_it_no_longer_wants), UNIT(source_may_remove_itself),
           UNIT(every_source_gets_its_turn), UNIT(job_posted_before_the_run_is_called_in_it),
