@@ -352,12 +352,13 @@ static int activate(struct virtio_dev *d)
     return 0;
 }
 
-static void deactivate(struct virtio_dev *d)
+static bool deactivate(struct virtio_dev *d)
 {
     struct blk *const b = as_blk(d);
     disk_stop(b->disk);
     b->is_active = false;
     atomic_store_explicit(&b->is_writeback, true, memory_order_relaxed);
+    return true;
 }
 
 static void destroy(struct virtio_dev *d)

@@ -262,6 +262,92 @@ static void registers_may_be_used_by_several_vcpus_at_once(void **state)
     assert_int_equal(b->toy.activated, b->toy.deactivated);
 }
 
+/* A vCPU that resets the device, on a thread of its own. */
+struct resetter {
+    struct bench *b;
+    pthread_t thread;
+    atomic_bool is_done;
+};
+
+static void *reset_device(void *arg)
+{
+    struct resetter *const r = arg;
+    wr(r->b, STATUS, 0);
+    atomic_store(&r->is_done, true);
+    return NULL;
+}
+
+static void count_call(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void nothing_more(void *arg)
+{
+    (void)arg;
+}
+
+/* A device with a request that the host has not answered, and a vCPU that has asked for a reset. */
+static void begin_a_slow_reset(struct bench *b, struct resetter *r, pthread_t *loop)
+{
+    boot(b);
+    turn(b);
+    b->toy.is_slow = true;
+    r->b = b;
+    assert_int_equal(pthread_create(loop, NULL, run_loop, &b->loop), 0);
+    assert_int_equal(pthread_create(&r->thread, NULL, reset_device, r), 0);
+    do { /* until the loop has begun it, however busy the host is */
+        loop_call(&b->loop, nothing_more, NULL);
+    } while (atomic_load(&b->toy.is_leaving) == false);
+}
+
+static void say_quiet(void *arg)
+{
+    struct bench *const b = arg;
+    b->toy.dev.up->quiet(b->toy.dev.up_arg);
+}
+
+static void a_reset_takes_as_long_as_the_last_request_and_the_loop_goes_on(void **state)
+{
+    struct bench *const b = *state;
+    struct resetter r = {0};
+    pthread_t loop;
+    unsigned calls = 0;
+    begin_a_slow_reset(b, &r, &loop);
+    for (unsigned i = 0; i < 100; i++) loop_call(&b->loop, count_call, &calls);
+    assert_int_equal(calls, 100);
+    assert_false(atomic_load(&r.is_done));
+    loop_call(&b->loop, say_quiet, b);
+    pthread_join(r.thread, NULL);
+    assert_int_equal(rd(b, STATUS), 0);
+    assert_int_equal(b->toy.deactivated, 1);
+    b->toy.is_slow = false;
+    boot(b);
+    assert_int_equal(b->toy.activated, 2);
+    loop_stop(&b->loop);
+    pthread_join(loop, NULL);
+}
+
+static void a_reset_that_nobody_waits_for_any_more_comes_back_and_leaves_the_device_alone(void **state)
+{
+    struct bench *const b = *state;
+    struct resetter r = {0};
+    pthread_t loop;
+    begin_a_slow_reset(b, &r, &loop);
+    virtio_mmio_abandon(b->t);
+    pthread_join(r.thread, NULL);
+    assert_true((rd(b, STATUS) & DRIVER_OK) != 0);
+    wr(b, STATUS, 0); /* another vCPU: it does not wait either, and nothing is stopped twice */
+    boot(b);
+    assert_int_equal(b->toy.activated, 1);
+    assert_int_equal(b->toy.deactivated, 1);
+    loop_stop(&b->loop);
+    pthread_join(loop, NULL);
+    assert_false(virtio_mmio_quiesce(b->t));
+    say_quiet(b);
+    assert_true(virtio_mmio_quiesce(b->t));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +366,8 @@ int main(void)
         TEST(reset_forgets_everything),
         TEST(the_log_of_faults_is_bounded),
         TEST(registers_may_be_used_by_several_vcpus_at_once),
+        TEST(a_reset_takes_as_long_as_the_last_request_and_the_loop_goes_on),
+        TEST(a_reset_that_nobody_waits_for_any_more_comes_back_and_leaves_the_device_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
