@@ -5,8 +5,8 @@
  *   vireo_vm_create(&vm, c, NULL, &err);  vireo_vm_start(vm, &err);  vireo_vm_wait(vm, -1, &end); vireo_vm_destroy(vm);
  *
  * Promises: handles are opaque; no globals, so many VMs live in one process; the library never prints, never exits, and
- * takes no signal but SIGURG, sent with pthread_kill to its own threads only, for which it installs an empty handler
- * when the program has none. Functions return 0 or -errno; those that take a struct vireo_error fill it with one
+ * takes no signal but SIGURG, sent to its own threads only, for which it installs an empty handler when the program has
+ * none: at the first VM, and again when the program has set it to default or ignore meanwhile. Functions return 0 or -errno; those that take a struct vireo_error fill it with one
  * sentence. Unless said otherwise an object is used by one thread at a time; different objects are independent. */
 #ifndef VIREO_H
 #define VIREO_H
@@ -89,6 +89,7 @@ enum vireo_reason {
     VIREO_END_CRASH,        /* 120 */
     VIREO_END_PANIC,        /* 120 */
     VIREO_END_KVM_ERROR,    /* 121 */
+    VIREO_END_HOST,         /* 126: no more threads or memory for running the guest */
     VIREO_END_DEVICE,       /* 122 */
     VIREO_END_TIMEOUT,      /* 124 */
     VIREO_END_STOPPED,      /* 0: the host asked for it */
@@ -106,15 +107,17 @@ struct vireo_end {
 /* Build a VM, all its resources taken, nothing running. log is copied; may be NULL. On error *out is untouched. */
 VIREO_API int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const struct vireo_log *log,
                               struct vireo_error *e);
-/* Stops it first if it runs; joins every thread, closes every fd. NULL is legal. */
+/* Stops it first if it runs; joins every thread, closes every fd. NULL is legal. A disk whose file does not answer (a
+ * dead network, a dying device) is waited for 0.3 s; then this returns, and what its requests hold, guest memory and a
+ * thread among it, is freed when they are answered. */
 VIREO_API void vireo_vm_destroy(struct vireo_vm *vm);
 VIREO_API int vireo_vm_start(struct vireo_vm *vm, struct vireo_error *e);
 /* All vCPUs out of the guest when it returns. -ESRCH: not started, or ended. */
 VIREO_API int vireo_vm_pause(struct vireo_vm *vm);
 VIREO_API int vireo_vm_resume(struct vireo_vm *vm);
-/* Ask it to end; returns at once; any thread. */
+/* Ask it to end; returns at once; any thread, and any signal handler. Not beside vireo_vm_destroy. */
 VIREO_API void vireo_vm_stop(struct vireo_vm *vm);
-/* Wait for the end. timeout_ms < 0: forever. 0 and *out filled, or -ETIMEDOUT. */
+/* Wait for the end. timeout_ms < 0: forever. 0 and *out filled (NULL: not asked), or -ETIMEDOUT. */
 VIREO_API int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_end *out);
 /* Readable when the VM has ended: for poll loops. Owned by the VM. */
 VIREO_API int vireo_vm_event_fd(const struct vireo_vm *vm);

@@ -25,8 +25,9 @@ $(BUILD)/libvireo.a: $(LIB_OBJS) $(BUILD)/objects
 	$(Q)$(AR) rcs $@ $(BUILD)/vireo.o
 
 SHARED := libvireo.so.$(SOVERSION)
+# It stays mapped after dlclose: a handler of ours may be installed, and a thread may still wait for a disk that does not answer.
 $(BUILD)/libvireo.so: $(LIB_OBJS) $(BUILD)/objects mk/libvireo.map
-	$(call say,LD)$(LINK) -shared -Wl,-soname,$(SHARED) -Wl,--version-script=mk/libvireo.map -Wl,--no-undefined \
+	$(call say,LD)$(LINK) -shared -Wl,-z,nodelete -Wl,-soname,$(SHARED) -Wl,--version-script=mk/libvireo.map -Wl,--no-undefined \
 		-o $(BUILD)/$(SHARED) $(LIB_OBJS) $(LIBS_SHARED)
 	$(Q)ln -sf $(SHARED) $@
 

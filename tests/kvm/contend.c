@@ -88,7 +88,7 @@ void contend_must_see(const struct contend *c, uint64_t (*stolen)(const struct c
 void contend_stop(struct contend *c)
 {
     struct ending end;
-    machine_stop(c->machine, END_STOPPED, "asked");
+    machine_end(c->machine, END_STOPPED, "asked");
     assert_int_equal(machine_wait(c->machine, GUEST_END_MS, &end), 0);
     machine_destroy(c->machine);
 }

@@ -77,7 +77,7 @@ static void *kick_then_stop(void *arg)
         machine_kick(t->m, i % t->m->vcpu_count);
         usleep(i % 7 * 30);
     }
-    machine_stop(t->m, END_STOPPED, "asked");
+    machine_end(t->m, END_STOPPED, "asked");
     return NULL;
 }
 
@@ -162,7 +162,7 @@ static void *stop_now(void *arg)
 {
     const struct troubler *t = arg;
     usleep(t->kicks);
-    machine_stop(t->m, END_STOPPED, "asked");
+    machine_end(t->m, END_STOPPED, "asked");
     return NULL;
 }
 

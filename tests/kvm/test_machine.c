@@ -166,7 +166,7 @@ static void a_stopped_guest_ends_as_stopped(void **state)
     (void)state;
     struct machine *m = start_ticking();
     must_go_on(m, 0);
-    machine_stop(m, END_STOPPED, "asked");
+    machine_end(m, END_STOPPED, "asked");
     must_end(m, END_STOPPED, 0);
 }
 
@@ -174,8 +174,8 @@ static void the_first_reason_wins(void **state)
 {
     (void)state;
     struct machine *m = start_ticking();
-    machine_stop(m, END_TIMEOUT, "first");
-    machine_stop(m, END_STOPPED, "second");
+    machine_end(m, END_TIMEOUT, "first");
+    machine_end(m, END_STOPPED, "second");
     must_end(m, END_TIMEOUT, 0);
 }
 
@@ -184,7 +184,7 @@ static void a_paused_guest_can_be_stopped(void **state)
     (void)state;
     struct machine *m = start_ticking();
     assert_int_equal(machine_pause(m), 0);
-    machine_stop(m, END_STOPPED, "asked");
+    machine_end(m, END_STOPPED, "asked");
     must_end(m, END_STOPPED, 0);
 }
 
@@ -204,7 +204,7 @@ static void two_machines_run_side_by_side_and_end_apart(void **state)
     must_go_on(one, 0);
     must_go_on(two, 0);
     assert_int_equal(machine_pause(one), 0);
-    machine_stop(two, END_STOPPED, "asked");
+    machine_end(two, END_STOPPED, "asked");
     must_end(two, END_STOPPED, 0);
     must_stand_still(one);
     const uint32_t before = word(one);
@@ -224,7 +224,7 @@ static void pause_and_resume(struct machine *m, bool does_tick)
         assert_int_equal(machine_resume(m), 0);
         if (does_tick && i % 10 == 0) must_go_on(m, before);
     }
-    machine_stop(m, END_STOPPED, "asked");
+    machine_end(m, END_STOPPED, "asked");
     must_end(m, END_STOPPED, 0);
 }
 
@@ -292,7 +292,7 @@ static void create_and_destroy(void)
 static void run_and_stop(void)
 {
     struct machine *m = start_ticking();
-    machine_stop(m, END_STOPPED, "asked");
+    machine_end(m, END_STOPPED, "asked");
     must_end(m, END_STOPPED, 0);
 }
 

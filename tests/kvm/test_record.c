@@ -242,7 +242,7 @@ static void set_up(struct hammers *h, struct runner *runner)
     }
     h->vcpu[0] = h->mini.vcpu; /* a copy, for the kernel's statistics; the mini's is closed */
     assert_int_equal(stats_create(m, &e), 0);
-    assert_int_equal(runner_prepare_process(&e), 0);
+    assert_int_equal(runner_mind_signal(), 0);
 }
 
 static void tear_down(struct hammers *h)

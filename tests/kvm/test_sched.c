@@ -66,7 +66,7 @@ static struct machine *start(const struct setting *s)
 static void stop(struct machine *m)
 {
     struct ending end;
-    machine_stop(m, END_STOPPED, "asked");
+    machine_end(m, END_STOPPED, "asked");
     assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     machine_destroy(m);
 }
@@ -121,7 +121,7 @@ static void there_are_no_threads_before_the_start_or_after_the_end(void **state)
     assert_false(machine_thread(m, 0, &t));
     if (machine_start(m, &e)) fail_msg("%s", e.text);
     assert_true(machine_thread(m, 0, &t));
-    machine_stop(m, END_STOPPED, "asked");
+    machine_end(m, END_STOPPED, "asked");
     assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     assert_false(machine_thread(m, 0, &t));
     machine_destroy(m);

@@ -103,7 +103,7 @@ static void end(struct machine *m)
 {
     struct ending ending;
     if (!m) return;
-    machine_stop(m, END_STOPPED, "asked");
+    machine_end(m, END_STOPPED, "asked");
     assert_int_equal(machine_wait(m, GUEST_END_MS, &ending), 0);
     machine_destroy(m);
 }

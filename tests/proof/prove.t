@@ -21,11 +21,16 @@ a_pause_comes_or_the_machine_ends: runner holds -DLIVE CLAIM=pauses
 what_may_run_runs: runner holds -DLIVE CLAIM=runs
 no_kick_is_lost_and_nobody_runs_while_paused: runner holds
 no_kick_is_lost_by_a_single_vcpu: runner holds -DVCPUS=1
+a_stop_by_a_signal_handler_breaks_nothing: runner holds -DBY_HANDLER -DVCPUS=1
+a_stop_by_a_signal_handler_ends_the_vcpu: runner holds -DBY_HANDLER -DVCPUS=1 -DLIVE CLAIM=ends
+an_end_ends_vcpus_that_kvm_refuses_to_run: runner holds -DREFUSES -DLIVE CLAIM=ends
 LIST
     variant runner exit_before_want signal_before_exit no_immediate_exit no_signal no_fence_after_want no_fence_before_signal \
         no_fence_in_vcpu reads_want_first pauses_half_done halt_tells_nobody waits_once last_reason_wins resume_forgets_the_end \
-        start_forgets_the_end starts_unlocked
+        start_forgets_the_end starts_unlocked kick_posts_nothing
     variant 'runner -DLIVE CLAIM=runs' never_clears resume_tells_nobody
+    variant 'runner -DBY_HANDLER -DVCPUS=1 -DLIVE CLAIM=ends' begins_unheeding answers_unheeding calls_without_exit
+    variant 'runner -DREFUSES -DVCPUS=1 -DLIVE CLAIM=ends' tries_again_unheeding
     variant ring "${both_ways[@]}" raises_before_status
     variant 'ring -DFLAGS' "${both_ways[@]}"
     variant 'ring -DLATE_ACK' raises_only_from_zero

@@ -9,7 +9,9 @@
  * Signals. The handler is empty, so a signal has one effect: it is pending while its thread is in KVM_RUN. One that comes while the
  * thread is in user space is swallowed by the handler, or is still pending when KVM_RUN is entered: both are tried.
  *
- * The guest may spin for ever, leave KVM_RUN with an instruction half done (MMIO), or end by itself. A lost kick is a thread that never
+ * The guest may spin for ever, leave KVM_RUN with an instruction half done (MMIO), or end by itself. KVM may refuse to run it (EAGAIN)
+ * before it looks at immediate_exit. machine_stop may come from a signal handler, without the lock (-DBY_HANDLER, where there is no I/O
+ * thread that it could call instead). A lost kick is a thread that never
  * leaves a spinning guest: spin finds it as a state in which nobody can move, or (-DLIVE) as a run in which it never happens.
  *
  * -DTRACE: a simulation prints what runner_trace is told in C, in the words of tests/kvm/conformance.h, for the checker there to accept.
@@ -19,8 +21,10 @@
 #define VCPUS 2
 #endif
 #define CONTROL VCPUS       /* the thread that starts, pauses, resumes and waits */
-#define OTHER   (VCPUS + 1) /* any other that calls machine_stop: I/O thread, timer */
+#define OTHER   (VCPUS + 1) /* any other that calls machine_end: I/O thread, timer */
 #define THREADS (VCPUS + 2)
+
+#define STOPPED (VCPUS + 3) /* the reason for which machine_stop ends it; the others are a thread's number + 1 */
 
 #define RUN   0 /* enum runner_want */
 #define PAUSE 1
@@ -37,6 +41,9 @@
 byte want[VCPUS];
 bit immediate_exit[VCPUS];
 bit signalled[VCPUS];
+bit resume[VCPUS]; /* the semaphore of a halted vCPU; one post that is not taken is as good as many */
+bit stop_asked;
+bit has_tid[VCPUS]; /* the thread has told its id */
 
 /* ---- store buffers: 0 is empty, else the value + 1 */
 byte want_buffer[THREADS * VCPUS];
@@ -140,6 +147,12 @@ inline runner_kick(kicker, vcpu_no, what)
 #endif
     TELL_VALUE("w%d%d\n", vcpu_no, what);
     store_want(kicker, vcpu_no, what); /* atomic_store_explicit(&r->want, ..., relaxed) */
+#ifndef BREAK_kick_posts_nothing
+    if
+    :: is_halted[vcpu_no] -> atomic { FENCE(kicker); resume[vcpu_no] = 1 } /* sem_post */
+    :: else
+    fi;
+#endif
     if
     :: !has_thread[vcpu_no] || is_gone[vcpu_no] /* return; */
     :: else ->
@@ -216,7 +229,9 @@ inline halt(halter)
 #else
     do
 #endif
-    :: WANT(halter, halter) == PAUSE -> wait_changed(halter)
+    :: WANT(halter, halter) == PAUSE && !stop_asked ->
+        unlock(halter);
+        atomic { resume[halter] && owner == 0 -> resume[halter] = 0; owner = (halter) + 1 } /* sem_wait, lock */
 #ifdef BREAK_waits_once
     :: else
     fi;
@@ -229,17 +244,45 @@ inline halt(halter)
     unlock(halter)
 }
 
+/* heed_stop */
+inline heed_stop(heeder)
+{
+    if
+    :: stop_asked -> control_end(heeder, STOPPED)
+    :: else
+    fi
+}
+
 /* runner_main */
 proctype vcpu(byte v)
 {
     byte w;
+#ifdef BY_HANDLER
+    has_tid[v] = 1; /* threads_here: sequentially consistent, and nothing is buffered yet */
+#ifndef BREAK_begins_unheeding
+    heed_stop(v);
+#endif
+#endif
 kvm_run: /* vcpu_run: what was half done is finished, then immediate_exit is looked at (api.rst 5) */
     atomic { is_in_run[v] = 1; is_half_done[v] = 0 }
     if
+#ifdef REFUSES
+    :: atomic { is_in_run[v] = 0; signalled[v] = 0; is_half_done[v] = 0 } /* EAGAIN: try_again */
+#ifndef BREAK_tries_again_unheeding
+        if
+        :: WANT(v, v) != RUN || stop_asked -> goto eintr
+        :: else -> goto kvm_run
+        fi
+#else
+        goto kvm_run
+#endif
+    fi;
+#else
     :: atomic { IMMEDIATE_EXIT(v, v) -> is_in_run[v] = 0; signalled[v] = 0 }
         goto eintr
     :: atomic { !IMMEDIATE_EXIT(v, v) -> assert(!says_paused); is_in_guest[v] = 1 }
     fi;
+#endif
 progress_guest:
     if
     :: true -> /* guest code that never leaves by itself */
@@ -273,12 +316,20 @@ eintr: /* answer_kick */
     FENCE(v);
 #endif
     TELL("c%d\n", v);
+#if defined(BY_HANDLER) && !defined(BREAK_answers_unheeding)
+    heed_stop(v);
+#endif
 #ifndef BREAK_reads_want_first
     w = WANT(v, v);
     TELL_VALUE("r%d%d\n", v, w);
 #endif
     if
-    :: w == PAUSE -> halt(v); w = WANT(v, v); TELL_VALUE("r%d%d\n", v, w)
+    :: w == PAUSE ->
+        halt(v);
+#ifdef BY_HANDLER
+        heed_stop(v);
+#endif
+        w = WANT(v, v); TELL_VALUE("r%d%d\n", v, w)
     :: else
     fi;
     if
@@ -353,7 +404,13 @@ inline machine_resume()
 #endif
         is_paused = 0;
 #ifndef BREAK_resume_tells_nobody
-        broadcast();
+        atomic {
+            FENCE(CONTROL);
+            resume[0] = is_halted[0];
+#if VCPUS > 1
+            resume[1] = is_halted[1]
+#endif
+        }
 #endif
     :: else
     fi;
@@ -411,9 +468,42 @@ active proctype control()
 #endif
 }
 
-/* machine_kick and machine_stop from a thread that is none of the machine's own. */
+#ifdef BY_HANDLER
+/* runner_call_out. The stores and loads of the handler are its thread's, so they wait in that thread's buffer. */
+inline call_out(caller, called)
+{
+    FENCE(caller);
+#ifndef BREAK_calls_without_exit
+    store_exit(caller, called, 1);
+#endif
+    FENCE(caller);
+    if
+    :: has_tid[called] && !is_gone[called] -> send_signal(called)
+    :: else
+    fi;
+    resume[called] = 1
+}
+
+active proctype handler()
+{
+    if
+    :: skip
+    :: has_begun -> /* before that, whoever starts or waits looks: machine_start, machine_wait */
+        stop_asked = 1;
+        call_out(OTHER, 0);
+#if VCPUS > 1
+        call_out(OTHER, 1)
+#endif
+    fi
+}
+#endif
+
+/* machine_kick and machine_end from a thread that is none of the machine's own. */
 active proctype other()
 {
+#ifdef BY_HANDLER
+    goto done;
+#endif
 #ifndef LIVE /* machine_kick waits for nothing */
     if
     :: lock(OTHER);
@@ -428,7 +518,9 @@ active proctype other()
     if
     :: control_end(OTHER, OTHER + 1)
     :: skip
-    fi
+    fi;
+done:
+    skip
 }
 
 init {
@@ -445,6 +537,6 @@ init {
 #ifdef LIVE
 /* Who asks for a pause gets it, or the machine is ending; whoever is asked to end is gone; who may run, runs. */
 ltl pauses { [](asks_pause -> <>!asks_pause) }
-ltl ends { [](ending -> <>is_over) }
+ltl ends { []((ending || stop_asked) -> <>is_over) }
 ltl runs { [](asks_run -> <>(is_in_guest[VCPUS - 1] || !asks_run || ending)) }
 #endif

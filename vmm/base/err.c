@@ -71,3 +71,11 @@ void err_as(struct err *e, enum err_kind kind)
 {
     if (e) e->kind = kind;
 }
+
+int err_thread(struct err *e, int rc)
+{
+    err_as(e, ERR_HOST);
+    if (rc == -EAGAIN)
+        err_hint(e, "no more threads: raise pids.max of its cgroup or `ulimit -u`, or end other programs");
+    return rc;
+}

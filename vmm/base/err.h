@@ -37,5 +37,8 @@ int err_wrap(struct err *e, int rc, const char *fmt, ...) __attribute__((format(
  * one they have. */
 void err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void err_as(struct err *e, enum err_kind kind);
+/* *e says that a thread could not be made: that is the host's (ERR_HOST), and the hint says which limits there are.
+ * Returns rc. */
+int err_thread(struct err *e, int rc);
 
 #endif

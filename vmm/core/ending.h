@@ -12,12 +12,14 @@ enum end_reason {
     END_CRASH,        /* x86 triple fault, KVM_EXIT_SYSTEM_EVENT crash */
     END_PANIC,        /* the panic device; value: its event bits */
     END_KVM_ERROR,    /* KVM could not run the guest */
+    END_HOST,         /* the host lacks what running it takes: threads, memory */
     END_DEVICE,       /* a device's host side failed for good */
     END_TIMEOUT,
     END_STOPPED, /* asked for by the host: vireo_vm_stop, Ctrl-A x */
 };
 
-#define END_DETAIL_MAX 384
+#define END_DETAIL_MAX     384
+#define END_STOPPED_DETAIL "stopped by the host" /* of vireo_vm_stop */
 
 struct ending {
     enum end_reason reason;

@@ -206,6 +206,12 @@ void vcpu_destroy(struct vcpu *v)
     v->fd = -1;
 }
 
+bool vcpu_is_runnable(const struct vcpu *v)
+{
+    struct kvm_mp_state state;
+    return ioctl(v->fd, KVM_GET_MP_STATE, &state) == 0 && state.mp_state == KVM_MP_STATE_RUNNABLE;
+}
+
 int vcpu_run(struct vcpu *v)
 {
     return ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;

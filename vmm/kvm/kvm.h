@@ -79,7 +79,9 @@ int vm_ioeventfd(const struct vm *vm, const struct vm_ioeventfd *io, bool on, st
 int vm_set_routes(const struct vm *vm, const struct kvm_irq_routing *routes, struct err *e);
 
 int vcpu_create(const struct vm *vm, unsigned id, struct vcpu *out, struct err *e); /* *out is VCPU_INIT */
-void vcpu_destroy(struct vcpu *v);                                                  /* legal on VCPU_INIT and twice */
-int vcpu_run(struct vcpu *v); /* one KVM_RUN: 0 or -errno. The vCPU's own thread */
+/* May it run, as far as KVM is concerned? False: it waits to be started by another one, or can't be asked. */
+bool vcpu_is_runnable(const struct vcpu *v);
+void vcpu_destroy(struct vcpu *v); /* legal on VCPU_INIT and twice */
+int vcpu_run(struct vcpu *v);      /* one KVM_RUN: 0 or -errno. The vCPU's own thread */
 
 #endif

@@ -92,7 +92,7 @@ int vireo_vm_resume(struct vireo_vm *vm)
 
 void vireo_vm_stop(struct vireo_vm *vm)
 {
-    machine_stop(vm->machine, END_STOPPED, "stopped by the host");
+    machine_stop(vm->machine);
 }
 
 /* What each end means outside: design of the exit status table in vireo-run(1). */
@@ -108,6 +108,7 @@ static const struct {
     [END_CRASH] = {"crash", VIREO_END_CRASH, 120, "the guest crashed"},
     [END_PANIC] = {"panic", VIREO_END_PANIC, 120, "the guest's kernel panicked"},
     [END_KVM_ERROR] = {"kvm-error", VIREO_END_KVM_ERROR, 121, "KVM could not run the guest"},
+    [END_HOST] = {"host", VIREO_END_HOST, 126, "the host lacks what running the guest takes"},
     [END_DEVICE] = {"device", VIREO_END_DEVICE, 122, "a device's host side failed"},
     [END_TIMEOUT] = {"timeout", VIREO_END_TIMEOUT, 124, "the time limit has passed"},
     [END_STOPPED] = {"stopped", VIREO_END_STOPPED, 0, "stopped by the host"},
@@ -135,7 +136,7 @@ int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_end *out)
 {
     struct ending end;
     const int rc = machine_wait(vm->machine, timeout_ms, &end);
-    if (rc == 0) fill_end(out, &end);
+    if (rc == 0 && out) fill_end(out, &end);
     return rc;
 }
 

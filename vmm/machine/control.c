@@ -2,8 +2,8 @@
  * then every vCPU is called out of the guest, the last one to go makes the event fd readable, and only the control
  * thread joins. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -13,7 +13,9 @@
 #include "vmm/base/clock.h"
 #include "vmm/machine/state.h"
 
-#define IO_STACK (256 * 1024) /* bytes: a chain of VIRTQ_MAX_SIZE segments is 4 KiB, its iovec as much */
+/* How long the threads of a machine that is over have for their last steps, which no device's host side holds up. One
+ * that is slower, as on a host with far too much to do, is joined by machine_destroy. */
+#define JOIN_MS 1000
 
 /* Lock held. The last place is kept for the end, however many milestones the guest has of its own. */
 static void mark(struct machine *m, const char *name, bool is_end)
@@ -56,9 +58,10 @@ bool machine_milestone(struct machine *m, unsigned index, struct machine_milesto
     return is_there;
 }
 
-/* Lock held. */
+/* Lock held. The program may have taken our handler away meanwhile: an ignored signal calls nobody. */
 static void kick_all(struct machine *m, enum runner_want want)
 {
+    (void)runner_mind_signal();
     for (unsigned i = 0; i < m->vcpu_count; i++) runner_kick(&m->runner[i], want);
 }
 
@@ -85,8 +88,10 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
         log_write(m->log, LOG_INFO, "%s", detail);
         return;
     }
+    bool is_news = false;
     pthread_mutex_lock(&m->lock);
     if (m->ending.reason == END_NONE) {
+        is_news = true;
         m->ending.reason = reason;
         m->ending.value = value;
         m->ending.vcpu = vcpu;
@@ -100,6 +105,7 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
         pthread_cond_broadcast(&m->changed);
     }
     pthread_mutex_unlock(&m->lock);
+    if (is_news) slots_abandon(m);
 }
 
 static int index_of(const struct machine *m, const struct runner *r)
@@ -125,8 +131,11 @@ static void on_runner_halt(void *arg, struct runner *r)
     r->is_halted = true;
     runner_tell(r, RUNNER_HALTED, 0);
     pthread_cond_broadcast(&m->changed);
-    while (atomic_load_explicit(&r->want, memory_order_relaxed) == RUNNER_PAUSE)
-        pthread_cond_wait(&m->changed, &m->lock);
+    while (atomic_load_explicit(&r->want, memory_order_relaxed) == RUNNER_PAUSE && !atomic_load(&m->stop_asked)) {
+        pthread_mutex_unlock(&m->lock);
+        (void)sem_wait(&r->resume); /* not the condition, which a signal handler could not tell */
+        pthread_mutex_lock(&m->lock);
+    }
     r->is_halted = false;
     runner_tell(r, RUNNER_RESUMED, atomic_load_explicit(&r->want, memory_order_relaxed));
     pthread_mutex_unlock(&m->lock);
@@ -137,6 +146,7 @@ static void on_runner_gone(void *arg, struct runner *r)
     struct machine *m = arg;
     pthread_mutex_lock(&m->lock);
     r->is_gone = true;
+    atomic_store(&r->tid, 0);
     runner_tell(r, RUNNER_GONE, 0);
     use_vcpu_gone(m);
     if (--m->live == 0) tell_over(m);
@@ -161,26 +171,30 @@ static void on_timeout(void *arg, uint32_t events)
     control_end(m, -1, END_TIMEOUT, m->timeout_s, detail);
 }
 
-static int arm_timeout(struct machine *m, struct err *e)
+static int refuse_timer(int rc, struct err *e)
 {
-    const struct itimerspec in = {.it_value.tv_sec = (time_t)m->timeout_s};
-    m->timer = (struct loop_source){
-        .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timeout, .arg = m};
-    int rc = m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &in, NULL) < 0 ? -errno : 0;
-    if (!rc) rc = loop_add(&m->loop, &m->timer, EPOLLIN);
-    if (!rc) return 0;
     err_set(e, rc, "timer for the time limit: %s", strerrordesc_np(-rc));
     err_as(e, ERR_HOST);
     return rc;
 }
 
-static void on_io_ready(void *arg)
+int control_create_timer(struct machine *m, struct err *e)
 {
-    struct machine *m = arg;
-    pthread_mutex_lock(&m->lock);
-    m->is_io_ready = true;
-    pthread_cond_broadcast(&m->changed);
-    pthread_mutex_unlock(&m->lock);
+    m->timer = (struct loop_source){
+        .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timeout, .arg = m};
+    const int rc = m->timer.fd < 0 ? -errno : loop_add(&m->loop, &m->timer, EPOLLIN);
+    return rc ? refuse_timer(rc, e) : 0;
+}
+
+static int start_timer(const struct machine *m, struct err *e)
+{
+    const struct itimerspec in = {.it_value.tv_sec = (time_t)m->timeout_s};
+    return timerfd_settime(m->timer.fd, 0, &in, NULL) < 0 ? refuse_timer(-errno, e) : 0;
+}
+
+static void on_stop_asked(void *arg)
+{
+    control_end(arg, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
 }
 
 static void *io_main(void *arg)
@@ -189,38 +203,27 @@ static void *io_main(void *arg)
     threads_here(m, -1);
     loop_run(&m->loop);
     use_io_gone(m, &m->io_tid);
+    pthread_mutex_lock(&m->lock);
+    m->is_io_gone = true;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
     return NULL;
 }
 
-/* A machine without devices, console input or time limit has nothing to do on an I/O thread and gets none. On return
- * the loop runs: from now on the devices are its own. */
+/* A machine without devices, console input or time limit has nothing to do on an I/O thread and gets none. The thread
+ * is not waited for: until it runs the loop, what must be done there is done by whoever asks (loop_call). */
 static int start_io(struct machine *m, struct err *e)
 {
-    if (m->slot_count == 0 && m->timeout_s == 0) return 0; /* whoever has a console has a slot for it */
-    int rc = m->timeout_s ? arm_timeout(m, e) : 0;
-    if (!rc) rc = err_wrap(e, chario_start(m->console, &m->loop, e), "console");
+    if (!m->has_io) return 0;
+    int rc = err_wrap(e, chario_start(m->console, &m->loop, e), "console");
+    if (!rc && m->timeout_s) rc = start_timer(m, e);
     if (rc) return rc;
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, IO_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&m->io_thread, &attr, io_main, m);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    if (rc) {
-        err_set(e, -rc, "I/O thread: %s", strerrordesc_np(rc));
-        err_as(e, ERR_HOST);
-        return -rc;
-    }
-    m->has_io_thread = true;
-    m->io_ready = (struct loop_job){.fn = on_io_ready, .arg = m};
-    loop_post(&m->loop, &m->io_ready);
-    pthread_mutex_lock(&m->lock);
-    while (!m->is_io_ready) pthread_cond_wait(&m->changed, &m->lock);
-    pthread_mutex_unlock(&m->lock);
-    return 0;
+    loop_on_poke(&m->loop, on_stop_asked, m);
+    rc = threads_make(&m->io_thread, io_main, m);
+    m->has_io_thread = rc == 0;
+    if (rc == 0) return 0;
+    err_set(e, rc, "I/O thread: %s", strerrordesc_np(-rc));
+    return err_thread(e, rc);
 }
 
 /* Under the lock, so that a guest that ends at once can't miss its own kick. A machine that was ended while its I/O was
@@ -243,8 +246,17 @@ static int start_runners(struct machine *m, struct err *e)
     return rc;
 }
 
+/* machine_stop does no more than ask where nothing runs that could hear it. */
+static void heed_early_stop(struct machine *m)
+{
+    if (atomic_load(&m->stop_asked)) control_end(m, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
+}
+
 int machine_start(struct machine *m, struct err *e)
 {
+    atomic_store(&m->has_begun,
+                 true); /* from here on machine_stop calls threads, and what it asked before is seen here */
+    heed_early_stop(m);
     pthread_mutex_lock(&m->lock);
     const bool can = m->phase == MACHINE_BUILT && m->ending.reason == END_NONE && !m->has_io_thread;
     pthread_mutex_unlock(&m->lock);
@@ -254,7 +266,7 @@ int machine_start(struct machine *m, struct err *e)
     if (!rc) rc = start_runners(m, e);
     if (!rc) rc = threads_schedule(m, e);
     if (rc) {
-        control_end(m, -1, END_KVM_ERROR, 0, e ? e->text : "could not start");
+        control_end(m, -1, END_HOST, 0, e ? e->text : "could not start");
         control_join(m);
     }
     return rc;
@@ -290,13 +302,13 @@ int machine_resume(struct machine *m)
     pthread_mutex_lock(&m->lock);
     if (m->phase == MACHINE_RUNNING && m->ending.reason == END_NONE) rc = 0;
     if (m->phase == MACHINE_PAUSED && m->ending.reason == END_NONE) {
-        /* All are halted on the condition: nobody is in KVM_RUN, so the store under the lock is enough. */
+        /* All are halted: nobody is in KVM_RUN, so the store under the lock is enough. */
         for (unsigned i = 0; i < m->vcpu_count; i++) {
             runner_tell(&m->runner[i], RUNNER_WANT, RUNNER_RUN);
             atomic_store_explicit(&m->runner[i].want, RUNNER_RUN, memory_order_relaxed);
+            if (m->runner[i].is_halted) (void)sem_post(&m->runner[i].resume);
         }
         m->phase = MACHINE_RUNNING;
-        pthread_cond_broadcast(&m->changed);
         rc = 0;
     }
     pthread_mutex_unlock(&m->lock);
@@ -310,52 +322,120 @@ void machine_kick(struct machine *m, unsigned vcpu)
     pthread_mutex_unlock(&m->lock);
 }
 
-void machine_stop(struct machine *m, enum end_reason reason, const char *detail)
+void machine_end(struct machine *m, enum end_reason reason, const char *detail)
 {
     control_end(m, -1, reason, 0, detail);
 }
 
-/* Lock held; true when it is over, false when the time is. */
-static bool wait_over(struct machine *m, int timeout_ms)
+/* Perhaps in a signal handler, which may have interrupted any of the functions here, in any thread: atomics and system
+ * calls only. The I/O thread ends the machine; where there is none each vCPU looks for itself. */
+void machine_stop(struct machine *m)
 {
-    const uint64_t deadline = now_ns() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms) * 1000000u;
-    const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
-                                   .tv_nsec = (long)(deadline % 1000000000u)};
-    while (m->phase != MACHINE_OVER) {
-        if (timeout_ms < 0)
-            pthread_cond_wait(&m->changed, &m->lock);
-        else if (pthread_cond_timedwait(&m->changed, &m->lock, &until) == ETIMEDOUT)
-            return m->phase == MACHINE_OVER;
+    const int saved = errno;
+    const uint64_t one = 1;
+    atomic_store(&m->stop_asked, true);
+    if (!atomic_load(&m->has_begun)) {
+        const ssize_t n = write(m->event_fd, &one, sizeof(one)); /* it is over as soon as somebody asks */
+        (void)n;
+    } else if (m->has_io) {
+        loop_poke(&m->loop);
+    } else {
+        (void)runner_mind_signal();
+        for (unsigned i = 0; i < m->vcpu_count; i++) runner_call_out(&m->runner[i]);
+    }
+    errno = saved;
+}
+
+/* Of CLOCK_MONOTONIC, NULL: none. */
+static const struct timespec *deadline_of(int timeout_ms, struct timespec *out)
+{
+    if (timeout_ms < 0) return NULL;
+    const uint64_t ns = now_ns() + (uint64_t)timeout_ms * 1000000u;
+    *out = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    return out;
+}
+
+static int left_ms(const struct timespec *until)
+{
+    if (!until) return -1;
+    const uint64_t ns = (uint64_t)until->tv_sec * 1000000000u + (uint64_t)until->tv_nsec, now = now_ns();
+    return ns <= now ? 0 : (int)((ns - now + 999999u) / 1000000u);
+}
+
+static bool is_over(struct machine *m)
+{
+    if (!atomic_load(&m->has_begun)) heed_early_stop(m);
+    pthread_mutex_lock(&m->lock);
+    const bool is = m->phase == MACHINE_OVER;
+    pthread_mutex_unlock(&m->lock);
+    return is;
+}
+
+/* The event fd, as a condition could not be told by machine_stop. False: the time is over. */
+static bool wait_over(struct machine *m, const struct timespec *until)
+{
+    struct pollfd event = {.fd = m->event_fd, .events = POLLIN};
+    while (!is_over(m)) {
+        const int left = left_ms(until);
+        if (left == 0) return false;
+        (void)poll(&event, 1, left); /* EINTR: asked again */
     }
     return true;
 }
 
+static bool are_vcpus_gone(const struct machine *m)
+{
+    return m->live == 0;
+}
+
+static bool is_io_gone(const struct machine *m)
+{
+    return m->is_io_gone;
+}
+
+/* False: the time is over. */
+static bool wait_gone(struct machine *m, bool (*is_gone)(const struct machine *m), const struct timespec *until)
+{
+    int rc = 0;
+    pthread_mutex_lock(&m->lock);
+    while (!is_gone(m) && rc != ETIMEDOUT)
+        rc = until ? pthread_cond_timedwait(&m->changed, &m->lock, until) : pthread_cond_wait(&m->changed, &m->lock);
+    const bool is = is_gone(m);
+    pthread_mutex_unlock(&m->lock);
+    return is;
+}
+
+/* The vCPUs first: one of them may be waiting for the loop. A thread is joined once it has gone, which takes no time;
+ * one that has not by then is left to the next call. */
+static void join_all(struct machine *m, const struct timespec *until)
+{
+    if (!wait_gone(m, are_vcpus_gone, until)) return;
+    for (unsigned i = 0; i < m->vcpu_count && m->runner; i++) {
+        if (!m->runner[i].has_thread) continue;
+        pthread_join(m->runner[i].thread, NULL);
+        m->runner[i].has_thread = false;
+    }
+    if (!m->has_io_thread) return;
+    loop_stop(&m->loop);
+    if (!wait_gone(m, is_io_gone, until)) return;
+    pthread_join(m->io_thread, NULL);
+    m->has_io_thread = false;
+}
+
 int machine_wait(struct machine *m, int timeout_ms, struct ending *out)
 {
-    pthread_mutex_lock(&m->lock);
-    const bool is_over = wait_over(m, timeout_ms);
-    pthread_mutex_unlock(&m->lock);
-    if (!is_over) return -ETIMEDOUT;
-    control_join(m);
-    *out = m->ending;
+    struct timespec at;
+    if (!wait_over(m, deadline_of(timeout_ms, &at))) return -ETIMEDOUT;
+    join_all(m, deadline_of(JOIN_MS, &at));
+    if (out) *out = m->ending;
     return 0;
 }
 
-/* The vCPUs first: one of them may be waiting for the loop. */
 void control_join(struct machine *m)
 {
     pthread_mutex_lock(&m->lock);
     const bool is_up = m->live != 0;
     pthread_mutex_unlock(&m->lock);
     if (is_up) control_end(m, -1, END_STOPPED, 0, "destroyed while it ran");
-    for (unsigned i = 0; i < m->vcpu_count && m->runner; i++) {
-        if (!m->runner[i].has_thread) continue;
-        pthread_join(m->runner[i].thread, NULL);
-        m->runner[i].has_thread = false;
-    }
-    if (m->has_io_thread) {
-        loop_stop(&m->loop);
-        pthread_join(m->io_thread, NULL);
-        m->has_io_thread = false;
-    }
+    join_all(m, NULL);
 }

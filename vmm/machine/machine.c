@@ -119,7 +119,14 @@ static int create_vcpus(struct machine *m, const struct config *cfg, struct err 
     for (unsigned i = 0; i < cfg->cpus; i++) {
         m->vcpu[i] = (struct vcpu)VCPU_INIT;
         m->runner[i] = (struct runner){
-            .vcpu = &m->vcpu[i], .mmio = &m->mmio, .pio = &m->pio, .arch = m->arch, .host = &m->runner_host};
+            .vcpu = &m->vcpu[i],
+            .mmio = &m->mmio,
+            .pio = &m->pio,
+            .arch = m->arch,
+            .host = &m->runner_host,
+            .stop_asked = &m->stop_asked,
+        };
+        (void)sem_init(&m->runner[i].resume, 0, 0); /* can't fail for threads of one process */
     }
     for (unsigned i = 0; i < cfg->cpus && !rc; i++) rc = vcpu_create(&m->vm, i, &m->vcpu[i], e);
     return rc ? rc : arch_init_vcpus(m->arch, m->vcpu, cfg->cpus, e);
@@ -187,9 +194,10 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     };
     int rc = config_check(cfg, e);
     if (!rc) rc = check_dump(cfg, e);
-    if (!rc) rc = runner_prepare_process(e);
+    if (!rc && (rc = runner_mind_signal())) err_set(e, rc, "handler for SIGURG, which calls vCPUs out of the guest");
     m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */
     if (!rc) rc = loop_init(&m->loop, e);
+    if (!rc && m->timeout_s) rc = control_create_timer(m, e);
     if (!rc) rc = create_console(m, cfg, e);
     if (!rc) rc = threads_create(m, cfg, e);
     if (!rc) rc = kvm_open(&m->vm.kvm_fd, e);
@@ -199,6 +207,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     rc = create_parts(m, cfg, lab, e);
     if (!rc) rc = load(m, &boot, e);
     arch_images_end(boot.images);
+    m->has_io = m->slot_count > 0 || m->timeout_s > 0; /* whoever has a console has a slot for it */
     return rc;
 }
 
@@ -217,7 +226,8 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     struct machine *m = calloc(1, sizeof(*m));
     if (!m) return err_set(e, -ENOMEM, "no memory for a machine");
     memcpy(m->name, cfg->name, sizeof(m->name));
-    m->log = log;
+    if (log) m->own_log = *log;
+    m->log = &m->own_log;
     m->vm = (struct vm)VM_INIT;
     m->timeout_s = cfg->timeout_s;
     m->timer.fd = -1;
@@ -245,13 +255,15 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     return 0;
 }
 
-void machine_destroy(struct machine *m)
+/* What is left once no thread of the machine runs and its devices are quiet. */
+static void dismantle(struct machine *m)
 {
-    if (!m) return;
-    control_join(m);
     slots_destroy(m);
     stats_destroy(m);
-    for (unsigned i = 0; i < m->vcpu_count; i++) vcpu_destroy(&m->vcpu[i]);
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        vcpu_destroy(&m->vcpu[i]);
+        if (m->runner) (void)sem_destroy(&m->runner[i].resume);
+    }
     free(m->runner);
     free(m->vcpu);
     arch_destroy(m->arch);
@@ -269,6 +281,35 @@ void machine_destroy(struct machine *m)
     pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->lock);
     free(m);
+}
+
+static void *wait_and_dismantle(void *arg)
+{
+    struct machine *m = arg;
+    (void)slots_stop(m, -1);
+    dismantle(m);
+    return NULL;
+}
+
+/* A host file has not answered for so long that it may never do: its requests hold guest memory and a thread or a ring
+ * of the kernel's, so these stay, and a thread that nobody waits for. False: it could not be made. */
+static bool leave_behind(struct machine *m, const char *device)
+{
+    pthread_t thread;
+    log_write(m->log, LOG_WARN, "%s: the host does not answer; what its requests hold is freed when it does", device);
+    m->own_log = (struct log){0};
+    if (threads_make(&thread, wait_and_dismantle, m)) return false;
+    pthread_detach(thread);
+    return true;
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m) return;
+    control_join(m);
+    const char *busy = slots_stop(m, MACHINE_STUCK_MS);
+    if (busy && leave_behind(m, busy)) return;
+    (void)wait_and_dismantle(m);
 }
 
 int machine_event_fd(const struct machine *m)

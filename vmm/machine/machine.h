@@ -1,7 +1,8 @@
 /* One VM: built from a configuration, run by one thread per vCPU and one I/O thread, ended once.
  *
  * machine_create builds everything and starts nothing; machine_destroy accepts what is half built. start, pause, resume
- * and machine_wait: one control thread at a time. machine_stop: any thread, async-signal-safe it is not. */
+ * and machine_wait: one control thread at a time. machine_end: any thread. machine_stop: any thread, and any signal
+ * handler. */
 #ifndef VIREO_MACHINE_MACHINE_H
 #define VIREO_MACHINE_MACHINE_H
 
@@ -12,7 +13,7 @@
 
 struct machine;
 
-/* cfg is read during the call only. log may be NULL; its storage must outlive the machine. */
+/* cfg and log are read during the call only; log may be NULL. */
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e);
 
 /* For benches, which run a guest of their own on the product's run loop and need to touch what is beneath it. Valid
@@ -36,18 +37,24 @@ struct machine_lab {
 };
 int machine_create_lab(struct machine **out, const struct config *cfg, const struct log *log,
                        const struct machine_lab *lab, struct err *e);
-void machine_destroy(struct machine *m); /* stops and joins first; NULL is legal */
+/* Stops and joins first; NULL is legal. Requests that a host file has not answered by then are given MACHINE_STUCK_MS;
+ * then a thread of its own waits for them and frees what they hold, which is the machine, and nothing is logged any
+ * more. */
+void machine_destroy(struct machine *m);
+#define MACHINE_STUCK_MS 300 /* a disk that works answers all that is in flight sooner, and nobody notices the wait */
 
 int machine_start(struct machine *m, struct err *e);
 /* On return every vCPU is outside KVM_RUN with its last exit finished. 0; -ESRCH: it has ended or wasn't started. */
 int machine_pause(struct machine *m);
 int machine_resume(struct machine *m);
 /* Ask it to end; returns at once. The first reason wins. */
-void machine_stop(struct machine *m, enum end_reason reason, const char *detail);
+void machine_end(struct machine *m, enum end_reason reason, const char *detail);
+/* The same with END_STOPPED; takes no lock, so that a signal handler may call it. */
+void machine_stop(struct machine *m);
 /* Call a vCPU out of KVM_RUN once, to no other end than that it enters again. For benches. */
 void machine_kick(struct machine *m, unsigned vcpu);
-/* Wait for the end and join all threads. timeout_ms < 0: forever. 0: *out is filled; -ETIMEDOUT. May be called again.
- */
+/* Wait for the end, and for the threads to go. timeout_ms < 0: forever. 0: *out is filled, unless it is NULL;
+ * -ETIMEDOUT. May be called again. Never waits for a device's host side. */
 int machine_wait(struct machine *m, int timeout_ms, struct ending *out);
 int machine_event_fd(const struct machine *m); /* readable once it has ended; owned by the machine */
 

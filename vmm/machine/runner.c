@@ -3,30 +3,37 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "vmm/base/endian.h"
 
 #define KICK_SIGNAL SIGURG /* ignored by default, so nobody is hurt if one strays */
+
+/* How long a vCPU waits for KVM to get what it lacks: a second, as a program that makes and ends many threads may be at
+ * its limit for a moment. */
+#define REFUSALS_MAX     100
+#define REFUSAL_PAUSE_NS 10000000L
 
 static void on_kick(int signo)
 {
     (void)signo;
 }
 
-int runner_prepare_process(struct err *e)
+int runner_mind_signal(void)
 {
     struct sigaction now;
     if (sigaction(KICK_SIGNAL, NULL, &now) == 0 && now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN) return 0;
     struct sigaction kick = {.sa_handler = on_kick, .sa_flags = SA_RESTART};
     sigemptyset(&kick.sa_mask);
-    if (sigaction(KICK_SIGNAL, &kick, NULL) < 0) return err_errno(e, "handler for the vCPU kick signal");
-    return 0;
+    return sigaction(KICK_SIGNAL, &kick, NULL) < 0 ? -errno : 0;
 }
 
 void runner_kick(struct runner *r, enum runner_want want)
 {
     runner_tell(r, RUNNER_WANT, (int)want);
     atomic_store_explicit(&r->want, (int)want, memory_order_relaxed);
+    if (r->is_halted) (void)sem_post(&r->resume);
     if (!r->has_thread || r->is_gone) return;
     atomic_thread_fence(memory_order_seq_cst);
     __atomic_store_n(&r->vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
@@ -35,6 +42,22 @@ void runner_kick(struct runner *r, enum runner_want want)
     if (pthread_equal(r->thread, pthread_self())) return; /* its own: not in KVM_RUN */
     pthread_kill(r->thread, KICK_SIGNAL);
     runner_tell(r, RUNNER_SIGNALLED, 0);
+}
+
+void runner_call_out(struct runner *r)
+{
+    const pid_t tid = atomic_load(&r->tid); /* 0: it looks at the flag when it begins */
+    atomic_thread_fence(memory_order_seq_cst);
+    __atomic_store_n(&r->vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (tid) (void)tgkill(getpid(), tid, KICK_SIGNAL);
+    (void)sem_post(&r->resume);
+}
+
+/* Somebody has called machine_stop: end the machine here, where locks may be taken. */
+static void heed_stop(struct runner *r)
+{
+    if (r->stop_asked && atomic_load(r->stop_asked)) r->host->end(r->host->arg, r, END_STOPPED, 0, END_STOPPED_DETAIL);
 }
 
 static int read_want(const struct runner *r)
@@ -51,9 +74,11 @@ static bool answer_kick(struct runner *r)
     __atomic_store_n(&r->vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
     atomic_thread_fence(memory_order_seq_cst);
     runner_tell(r, RUNNER_CLEARED, 0);
+    heed_stop(r);
     int want = read_want(r);
     if (want == RUNNER_PAUSE) {
         r->host->halt(r->host->arg, r);
+        heed_stop(r);
         want = read_want(r);
     }
     return want != RUNNER_END;
@@ -178,16 +203,38 @@ static struct record_exit describe(const struct kvm_run *run, int rc)
     return x;
 }
 
+/* EAGAIN. Most often a vCPU that waited to be started by another one was woken. But since Linux 6.14 the first KVM_RUN
+ * of a VM makes a kernel thread of our process, and where no more threads are to be had it says EAGAIN too, before it
+ * looks at immediate_exit: so want is looked at here. false: the thread must end. */
+static bool try_again(struct runner *r)
+{
+    const struct timespec pause = {.tv_nsec = REFUSAL_PAUSE_NS};
+    const bool is_called = atomic_load_explicit(&r->want, memory_order_relaxed) != RUNNER_RUN ||
+                           (r->stop_asked && atomic_load(r->stop_asked));
+    if (is_called) return answer_kick(r);
+    if (!vcpu_is_runnable(r->vcpu)) return true;
+    if (r->refusals++ == 0) return true; /* it was started just now */
+    if (r->refusals <= REFUSALS_MAX)
+        (void)nanosleep(&pause, NULL); /* a kick ends it */
+    else
+        end(r, END_HOST, "KVM could not make its own thread for this VM: no more threads (pids.max, ulimit -u)");
+    return true;
+}
+
 /* What KVM_RUN came back with. false: the thread must end. */
 static bool handle(struct runner *r, int rc)
 {
     if (rc == -EINTR) return answer_kick(r);
-    if (rc == -EAGAIN) return true; /* a vCPU that waited for its start-up was woken */
+    if (rc == -EAGAIN) return try_again(r);
+    r->refusals = 0;
     if (rc == 0) {
         dispatch(r);
         return true;
     }
-    end_unrunnable(r, -rc);
+    if (rc == -ENOMEM)
+        end(r, END_HOST, "KVM_RUN: the host is out of memory");
+    else
+        end_unrunnable(r, -rc);
     return false; /* a VM that KVM has given up (api.rst: EIO) does not look at immediate_exit any more */
 }
 
@@ -210,6 +257,7 @@ static void *runner_main(void *arg)
 {
     struct runner *r = arg;
     r->host->entered(r->host->arg, r);
+    heed_stop(r); /* it was asked before this thread could be called out */
     if (r->record) {
         run_recorded(r);
     } else {
@@ -235,8 +283,7 @@ int runner_start(struct runner *r, struct err *e)
     pthread_attr_destroy(&attr);
     if (rc) {
         err_set(e, -rc, "thread for vCPU %u: %s", r->vcpu->id, strerrordesc_np(rc));
-        err_as(e, ERR_HOST);
-        return -rc;
+        return err_thread(e, -rc);
     }
     r->has_thread = true;
     return 0;

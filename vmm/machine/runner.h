@@ -5,12 +5,17 @@
  * with the request unread. The signal handler is empty; the signal only makes KVM_RUN return, and immediate_exit
  * catches the one that came just before KVM_RUN was entered (api.rst 5, kvm_run.immediate_exit).
  *
+ * machine_stop may be called in a signal handler, so it takes no lock and stores no want: it sets the machine's flag,
+ * fence, immediate_exit = 1, fence, signal. The vCPU looks at the flag where it reads want, and then ends the machine
+ * itself, as it would for its guest. A vCPU that halts for a pause waits on a semaphore, which a handler may post.
+ *
  * An MMIO or port instruction is finished by the next KVM_RUN before it looks at immediate_exit, so a vCPU that has
  * seen EINTR has no half-done instruction: only there does it pause or end. */
 #ifndef VIREO_MACHINE_RUNNER_H
 #define VIREO_MACHINE_RUNNER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -66,19 +71,25 @@ struct runner {
     const struct counter *counter;
     struct record *record;            /* NULL: off. Written by the thread, read by anyone */
     const struct runner_trace *trace; /* NULL: nobody listens; const after start */
+    const atomic_bool *stop_asked;    /* the machine's; NULL: nobody asks that way */
     atomic_int want;                  /* enum runner_want; written by whoever kicks, under the machine's lock */
+    sem_t resume;                     /* posted for a halted vCPU when want or stop_asked has changed */
     pthread_t thread;
-    pid_t tid;       /* machine's lock; 0: it has not said yet */
-    bool has_thread; /* control thread */
-    bool is_halted;  /* machine's lock */
-    bool is_gone;    /* machine's lock: never signal it again */
+    _Atomic pid_t tid; /* 0: it has not said yet, or has gone; written by the thread */
+    unsigned refusals; /* KVM_RUN said EAGAIN so often in a row, to a vCPU that may run; the thread's */
+    bool has_thread;   /* control thread */
+    bool is_halted;    /* machine's lock */
+    bool is_gone;      /* machine's lock: never signal it again */
 };
 
-/* Make the kick signal (SIGURG) interrupt KVM_RUN: an empty handler, if the program has none. Once per process. */
-int runner_prepare_process(struct err *e);
+/* Make the kick signal (SIGURG) interrupt KVM_RUN: an empty handler, where the program has none (any more).
+ * Async-signal-safe. 0 or -errno. */
+int runner_mind_signal(void);
 int runner_start(struct runner *r, struct err *e);
 /* Tell it what to do. The caller holds the machine's lock. Legal before start and after the thread has gone. */
 void runner_kick(struct runner *r, enum runner_want want);
+/* Make it look at *stop_asked, which is set already. Async-signal-safe; not beside the machine's destruction. */
+void runner_call_out(struct runner *r);
 
 static inline void runner_tell(const struct runner *r, enum runner_step step, int value)
 {

@@ -6,6 +6,7 @@
 
 #include "devices/devices.h"
 #include "guest/embed.h"
+#include "vmm/base/clock.h"
 #include "vmm/machine/state.h"
 
 #define RAM_DISK_BYTES (1024 * 1024) /* what the embedded guest writes and reads back */
@@ -210,6 +211,33 @@ int slots_create(struct machine *m, const struct config *cfg, struct err *e)
         for (unsigned n = 0; n < count && !rc; n++) rc = create_one(m, cfg, &slot_kinds[k], n, e);
     }
     return rc;
+}
+
+void slots_abandon(struct machine *m)
+{
+    for (unsigned i = 0; i < m->slot_count; i++)
+        if (m->slot[i].transport) virtio_mmio_abandon(m->slot[i].transport);
+}
+
+/* The first device that is not quiet; all are asked to be. */
+static const char *first_busy(struct machine *m)
+{
+    const char *busy = NULL;
+    for (unsigned i = m->slot_count; i-- > 0;)
+        if (m->slot[i].transport && !virtio_mmio_quiesce(m->slot[i].transport)) busy = m->slot[i].label;
+    return busy;
+}
+
+const char *slots_stop(struct machine *m, int timeout_ms)
+{
+    const uint64_t deadline = now_ns() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms) * 1000000u;
+    const char *busy;
+    while ((busy = first_busy(m)) != NULL) {
+        const uint64_t now = now_ns();
+        if (timeout_ms >= 0 && now >= deadline) return busy;
+        loop_turn(&m->loop, timeout_ms < 0 ? -1 : (int)((deadline - now) / 1000000u) + 1);
+    }
+    return NULL;
 }
 
 void slots_destroy(struct machine *m)

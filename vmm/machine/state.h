@@ -10,7 +10,10 @@
  *
  * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards
  * the fields named below and the runners' want/tid/is_halted/is_gone. It is never held while a device or KVM is called,
- * and the loop's and a transport's locks are never taken while it is held. */
+ * and the loop's and a transport's locks are never taken while it is held.
+ *
+ * Whatever a device's host side does, the machine ends: no thread of it waits for a request. A vCPU that resets a
+ * device waits for its last requests until the machine ends (slots_abandon); the loop never does. */
 #ifndef VIREO_MACHINE_STATE_H
 #define VIREO_MACHINE_STATE_H
 
@@ -41,7 +44,8 @@ enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVE
 
 struct machine {
     char name[CONFIG_ID_MAX + 1]; /* "": none */
-    const struct log *log;
+    const struct log *log;        /* own_log */
+    struct log own_log;           /* a copy of the caller's */
 
     struct vm vm;
     struct gmem mem;
@@ -58,18 +62,22 @@ struct machine {
     struct slot slot[ARCH_MAX_SLOTS];
 
     struct loop loop;
+    bool has_io;                  /* it takes an I/O thread; const after machine_create */
     bool has_loop, has_io_thread; /* control thread */
     pthread_t io_thread;
     struct loop_source timer;
-    struct loop_job io_ready;
     unsigned timeout_s;
+
+    /* machine_stop's, which takes no lock. */
+    atomic_bool stop_asked, has_begun;
+
     struct sched_config *sched; /* NULL: nothing asked; const after machine_create; its cgroup is NULL */
     struct cgroup *cgroup;      /* or NULL; control thread */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* of anything below */
     enum machine_phase phase;
-    bool is_io_ready;
+    bool is_io_gone;   /* the I/O thread has done its last */
     bool has_cookie;   /* the first vCPU's thread has one for core scheduling, for the others to take */
     bool is_scheduled; /* threads that wait for what sched asks may go on */
     pid_t io_tid;      /* 0: no such thread, or not any more */
@@ -85,7 +93,11 @@ struct machine {
 
 /* slots.c */
 int slots_create(struct machine *m, const struct config *cfg, struct err *e);
-void slots_destroy(struct machine *m); /* after every thread has ended, before the VM */
+void slots_abandon(struct machine *m); /* no vCPU waits for a device's reset any more; any thread, without the lock */
+/* After every thread has ended: stop the devices. NULL; or the name of one whose requests are still with the host's
+ * kernel after timeout_ms (-1: for ever). */
+const char *slots_stop(struct machine *m, int timeout_ms);
+void slots_destroy(struct machine *m); /* once they are stopped, before the VM */
 
 /* stats.c */
 int stats_create(struct machine *m, struct err *e); /* after the vCPUs, before they run */
@@ -101,13 +113,16 @@ int threads_halt_poll(const struct machine *m, struct err *e);                  
 void threads_destroy(struct machine *m); /* after the VM; legal when half built */
 /* Once all threads are made: do what cfg->sched asked, then let the vCPUs go. On failure they wait on, for the end. */
 int threads_schedule(struct machine *m, struct err *e);
+/* A thread with all signals blocked, as they are for whoever waits for them, and a small stack. 0 or -errno. */
+int threads_make(pthread_t *out, void *(*fn)(void *arg), void *arg);
 void threads_here(struct machine *m, int vcpu); /* by each thread itself, first: its name and id; -1: the I/O thread */
 void threads_disk_here(struct disk_thread *t);  /* the same by a disk's thread */
 
 /* control.c */
 extern const struct runner_host control_runner_host; /* without its arg */
 void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
-void control_join(struct machine *m); /* everything that runs is ended and joined */
+int control_create_timer(struct machine *m, struct err *e); /* for timeout_s; it runs from machine_start on */
+void control_join(struct machine *m);                       /* everything that runs is ended and joined */
 void control_mark(struct machine *m, const char *name);
 
 #endif

@@ -3,12 +3,29 @@
  * by the control thread, so that no guest instruction runs otherwise and a refusal reaches machine_start. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "vmm/machine/sched.h"
 #include "vmm/machine/state.h"
+
+#define STACK (256 * 1024) /* bytes: a chain of VIRTQ_MAX_SIZE segments is 4 KiB, its iovec as much */
+
+int threads_make(pthread_t *out, void *(*fn)(void *arg), void *arg)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    const int rc = pthread_create(out, &attr, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    return -rc;
+}
 
 /* The end of the name tells which thread it is, so the machine's name is what gets cut. index: of its kind. */
 static void name_of(const struct machine *m, enum machine_thread_kind kind, unsigned index,
@@ -42,9 +59,10 @@ static void wait_for_schedule(struct machine *m)
 void threads_here(struct machine *m, int vcpu)
 {
     take_name(m, vcpu < 0 ? MACHINE_THREAD_IO : MACHINE_THREAD_VCPU, vcpu < 0 ? 0 : (unsigned)vcpu);
+    if (vcpu >= 0) atomic_store(&m->runner[vcpu].tid, gettid()); /* machine_stop, too, looks at it */
     pthread_mutex_lock(&m->lock);
-    *(vcpu < 0 ? &m->io_tid : &m->runner[vcpu].tid) = gettid();
-    if (vcpu >= 0) pthread_cond_broadcast(&m->changed); /* tid_of waits for a vCPU's alone */
+    if (vcpu < 0) m->io_tid = gettid();
+    pthread_cond_broadcast(&m->changed);
     if (m->sched && vcpu >= 0) wait_for_schedule(m);
     const pid_t cookie_of = m->has_cookie && vcpu > 0 ? m->runner[0].tid : 0;
     pthread_mutex_unlock(&m->lock);
@@ -63,7 +81,15 @@ void threads_disk_here(struct disk_thread *t)
 static pid_t tid_of(struct machine *m, const struct runner *r)
 {
     while (r->tid == 0 && !r->is_gone && m->ending.reason == END_NONE) pthread_cond_wait(&m->changed, &m->lock);
-    return r->is_gone ? 0 : r->tid;
+    return r->tid;
+}
+
+/* Lock held. The same of the I/O thread; 0 also when there is none. */
+static pid_t io_tid_of(struct machine *m)
+{
+    while (m->has_io && m->io_tid == 0 && !m->is_io_gone && m->ending.reason == END_NONE)
+        pthread_cond_wait(&m->changed, &m->lock);
+    return m->io_tid;
 }
 
 static void describe(const struct machine *m, enum machine_thread_kind kind, unsigned index, pid_t tid,
@@ -83,8 +109,9 @@ static bool nth(struct machine *m, unsigned index, struct machine_thread *out)
         describe(m, MACHINE_THREAD_VCPU, i, tid, out);
         return true;
     }
-    if (m->io_tid && index-- == 0) {
-        describe(m, MACHINE_THREAD_IO, 0, m->io_tid, out);
+    const pid_t io_tid = io_tid_of(m);
+    if (io_tid && index-- == 0) {
+        describe(m, MACHINE_THREAD_IO, 0, io_tid, out);
         return true;
     }
     for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) {
@@ -157,7 +184,10 @@ int threads_schedule(struct machine *m, struct err *e)
 {
     bool has_cookie = false;
     if (!m->sched) return 0;
-    int rc = m->io_tid ? sched_apply(&m->sched->io, m->io_tid, "the I/O thread", e) : 0;
+    pthread_mutex_lock(&m->lock);
+    const pid_t io_tid = io_tid_of(m);
+    pthread_mutex_unlock(&m->lock);
+    int rc = io_tid ? sched_apply(&m->sched->io, io_tid, "the I/O thread", e) : 0;
     for (unsigned i = 0; i < m->vcpu_count && !rc; i++) {
         pthread_mutex_lock(&m->lock);
         const pid_t tid = tid_of(m, &m->runner[i]);

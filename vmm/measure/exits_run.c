@@ -231,7 +231,7 @@ static int walk_through(struct walk *w, struct err *e)
         if (rc) return rc;
         rc = take_samples(w);
         if (!w->has_ended) {
-            machine_stop(w->machine, END_STOPPED, "the row's time is up");
+            machine_end(w->machine, END_STOPPED, "the row's time is up");
             w->has_ended = machine_wait(w->machine, EXITS_IDLE_MS, &w->ending) == 0;
         }
     }

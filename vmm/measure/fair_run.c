@@ -507,7 +507,7 @@ int fair_run(const struct fair_options *o, const struct fair_plan *p, const stru
     rc = go_through(&u, e);
     for (unsigned i = 0; i < p->vm_count; i++) {
         if (!u.vm[i].machine) continue;
-        machine_stop(u.vm[i].machine, END_STOPPED, "measured");
+        machine_end(u.vm[i].machine, END_STOPPED, "measured");
         (void)machine_wait(u.vm[i].machine, END_MS, &end);
     }
     for (unsigned i = 0; i < FAIR_THREADS; i++)
