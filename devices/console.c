@@ -148,11 +148,12 @@ static int console_activate(struct virtio_dev *d)
     return 0;
 }
 
-static void console_deactivate(struct virtio_dev *d)
+static bool console_deactivate(struct virtio_dev *d)
 {
     struct console *c = console_of(d);
     chario_attach(c->io, CHARIO_VIRTIO, NULL);
     c->has_rx = c->has_tx = false;
+    return true;
 }
 
 static void console_notify(struct virtio_dev *d, unsigned queue)

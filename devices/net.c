@@ -483,13 +483,14 @@ static int net_activate(struct virtio_dev *d)
     return 0;
 }
 
-static void net_deactivate(struct virtio_dev *d)
+static bool net_deactivate(struct virtio_dev *d)
 {
     struct net *n = net_of(d);
     loop_remove(d->loop, &n->source);
     loop_remove(d->loop, &n->link_source);
     forget_guest(n);
     (void)tap_set_offload(n->tap, 0); /* it accepted more before; a tap that is gone needs nothing */
+    return true;
 }
 
 static void net_notify(struct virtio_dev *d, unsigned queue)

@@ -28,9 +28,10 @@ static int rng_activate(struct virtio_dev *d)
     return 0;
 }
 
-static void rng_deactivate(struct virtio_dev *d)
+static bool rng_deactivate(struct virtio_dev *d)
 {
     (void)d;
+    return true;
 }
 
 /* Fill at most max bytes, without a hole. Bytes filled, or -errno. A signal may stop getrandom early: then there are

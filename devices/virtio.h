@@ -41,9 +41,11 @@ struct virtio_ops {
     /* DRIVER_OK was written: d->vq[] are checked (size 0: the driver left that queue out) and d->features is what was
      * negotiated. Every live queue is notified once right after. 0, or -errno: the device goes to NEEDS_RESET. */
     int (*activate)(struct virtio_dev *d);
-    /* Reset or tear-down: on return nothing of the guest's memory is touched any more and no request is in flight.
-     * Only called after a successful activate. Bounded time. */
-    void (*deactivate)(struct virtio_dev *d);
+    /* Reset or tear-down; only called after a successful activate. It never waits: a host file may take its time, or
+     * never answer. True: no request is in flight, and nothing of the guest's memory is touched any more. False:
+     * requests are still with the host's kernel; nothing new is begun, and up->quiet is called on the loop thread, once,
+     * when the last one is back. */
+    bool (*deactivate)(struct virtio_dev *d);
     void (*notify)(struct virtio_dev *d, unsigned queue); /* the guest rang; drain at most one queue size */
     void (*destroy)(struct virtio_dev *d);                /* frees d; never while active */
 };
@@ -56,6 +58,7 @@ struct virtio_up {
     void (*host_failed)(void *arg, const char *why); /* the host side is gone for good: ends the machine with 122 */
     void (*renotify)(void *arg, unsigned queue);     /* call notify(queue) again from the loop, soon */
     void (*host_error)(void *arg, const char *what); /* the host failed one request, the guest was told: a log line */
+    void (*quiet)(void *arg);                        /* what deactivate left in flight is back */
 };
 
 struct virtio_dev {

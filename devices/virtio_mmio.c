@@ -135,8 +135,15 @@ struct virtio_mmio {
     atomic_bool needs_reset;
     atomic_uint logged_faults, logged_errors;
 
+    /* A reset waits here, holding `lock`, while its device's last requests are with the host's kernel. */
+    pthread_mutex_t quiet_lock; /* guards the next block; taken after `lock` or alone */
+    pthread_cond_t quiet;
+    bool is_busy;      /* deactivated, and not quiet yet */
+    bool is_abandoned; /* the machine ends: nobody waits any more */
+
     /* Loop thread only. */
-    bool is_active;
+    bool is_active;  /* between a successful activate and quiet */
+    bool is_leaving; /* of that time, since deactivate */
     struct doorbell bell[VIRTIO_MAX_QUEUES];
 };
 
@@ -217,7 +224,27 @@ static void on_renotify(void *arg, unsigned queue)
     ring(&t->bell[queue]);
 }
 
-static const struct virtio_up up = {on_used, on_config_changed, on_fault, on_host_failed, on_renotify, on_host_error};
+static void set_busy(struct virtio_mmio *t, bool is_busy)
+{
+    pthread_mutex_lock(&t->quiet_lock);
+    t->is_busy = is_busy;
+    pthread_cond_broadcast(&t->quiet);
+    pthread_mutex_unlock(&t->quiet_lock);
+}
+
+static void on_quiet(void *arg)
+{
+    struct virtio_mmio *const t = arg;
+    struct virtio_dev *const d = t->dev;
+    assert(t->is_leaving);
+    for (unsigned i = 0; i < d->ops->queue_count; i++) d->vq[i] = (struct virtq){0};
+    t->is_active = t->is_leaving = false;
+    set_busy(t, false);
+}
+
+static const struct virtio_up up = {
+    on_used, on_config_changed, on_fault, on_host_failed, on_renotify, on_host_error, on_quiet,
+};
 
 /* Activation. On the loop thread, by loop_call, while the caller holds the lock. */
 
@@ -296,23 +323,37 @@ static void deactivate(void *arg)
 {
     struct virtio_mmio *const t = arg;
     struct virtio_dev *const d = t->dev;
-    if (!t->is_active) return;
+    if (!t->is_active || t->is_leaving) return;
     for (unsigned i = 0; i < d->ops->queue_count; i++) {
         struct doorbell *const b = &t->bell[i];
         loop_remove(t->loop, &b->source);
         if (b->is_hooked) (void)t->host.doorbell(t->host.arg, i, b->fd, false);
         b->is_hooked = false;
     }
-    d->ops->deactivate(d);
-    t->is_active = false;
-    for (unsigned i = 0; i < d->ops->queue_count; i++) d->vq[i] = (struct virtq){0};
+    t->is_leaving = true;
+    set_busy(t, true);
+    if (d->ops->deactivate(d)) on_quiet(t);
 }
 
 /* Registers. On a vCPU thread, with the lock, except where said. */
 
+/* True: the device is quiet. False: it isn't, and the machine ends. The loop goes on meanwhile, other devices with it,
+ * and so does the time limit. */
+static bool wait_quiet(struct virtio_mmio *t)
+{
+    pthread_mutex_lock(&t->quiet_lock);
+    while (t->is_busy && !t->is_abandoned) pthread_cond_wait(&t->quiet, &t->quiet_lock);
+    const bool is_quiet = !t->is_busy;
+    pthread_mutex_unlock(&t->quiet_lock);
+    return is_quiet;
+}
+
+/* A driver may use the device anew once it has written 0 (Linux does not read it back), so the write takes as long as
+ * the requests in flight do. */
 static void reset(struct virtio_mmio *t)
 {
     loop_call(t->loop, deactivate, t);
+    if (!wait_quiet(t)) return; /* the guest has no instruction after this one */
     t->device_features_sel = t->driver_features_sel = t->queue_sel = 0;
     t->driver_features = 0;
     t->has_features_above_63 = false;
@@ -540,6 +581,8 @@ static void free_transport(struct virtio_mmio *t)
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
         if (t->bell[i].fd >= 0) close(t->bell[i].fd);
     }
+    pthread_cond_destroy(&t->quiet);
+    pthread_mutex_destroy(&t->quiet_lock);
     pthread_mutex_destroy(&t->lock);
     free(t);
 }
@@ -556,7 +599,9 @@ int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params
     }
     *t = (struct virtio_mmio){.dev = d, .loop = p->loop, .irq = p->irq, .host = p->host, .log = p->log};
     (void)snprintf(t->label, sizeof(t->label), "%s", p->label);
-    (void)pthread_mutex_init(&t->lock, NULL); /* can't fail without attributes */
+    (void)pthread_mutex_init(&t->lock, NULL); /* none of these can fail without attributes */
+    (void)pthread_mutex_init(&t->quiet_lock, NULL);
+    (void)pthread_cond_init(&t->quiet, NULL);
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) t->bell[i] = (struct doorbell){.t = t, .queue = i, .fd = -1};
     for (unsigned i = 0; i < d->ops->queue_count; i++) {
         t->bell[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -576,10 +621,26 @@ int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params
     return 0;
 }
 
+void virtio_mmio_abandon(struct virtio_mmio *t)
+{
+    pthread_mutex_lock(&t->quiet_lock);
+    t->is_abandoned = true;
+    pthread_cond_broadcast(&t->quiet);
+    pthread_mutex_unlock(&t->quiet_lock);
+}
+
+bool virtio_mmio_quiesce(struct virtio_mmio *t)
+{
+    loop_call(t->loop, deactivate, t);
+    return !t->is_active;
+}
+
 void virtio_mmio_destroy(struct virtio_mmio *t)
 {
     if (!t) return;
-    loop_call(t->loop, deactivate, t);
+    const bool is_quiet = virtio_mmio_quiesce(t);
+    assert(is_quiet);
+    (void)is_quiet;
     t->dev->ops->destroy(t->dev);
     free_transport(t);
 }

@@ -40,7 +40,13 @@ struct virtio_mmio_params {
 };
 
 int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params *p, struct err *e);
-/* Deactivates and destroys the device too. After the vCPUs and the loop have ended. NULL is legal. */
+/* The machine ends: a vCPU whose reset waits for the device's last requests waits no longer. Any thread. */
+void virtio_mmio_abandon(struct virtio_mmio *t);
+/* Deactivate the device; true: it is quiet, and may be destroyed. False: requests are still with the host's kernel;
+ * turn the loop and ask again. After the vCPUs and the loop have ended. */
+bool virtio_mmio_quiesce(struct virtio_mmio *t);
+/* Destroys the device too, which is quiet or was never active. After the vCPUs and the loop have ended. NULL is legal.
+ */
 void virtio_mmio_destroy(struct virtio_mmio *t);
 
 extern const struct bus_ops virtio_mmio_bus_ops; /* dev: struct virtio_mmio * */

@@ -30,6 +30,8 @@ struct toy {
     atomic_uint notified[TOY_QUEUES];
     int activate_rc;
     unsigned asks_again; /* renotifications left to ask for */
+    bool is_slow;        /* it has a request in flight that comes back only when the test says so */
+    atomic_bool is_leaving;
     uint8_t config[TOY_CONFIG];
 };
 
@@ -54,9 +56,12 @@ static inline int toy_activate(struct virtio_dev *d)
     if (t->activate_rc == 0) t->activated++;
     return t->activate_rc;
 }
-static inline void toy_deactivate(struct virtio_dev *d)
+static inline bool toy_deactivate(struct virtio_dev *d)
 {
-    ((struct toy *)d)->deactivated++;
+    struct toy *const t = (struct toy *)d;
+    t->deactivated++;
+    atomic_store(&t->is_leaving, true);
+    return !t->is_slow;
 }
 static inline void toy_notify(struct virtio_dev *d, unsigned queue)
 {

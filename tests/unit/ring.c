@@ -253,8 +253,13 @@ static void on_renotify(void *arg, unsigned queue)
 {
     ((struct rig *)arg)->renotify |= 1u << queue;
 }
-static const struct virtio_up rig_up = {on_interrupt,   on_config_changed, on_fault,
-                                        on_host_failed, on_renotify,       on_host_error};
+static void on_quiet(void *arg)
+{
+    ((struct rig *)arg)->is_quiet = true;
+}
+static const struct virtio_up rig_up = {
+    on_interrupt, on_config_changed, on_fault, on_host_failed, on_renotify, on_host_error, on_quiet,
+};
 
 void rig_init(struct rig *r, struct virtio_dev *dev, uint64_t features)
 {
@@ -287,7 +292,8 @@ void rig_activate(struct rig *r)
 
 void rig_reset(struct rig *r)
 {
-    if (r->is_active) r->dev->ops->deactivate(r->dev);
+    r->is_quiet = !r->is_active || r->dev->ops->deactivate(r->dev);
+    while (!r->is_quiet) loop_turn(&r->loop, -1);
     r->is_active = false;
     r->renotify = 0;
 }

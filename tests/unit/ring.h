@@ -95,7 +95,7 @@ struct rig {
     struct ring_mem mem;
     struct ring ring[VIRTIO_MAX_QUEUES];
     struct loop loop;
-    bool is_active;
+    bool is_active, is_quiet;
     unsigned interrupts, config_changes, faults, host_failures, host_errors; /* what the device said */
     unsigned renotify;                                                       /* queues that want notify again, by bit */
     char why[128]; /* of the last fault, host failure or host error */

@@ -16,7 +16,7 @@
  * loop from ending. What is left then waits for the next loop_run. */
 #define LOOP_LAST_ROUNDS 16
 
-/* Lock held. */
+/* Jobs are put on the list and taken from it under the lock, which is held; a poke needs none. */
 static void wake_up(struct loop *l)
 {
     const uint64_t one = 1;
@@ -53,6 +53,7 @@ static void on_wake(void *arg, uint32_t events)
     (void)events;
     const ssize_t n = read(l->wake_fd, &count, sizeof(count));
     (void)n; /* EAGAIN: a wake-up that another read has taken */
+    if (atomic_exchange_explicit(&l->is_poked, false, memory_order_acquire) && l->poke_fn) l->poke_fn(l->poke_arg);
     (void)run_jobs(l);
 }
 
@@ -156,6 +157,19 @@ void loop_post(struct loop *l, struct loop_job *job)
     pthread_mutex_unlock(&l->lock);
 }
 
+void loop_on_poke(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+    l->poke_fn = fn;
+    l->poke_arg = arg;
+}
+
+/* The flag is set before the descriptor is rung, and looked at after that was read: no poke is lost. */
+void loop_poke(struct loop *l)
+{
+    atomic_store_explicit(&l->is_poked, true, memory_order_release);
+    wake_up(l);
+}
+
 struct call {
     struct loop *loop;
     void (*fn)(void *arg);
@@ -219,9 +233,9 @@ void loop_call(struct loop *l, void (*fn)(void *arg), void *arg)
     pthread_mutex_unlock(&l->lock);
 }
 
-static void wait_and_dispatch(struct loop *l)
+static void wait_and_dispatch(struct loop *l, int timeout_ms)
 {
-    const int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, -1);
+    const int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, timeout_ms);
     assert(n >= 0 || errno == EINTR); /* anything else means the fd isn't ours any more */
     l->batch_count = n < 0 ? 0 : n;
     for (l->batch_next = 0; l->batch_next < l->batch_count;) {
@@ -239,11 +253,22 @@ void loop_run(struct loop *l)
     take_over(l);
     pthread_mutex_unlock(&l->lock);
 
-    while (!atomic_load_explicit(&l->want_stop, memory_order_acquire)) wait_and_dispatch(l);
+    while (!atomic_load_explicit(&l->want_stop, memory_order_acquire)) wait_and_dispatch(l, -1);
     for (unsigned i = 0; i < LOOP_LAST_ROUNDS && run_jobs(l); i++) continue;
 
     pthread_mutex_lock(&l->lock);
     atomic_store_explicit(&l->want_stop, false, memory_order_relaxed); /* one stop ends one run */
+    hand_back(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void loop_turn(struct loop *l, int timeout_ms)
+{
+    pthread_mutex_lock(&l->lock);
+    take_over(l);
+    pthread_mutex_unlock(&l->lock);
+    wait_and_dispatch(l, timeout_ms);
+    pthread_mutex_lock(&l->lock);
     hand_back(l);
     pthread_mutex_unlock(&l->lock);
 }

@@ -3,7 +3,7 @@
  * Storage is the caller's: a source or job is a member of the object it belongs to, so nothing is allocated and a
  * removed source can't be called again (loop_remove also forgets events already fetched in the current batch).
  * Level-triggered. loop_add/modify/remove: on the loop's thread, or while the loop does not run.
- * loop_post, loop_call, loop_stop: any thread. */
+ * loop_post, loop_call, loop_stop: any thread. loop_poke: any thread and any signal handler. */
 #ifndef VIREO_BASE_LOOP_H
 #define VIREO_BASE_LOOP_H
 
@@ -41,6 +41,9 @@ struct loop {
     pthread_t thread;
     atomic_bool want_stop;
     struct loop_source wake;
+    atomic_bool is_poked;
+    void (*poke_fn)(void *arg); /* const while the loop runs */
+    void *poke_arg;
     struct epoll_event batch[LOOP_BATCH]; /* current batch, so that remove can forget */
     int batch_next, batch_count;
 };
@@ -59,8 +62,17 @@ void loop_post(struct loop *l, struct loop_job *job);
  * the loop: calls fn here and now (so set-up and tear-down use the same code). */
 void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
 
+/* What loop_poke calls. Before the loop runs. */
+void loop_on_poke(struct loop *l, void (*fn)(void *arg), void *arg);
+/* Call that function on the loop's thread soon; if the loop does not run yet, when it starts. Several pokes may become
+ * one call. Async-signal-safe: it takes no lock. */
+void loop_poke(struct loop *l);
+
 /* Run until loop_stop. A stop asked before the run counts. */
 void loop_run(struct loop *l);
+/* Be the loop's thread for one wait of at most timeout_ms (-1: until something comes), while nobody runs it: for
+ * tear-down, when a device still waits for its host side. */
+void loop_turn(struct loop *l, int timeout_ms);
 void loop_stop(struct loop *l);
 bool loop_is_here(struct loop *l); /* true on the loop's thread, or when nobody runs it */
 
