@@ -1,11 +1,14 @@
 /* Disk I/O by one worker thread, where io_uring is switched off (containers, sysctl kernel.io_uring_disabled) or too
  * old.
  *
- * System calls after disk_start: preadv2, preadv, pwritev, fdatasync, fallocate, futex, read and write of an eventfd;
- * the thread's first and last are those of on_thread.
+ * The thread is made when the disk is started for the first time, by the loop's thread, whose place among the host's
+ * CPUs it inherits, and stays until the disk is closed. Where the host refuses one (pids.max, ulimit -u) the requests
+ * that need it fail, and each asks anew.
+ *
+ * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, futex, read and write of an eventfd; the
+ * thread's first and last are those of on_thread.
  */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -14,13 +17,6 @@
 
 /* The thread calls nothing deeper than a system call. glibc asks for its TLS and a signal frame in it as well. */
 #define WORKER_STACK (256u << 10) /* bytes; arm64 refuses less than 128 KiB (PTHREAD_STACK_MIN) */
-
-static void append(struct disk_request ***tail, struct disk_request *r)
-{
-    r->next = NULL;
-    **tail = r;
-    *tail = &r->next;
-}
 
 static void tell(const struct disk *d, bool begins)
 {
@@ -33,22 +29,20 @@ static void *work(void *arg)
     tell(w->disk, true);
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        while (!w->todo && !w->want_stop) pthread_cond_wait(&w->has_work, &w->lock);
-        if (!w->todo) break;
-        struct disk_request *const r = w->todo;
-        w->todo = r->next;
-        if (!w->todo) w->todo_tail = &w->todo;
+        while (!w->todo.first && !w->want_stop) pthread_cond_wait(&w->has_work, &w->lock);
+        struct disk_request *const r = disk_queue_take(&w->todo);
+        if (!r) break;
         pthread_mutex_unlock(&w->lock);
         struct disk_step s;
         disk_next_step(w->disk, r, &s);
-        r->result = disk_run_step(w->disk->fd, &s);
+        r->result = disk_run_step(w->disk, &s);
         pthread_mutex_lock(&w->lock);
-        if (!w->finished) {
+        if (!w->finished.first) {
             const uint64_t one = 1;
             const ssize_t n = write(w->event_fd, &one, sizeof(one)); /* can't be full: read before the list is taken */
             (void)n;
         }
-        append(&w->finished_tail, r);
+        disk_queue_add(&w->finished, r);
     }
     pthread_mutex_unlock(&w->lock);
     tell(w->disk, false);
@@ -63,9 +57,8 @@ static void worker_collect(struct disk *d)
     const ssize_t n = read(w->event_fd, &count, sizeof(count));
     (void)n;
     pthread_mutex_lock(&w->lock);
-    struct disk_request *r = w->finished;
-    w->finished = NULL;
-    w->finished_tail = &w->finished;
+    struct disk_request *r = w->finished.first;
+    disk_queue_init(&w->finished);
     pthread_mutex_unlock(&w->lock);
     while (r) {
         struct disk_request *const next = r->next; /* r may be submitted again */
@@ -89,23 +82,6 @@ static void on_finished(void *arg, uint32_t events)
     disk_batch_done(d);
 }
 
-static void worker_submit(struct disk *d, struct disk_request *r)
-{
-    struct disk_worker *const w = &d->worker;
-    pthread_mutex_lock(&w->lock);
-    append(&w->todo_tail, r);
-    pthread_mutex_unlock(&w->lock);
-    w->has_news = true;
-}
-
-static void worker_wait(struct disk *d)
-{
-    struct pollfd p = {.fd = d->worker.event_fd, .events = POLLIN};
-    worker_kick(d);
-    (void)poll(&p, 1, -1);
-    worker_collect(d);
-}
-
 /* The thread takes none of the process's signals: they are for whoever waits for them. */
 static int start_thread(struct disk_worker *w)
 {
@@ -119,53 +95,85 @@ static int start_thread(struct disk_worker *w)
     if (rc == 0) rc = pthread_create(&w->thread, &attr, work, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
+    w->has_thread = rc == 0;
     return -rc;
 }
 
-static void release(struct disk_worker *w)
+static void worker_submit(struct disk *d, struct disk_request *r)
 {
+    struct disk_worker *const w = &d->worker;
+    if (!w->has_thread && start_thread(w) != 0) {
+        disk_finish(d, r, -EAGAIN);
+        return;
+    }
+    pthread_mutex_lock(&w->lock);
+    disk_queue_add(&w->todo, r);
+    pthread_mutex_unlock(&w->lock);
+    w->has_news = true;
+}
+
+static void worker_cancel(struct disk *d)
+{
+    struct disk_worker *const w = &d->worker;
+    struct disk_queue todo;
+    disk_queue_init(&todo);
+    pthread_mutex_lock(&w->lock);
+    for (struct disk_request *r = disk_queue_take(&w->todo); r; r = disk_queue_take(&w->todo)) {
+        disk_queue_add(&todo, r);
+    }
+    pthread_mutex_unlock(&w->lock);
+    disk_queue_cancel(d, &todo);
+}
+
+static int worker_open(struct disk *d)
+{
+    struct disk_worker *const w = &d->worker;
+    *w = (struct disk_worker){.disk = d, .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (w->event_fd < 0) return -errno;
+    disk_queue_init(&w->todo);
+    disk_queue_init(&w->finished);
+    w->source = (struct loop_source){.fd = w->event_fd, .fn = on_finished, .arg = d};
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->has_work, NULL);
+    return 0;
+}
+
+static void worker_close(struct disk *d)
+{
+    struct disk_worker *const w = &d->worker;
+    if (w->has_thread) {
+        pthread_mutex_lock(&w->lock);
+        w->want_stop = true;
+        pthread_mutex_unlock(&w->lock);
+        pthread_cond_signal(&w->has_work);
+        pthread_join(w->thread, NULL); /* it has nothing to do: it is not in the kernel with a request */
+    }
     close(w->event_fd);
     pthread_cond_destroy(&w->has_work);
     pthread_mutex_destroy(&w->lock);
 }
 
-static int worker_start(struct disk *d)
+static int worker_attach(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
-    *w = (struct disk_worker){.disk = d, .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    if (w->event_fd < 0) return -errno;
-    w->todo_tail = &w->todo;
-    w->finished_tail = &w->finished;
-    w->source = (struct loop_source){.fd = w->event_fd, .fn = on_finished, .arg = d};
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->has_work, NULL);
-    int rc = loop_add(d->loop, &w->source, EPOLLIN);
-    if (rc == 0) rc = start_thread(w);
-    if (rc != 0) {
-        loop_remove(d->loop, &w->source);
-        release(w);
-    }
+    const int rc = loop_add(d->loop, &d->worker.source, EPOLLIN);
+    if (rc == 0) (void)start_thread(&d->worker); /* refused: the first request asks again, and fails with the reason */
     return rc;
 }
 
-static void worker_stop(struct disk *d)
+static void worker_detach(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
-    loop_remove(d->loop, &w->source);
-    pthread_mutex_lock(&w->lock);
-    w->want_stop = true;
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_signal(&w->has_work);
-    pthread_join(w->thread, NULL);
-    release(w);
+    loop_remove(d->loop, &d->worker.source);
 }
 
 const struct disk_engine disk_engine_worker = {
     .name = "worker",
     .is_async = true,
-    .start = worker_start,
-    .stop = worker_stop,
+    .open = worker_open,
+    .close = worker_close,
+    .attach = worker_attach,
+    .detach = worker_detach,
     .submit = worker_submit,
     .kick = worker_kick,
-    .wait = worker_wait,
+    .again = worker_kick,
+    .cancel = worker_cancel,
 };
