@@ -22,6 +22,7 @@
 #define IMAGE_BYTES (8u << 20)
 #define PAGE        4096u
 #define LARGE       (32u << 10) /* a write that goes through the engine, not into the page cache at once */
+#define MANY        200         /* requests: more than the rings have room for */
 #define WAIT_MAX    100000      /* turns of the loop before a test gives up */
 
 /* An image in a folder of its own. */

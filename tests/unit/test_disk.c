@@ -57,8 +57,6 @@ static void transfers_may_be_scattered(void **state)
     assert_memory_equal(in, out + 512, PAGE);
 }
 
-#define MANY 200 /* more than the rings have room for */
-
 static void many_requests_may_be_in_flight(void **state)
 {
     static struct request r[MANY];
@@ -195,7 +193,7 @@ static void what_is_in_flight_at_a_stop_comes_to_an_end(void **state)
         assert_int_equal(r[i].done, 1);
         assert_true(r[i].rc == 0 || r[i].rc == -ECANCELED);
     }
-    assert_true(b->disk->engine == &disk_engine_direct || r[MANY - 1].rc == -ECANCELED); /* was not begun */
+    assert_true(b->disk->engine != &disk_engine_uring || r[MANY - 1].rc == -ECANCELED); /* was not handed over */
     assert_int_equal(b->batches, 0); /* nobody is told of a batch any more */
     assert_true(disk_stop(b->disk)); /* twice is legal */
 }
