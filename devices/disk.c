@@ -74,23 +74,19 @@ void disk_next_step(const struct disk *d, const struct disk_request *r, struct d
 
 bool disk_is_beyond(const struct disk_step *s, uint64_t end)
 {
-    return (s->kind == STEP_WRITE || s->kind == STEP_ALLOCATE) && (s->offset > end || s->len > end - s->offset);
+    return s->offset > end || s->len > end - s->offset;
 }
 
 /* A write beyond the end of a file would make it grow, and leave a hole where its data was cut off. No flag of a write
- * forbids that: so its end is looked at before each step, which costs a tenth of a small write. */
-static int check_end(const struct disk *d, const struct disk_step *s)
+ * forbids that: so its end is looked at before. */
+bool disk_needs_end(const struct disk *d, const struct disk_step *s)
 {
-    if (!d->can_be_cut || s->kind == STEP_READ || s->kind == STEP_SYNC) return 0;
-    const off_t end = lseek(d->fd, 0, SEEK_END);
-    if (end < 0) return -errno;
-    return disk_is_beyond(s, (uint64_t)end) ? DISK_CUT_SHORT : 0;
+    return d->can_be_cut && (s->kind == STEP_WRITE || s->kind == STEP_ALLOCATE);
 }
 
-int64_t disk_run_step(const struct disk *d, const struct disk_step *s)
+int64_t disk_do_step(const struct disk *d, const struct disk_step *s)
 {
-    int64_t n = check_end(d, s);
-    if (n < 0) return n;
+    int64_t n = -1;
     switch (s->kind) {
     case STEP_READ: n = preadv(d->fd, s->iov, (int)s->iov_count, (off_t)s->offset); break;
     case STEP_WRITE: n = pwritev(d->fd, s->iov, (int)s->iov_count, (off_t)s->offset); break;
@@ -98,6 +94,16 @@ int64_t disk_run_step(const struct disk *d, const struct disk_step *s)
     case STEP_ALLOCATE: n = fallocate(d->fd, s->mode, (off_t)s->offset, (off_t)s->len); break;
     }
     return n < 0 ? -errno : n;
+}
+
+int64_t disk_run_step(const struct disk *d, const struct disk_step *s)
+{
+    if (disk_needs_end(d, s)) {
+        const off_t end = lseek(d->fd, 0, SEEK_END);
+        if (end < 0) return -errno;
+        if (disk_is_beyond(s, (uint64_t)end)) return DISK_CUT_SHORT;
+    }
+    return disk_do_step(d, s);
 }
 
 /* n bytes were moved: the iovec begins where the transfer goes on. */
@@ -244,6 +250,7 @@ static void on_timer(void *arg, uint32_t events)
 
 int disk_open_timer(struct disk *d)
 {
+    if (d->timer.fd >= 0) return 0;
     d->timer = (struct loop_source){
         .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timer, .arg = d};
     return d->timer.fd < 0 ? -errno : 0;
@@ -253,6 +260,11 @@ void disk_close_timer(struct disk *d)
 {
     if (d->timer.fd >= 0) close(d->timer.fd);
     d->timer.fd = -1;
+}
+
+int disk_attach_timer(struct disk *d)
+{
+    return d->timer.is_added ? 0 : loop_add(d->loop, &d->timer, EPOLLIN);
 }
 
 void disk_come_back(struct disk *d, long ns)

@@ -7,6 +7,9 @@
  * slow: a file system's journal, its dirty limits, a network, a freeze (tmpfs has none). fdatasync does nothing.
  *
  * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, timerfd_settime, read of a timer. */
+#include <errno.h>
+#include <unistd.h>
+
 #include "devices/disk_engine.h"
 
 /* Bytes a turn: about a millisecond of copying. */
@@ -15,6 +18,26 @@
 #define STEP_MIN_BYTES 4096
 /* Soon, in a timer's words: 0 would switch it off. */
 #define NEXT_TURN_NS 1
+
+static void begin_turn(struct disk_direct *t)
+{
+    t->left = TURN_BYTES;
+    t->has_end = false;
+}
+
+/* The image's end is looked at once a turn: for each write it would be a sixth of a small one. */
+static int64_t run(struct disk *d, const struct disk_step *s)
+{
+    struct disk_direct *const t = &d->direct;
+    if (disk_needs_end(d, s)) {
+        const off_t end = t->has_end ? (off_t)t->end : lseek(d->fd, 0, SEEK_END);
+        if (end < 0) return -errno;
+        t->has_end = true;
+        t->end = (uint64_t)end;
+        if (disk_is_beyond(s, t->end)) return DISK_CUT_SHORT;
+    }
+    return disk_do_step(d, s);
+}
 
 static void spend(struct disk_direct *t, const struct disk_step *s)
 {
@@ -31,7 +54,7 @@ static bool work(struct disk *d, struct disk_request *r)
         struct disk_step s;
         disk_next_step(d, r, &s);
         spend(&d->direct, &s);
-        if (disk_settle(d, r, disk_run_step(d, &s), &rc)) continue;
+        if (disk_settle(d, r, run(d, &s), &rc)) continue;
         disk_finish(d, r, rc);
         return true;
     }
@@ -49,20 +72,20 @@ static void direct_submit(struct disk *d, struct disk_request *r)
 /* The end of a drain: the next one has a turn of its own. */
 static void direct_kick(struct disk *d)
 {
-    d->direct.left = TURN_BYTES;
+    begin_turn(&d->direct);
 }
 
 static void direct_again(struct disk *d)
 {
     struct disk_direct *const t = &d->direct;
-    t->left = TURN_BYTES;
+    begin_turn(t);
     while (t->left > 0 && t->todo.first) {
         struct disk_request *const r = disk_queue_take(&t->todo);
         /* Behind the others, so that a small request never waits for all of a large one. */
         if (!work(d, r)) disk_queue_add(&t->todo, r);
     }
     if (t->todo.first) disk_come_back(d, NEXT_TURN_NS);
-    t->left = TURN_BYTES;
+    begin_turn(t);
 }
 
 static void direct_cancel(struct disk *d)
@@ -73,13 +96,8 @@ static void direct_cancel(struct disk *d)
 static int direct_open(struct disk *d)
 {
     disk_queue_init(&d->direct.todo);
-    d->direct.left = TURN_BYTES;
+    begin_turn(&d->direct);
     return disk_open_timer(d);
-}
-
-static int direct_attach(struct disk *d)
-{
-    return loop_add(d->loop, &d->timer, EPOLLIN);
 }
 
 static void direct_detach(struct disk *d)
@@ -91,7 +109,7 @@ const struct disk_engine disk_engine_direct = {
     .name = "direct",
     .open = direct_open,
     .close = disk_close_timer,
-    .attach = direct_attach,
+    .attach = disk_attach_timer,
     .detach = direct_detach,
     .submit = direct_submit,
     .kick = direct_kick,

@@ -54,8 +54,8 @@ struct disk_engine {
     void (*cancel)(struct disk *d); /* finish what was submitted and not begun with -ECANCELED. Never waits */
 };
 
-extern const struct disk_engine disk_engine_uring;  /* io_uring: one system call a batch */
-extern const struct disk_engine disk_engine_worker; /* a thread: where io_uring is switched off */
+extern const struct disk_engine disk_engine_uring;  /* io_uring: one system call a batch; writes may go to a thread */
+extern const struct disk_engine disk_engine_worker; /* a thread: where io_uring is switched off, and for writes */
 extern const struct disk_engine disk_engine_direct; /* on the loop thread, in bounded pieces: for a file in memory */
 
 #define DISK_URING_ENTRIES 64
@@ -77,12 +77,15 @@ struct disk_uring {
 struct disk_worker {
     pthread_t thread;
     bool has_thread;      /* loop thread */
-    pthread_mutex_t lock; /* guards the two queues and want_stop */
+    pthread_mutex_t lock; /* guards the next block */
     pthread_cond_t has_work;
     struct disk_queue todo, finished;
-    bool want_stop;
-    bool has_news; /* loop thread: submitted since the last kick */
-    int event_fd;  /* rung when finished stops being empty */
+    unsigned finished_count;
+    bool want_stop, is_rung; /* is_rung: event_fd was, since finished was last taken */
+    bool has_news;           /* loop thread: submitted since the last kick */
+    bool is_timed;           /* loop thread: the timer is set */
+    unsigned out;            /* loop thread: requests that are with the thread */
+    int event_fd;
     struct loop_source source;
     struct disk *disk;
 };
@@ -90,6 +93,8 @@ struct disk_worker {
 struct disk_direct {
     struct disk_queue todo;
     uint64_t left; /* bytes of this turn */
+    bool has_end;  /* end was looked at in this turn */
+    uint64_t end;  /* of the image */
 };
 
 struct disk {
@@ -100,6 +105,7 @@ struct disk {
     bool is_readonly, can_discard, is_locked;
     bool is_in_memory;  /* a file of tmpfs */
     bool can_be_cut;    /* a file: somebody may truncate it while the disk runs */
+    bool writes_by_thread; /* with io_uring too: what changes the disk goes to the worker thread */
     enum disk_engine_kind wanted;
     const struct disk_engine *engine; /* open; NULL: none */
     const struct log *log;
@@ -131,10 +137,12 @@ void disk_close_engine(struct disk *d); /* legal when there is none */
 
 /* The next step of r. s->iov may point into *s. Reads only r and what is const while the disk runs: any thread. */
 void disk_next_step(const struct disk *d, const struct disk_request *r, struct disk_step *s);
-/* Carry it out here: bytes transferred, or -errno. Any thread. */
+/* Carry it out here: bytes transferred, or -errno. Any thread. do_step leaves to the caller what run_step does first: to
+ * look whether the image still reaches as far as a step that needs_end. */
 int64_t disk_run_step(const struct disk *d, const struct disk_step *s);
-/* Would s change the image beyond `end`, the image's present one? */
-bool disk_is_beyond(const struct disk_step *s, uint64_t end);
+int64_t disk_do_step(const struct disk *d, const struct disk_step *s);
+bool disk_needs_end(const struct disk *d, const struct disk_step *s);
+bool disk_is_beyond(const struct disk_step *s, uint64_t end); /* end: the image's present one */
 /* The step of r came out with result: true when another one must follow (submit r again), else *rc is r's outcome. */
 bool disk_settle(struct disk *d, struct disk_request *r, int64_t result, int *rc);
 void disk_finish(struct disk *d, struct disk_request *r, int rc); /* call r's done */
@@ -142,9 +150,10 @@ void disk_finish(struct disk *d, struct disk_request *r, int rc); /* call r's do
 void disk_step_done(struct disk *d, struct disk_request *r, int64_t result);
 void disk_batch_done(struct disk *d); /* after a run of the above, called by the loop: the last the engine does there */
 
-/* Call the engine's `again` from the loop after ns. open_timer at the engine's opening, add_timer at attaching. */
+/* Call the engine's `again` from the loop after ns. Opened and attached by the engine; twice is legal. */
 int disk_open_timer(struct disk *d); /* 0 or -errno */
 void disk_close_timer(struct disk *d);
+int disk_attach_timer(struct disk *d); /* 0 or -errno */
 void disk_come_back(struct disk *d, long ns);
 
 void disk_queue_init(struct disk_queue *q);

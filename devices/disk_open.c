@@ -64,10 +64,26 @@ static bool device_discards(dev_t dev)
     return false;
 }
 
-static bool is_tmpfs(int fd)
+/* Where it matters to a request how the file system does it. All others, and block devices, wait in a buffered write
+ * (those that have FOP_BUFFER_WASYNC in the kernel's sources don't). */
+static const struct fs_kind {
+    uint32_t magic; /* statfs(2) */
+    bool is_memory, has_nowait_writes;
+} fs_kinds[] = {
+    {TMPFS_MAGIC, true, false},
+    {RAMFS_MAGIC, true, false},
+    {XFS_SUPER_MAGIC, false, true},
+    {BTRFS_SUPER_MAGIC, false, true},
+};
+
+static struct fs_kind kind_of(int fd)
 {
     struct statfs fs;
-    return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+    if (fstatfs(fd, &fs) != 0) return (struct fs_kind){0};
+    for (unsigned i = 0; i < sizeof(fs_kinds) / sizeof(fs_kinds[0]); i++) {
+        if (fs_kinds[i].magic == (uint32_t)fs.f_type) return fs_kinds[i];
+    }
+    return (struct fs_kind){0};
 }
 
 /* What was opened, its size, and whether it can be a disk at all. */
@@ -83,10 +99,13 @@ static int inspect(struct disk *d, const char *path, struct err *e)
     if (S_ISBLK(st.st_mode)) {
         if (ioctl(d->fd, BLKGETSIZE64, &d->size) != 0) return err_errno(e, "size of %s", path);
         d->can_discard = !d->is_readonly && device_discards(st.st_rdev);
+        d->writes_by_thread = !d->is_readonly;
     } else if (S_ISREG(st.st_mode)) {
         d->size = (uint64_t)st.st_size;
         d->can_discard = !d->is_readonly;
-        d->is_in_memory = is_tmpfs(d->fd);
+        const struct fs_kind kind = kind_of(d->fd);
+        d->is_in_memory = kind.is_memory;
+        d->writes_by_thread = !d->is_readonly && !kind.has_nowait_writes;
         d->can_be_cut = !d->is_readonly;
     } else {
         (void)err_set(e, -EINVAL, "%s is neither a file nor a block device", path);

@@ -1,6 +1,10 @@
 /* Disk I/O by io_uring: one system call hands over a batch and takes back what could be done at once; what comes later
  * makes the ring's descriptor readable in the event loop.
  *
+ * What changes the disk goes to the worker thread instead, but on file systems that write into the page cache without
+ * waiting (disk_open.c): elsewhere io_uring gives each write to a thread of the kernel's, one after the other, and wakes
+ * the loop for every single one; our own thread tells of many at once.
+ *
  * Handing over does not wait: the kernel tries a transfer without waiting and gives it to a thread of its own
  * otherwise, as it does with every flush and fallocate (io_uring_enter(2)). How much it copies at once is bounded where
  * requests are taken (blk.c) and by the size of a step, and what follows a step that was done at once is handed over
@@ -60,7 +64,7 @@ static void prepare_transfer(struct io_uring_sqe *sqe, int fd, const struct disk
 static bool is_cut_short(const struct disk *d, const struct disk_step *s)
 {
     struct statx st;
-    if (!d->can_be_cut || s->kind == STEP_READ || s->kind == STEP_SYNC) return false;
+    if (!disk_needs_end(d, s)) return false;
     return statx(d->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &st) == 0 && disk_is_beyond(s, st.stx_size);
 }
 
@@ -146,6 +150,7 @@ static void hand_over(struct disk *d)
 static void uring_kick(struct disk *d)
 {
     struct disk_uring *const u = &d->uring;
+    if (d->writes_by_thread) disk_engine_worker.kick(d);
     if (!u->todo.first && u->unsent_count == 0) return;
     hand_over(d);
     reap(d);
@@ -158,16 +163,28 @@ static void on_completions(void *arg, uint32_t events)
     (void)events;
     reap(d);
     hand_over(d);
+    if (d->writes_by_thread) disk_engine_worker.kick(d);
     disk_batch_done(d);
 }
 
 static void uring_submit(struct disk *d, struct disk_request *r)
 {
-    disk_queue_add(&d->uring.todo, r);
+    if (d->writes_by_thread && r->op != DISK_READ && r->op != DISK_FLUSH) {
+        disk_engine_worker.submit(d, r);
+    } else {
+        disk_queue_add(&d->uring.todo, r);
+    }
+}
+
+static void uring_again(struct disk *d)
+{
+    hand_over(d);
+    if (d->writes_by_thread) disk_engine_worker.again(d);
 }
 
 static void uring_cancel(struct disk *d)
 {
+    if (d->writes_by_thread) disk_engine_worker.cancel(d);
     disk_queue_cancel(d, &d->uring.todo);
     take_back(d, -ECANCELED);
 }
@@ -193,18 +210,27 @@ static int uring_open(struct disk *d)
     u->unsent_count = u->tries = 0;
     int rc = disk_open_timer(d);
     if (rc == 0) rc = open_ring(u);
-    if (rc != 0) disk_close_timer(d);
+    if (rc != 0) {
+        disk_close_timer(d);
+        return rc;
+    }
+    if (d->writes_by_thread) rc = disk_engine_worker.open(d);
+    if (rc == 0) return 0;
+    io_uring_queue_exit(&u->ring);
+    disk_close_timer(d);
     return rc;
 }
 
 static void uring_close(struct disk *d)
 {
+    if (d->writes_by_thread) disk_engine_worker.close(d);
     io_uring_queue_exit(&d->uring.ring);
     disk_close_timer(d);
 }
 
 static void uring_detach(struct disk *d)
 {
+    if (d->writes_by_thread) disk_engine_worker.detach(d);
     loop_remove(d->loop, &d->uring.source);
     loop_remove(d->loop, &d->timer);
 }
@@ -214,7 +240,8 @@ static int uring_attach(struct disk *d)
     struct disk_uring *const u = &d->uring;
     u->source = (struct loop_source){.fd = u->ring.ring_fd, .fn = on_completions, .arg = d};
     int rc = loop_add(d->loop, &u->source, EPOLLIN);
-    if (rc == 0) rc = loop_add(d->loop, &d->timer, EPOLLIN);
+    if (rc == 0) rc = disk_attach_timer(d);
+    if (rc == 0 && d->writes_by_thread) rc = disk_engine_worker.attach(d);
     if (rc != 0) uring_detach(d);
     return rc;
 }
@@ -228,6 +255,6 @@ const struct disk_engine disk_engine_uring = {
     .detach = uring_detach,
     .submit = uring_submit,
     .kick = uring_kick,
-    .again = hand_over,
+    .again = uring_again,
     .cancel = uring_cancel,
 };

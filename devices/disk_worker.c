@@ -1,13 +1,16 @@
-/* Disk I/O by one worker thread, where io_uring is switched off (containers, sysctl kernel.io_uring_disabled) or too
- * old.
+/* Disk I/O by one worker thread: all of it where io_uring is switched off (containers, sysctl kernel.io_uring_disabled)
+ * or too old; beside io_uring what changes the disk (disk_uring.c).
  *
- * The thread is made when the disk is started for the first time, by the loop's thread, whose place among the host's
- * CPUs it inherits, and stays until the disk is closed. Where the host refuses one (pids.max, ulimit -u) the requests
- * that need it fail, and each asks anew.
+ * The thread is made by the loop's thread, whose place among the host's CPUs it inherits: when the disk is started for
+ * the first time, beside io_uring at the first write. It stays until the disk is closed. Where the host refuses one
+ * (pids.max, ulimit -u) the requests that need it fail, and each asks anew.
  *
- * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, futex, read and write of an eventfd; the
- * thread's first and last are those of on_thread.
- */
+ * A small write takes a microsecond, to wake the loop for it several: so the thread tells of what is done when it has
+ * no more to do, or when that is much. A step that hangs must not keep what was done before it from being told: so
+ * while more than one request is out the loop looks for itself now and then.
+ *
+ * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, futex, read and write of an eventfd,
+ * timerfd_settime; the thread's first and last are those of on_thread. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -18,9 +21,22 @@
 /* The thread calls nothing deeper than a system call. glibc asks for its TLS and a signal frame in it as well. */
 #define WORKER_STACK (256u << 10) /* bytes; arm64 refuses less than 128 KiB (PTHREAD_STACK_MIN) */
 
+#define TELL_AT 16       /* requests done: half of what a busy driver has in flight */
+#define LOOK_NS 1000000L /* at most so long something done is not told */
+
 static void tell(const struct disk *d, bool begins)
 {
     if (d->on_thread) d->on_thread(d->on_thread_arg, begins);
+}
+
+/* Lock held. */
+static void ring(struct disk_worker *w)
+{
+    const uint64_t one = 1;
+    if (w->is_rung) return;
+    const ssize_t n = write(w->event_fd, &one, sizeof(one)); /* can't be full: read before the queue is taken */
+    (void)n;
+    w->is_rung = true;
 }
 
 static void *work(void *arg)
@@ -37,12 +53,8 @@ static void *work(void *arg)
         disk_next_step(w->disk, r, &s);
         r->result = disk_run_step(w->disk, &s);
         pthread_mutex_lock(&w->lock);
-        if (!w->finished.first) {
-            const uint64_t one = 1;
-            const ssize_t n = write(w->event_fd, &one, sizeof(one)); /* can't be full: read before the list is taken */
-            (void)n;
-        }
         disk_queue_add(&w->finished, r);
+        if (++w->finished_count >= TELL_AT || !w->todo.first) ring(w);
     }
     pthread_mutex_unlock(&w->lock);
     tell(w->disk, false);
@@ -59,9 +71,12 @@ static void worker_collect(struct disk *d)
     pthread_mutex_lock(&w->lock);
     struct disk_request *r = w->finished.first;
     disk_queue_init(&w->finished);
+    w->finished_count = 0;
+    w->is_rung = false;
     pthread_mutex_unlock(&w->lock);
     while (r) {
         struct disk_request *const next = r->next; /* r may be submitted again */
+        w->out--;
         disk_step_done(d, r, r->result);
         r = next;
     }
@@ -69,8 +84,12 @@ static void worker_collect(struct disk *d)
 
 static void worker_kick(struct disk *d)
 {
-    if (d->worker.has_news) pthread_cond_signal(&d->worker.has_work);
-    d->worker.has_news = false;
+    struct disk_worker *const w = &d->worker;
+    if (w->has_news) pthread_cond_signal(&w->has_work);
+    w->has_news = false;
+    if (w->out < 2 || w->is_timed) return;
+    w->is_timed = true;
+    disk_come_back(d, LOOK_NS);
 }
 
 static void on_finished(void *arg, uint32_t events)
@@ -78,8 +97,15 @@ static void on_finished(void *arg, uint32_t events)
     struct disk *const d = arg;
     (void)events;
     worker_collect(d);
-    worker_kick(d);
+    d->engine->kick(d);
     disk_batch_done(d);
+}
+
+static void worker_again(struct disk *d)
+{
+    d->worker.is_timed = false;
+    worker_collect(d);
+    d->engine->kick(d);
 }
 
 /* The thread takes none of the process's signals: they are for whoever waits for them. */
@@ -109,6 +135,7 @@ static void worker_submit(struct disk *d, struct disk_request *r)
     pthread_mutex_lock(&w->lock);
     disk_queue_add(&w->todo, r);
     pthread_mutex_unlock(&w->lock);
+    w->out++;
     w->has_news = true;
 }
 
@@ -120,7 +147,10 @@ static void worker_cancel(struct disk *d)
     pthread_mutex_lock(&w->lock);
     for (struct disk_request *r = disk_queue_take(&w->todo); r; r = disk_queue_take(&w->todo)) {
         disk_queue_add(&todo, r);
+        w->out--;
     }
+    /* Nothing follows what was done and not told yet. */
+    if (w->finished.first) ring(w);
     pthread_mutex_unlock(&w->lock);
     disk_queue_cancel(d, &todo);
 }
@@ -129,7 +159,11 @@ static int worker_open(struct disk *d)
 {
     struct disk_worker *const w = &d->worker;
     *w = (struct disk_worker){.disk = d, .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    if (w->event_fd < 0) return -errno;
+    int rc = w->event_fd < 0 ? -errno : disk_open_timer(d);
+    if (rc != 0) {
+        if (w->event_fd >= 0) close(w->event_fd);
+        return rc;
+    }
     disk_queue_init(&w->todo);
     disk_queue_init(&w->finished);
     w->source = (struct loop_source){.fd = w->event_fd, .fn = on_finished, .arg = d};
@@ -149,20 +183,28 @@ static void worker_close(struct disk *d)
         pthread_join(w->thread, NULL); /* it has nothing to do: it is not in the kernel with a request */
     }
     close(w->event_fd);
+    disk_close_timer(d);
     pthread_cond_destroy(&w->has_work);
     pthread_mutex_destroy(&w->lock);
-}
-
-static int worker_attach(struct disk *d)
-{
-    const int rc = loop_add(d->loop, &d->worker.source, EPOLLIN);
-    if (rc == 0) (void)start_thread(&d->worker); /* refused: the first request asks again, and fails with the reason */
-    return rc;
 }
 
 static void worker_detach(struct disk *d)
 {
     loop_remove(d->loop, &d->worker.source);
+    loop_remove(d->loop, &d->timer);
+}
+
+static int worker_attach(struct disk *d)
+{
+    int rc = loop_add(d->loop, &d->worker.source, EPOLLIN);
+    if (rc == 0) rc = disk_attach_timer(d);
+    if (rc != 0) {
+        worker_detach(d);
+        return rc;
+    }
+    /* Refused: the first request asks again, and fails with the reason. */
+    if (d->engine == &disk_engine_worker) (void)start_thread(&d->worker);
+    return 0;
 }
 
 const struct disk_engine disk_engine_worker = {
@@ -174,6 +216,6 @@ const struct disk_engine disk_engine_worker = {
     .detach = worker_detach,
     .submit = worker_submit,
     .kick = worker_kick,
-    .again = worker_kick,
+    .again = worker_again,
     .cancel = worker_cancel,
 };

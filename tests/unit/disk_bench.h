@@ -115,11 +115,31 @@ static inline struct bench *new_bench(enum disk_engine_kind engine)
     b->disk = open_image(&b->image, false, engine);
     return b;
 }
-static inline int setup_uring(void **state)
+/* All of it, as on XFS, wherever /tmp is. */
+static inline struct bench *new_uring(void)
 {
     struct bench *const b = new_bench(DISK_ENGINE_URING);
+    disk_close_engine(b->disk);
+    b->disk->writes_by_thread = false;
+    assert_int_equal(disk_use_engine(b->disk, NULL), 0);
+    return b;
+}
+static inline int setup_uring(void **state)
+{
+    struct bench *const b = new_uring();
     start(b);
     assert_string_equal(b->disk->engine->name, "io_uring");
+    *state = b;
+    return 0;
+}
+/* Writes by the thread, as on ext4. */
+static inline int setup_mixed(void **state)
+{
+    struct bench *const b = new_bench(DISK_ENGINE_URING);
+    disk_close_engine(b->disk);
+    b->disk->writes_by_thread = true;
+    assert_int_equal(disk_use_engine(b->disk, NULL), 0);
+    start(b);
     *state = b;
     return 0;
 }
@@ -224,6 +244,6 @@ static inline void fill(uint8_t *p, size_t len, unsigned seed)
 }
 
 #define WITH(name, how) cmocka_unit_test_setup_teardown(name, setup_##how, teardown)
-#define WITH_EACH(name) WITH(name, uring), WITH(name, worker), WITH(name, ram)
+#define WITH_EACH(name) WITH(name, uring), WITH(name, mixed), WITH(name, worker), WITH(name, ram)
 
 #endif

@@ -75,10 +75,10 @@ static void tell_quiet(void *arg)
     assert_int_equal(write(r->quiet_fd, &one, sizeof(one)), sizeof(one));
 }
 
-static int setup_running(void **state, enum disk_engine_kind engine)
+static int setup_running(void **state, struct bench *b)
 {
     struct running *const r = test_calloc(1, sizeof(*r));
-    r->b = new_bench(engine);
+    r->b = b;
     start(r->b);
     disk_on_quiet(r->b->disk, tell_quiet, r);
     r->quiet_fd = eventfd(0, EFD_CLOEXEC);
@@ -89,11 +89,11 @@ static int setup_running(void **state, enum disk_engine_kind engine)
 }
 static int setup_running_uring(void **state)
 {
-    return setup_running(state, DISK_ENGINE_URING);
+    return setup_running(state, new_uring());
 }
 static int setup_running_worker(void **state)
 {
-    return setup_running(state, DISK_ENGINE_WORKER);
+    return setup_running(state, new_bench(DISK_ENGINE_WORKER));
 }
 static int teardown_running(void **state)
 {
