@@ -30,8 +30,8 @@
 #define BLK_ZEROES_RANGES   4
 #define BLK_ZEROES_SECTORS  (1u << 15) /* 16 MiB */
 #define BLK_RANGES_MAX      BLK_DISCARD_RANGES
-#define BLK_DISCARD_COST    4 /* bytes given back in the time of one that is copied */
-#define ERROR_TEXT_MAX      128 /* "write zeroes at byte N: " and the longest error text */
+#define BLK_DISCARD_COST    4    /* bytes given back in the time of one that is copied */
+#define ERROR_TEXT_MAX      128  /* "write zeroes at byte N: " and the longest error text */
 #define BLK_PAGE            4096 /* what file systems and page caches of hosts allocate and align to */
 
 #define BLK_F_SEG_MAX      (1ull << 2) /* 5.2.3 */

@@ -54,8 +54,8 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e);
 int disk_open_ram(struct disk **out, uint64_t size, struct err *e);
 void disk_close(struct disk *d); /* NULL is legal. Only while nothing is in flight: never used, or stopped and quiet */
 
-uint64_t disk_sectors(const struct disk *d);     /* of DISK_SECTOR, whatever the block size */
-uint32_t disk_block_size(const struct disk *d);  /* bytes */
+uint64_t disk_sectors(const struct disk *d);    /* of DISK_SECTOR, whatever the block size */
+uint32_t disk_block_size(const struct disk *d); /* bytes */
 bool disk_is_readonly(const struct disk *d);
 bool disk_can_discard(const struct disk *d); /* holes can be punched (files; block devices that say so) */
 

@@ -13,8 +13,8 @@
 
 #include "devices/disk.h"
 
-/* What one system call is asked to do at most, so that a file in memory leaves the loop to others after a millisecond or
- * so, and a stop that finds a request with the kernel waits for one piece of it and not for the whole. Copying costs
+/* What one system call is asked to do at most, so that a file in memory leaves the loop to others after a millisecond
+ * or so, and a stop that finds a request with the kernel waits for one piece of it and not for the whole. Copying costs
  * more than allocating or freeing. */
 #define DISK_COPY_MAX     (4u << 20)
 #define DISK_ALLOCATE_MAX (16u << 20)
@@ -68,7 +68,7 @@ struct disk_queue {
 struct disk_uring {
     struct io_uring ring;
     struct loop_source source;
-    struct disk_queue todo; /* not in the ring yet */
+    struct disk_queue todo;                          /* not in the ring yet */
     struct io_uring_sqe *unsent[DISK_URING_ENTRIES]; /* in the ring, in order, and not taken by the kernel yet */
     unsigned unsent_count;
     unsigned tries; /* since the kernel last took one */
@@ -103,8 +103,8 @@ struct disk {
     uint64_t size; /* bytes */
     uint32_t block_size;
     bool is_readonly, can_discard, is_locked;
-    bool is_in_memory;  /* a file of tmpfs */
-    bool can_be_cut;    /* a file: somebody may truncate it while the disk runs */
+    bool is_in_memory;     /* a file of tmpfs */
+    bool can_be_cut;       /* a file: somebody may truncate it while the disk runs */
     bool writes_by_thread; /* with io_uring too: what changes the disk goes to the worker thread */
     enum disk_engine_kind wanted;
     const struct disk_engine *engine; /* open; NULL: none */
@@ -137,8 +137,8 @@ void disk_close_engine(struct disk *d); /* legal when there is none */
 
 /* The next step of r. s->iov may point into *s. Reads only r and what is const while the disk runs: any thread. */
 void disk_next_step(const struct disk *d, const struct disk_request *r, struct disk_step *s);
-/* Carry it out here: bytes transferred, or -errno. Any thread. do_step leaves to the caller what run_step does first: to
- * look whether the image still reaches as far as a step that needs_end. */
+/* Carry it out here: bytes transferred, or -errno. Any thread. do_step leaves to the caller what run_step does first:
+ * to look whether the image still reaches as far as a step that needs_end. */
 int64_t disk_run_step(const struct disk *d, const struct disk_step *s);
 int64_t disk_do_step(const struct disk *d, const struct disk_step *s);
 bool disk_needs_end(const struct disk *d, const struct disk_step *s);
@@ -158,7 +158,7 @@ void disk_come_back(struct disk *d, long ns);
 
 void disk_queue_init(struct disk_queue *q);
 void disk_queue_add(struct disk_queue *q, struct disk_request *r);
-struct disk_request *disk_queue_take(struct disk_queue *q); /* NULL: empty */
+struct disk_request *disk_queue_take(struct disk_queue *q);   /* NULL: empty */
 void disk_queue_cancel(struct disk *d, struct disk_queue *q); /* finish all with -ECANCELED */
 
 #endif

@@ -170,7 +170,8 @@ static int check_format(const struct disk *d, const char *path, struct err *e)
         const struct format *const f = &formats[i];
         if (memcmp(piece[f->is_at_end] + f->offset, f->magic, f->len) != 0) continue;
         (void)err_set(e, -EINVAL, "%s is a %s image, and a disk here is a raw one", path, f->name);
-        err_hint(e, "convert it with: qemu-img convert -O raw %s NEW; or add format=raw if it is raw all the same", path);
+        err_hint(e, "convert it with: qemu-img convert -O raw %s NEW; or add format=raw if it is raw all the same",
+                 path);
         return -EINVAL;
     }
     return 0;

@@ -2,8 +2,8 @@
  * makes the ring's descriptor readable in the event loop.
  *
  * What changes the disk goes to the worker thread instead, but on file systems that write into the page cache without
- * waiting (disk_open.c): elsewhere io_uring gives each write to a thread of the kernel's, one after the other, and wakes
- * the loop for every single one; our own thread tells of many at once.
+ * waiting (disk_open.c): elsewhere io_uring gives each write to a thread of the kernel's, one after the other, and
+ * wakes the loop for every single one; our own thread tells of many at once.
  *
  * Handing over does not wait: the kernel tries a transfer without waiting and gives it to a thread of its own
  * otherwise, as it does with every flush and fallocate (io_uring_enter(2)). How much it copies at once is bounded where
@@ -28,8 +28,8 @@ static void reap(struct disk *d)
 {
     struct io_uring *const ring = &d->uring.ring;
     struct io_uring_cqe *cqe;
-    /* Those that are there now: what a new one of these does can wait for the loop. One more, as liburing looks for those
-     * that had no room in the ring only when it finds none there. */
+    /* Those that are there now: what a new one of these does can wait for the loop. One more, as liburing looks for
+     * those that had no room in the ring only when it finds none there. */
     for (unsigned n = io_uring_cq_ready(ring) + 1; n > 0 && io_uring_peek_cqe(ring, &cqe) == 0; n--) {
         struct disk_request *const r = io_uring_cqe_get_data(cqe);
         const int64_t result = cqe->res;

@@ -227,8 +227,8 @@ static void a_disk_of_large_blocks_takes_nothing_smaller(void **state)
         uint64_t sector;
         uint32_t bytes;
         uint8_t status;
-    } row[] = {{0, 512, S_IOERR},     {0, 4096, S_OK},    {4, 4096, S_IOERR},          {8, 4096, S_OK},
-               {0, 4608, S_IOERR},    {16, 8192, S_OK},   {SECTORS - 1, 512, S_IOERR}, {SECTORS - 8, 4096, S_OK},
+    } row[] = {{0, 512, S_IOERR},       {0, 4096, S_OK},  {4, 4096, S_IOERR},          {8, 4096, S_OK},
+               {0, 4608, S_IOERR},      {16, 8192, S_OK}, {SECTORS - 1, 512, S_IOERR}, {SECTORS - 8, 4096, S_OK},
                {SECTORS, 4096, S_IOERR}};
     for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
         for (uint32_t type = T_IN; type <= T_OUT; type++) {

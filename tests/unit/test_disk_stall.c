@@ -1,4 +1,5 @@
-/* A host file that does not answer: the loop goes on, a stop returns at once, and quiet comes when the file has answered.
+/* A host file that does not answer: the loop goes on, a stop returns at once, and quiet comes when the file has
+ * answered.
  *
  * What stalls is real: a write from a page that the kernel has to ask us for (userfaultfd), so that whoever carries it
  * out sits in the kernel until the test lets go. That is what a hung server or a dying disk does to a write. Nothing
