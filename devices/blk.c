@@ -18,16 +18,21 @@
  * which only what a guest really uses is ever touched. */
 #define BLK_QUEUE_SIZE 128
 #define BLK_SEG_MAX    (BLK_QUEUE_SIZE - 2) /* a chain's, without header and status */
-/* Bytes of requests taken per drain, so that the loop is left to the other devices: about a millisecond of copying from
- * the page cache. A larger request still is one turn. */
+/* Bytes that the requests taken in one drain stand for, so that the loop is left to the other devices: about a
+ * millisecond of copying from the page cache. Of a larger request the disk does no more at once (disk_engine.h). */
 #define BLK_DRAIN_BYTES (4u << 20)
 #define BLK_ID_BYTES    20 /* 5.2.6: VIRTIO_BLK_T_GET_ID */
-/* Ranges of one discard or write-zeroes request, and sectors in each: 1 GiB, so that zeroing by writing, where the file
- * system knows no better way, still ends in seconds. */
-#define BLK_RANGES_MAX        32
-#define BLK_RANGE_SECTORS_MAX (1u << 21)
-#define ERROR_TEXT_MAX        96 /* "write zeroes at byte N: " and the longest error text */
-#define BLK_PAGE_SECTORS      8  /* 4 KiB: what file systems and page caches of hosts allocate and align to */
+/* Ranges of one request, and sectors of a range. A discard is 1 GiB at most: giving blocks back is quick. Zeroing may
+ * have to write every byte, so it is 64 MiB: a queue full of these is then less than one of discards, and Linux, which
+ * puts one range into such a request, still gets through a terabyte with 65,536. */
+#define BLK_DISCARD_RANGES  32
+#define BLK_DISCARD_SECTORS (1u << 16) /* 32 MiB */
+#define BLK_ZEROES_RANGES   4
+#define BLK_ZEROES_SECTORS  (1u << 15) /* 16 MiB */
+#define BLK_RANGES_MAX      BLK_DISCARD_RANGES
+#define BLK_DISCARD_COST    4    /* bytes given back in the time of one that is copied */
+#define ERROR_TEXT_MAX      128  /* "write zeroes at byte N: " and the longest error text */
+#define BLK_PAGE            4096 /* what file systems and page caches of hosts allocate and align to */
 
 #define BLK_F_SEG_MAX      (1ull << 2) /* 5.2.3 */
 #define BLK_F_RO           (1ull << 5)
@@ -74,6 +79,7 @@ struct blk_request {
     uint8_t *status; /* the last writable byte */
     uint16_t head;
     uint32_t written; /* used.len on success */
+    uint64_t cost;    /* bytes that it stands for, of BLK_DRAIN_BYTES */
     bool is_stable;   /* must be on the disk before it is answered */
     unsigned range_count, range_next;
     union {
@@ -148,6 +154,14 @@ static bool next_range(struct blk_request *r)
     return true;
 }
 
+/* In words of its own where the error's would be misleading. */
+static const char *reason(int rc)
+{
+    if (rc == DISK_CUT_SHORT) return "the image has become shorter than the disk";
+    if (rc == -EAGAIN) return "the host gives no thread or memory for it (pids.max, ulimit -u)";
+    return strerrordesc_np(-rc);
+}
+
 static void report(const struct blk_request *r, int rc)
 {
     static const char *const verb[] = {[DISK_READ] = "read",
@@ -158,15 +172,16 @@ static void report(const struct blk_request *r, int rc)
     struct virtio_dev *const d = &r->blk->dev;
     char what[ERROR_TEXT_MAX];
     (void)snprintf(what, sizeof(what), "%s at byte %llu: %s", verb[r->io.op], (unsigned long long)r->io.offset,
-                   strerrordesc_np(-rc));
+                   reason(rc));
     d->up->host_error(d->up_arg, what);
 }
 
 static void done(struct disk_request *io, int rc)
 {
     struct blk_request *const r = (struct blk_request *)io;
+    if (!r->blk->is_active) return; /* a reset: nobody wants an answer */
     if (rc != 0) {
-        if (rc != -ECANCELED) report(r, rc); /* that is a reset: nothing of the host's */
+        report(r, rc);
         refuse(r, S_IOERR);
     } else if (next_range(r)) {
         disk_submit(r->blk->disk, io);
@@ -199,12 +214,20 @@ static void take_data(struct blk_request *r, const struct virtq_seg *seg, uint64
     }
 }
 
+/* On the disk, and in whole blocks: a driver that doesn't look at blk_size works with sectors of 512 and must hear that
+ * the disk has none. */
+static bool is_on_disk(const struct blk *b, uint64_t sector, uint64_t sectors)
+{
+    const uint64_t block = disk_block_size(b->disk) / DISK_SECTOR;
+    return sectors > 0 && sector % block == 0 && sectors % block == 0 && range_fits(sector, sectors, b->sectors);
+}
+
 static enum blk_status transfer(struct blk_request *r, const struct virtq_chain *c, uint64_t sector, bool is_read)
 {
     const struct blk *const b = r->blk;
     const uint64_t bytes = is_read ? c->in_bytes - 1 : c->out_bytes - sizeof(struct blk_header);
     if (!is_read && disk_is_readonly(b->disk)) return S_IOERR; /* 5.2.6.2 */
-    if (bytes == 0 || bytes % DISK_SECTOR != 0 || !range_fits(sector, bytes / DISK_SECTOR, b->sectors)) return S_IOERR;
+    if (bytes % DISK_SECTOR != 0 || !is_on_disk(b, sector, bytes / DISK_SECTOR)) return S_IOERR;
     r->io.op = is_read ? DISK_READ : DISK_WRITE;
     r->io.offset = sector * DISK_SECTOR;
     r->io.bytes = bytes;
@@ -218,8 +241,11 @@ static enum blk_status ranges(struct blk_request *r, const struct virtq_chain *c
 {
     const struct blk *const b = r->blk;
     const uint64_t bytes = c->out_bytes - sizeof(struct blk_header);
+    const unsigned ranges_max = is_discard ? BLK_DISCARD_RANGES : BLK_ZEROES_RANGES;
+    const uint32_t sectors_max = is_discard ? BLK_DISCARD_SECTORS : BLK_ZEROES_SECTORS;
     if ((b->dev.features & (is_discard ? BLK_F_DISCARD : BLK_F_WRITE_ZEROES)) == 0) return S_UNSUPP;
-    if (bytes == 0 || bytes % sizeof(struct blk_range) != 0 || bytes > sizeof(r->range)) return S_IOERR;
+    if (bytes == 0 || bytes % sizeof(struct blk_range) != 0 || bytes > ranges_max * sizeof(struct blk_range))
+        return S_IOERR;
     (void)virtq_copy_out(c, sizeof(struct blk_header), r->range, bytes);
     r->range_count = (unsigned)(bytes / sizeof(struct blk_range));
     r->range_next = 0;
@@ -227,8 +253,8 @@ static enum blk_status ranges(struct blk_request *r, const struct virtq_chain *c
         const struct blk_range *const g = &r->range[i];
         const uint32_t sectors = le32_get(g->sectors);
         if ((le32_get(g->flags) & ~(is_discard ? 0u : RANGE_F_UNMAP)) != 0) return S_UNSUPP; /* 5.2.6.2 */
-        if (sectors == 0 || sectors > BLK_RANGE_SECTORS_MAX) return S_IOERR;
-        if (!range_fits(le64_get(g->sector), sectors, b->sectors)) return S_IOERR;
+        if (sectors > sectors_max || !is_on_disk(b, le64_get(g->sector), sectors)) return S_IOERR;
+        r->cost += (uint64_t)sectors * DISK_SECTOR / (is_discard ? BLK_DISCARD_COST : 1);
     }
     r->io.op = is_discard ? DISK_DISCARD : DISK_ZEROES;
     (void)next_range(r);
@@ -259,11 +285,11 @@ static bool is_write_through(const struct blk *b)
     return (b->dev.features & BLK_F_FLUSH) == 0;
 }
 
-/* Turn the chain into a request in flight, or answer it. 0, or -EPROTO: it can't even be answered. */
-static int serve(struct blk *b, const struct virtq_chain *c)
+/* Turn the chain into a request in flight, or answer it: the bytes it stands for, or 0: it can't even be answered. */
+static uint64_t serve(struct blk *b, const struct virtq_chain *c)
 {
     struct blk_header h;
-    if (c->in_bytes == 0) return -EPROTO;
+    if (c->in_bytes == 0) return 0;
     struct blk_request *const r = &b->request[c->head];
     r->blk = b;
     r->head = c->head;
@@ -271,6 +297,7 @@ static int serve(struct blk *b, const struct virtq_chain *c)
     r->written = c->in_bytes == 1 ? 1 : 0; /* a reader says more */
     r->range_count = r->range_next = 0;
     r->is_stable = false;
+    r->cost = c->out_bytes + c->in_bytes;
     r->io.done = done;
     r->io.may_unmap = false;
     r->io.offset = r->io.bytes = 0;
@@ -286,17 +313,18 @@ static int serve(struct blk *b, const struct virtq_chain *c)
             break;
         case T_DISCARD: status = ranges(r, c, true); break;
         case T_WRITE_ZEROES: status = ranges(r, c, false); break;
-        case T_GET_ID: get_id(r, c); return 0;
+        case T_GET_ID: get_id(r, c); return r->cost;
         default: status = S_UNSUPP; break;
         }
     }
     if (status != S_OK) {
         refuse(r, status);
-        return 0;
+        return c->out_bytes + c->in_bytes;
     }
+    const uint64_t cost = r->cost; /* the request may be over, and its place taken, when it has been submitted */
     r->is_stable = (r->io.op == DISK_WRITE || r->io.op == DISK_ZEROES) && is_write_through(b);
     disk_submit(b->disk, &r->io);
-    return 0;
+    return cost;
 }
 
 static void notify(struct virtio_dev *d, unsigned queue)
@@ -313,10 +341,10 @@ static void notify(struct virtio_dev *d, unsigned queue)
         int rc = 0;
         virtq_disable_doorbell(q);
         while (!why && budget > 0 && left > 0 && (rc = virtq_pop(q, &chain)) == 1) {
-            const uint64_t bytes = chain.out_bytes + chain.in_bytes;
-            if (serve(b, &chain) != 0) why = "a block request without a byte for its status";
+            const uint64_t cost = serve(b, &chain);
+            if (cost == 0) why = "a block request without a byte for its status";
             budget--;
-            left -= bytes < left ? bytes : left;
+            left -= cost < left ? cost : left;
         }
         if (rc < 0) why = q->why;
         has_more = virtq_enable_doorbell(q);
@@ -355,10 +383,15 @@ static int activate(struct virtio_dev *d)
 static bool deactivate(struct virtio_dev *d)
 {
     struct blk *const b = as_blk(d);
-    disk_stop(b->disk);
-    b->is_active = false;
+    b->is_active = false; /* first: requests that are cancelled are not answered */
     atomic_store_explicit(&b->is_writeback, true, memory_order_relaxed);
-    return true;
+    return disk_stop(b->disk);
+}
+
+static void on_quiet(void *arg)
+{
+    struct blk *const b = arg;
+    b->dev.up->quiet(b->dev.up_arg);
 }
 
 static void destroy(struct virtio_dev *d)
@@ -387,22 +420,23 @@ static const struct virtio_ops blk_ops = {
 static struct blk_config describe(const struct disk *disk)
 {
     const bool can_discard = disk_can_discard(disk);
+    const uint32_t block = disk_block_size(disk);
     struct blk_config c = {
         .capacity = le64_make(disk_sectors(disk)),
         .seg_max = le32_make(BLK_SEG_MAX),
-        .blk_size = le32_make(DISK_SECTOR),
-        .physical_block_exp = 3, /* log2 of BLK_PAGE_SECTORS */
-        .min_io_size = le16_make(BLK_PAGE_SECTORS),
+        .blk_size = le32_make(block),
+        .physical_block_exp = (uint8_t)__builtin_ctz(BLK_PAGE / block),
+        .min_io_size = le16_make((uint16_t)(BLK_PAGE / block)), /* in blocks */
     };
     if (!disk_is_readonly(disk)) {
-        c.max_write_zeroes_sectors = le32_make(BLK_RANGE_SECTORS_MAX);
-        c.max_write_zeroes_seg = le32_make(BLK_RANGES_MAX);
+        c.max_write_zeroes_sectors = le32_make(BLK_ZEROES_SECTORS);
+        c.max_write_zeroes_seg = le32_make(BLK_ZEROES_RANGES);
         c.write_zeroes_may_unmap = can_discard;
     }
     if (can_discard) {
-        c.max_discard_sectors = le32_make(BLK_RANGE_SECTORS_MAX);
-        c.max_discard_seg = le32_make(BLK_RANGES_MAX);
-        c.discard_sector_alignment = le32_make(BLK_PAGE_SECTORS);
+        c.max_discard_sectors = le32_make(BLK_DISCARD_SECTORS);
+        c.max_discard_seg = le32_make(BLK_DISCARD_RANGES);
+        c.discard_sector_alignment = le32_make(BLK_PAGE / DISK_SECTOR);
     }
     return c;
 }
@@ -434,6 +468,7 @@ int virtio_blk_create(struct virtio_dev **out, struct disk *disk, const char *se
     atomic_init(&b->is_writeback, true);
     if (serial) memcpy(b->id, serial, serial_len);
     disk_on_batch(disk, on_batch, b);
+    disk_on_quiet(disk, on_quiet, b);
     *out = &b->dev;
     return 0;
 }

@@ -1,50 +1,60 @@
-/* A disk's requests: their steps, and the life of an engine. How steps reach the kernel is in disk_uring.c and
- * disk_worker.c, opening in disk_open.c.
+/* A disk's requests: their steps, and the life of an engine. How steps reach the kernel is in disk_uring.c,
+ * disk_worker.c and disk_direct.c, opening in disk_open.c.
  *
- * System calls, besides an engine's: to start mmap, then preadv2 and pwritev, to stop munmap; for a file in memory
- * preadv, fdatasync and fallocate too. */
+ * System calls, besides an engine's: preadv2, and timerfd_settime and read of a timer. */
 #include "devices/disk.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
-#include "vmm/base/clock.h"
 
-/* Zeros written at once where the file system can't make a range zero by itself: large enough to hide the call, small
- * enough not to keep a reset waiting. Never touched for writing, so all of it is the kernel's one zero page. */
-#define ZEROS_SIZE (256u << 10)
-
-/* What the page cache can serve is done at once: that takes 2 us, handing it to another thread and back 7 us and more.
- * Reads say so by themselves (RWF_NOWAIT). For buffered writes ext4 and others can't, so all but the largest are just
- * tried; one may wait after all, for a dirty limit or a journal: then the next ones are handed over, and so are all
- * while a flush is on its way. What is handed over gains nothing by its size: buffered writes of one file are done one
- * after the other. How much is copied before the loop goes on is bounded where requests are taken (blk.c). */
-#define QUICK_WRITE_MAX   (256u << 10)
-#define QUICK_WRITE_NS    1000000 /* longer than this was waiting */
-#define QUICK_WRITE_AFTER 256     /* handed over after one that waited: two full queues */
+/* A step that the kernel asks to take again, and what it may be short of meanwhile comes back or does not: no request
+ * goes round for ever. */
+#define TRIES_MAX 1000
 
 /* Steps */
+
+static uint64_t allocate_len(uint64_t left)
+{
+    return left < DISK_ALLOCATE_MAX ? left : DISK_ALLOCATE_MAX;
+}
 
 static void zeroing_step(const struct disk *d, enum disk_way way, struct disk_step *s)
 {
     s->kind = STEP_ALLOCATE;
+    s->len = allocate_len(s->len);
     if (way == WAY_PUNCH) {
         s->mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     } else if (way == WAY_ZERO_RANGE) {
         s->mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
     } else {
         s->kind = STEP_WRITE;
-        s->len = s->len < ZEROS_SIZE ? s->len : ZEROS_SIZE;
-        s->zeros = (struct iovec){d->zeros, s->len};
-        s->iov = &s->zeros;
+        s->len = s->len < DISK_ZEROS_SIZE ? s->len : DISK_ZEROS_SIZE;
+        s->one = (struct iovec){d->zeros, s->len};
+        s->iov = &s->one;
         s->iov_count = 1;
     }
+}
+
+/* As many whole buffers as one step may move; a part of the first where that one is larger. */
+static void transfer_step(const struct disk_request *r, struct disk_step *s)
+{
+    unsigned n = 0;
+    s->len = 0;
+    while (n < r->iov_count && r->iov[n].iov_len <= DISK_COPY_MAX - s->len) s->len += r->iov[n++].iov_len;
+    s->iov = r->iov;
+    s->iov_count = n;
+    if (s->len > 0 || n == r->iov_count) return;
+    s->len = DISK_COPY_MAX;
+    s->one = (struct iovec){r->iov[n].iov_base, s->len};
+    s->iov = &s->one;
+    s->iov_count = 1;
 }
 
 void disk_next_step(const struct disk *d, const struct disk_request *r, struct disk_step *s)
@@ -54,8 +64,7 @@ void disk_next_step(const struct disk *d, const struct disk_request *r, struct d
     case DISK_READ:
     case DISK_WRITE:
         s->kind = r->op == DISK_READ ? STEP_READ : STEP_WRITE;
-        s->iov = r->iov;
-        s->iov_count = r->iov_count;
+        transfer_step(r, s);
         break;
     case DISK_FLUSH: s->kind = STEP_SYNC; break;
     case DISK_DISCARD: zeroing_step(d, WAY_PUNCH, s); break;
@@ -63,16 +72,38 @@ void disk_next_step(const struct disk *d, const struct disk_request *r, struct d
     }
 }
 
-int64_t disk_run_step(int fd, const struct disk_step *s)
+bool disk_is_beyond(const struct disk_step *s, uint64_t end)
+{
+    return s->offset > end || s->len > end - s->offset;
+}
+
+/* A write beyond the end of a file would make it grow, and leave a hole where its data was cut off. No flag of a write
+ * forbids that: so its end is looked at before. */
+bool disk_needs_end(const struct disk *d, const struct disk_step *s)
+{
+    return d->can_be_cut && (s->kind == STEP_WRITE || s->kind == STEP_ALLOCATE);
+}
+
+int64_t disk_do_step(const struct disk *d, const struct disk_step *s)
 {
     int64_t n = -1;
     switch (s->kind) {
-    case STEP_READ: n = preadv(fd, s->iov, (int)s->iov_count, (off_t)s->offset); break;
-    case STEP_WRITE: n = pwritev(fd, s->iov, (int)s->iov_count, (off_t)s->offset); break;
-    case STEP_SYNC: n = fdatasync(fd); break;
-    case STEP_ALLOCATE: n = fallocate(fd, s->mode, (off_t)s->offset, (off_t)s->len); break;
+    case STEP_READ: n = preadv(d->fd, s->iov, (int)s->iov_count, (off_t)s->offset); break;
+    case STEP_WRITE: n = pwritev(d->fd, s->iov, (int)s->iov_count, (off_t)s->offset); break;
+    case STEP_SYNC: n = fdatasync(d->fd); break;
+    case STEP_ALLOCATE: n = fallocate(d->fd, s->mode, (off_t)s->offset, (off_t)s->len); break;
     }
     return n < 0 ? -errno : n;
+}
+
+int64_t disk_run_step(const struct disk *d, const struct disk_step *s)
+{
+    if (disk_needs_end(d, s)) {
+        const off_t end = lseek(d->fd, 0, SEEK_END);
+        if (end < 0) return -errno;
+        if (disk_is_beyond(s, (uint64_t)end)) return DISK_CUT_SHORT;
+    }
+    return disk_do_step(d, s);
 }
 
 /* n bytes were moved: the iovec begins where the transfer goes on. */
@@ -111,22 +142,23 @@ static bool settle_unsupported(struct disk *d, struct disk_request *r, int *rc)
 
 bool disk_settle(struct disk *d, struct disk_request *r, int64_t result, int *rc)
 {
-    const bool is_zeroing = r->op == DISK_DISCARD || (r->op == DISK_ZEROES && r->way != WAY_WRITE);
-    if (result == -EOPNOTSUPP && is_zeroing) return settle_unsupported(d, r, rc);
-    if (result == -EINTR || result == -EAGAIN) {
-        *rc = -ECANCELED;
-        return !d->is_stopping;
-    }
+    const bool is_allocating = r->op == DISK_DISCARD || (r->op == DISK_ZEROES && r->way != WAY_WRITE);
+    if (result == -EOPNOTSUPP && is_allocating) return settle_unsupported(d, r, rc);
+    *rc = -ECANCELED;
+    if ((result == -EINTR || result == -EAGAIN) && r->tries++ < TRIES_MAX) return !d->is_stopping;
     *rc = result < 0 ? (int)result : 0;
-    if (result < 0 || is_zeroing || r->op == DISK_FLUSH) return false;
-    if (r->op == DISK_ZEROES) {
+    if (result < 0 || r->op == DISK_FLUSH) return false;
+    if (is_allocating) {
+        result = (int64_t)allocate_len(r->bytes - r->progress);
+        r->progress += (uint64_t)result;
+    } else if (r->op == DISK_ZEROES) {
         r->progress += (uint64_t)result;
     } else {
         advance(r, (uint64_t)result);
     }
     if (r->progress == r->bytes) return false;
     /* Nothing moved, though there is more: the file has shrunk under us. */
-    *rc = result == 0 ? -EIO : -ECANCELED;
+    *rc = result == 0 ? DISK_CUT_SHORT : -ECANCELED;
     return result > 0 && !d->is_stopping;
 }
 
@@ -134,7 +166,6 @@ void disk_finish(struct disk *d, struct disk_request *r, int rc)
 {
     assert(d->in_flight > 0);
     d->in_flight--;
-    if (r->op == DISK_FLUSH) d->flushes--;
     r->done(r, rc);
 }
 
@@ -142,15 +173,27 @@ void disk_step_done(struct disk *d, struct disk_request *r, int64_t result)
 {
     int rc;
     if (disk_settle(d, r, result, &rc)) {
-        d->running->submit(d, r);
+        d->engine->submit(d, r);
     } else {
         disk_finish(d, r, rc);
     }
 }
 
+/* The last request of a disk that stops has come back. */
+static bool is_quiet_now(struct disk *d)
+{
+    if (!d->is_stopping || !d->is_running || d->in_flight > 0) return false;
+    d->is_running = false;
+    return true;
+}
+
 void disk_batch_done(struct disk *d)
 {
-    if (d->batch_fn && !d->is_stopping) d->batch_fn(d->batch_arg);
+    if (is_quiet_now(d)) {
+        if (d->quiet_fn) d->quiet_fn(d->quiet_arg); /* it may close the disk */
+    } else if (d->batch_fn && !d->is_stopping) {
+        d->batch_fn(d->batch_arg);
+    }
 }
 
 void disk_on_batch(struct disk *d, void (*fn)(void *arg), void *arg)
@@ -159,153 +202,169 @@ void disk_on_batch(struct disk *d, void (*fn)(void *arg), void *arg)
     d->batch_arg = arg;
 }
 
-/* Running */
-
-static int start_engine(struct disk *d, const struct disk_engine *engine)
+void disk_on_quiet(struct disk *d, void (*fn)(void *arg), void *arg)
 {
-    const int rc = engine->start(d);
-    if (rc == 0) d->running = engine;
+    d->quiet_fn = fn;
+    d->quiet_arg = arg;
+}
+
+void disk_queue_init(struct disk_queue *q)
+{
+    q->first = NULL;
+    q->tail = &q->first;
+}
+
+void disk_queue_add(struct disk_queue *q, struct disk_request *r)
+{
+    r->next = NULL;
+    *q->tail = r;
+    q->tail = &r->next;
+}
+
+struct disk_request *disk_queue_take(struct disk_queue *q)
+{
+    struct disk_request *const r = q->first;
+    if (!r) return NULL;
+    q->first = r->next;
+    if (!q->first) q->tail = &q->first;
+    return r;
+}
+
+void disk_queue_cancel(struct disk *d, struct disk_queue *q)
+{
+    for (struct disk_request *r = disk_queue_take(q); r; r = disk_queue_take(q)) disk_finish(d, r, -ECANCELED);
+}
+
+/* The timer by which an engine comes back to what it had to leave. */
+
+static void on_timer(void *arg, uint32_t events)
+{
+    struct disk *const d = arg;
+    uint64_t count;
+    (void)events;
+    const ssize_t n = read(d->timer.fd, &count, sizeof(count));
+    (void)n; /* EAGAIN: it was set anew meanwhile */
+    d->engine->again(d);
+    disk_batch_done(d);
+}
+
+int disk_open_timer(struct disk *d)
+{
+    if (d->timer.fd >= 0) return 0;
+    d->timer = (struct loop_source){
+        .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timer, .arg = d};
+    return d->timer.fd < 0 ? -errno : 0;
+}
+
+void disk_close_timer(struct disk *d)
+{
+    if (d->timer.fd >= 0) close(d->timer.fd);
+    d->timer.fd = -1;
+}
+
+int disk_attach_timer(struct disk *d)
+{
+    return d->timer.is_added ? 0 : loop_add(d->loop, &d->timer, EPOLLIN);
+}
+
+void disk_come_back(struct disk *d, long ns)
+{
+    const struct itimerspec in = {.it_value.tv_nsec = ns};
+    (void)timerfd_settime(d->timer.fd, 0, &in, NULL); /* our own timer, and a good time: can't fail */
+}
+
+/* The engine */
+
+void disk_close_engine(struct disk *d)
+{
+    if (!d->engine) return;
+    if (d->loop) d->engine->detach(d);
+    d->loop = NULL;
+    d->engine->close(d);
+    d->engine = NULL;
+}
+
+static int open_engine(struct disk *d, const struct disk_engine *engine)
+{
+    const int rc = engine->open(d);
+    if (rc == 0) d->engine = engine;
     return rc;
 }
 
-/* The named one; for a file in memory none, since nothing is quicker than to copy; else the first that starts. A kernel
- * without io_uring, a container that forbids it, a limit reached: all are answered by the worker. */
-static int choose_engine(struct disk *d)
+/* For a file in memory none with a thread, since nothing is quicker than to copy; else the first that can be had. A
+ * kernel without io_uring, a container that forbids it, a limit reached: all are answered by the worker. */
+int disk_use_engine(struct disk *d, const struct disk_engine *engine)
 {
-    if (d->engine) return start_engine(d, d->engine);
-    if (d->wanted == DISK_ENGINE_AUTO && d->is_in_memory) return start_engine(d, &disk_engine_direct);
+    disk_close_engine(d);
+    if (engine) return open_engine(d, engine);
+    if (d->wanted == DISK_ENGINE_AUTO && d->is_in_memory) return open_engine(d, &disk_engine_direct);
     if (d->wanted != DISK_ENGINE_WORKER) {
-        const int rc = start_engine(d, &disk_engine_uring);
+        const int rc = open_engine(d, &disk_engine_uring);
         if (rc == 0 || d->wanted == DISK_ENGINE_URING) return rc;
     }
-    return start_engine(d, &disk_engine_worker);
+    return open_engine(d, &disk_engine_worker);
 }
+
+/* Running */
 
 int disk_start(struct disk *d, struct loop *loop, struct err *e)
 {
-    assert(!d->running && d->in_flight == 0);
-    d->loop = loop;
+    assert(!d->is_running && d->in_flight == 0 && (!d->loop || d->loop == loop));
+    if (!d->loop) {
+        d->loop = loop;
+        const int rc = d->engine->attach(d);
+        if (rc != 0) {
+            d->loop = NULL;
+            (void)err_set(e, rc, "start of disk I/O: %s", strerrordesc_np(-rc));
+            err_as(e, ERR_DEVICE);
+            return rc;
+        }
+    }
+    d->is_running = true;
     d->is_stopping = false;
-    d->has_nowait = true;
-    d->has_way[WAY_PUNCH] = d->can_discard;
-    d->has_way[WAY_ZERO_RANGE] = d->has_way[WAY_WRITE] = true;
-    void *const zeros = mmap(NULL, ZEROS_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    int rc = zeros == MAP_FAILED ? -errno : 0;
-    d->zeros = rc == 0 ? zeros : NULL;
-    if (rc == 0) rc = choose_engine(d);
-    if (rc == 0) return 0;
-    if (d->zeros) munmap(d->zeros, ZEROS_SIZE);
-    d->zeros = NULL;
-    (void)err_set(e, rc, "start of disk I/O: %s", strerrordesc_np(-rc));
-    err_as(e, ERR_DEVICE);
-    return rc;
+    return 0;
 }
 
-/* All steps of r here and now: its outcome. */
-static int run_here(struct disk *d, struct disk_request *r)
-{
-    int rc;
-    struct disk_step s;
-    do {
-        disk_next_step(d, r, &s);
-    } while (disk_settle(d, r, disk_run_step(d->fd, &s), &rc));
-    return rc;
-}
-
-/* True: r is done, all its data was in the page cache. Else the engine goes on where the cache ended. */
+/* True: r is done, all its data was in the page cache. Else the engine goes on where the cache ended, or where a large
+ * request has had enough of the loop's time. The call returns rather than wait, for data as for a lock; it takes 1 us,
+ * and handing over to another thread and back 7 us and more. Writes are never tried so: most file systems refuse it
+ * (ext4), and where they don't the call still waits while the file system is frozen. */
 static bool read_at_once(struct disk *d, struct disk_request *r)
 {
     int rc;
     struct disk_step s;
-    do {
-        disk_next_step(d, r, &s);
-        const ssize_t n = preadv2(d->fd, s.iov, (int)s.iov_count, (off_t)s.offset, RWF_NOWAIT);
-        if (n < 0) {
-            d->has_nowait = errno != EOPNOTSUPP;
-            return false;
-        }
-        if (!disk_settle(d, r, n, &rc)) break;
-    } while (true);
+    disk_next_step(d, r, &s);
+    const ssize_t n = preadv2(d->fd, s.iov, (int)s.iov_count, (off_t)s.offset, RWF_NOWAIT);
+    if (n < 0) d->has_nowait = errno != EOPNOTSUPP;
+    if (n < 0 || disk_settle(d, r, n, &rc)) return false;
     disk_finish(d, r, rc);
     return true;
-}
-
-/* True: r is done. */
-static bool write_at_once(struct disk *d, struct disk_request *r)
-{
-    if (r->bytes > QUICK_WRITE_MAX || d->flushes > 0) return false;
-    if (d->slow_writes > 0) {
-        d->slow_writes--;
-        return false;
-    }
-    const uint64_t start = now_ns();
-    const int rc = run_here(d, r);
-    if (now_ns() - start > QUICK_WRITE_NS) d->slow_writes = QUICK_WRITE_AFTER;
-    disk_finish(d, r, rc);
-    return true;
-}
-
-static bool do_at_once(struct disk *d, struct disk_request *r)
-{
-    if (!d->running->is_async) return false;
-    if (r->op == DISK_READ) return d->has_nowait && read_at_once(d, r);
-    return r->op == DISK_WRITE && write_at_once(d, r);
 }
 
 void disk_submit(struct disk *d, struct disk_request *r)
 {
-    assert(d->running && r->offset <= d->size && r->bytes <= d->size - r->offset);
+    assert(d->is_running && r->offset <= d->size && r->bytes <= d->size - r->offset);
     r->progress = 0;
+    r->tries = 0;
     r->way = best_way(d, r->may_unmap ? WAY_PUNCH : WAY_ZERO_RANGE);
     d->in_flight++;
-    if (r->op == DISK_FLUSH) d->flushes++;
-    if (d->is_stopping) { /* from a done called by disk_stop: nothing new is begun */
+    if (d->is_stopping) { /* from the done of a request that ends: nothing new is begun */
         disk_finish(d, r, -ECANCELED);
-    } else if (!do_at_once(d, r)) {
-        d->running->submit(d, r);
+        return;
     }
+    if (r->op == DISK_READ && d->engine->is_async && d->has_nowait && read_at_once(d, r)) return;
+    d->engine->submit(d, r);
 }
 
 void disk_kick(struct disk *d)
 {
-    d->running->kick(d);
+    d->engine->kick(d);
 }
 
-void disk_stop(struct disk *d)
+bool disk_stop(struct disk *d)
 {
-    if (!d->running) return;
+    if (!d->is_running) return true;
     d->is_stopping = true;
-    d->running->kick(d);
-    while (d->in_flight > 0) d->running->wait(d); /* each wait ends a step, and no request gets another one */
-    d->running->stop(d);
-    d->running = NULL;
-    munmap(d->zeros, ZEROS_SIZE);
-    d->zeros = NULL;
+    d->engine->cancel(d);
+    return is_quiet_now(d);
 }
-
-/* The engine of a disk in memory. */
-
-static int direct_start(struct disk *d)
-{
-    (void)d;
-    return 0;
-}
-
-static void direct_nothing(struct disk *d)
-{
-    (void)d;
-}
-
-static void direct_submit(struct disk *d, struct disk_request *r)
-{
-    disk_finish(d, r, run_here(d, r));
-}
-
-const struct disk_engine disk_engine_direct = {
-    .name = "direct",
-    .start = direct_start,
-    .stop = direct_nothing,
-    .submit = direct_submit,
-    .kick = direct_nothing,
-    .wait = direct_nothing,
-};

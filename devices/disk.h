@@ -2,20 +2,30 @@
  * Host errors (EIO, ENOSPC, a file that shrank) are a request's result, never more than that.
  *
  * Opening takes an OFD lock (F_OFD_SETLK): shared when read-only, exclusive when writable, so that two writers never
- * meet on one image. io_uring where the kernel allows it, else one worker thread; set up at disk_start, so that a guest
- * which never touches its disk never pays. What the page cache can serve takes neither: it is done at once. Completions
- * are called on the loop thread. A disk has one user (virtio-blk). */
+ * meet on one image. Opening also takes every descriptor that the disk will ever need, so that a guest's reset can't
+ * fail for want of one: of io_uring where the kernel allows it, else for one worker thread. Only that thread itself is
+ * made later, at the first disk_start, by the thread of the loop.
+ *
+ * Nothing that may wait for the host's storage runs on the loop thread. Reads that the page cache can serve are done
+ * there at once, as are all requests of a file in memory: these in bounded pieces, with the loop's other sources
+ * between. Completions are called on the loop thread. A disk has one user (virtio-blk). */
 #ifndef VIREO_DEVICES_DISK_H
 #define VIREO_DEVICES_DISK_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
 #include "vmm/base/err.h"
+#include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 
-#define DISK_SECTOR 512
+#define DISK_SECTOR    512
+#define DISK_BLOCK_MAX 4096 /* the largest logical block that disks are made with */
+/* A request's outcome: the image has become shorter than the disk, and the request lies beyond its end. No file system
+ * or block device gives this error for I/O. */
+#define DISK_CUT_SHORT (-ERANGE)
 
 struct disk;
 
@@ -26,20 +36,26 @@ enum disk_engine_kind { DISK_ENGINE_AUTO, DISK_ENGINE_URING, DISK_ENGINE_WORKER 
 struct disk_params {
     const char *path;
     bool is_readonly;
+    bool is_raw;         /* what looks like another format's image is taken as a raw one all the same */
+    bool is_unlocked;    /* take no lock: where the file system has none */
+    uint32_t block_size; /* DISK_SECTOR (also for 0) or DISK_BLOCK_MAX: what requests are made of */
     enum disk_engine_kind engine;
+    const struct log *log; /* or NULL: silence */
     /* By the worker thread itself, first and last, so that it has a name and is known; NULL: nothing. */
     void (*on_thread)(void *arg, bool begins);
     void *arg;
 };
 
-/* Refuses, each with its sentence: no such file, a directory, a size that is no multiple of 512 or 0, locked by
- * another, not readable / writable. Creates or changes nothing. */
+/* Refuses, each with its sentence: no such file, a directory, a size of less than a block, an image of another format
+ * (qcow2 and the like), locked by another, not readable / writable, no descriptors left. What a file has beyond its
+ * last whole block is left out, with a warning. Creates or changes nothing. */
 int disk_open(struct disk **out, const struct disk_params *p, struct err *e);
 /* A disk in memory (memfd) of `size` bytes, zeroed: what the embedded guest is given. */
 int disk_open_ram(struct disk **out, uint64_t size, struct err *e);
-void disk_close(struct disk *d); /* NULL is legal; stopped first if started */
+void disk_close(struct disk *d); /* NULL is legal. Only while nothing is in flight: never used, or stopped and quiet */
 
-uint64_t disk_sectors(const struct disk *d);
+uint64_t disk_sectors(const struct disk *d);    /* of DISK_SECTOR, whatever the block size */
+uint32_t disk_block_size(const struct disk *d); /* bytes */
 bool disk_is_readonly(const struct disk *d);
 bool disk_can_discard(const struct disk *d); /* holes can be punched (files; block devices that say so) */
 
@@ -56,11 +72,13 @@ struct disk_request {
     void (*done)(struct disk_request *r, int rc); /* rc 0 or -errno; loop thread; may submit again */
     /* The disk's. */
     unsigned way;      /* DISK_ZEROES: how it is being done; the next one is tried when the file does not support it */
+    unsigned tries;    /* of a step that the kernel asks to take again */
     uint64_t progress; /* bytes done: a short transfer goes on from here */
     int64_t result;    /* of the last step */
     struct disk_request *next;
 };
 
+/* 0, or -errno: the loop takes no more sources. The loop is the same every time. */
 int disk_start(struct disk *d, struct loop *loop, struct err *e);
 /* Hand over a request; done may be called before this returns. Call disk_kick after a batch. Loop thread. */
 void disk_submit(struct disk *d, struct disk_request *r);
@@ -68,7 +86,12 @@ void disk_kick(struct disk *d);
 /* Call fn after each run of done functions that came from the loop (not from inside disk_submit or disk_kick): the
  * moment for one interrupt. NULL: nothing. Before disk_start. */
 void disk_on_batch(struct disk *d, void (*fn)(void *arg), void *arg);
-/* Wait until nothing is in flight (their done functions are called), and let go of the loop. Loop thread. */
-void disk_stop(struct disk *d);
+/* Begin nothing new; requests whose next step the kernel has not got end with -ECANCELED, before this returns. Never
+ * waits. True: nothing is in flight, the disk is quiet. False: some are still with the kernel, whose memory stays
+ * valid; they end as they come back by the loop, and after the last one's done the disk is quiet and says so, once, by
+ * disk_on_quiet's function. A quiet disk can be started again, or closed. Legal when not started. Loop thread. */
+bool disk_stop(struct disk *d);
+/* Before disk_start; NULL: nothing. fn runs on the thread that runs the loop. */
+void disk_on_quiet(struct disk *d, void (*fn)(void *arg), void *arg);
 
 #endif

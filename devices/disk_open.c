@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -31,9 +32,9 @@ static int refuse_open(const char *path, bool is_readonly, struct err *e)
 
 static int refuse_lock(const char *path, bool is_readonly, struct err *e)
 {
-    if (errno != EAGAIN && errno != EACCES) {
+    if (errno != EAGAIN && errno != EACCES) { /* ENOLCK, EOPNOTSUPP: NFS without its lock service, and others */
         const int rc = err_errno(e, "lock %s", path);
-        err_hint(e, "put the image on a file system that supports locks");
+        err_hint(e, "use a file system that has locks, or lock=off if nobody else can use this image meanwhile");
         return rc;
     }
     if (is_readonly) {
@@ -63,10 +64,26 @@ static bool device_discards(dev_t dev)
     return false;
 }
 
-static bool is_tmpfs(int fd)
+/* Where it matters to a request how the file system does it. All others, and block devices, wait in a buffered write
+ * (those that have FOP_BUFFER_WASYNC in the kernel's sources don't). */
+static const struct fs_kind {
+    uint32_t magic; /* statfs(2) */
+    bool is_memory, has_nowait_writes;
+} fs_kinds[] = {
+    {TMPFS_MAGIC, true, false},
+    {RAMFS_MAGIC, true, false},
+    {XFS_SUPER_MAGIC, false, true},
+    {BTRFS_SUPER_MAGIC, false, true},
+};
+
+static struct fs_kind kind_of(int fd)
 {
     struct statfs fs;
-    return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+    if (fstatfs(fd, &fs) != 0) return (struct fs_kind){0};
+    for (unsigned i = 0; i < sizeof(fs_kinds) / sizeof(fs_kinds[0]); i++) {
+        if (fs_kinds[i].magic == (uint32_t)fs.f_type) return fs_kinds[i];
+    }
+    return (struct fs_kind){0};
 }
 
 /* What was opened, its size, and whether it can be a disk at all. */
@@ -82,35 +99,100 @@ static int inspect(struct disk *d, const char *path, struct err *e)
     if (S_ISBLK(st.st_mode)) {
         if (ioctl(d->fd, BLKGETSIZE64, &d->size) != 0) return err_errno(e, "size of %s", path);
         d->can_discard = !d->is_readonly && device_discards(st.st_rdev);
+        d->writes_by_thread = !d->is_readonly;
     } else if (S_ISREG(st.st_mode)) {
         d->size = (uint64_t)st.st_size;
         d->can_discard = !d->is_readonly;
-        d->is_in_memory = is_tmpfs(d->fd);
+        const struct fs_kind kind = kind_of(d->fd);
+        d->is_in_memory = kind.is_memory;
+        d->writes_by_thread = !d->is_readonly && !kind.has_nowait_writes;
+        d->can_be_cut = !d->is_readonly;
     } else {
         (void)err_set(e, -EINVAL, "%s is neither a file nor a block device", path);
         err_hint(e, "use a disk image or a block device");
         return -EINVAL;
     }
-    if (d->size == 0) {
-        (void)err_set(e, -EINVAL, "%s is empty, and a disk needs at least %d bytes", path, DISK_SECTOR);
+    return 0;
+}
+
+/* Whole blocks only. What is beyond them is never reached by the guest, so it is told of, not refused: that a raw image
+ * ends within a block happens, by tools that write to the last used byte. */
+static int round_size(struct disk *d, const char *path, struct err *e)
+{
+    const uint64_t beyond = d->size % d->block_size;
+    if (d->size < d->block_size) {
+        if (d->size == 0)
+            (void)err_set(e, -EINVAL, "%s is empty, and a disk needs at least %u bytes", path, d->block_size);
+        else
+            (void)err_set(e, -EINVAL, "%s has %llu bytes, and a disk needs at least %u", path,
+                          (unsigned long long)d->size, d->block_size);
         err_hint(e, "give it a size with: truncate -s 1G %s", path);
         return -EINVAL;
     }
-    if (d->size % DISK_SECTOR != 0) {
-        (void)err_set(e, -EINVAL, "%s has %llu bytes, which is no multiple of %d", path, (unsigned long long)d->size,
-                      DISK_SECTOR);
-        err_hint(e, "it is no raw image, or was cut; round it up with: truncate -s %%%d %s", DISK_SECTOR, path);
+    d->size -= beyond;
+    if (beyond == 0) return 0;
+    log_write(d->log, LOG_WARN,
+              "%s ends within a block: the guest does not see its last %llu bytes; round it up with: "
+              "truncate -s %%%u %s",
+              path, (unsigned long long)beyond, d->block_size, path);
+    return 0;
+}
+
+/* What images of other formats begin with, and VHD ends with. As a raw disk such an image shows a guest nothing that it
+ * can use, and the first write destroys it. */
+#define MAGIC(text) text, sizeof(text) - 1
+static const struct format {
+    const char *name;
+    bool is_at_end;  /* of its last FORMAT_BYTES, else of the first */
+    unsigned offset; /* there */
+    const char *magic;
+    unsigned len;
+} formats[] = {
+    {"qcow2", false, 0, MAGIC("QFI\xfb")},
+    {"QED", false, 0, MAGIC("QED\0")},
+    {"VMDK", false, 0, MAGIC("KDMV")},
+    {"VMDK", false, 0, MAGIC("COWD")},
+    {"VMDK", false, 0, MAGIC("# Disk DescriptorFile")},
+    {"VHDX", false, 0, MAGIC("vhdxfile")},
+    {"VHD", false, 0, MAGIC("conectix")},
+    {"VHD", true, 0, MAGIC("conectix")},
+    {"VDI", false, 0x40, MAGIC("\x7f\x10\xda\xbe")},
+};
+#define FORMAT_BYTES 512
+
+static int check_format(const struct disk *d, const char *path, struct err *e)
+{
+    char piece[2][FORMAT_BYTES] = {"", ""};
+    const off_t end = d->size > FORMAT_BYTES ? (off_t)(d->size - FORMAT_BYTES) : 0;
+    if (pread(d->fd, piece[0], FORMAT_BYTES, 0) < 0 || pread(d->fd, piece[1], FORMAT_BYTES, end) < 0)
+        return err_errno(e, "read %s", path);
+    for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        const struct format *const f = &formats[i];
+        if (memcmp(piece[f->is_at_end] + f->offset, f->magic, f->len) != 0) continue;
+        (void)err_set(e, -EINVAL, "%s is a %s image, and a disk here is a raw one", path, f->name);
+        err_hint(e, "convert it with: qemu-img convert -O raw %s NEW; or add format=raw if it is raw all the same",
+                 path);
         return -EINVAL;
     }
     return 0;
 }
 
-static int lock_image(const struct disk *d, const char *path, struct err *e)
+static int lock_image(struct disk *d, const char *path, struct err *e)
 {
     /* Of the open file description: not lost when some other descriptor of the file is closed, and it holds against a
      * second disk of this same process. */
     struct flock lock = {.l_type = d->is_readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(d->fd, F_OFD_SETLK, &lock) == 0 ? 0 : refuse_lock(path, d->is_readonly, e);
+    if (fcntl(d->fd, F_OFD_SETLK, &lock) != 0) return refuse_lock(path, d->is_readonly, e);
+    d->is_locked = true;
+    return 0;
+}
+
+static int refuse_engine(const char *path, int rc, struct err *e)
+{
+    (void)err_set(e, rc, "I/O of %s: %s", path, strerrordesc_np(-rc));
+    if (rc == -EMFILE) err_hint(e, "allow more open files: ulimit -n");
+    err_as(e, ERR_HOST);
+    return rc;
 }
 
 static struct disk *new_disk(struct err *e)
@@ -121,16 +203,33 @@ static struct disk *new_disk(struct err *e)
         err_as(e, ERR_HOST);
         return NULL;
     }
-    d->fd = -1;
+    d->fd = d->timer.fd = -1;
+    d->block_size = DISK_SECTOR;
+    d->has_nowait = true;
     return d;
+}
+
+/* The rest, once it is known what the disk is. */
+static int set_up(struct disk *d, const char *path, struct err *e)
+{
+    d->has_way[WAY_PUNCH] = d->can_discard;
+    d->has_way[WAY_ZERO_RANGE] = d->has_way[WAY_WRITE] = true;
+    void *const zeros = mmap(NULL, DISK_ZEROS_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (zeros == MAP_FAILED) return refuse_engine(path, -errno, e);
+    d->zeros = zeros;
+    const int rc = disk_use_engine(d, NULL);
+    return rc == 0 ? 0 : refuse_engine(path, rc, e);
 }
 
 int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
 {
+    assert(p->block_size == 0 || p->block_size == DISK_SECTOR || p->block_size == DISK_BLOCK_MAX);
     struct disk *const d = new_disk(e);
     if (!d) return -ENOMEM;
+    if (p->block_size != 0) d->block_size = p->block_size;
     d->is_readonly = p->is_readonly;
     d->wanted = p->engine;
+    d->log = p->log;
     d->on_thread = p->on_thread;
     d->on_thread_arg = p->arg;
     /* O_NONBLOCK: a FIFO must not make us wait for its other end. O_EXCL: a block device that the host has mounted is
@@ -138,15 +237,30 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
     d->fd = open(p->path, (p->is_readonly ? O_RDONLY : O_RDWR | O_EXCL) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (d->fd < 0 && errno == EISDIR) d->fd = open(p->path, O_RDONLY | O_CLOEXEC); /* inspect has the better sentence */
     int rc = d->fd < 0 ? refuse_open(p->path, p->is_readonly, e) : inspect(d, p->path, e);
-    if (rc == 0) rc = lock_image(d, p->path, e);
+    if (rc == 0 && !p->is_raw) rc = check_format(d, p->path, e);
+    if (rc == 0) rc = round_size(d, p->path, e);
+    if (rc == 0 && !p->is_unlocked) rc = lock_image(d, p->path, e);
     /* io_uring takes O_NONBLOCK as "fail rather than wait", for files too. */
     if (rc == 0 && fcntl(d->fd, F_SETFL, 0) != 0) rc = err_errno(e, "set flags of %s", p->path);
+    if (rc == 0) rc = set_up(d, p->path, e);
     if (rc != 0) {
         disk_close(d);
         return rc;
     }
     *out = d;
     return 0;
+}
+
+/* Sealed, so that its size is known for good: see disk_run_step. */
+static int make_memory(uint64_t size)
+{
+    const int fd = memfd_create("vireo-ram-disk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -errno;
+    if (ftruncate(fd, (off_t)size) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        return fd;
+    const int rc = -errno;
+    close(fd);
+    return rc;
 }
 
 int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
@@ -157,10 +271,14 @@ int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
     d->size = size;
     d->can_discard = true;
     d->is_in_memory = true;
-    d->fd = memfd_create("vireo-ram-disk", MFD_CLOEXEC);
-    if (d->fd < 0 || ftruncate(d->fd, (off_t)size) != 0) {
-        const int rc = err_errno(e, "RAM disk of %llu bytes", (unsigned long long)size);
+    d->fd = make_memory(size);
+    int rc = d->fd < 0 ? d->fd : 0;
+    if (rc != 0) {
+        (void)err_set(e, rc, "RAM disk of %llu bytes: %s", (unsigned long long)size, strerrordesc_np(-rc));
         err_as(e, ERR_HOST);
+    }
+    if (rc == 0) rc = set_up(d, "a RAM disk", e);
+    if (rc != 0) {
         disk_close(d);
         return rc;
     }
@@ -168,17 +286,32 @@ int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
     return 0;
 }
 
+/* A forked child may still have the descriptor, and with it the lock: so it is let go by name. */
+static void unlock_image(const struct disk *d)
+{
+    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    (void)fcntl(d->fd, F_OFD_SETLK, &lock);
+}
+
 void disk_close(struct disk *d)
 {
     if (!d) return;
-    disk_stop(d);
-    if (d->fd >= 0) close(d->fd); /* lets go of the lock */
+    assert(!d->is_running || d->in_flight == 0);
+    disk_close_engine(d);
+    if (d->zeros) munmap(d->zeros, DISK_ZEROS_SIZE);
+    if (d->is_locked) unlock_image(d);
+    if (d->fd >= 0) close(d->fd);
     free(d);
 }
 
 uint64_t disk_sectors(const struct disk *d)
 {
     return d->size / DISK_SECTOR;
+}
+
+uint32_t disk_block_size(const struct disk *d)
+{
+    return d->block_size;
 }
 
 bool disk_is_readonly(const struct disk *d)

@@ -1,57 +1,47 @@
 /* Disk I/O by io_uring: one system call hands over a batch and takes back what could be done at once; what comes later
  * makes the ring's descriptor readable in the event loop.
  *
- * System calls: to start io_uring_setup and mmap, then io_uring_enter, to stop munmap and close. */
+ * What changes the disk goes to the worker thread instead, but on file systems that write into the page cache without
+ * waiting (disk_open.c): elsewhere io_uring gives each write to a thread of the kernel's, one after the other, and
+ * wakes the loop for every single one; our own thread tells of many at once.
+ *
+ * Handing over does not wait: the kernel tries a transfer without waiting and gives it to a thread of its own
+ * otherwise, as it does with every flush and fallocate (io_uring_enter(2)). How much it copies at once is bounded where
+ * requests are taken (blk.c) and by the size of a step, and what follows a step that was done at once is handed over
+ * at the loop's next turn.
+ *
+ * System calls: to open io_uring_setup, mmap, madvise and timerfd_create, then io_uring_enter, statx and
+ * timerfd_settime, to close munmap and close. */
 #include <errno.h>
-#include <time.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "devices/disk_engine.h"
 
-/* Requests handed over at once; a fuller batch takes a second system call. The completion side has twice as many: all
- * requests of a queue at once. Three pages of kernel memory. */
-#define URING_ENTRIES 64
-/* The kernel refuses a submission only when it is out of memory for it (EAGAIN). Try for a second; what is refused then
- * stays in the ring and goes with the next batch. */
-#define URING_TRIES    1000
-#define URING_PAUSE_NS 1000000L
+/* The kernel takes nothing only when it has no memory for it (EAGAIN). Ask again by the loop, for a second; what is
+ * refused then has failed. */
+#define TRIES_MAX 1000
+#define PAUSE_NS  1000000L
 
 static void reap(struct disk *d)
 {
     struct io_uring *const ring = &d->uring.ring;
     struct io_uring_cqe *cqe;
-    while (io_uring_peek_cqe(ring, &cqe) == 0) {
+    /* Those that are there now: what a new one of these does can wait for the loop. One more, as liburing looks for
+     * those that had no room in the ring only when it finds none there. */
+    for (unsigned n = io_uring_cq_ready(ring) + 1; n > 0 && io_uring_peek_cqe(ring, &cqe) == 0; n--) {
         struct disk_request *const r = io_uring_cqe_get_data(cqe);
         const int64_t result = cqe->res;
-        io_uring_cqe_seen(ring, cqe); /* before done, which may submit and reap */
-        disk_step_done(d, r, result);
+        io_uring_cqe_seen(ring, cqe); /* before done, which may submit */
+        if (!r) continue;             /* was taken back: see uring_cancel */
+        /* We cancel nothing: that is the kernel, which could not make a thread for it. */
+        if (result == -ECANCELED) {
+            disk_finish(d, r, -EAGAIN);
+        } else {
+            disk_step_done(d, r, result);
+        }
     }
-}
-
-/* False: the kernel did not take everything. */
-static bool enter(struct disk *d)
-{
-    const struct timespec pause = {.tv_nsec = URING_PAUSE_NS};
-    for (unsigned i = 0; i < URING_TRIES && io_uring_sq_ready(&d->uring.ring) > 0; i++) {
-        const int rc = io_uring_submit(&d->uring.ring);
-        if (rc == -EAGAIN || rc == -EBUSY) (void)nanosleep(&pause, NULL);
-    }
-    return io_uring_sq_ready(&d->uring.ring) == 0;
-}
-
-/* Completions may ask for further steps, which must be entered too; each turn but the last ends or shortens a request.
- */
-static void uring_kick(struct disk *d)
-{
-    while (io_uring_sq_ready(&d->uring.ring) > 0 && enter(d)) reap(d);
-}
-
-static void on_completions(void *arg, uint32_t events)
-{
-    struct disk *const d = arg;
-    (void)events;
-    reap(d);
-    uring_kick(d);
-    disk_batch_done(d);
 }
 
 static void prepare_transfer(struct io_uring_sqe *sqe, int fd, const struct disk_step *s)
@@ -70,63 +60,201 @@ static void prepare_transfer(struct io_uring_sqe *sqe, int fd, const struct disk
     }
 }
 
-static void uring_submit(struct disk *d, struct disk_request *r)
+/* Where a network is behind the file, what this host knows of its size, and no question to the server. */
+static bool is_cut_short(const struct disk *d, const struct disk_step *s)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&d->uring.ring);
-    if (!sqe) {
-        (void)enter(d);
-        sqe = io_uring_get_sqe(&d->uring.ring);
-    }
-    if (!sqe) { /* the kernel has had no memory for a second */
-        disk_step_done(d, r, -EIO);
-        return;
-    }
-    struct disk_step s;
-    disk_next_step(d, r, &s);
-    switch (s.kind) {
+    struct statx st;
+    if (!disk_needs_end(d, s)) return false;
+    return statx(d->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &st) == 0 && disk_is_beyond(s, st.stx_size);
+}
+
+static void prepare(struct io_uring_sqe *sqe, const struct disk *d, const struct disk_step *s)
+{
+    switch (s->kind) {
     case STEP_READ:
-    case STEP_WRITE: prepare_transfer(sqe, d->fd, &s); break;
+    case STEP_WRITE: prepare_transfer(sqe, d->fd, s); break;
     case STEP_SYNC: io_uring_prep_fsync(sqe, d->fd, IORING_FSYNC_DATASYNC); break;
-    case STEP_ALLOCATE: io_uring_prep_fallocate(sqe, d->fd, s.mode, (off_t)s.offset, (off_t)s.len); break;
+    case STEP_ALLOCATE: io_uring_prep_fallocate(sqe, d->fd, s->mode, (off_t)s->offset, (off_t)s->len); break;
     }
-    io_uring_sqe_set_data(sqe, r);
 }
 
-static void uring_wait(struct disk *d)
-{
-    struct io_uring_cqe *cqe;
-    uring_kick(d);
-    /* What the kernel has not taken can't be waited for, and EINTR is nothing: the caller comes again. */
-    if (d->in_flight == 0 || io_uring_sq_ready(&d->uring.ring) > 0) return;
-    if (io_uring_wait_cqe(&d->uring.ring, &cqe) == 0) reap(d);
-}
-
-static int uring_start(struct disk *d)
+/* Put the next steps into the ring, as many as it has room for. */
+static void fill(struct disk *d)
 {
     struct disk_uring *const u = &d->uring;
+    while (u->todo.first && u->unsent_count < DISK_URING_ENTRIES) {
+        struct io_uring_sqe *const sqe = io_uring_get_sqe(&u->ring);
+        if (!sqe) return; /* never: the ring has room for all that are unsent */
+        struct disk_request *const r = disk_queue_take(&u->todo);
+        struct disk_step s;
+        disk_next_step(d, r, &s);
+        const bool is_cut = is_cut_short(d, &s);
+        if (is_cut) {
+            io_uring_prep_nop(sqe);
+        } else {
+            prepare(sqe, d, &s);
+        }
+        io_uring_sqe_set_data(sqe, is_cut ? NULL : r);
+        u->unsent[u->unsent_count++] = sqe;
+        if (is_cut) disk_finish(d, r, DISK_CUT_SHORT);
+    }
+}
+
+/* Entries that the kernel has not taken do nothing any more: they can't be removed, so they become empty ones. */
+static void take_back(struct disk *d, int rc)
+{
+    struct disk_uring *const u = &d->uring;
+    struct disk_request *r[DISK_URING_ENTRIES];
+    const unsigned count = u->unsent_count;
+    for (unsigned i = 0; i < count; i++) {
+        r[i] = (struct disk_request *)(uintptr_t)u->unsent[i]->user_data;
+        io_uring_prep_nop(u->unsent[i]);
+        io_uring_sqe_set_data(u->unsent[i], NULL);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (r[i]) disk_finish(d, r[i], rc);
+    }
+}
+
+/* Hand over what is in the ring. False: the kernel takes no more now. */
+static bool enter(struct disk *d)
+{
+    struct disk_uring *const u = &d->uring;
+    while (u->unsent_count > 0) { /* each turn but the last makes it fewer */
+        const int n = io_uring_submit(&u->ring);
+        if (n <= 0) return false;
+        u->tries = 0;
+        u->unsent_count -= (unsigned)n;
+        memmove(u->unsent, u->unsent + n, u->unsent_count * sizeof(u->unsent[0]));
+    }
+    return true;
+}
+
+/* Hand over all that was submitted, or come back for it. */
+static void hand_over(struct disk *d)
+{
+    struct disk_uring *const u = &d->uring;
+    while (u->todo.first || u->unsent_count > 0) { /* one turn for each DISK_URING_ENTRIES requests */
+        fill(d);
+        if (enter(d)) continue;
+        if (u->tries++ >= TRIES_MAX) {
+            u->tries = 0;
+            take_back(d, -EAGAIN);
+        }
+        disk_come_back(d, PAUSE_NS);
+        return;
+    }
+}
+
+/* What was done at once is answered at once. Its next steps are handed over too, and answered by the loop. */
+static void uring_kick(struct disk *d)
+{
+    struct disk_uring *const u = &d->uring;
+    if (d->writes_by_thread) disk_engine_worker.kick(d);
+    if (!u->todo.first && u->unsent_count == 0) return;
+    hand_over(d);
+    reap(d);
+    hand_over(d);
+}
+
+static void on_completions(void *arg, uint32_t events)
+{
+    struct disk *const d = arg;
+    (void)events;
+    reap(d);
+    hand_over(d);
+    if (d->writes_by_thread) disk_engine_worker.kick(d);
+    disk_batch_done(d);
+}
+
+static void uring_submit(struct disk *d, struct disk_request *r)
+{
+    if (d->writes_by_thread && r->op != DISK_READ && r->op != DISK_FLUSH) {
+        disk_engine_worker.submit(d, r);
+    } else {
+        disk_queue_add(&d->uring.todo, r);
+    }
+}
+
+static void uring_again(struct disk *d)
+{
+    hand_over(d);
+    if (d->writes_by_thread) disk_engine_worker.again(d);
+}
+
+static void uring_cancel(struct disk *d)
+{
+    if (d->writes_by_thread) disk_engine_worker.cancel(d);
+    disk_queue_cancel(d, &d->uring.todo);
+    take_back(d, -ECANCELED);
+}
+
+static int open_ring(struct disk_uring *u)
+{
     struct io_uring_params p = {0};
-    int rc = io_uring_queue_init_params(URING_ENTRIES, &u->ring, &p);
+    const int rc = io_uring_queue_init_params(DISK_URING_ENTRIES, &u->ring, &p);
     if (rc != 0) return rc;
     /* 5.6: the first kernel with every operation used here, and it says so by this flag. */
-    rc = (p.features & IORING_FEAT_RW_CUR_POS) != 0 ? 0 : -ENOSYS;
-    u->source = (struct loop_source){.fd = u->ring.ring_fd, .fn = on_completions, .arg = d};
-    if (rc == 0) rc = loop_add(d->loop, &u->source, EPOLLIN);
-    if (rc != 0) io_uring_queue_exit(&u->ring);
+    if ((p.features & IORING_FEAT_RW_CUR_POS) == 0) {
+        io_uring_queue_exit(&u->ring);
+        return -ENOSYS;
+    }
+    (void)io_uring_ring_dontfork(&u->ring); /* a child has nothing to look for in it */
+    return 0;
+}
+
+static int uring_open(struct disk *d)
+{
+    struct disk_uring *const u = &d->uring;
+    disk_queue_init(&u->todo);
+    u->unsent_count = u->tries = 0;
+    int rc = disk_open_timer(d);
+    if (rc == 0) rc = open_ring(u);
+    if (rc != 0) {
+        disk_close_timer(d);
+        return rc;
+    }
+    if (d->writes_by_thread) rc = disk_engine_worker.open(d);
+    if (rc == 0) return 0;
+    io_uring_queue_exit(&u->ring);
+    disk_close_timer(d);
     return rc;
 }
 
-static void uring_stop(struct disk *d)
+static void uring_close(struct disk *d)
 {
-    loop_remove(d->loop, &d->uring.source);
+    if (d->writes_by_thread) disk_engine_worker.close(d);
     io_uring_queue_exit(&d->uring.ring);
+    disk_close_timer(d);
+}
+
+static void uring_detach(struct disk *d)
+{
+    if (d->writes_by_thread) disk_engine_worker.detach(d);
+    loop_remove(d->loop, &d->uring.source);
+    loop_remove(d->loop, &d->timer);
+}
+
+static int uring_attach(struct disk *d)
+{
+    struct disk_uring *const u = &d->uring;
+    u->source = (struct loop_source){.fd = u->ring.ring_fd, .fn = on_completions, .arg = d};
+    int rc = loop_add(d->loop, &u->source, EPOLLIN);
+    if (rc == 0) rc = disk_attach_timer(d);
+    if (rc == 0 && d->writes_by_thread) rc = disk_engine_worker.attach(d);
+    if (rc != 0) uring_detach(d);
+    return rc;
 }
 
 const struct disk_engine disk_engine_uring = {
     .name = "io_uring",
     .is_async = true,
-    .start = uring_start,
-    .stop = uring_stop,
+    .open = uring_open,
+    .close = uring_close,
+    .attach = uring_attach,
+    .detach = uring_detach,
     .submit = uring_submit,
     .kick = uring_kick,
-    .wait = uring_wait,
+    .again = uring_again,
+    .cancel = uring_cancel,
 };

@@ -1,11 +1,17 @@
-/* Disk I/O by one worker thread, where io_uring is switched off (containers, sysctl kernel.io_uring_disabled) or too
- * old.
+/* Disk I/O by one worker thread: all of it where io_uring is switched off (containers, sysctl kernel.io_uring_disabled)
+ * or too old; beside io_uring what changes the disk (disk_uring.c).
  *
- * System calls after disk_start: preadv2, preadv, pwritev, fdatasync, fallocate, futex, read and write of an eventfd;
- * the thread's first and last are those of on_thread.
- */
+ * The thread is made by the loop's thread, whose place among the host's CPUs it inherits: when the disk is started for
+ * the first time, beside io_uring at the first write. It stays until the disk is closed. Where the host refuses one
+ * (pids.max, ulimit -u) the requests that need it fail, and each asks anew.
+ *
+ * A small write takes a microsecond, to wake the loop for it several: so the thread tells of what is done when it has
+ * no more to do, or when that is much. A step that hangs must not keep what was done before it from being told: so
+ * while more than one request is out the loop looks for itself now and then.
+ *
+ * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, futex, read and write of an eventfd,
+ * timerfd_settime; the thread's first and last are those of on_thread. */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -15,16 +21,22 @@
 /* The thread calls nothing deeper than a system call. glibc asks for its TLS and a signal frame in it as well. */
 #define WORKER_STACK (256u << 10) /* bytes; arm64 refuses less than 128 KiB (PTHREAD_STACK_MIN) */
 
-static void append(struct disk_request ***tail, struct disk_request *r)
-{
-    r->next = NULL;
-    **tail = r;
-    *tail = &r->next;
-}
+#define TELL_AT 16       /* requests done: half of what a busy driver has in flight */
+#define LOOK_NS 1000000L /* at most so long something done is not told */
 
 static void tell(const struct disk *d, bool begins)
 {
     if (d->on_thread) d->on_thread(d->on_thread_arg, begins);
+}
+
+/* Lock held. */
+static void ring(struct disk_worker *w)
+{
+    const uint64_t one = 1;
+    if (w->is_rung) return;
+    const ssize_t n = write(w->event_fd, &one, sizeof(one)); /* can't be full: read before the queue is taken */
+    (void)n;
+    w->is_rung = true;
 }
 
 static void *work(void *arg)
@@ -33,22 +45,16 @@ static void *work(void *arg)
     tell(w->disk, true);
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        while (!w->todo && !w->want_stop) pthread_cond_wait(&w->has_work, &w->lock);
-        if (!w->todo) break;
-        struct disk_request *const r = w->todo;
-        w->todo = r->next;
-        if (!w->todo) w->todo_tail = &w->todo;
+        while (!w->todo.first && !w->want_stop) pthread_cond_wait(&w->has_work, &w->lock);
+        struct disk_request *const r = disk_queue_take(&w->todo);
+        if (!r) break;
         pthread_mutex_unlock(&w->lock);
         struct disk_step s;
         disk_next_step(w->disk, r, &s);
-        r->result = disk_run_step(w->disk->fd, &s);
+        r->result = disk_run_step(w->disk, &s);
         pthread_mutex_lock(&w->lock);
-        if (!w->finished) {
-            const uint64_t one = 1;
-            const ssize_t n = write(w->event_fd, &one, sizeof(one)); /* can't be full: read before the list is taken */
-            (void)n;
-        }
-        append(&w->finished_tail, r);
+        disk_queue_add(&w->finished, r);
+        if (++w->finished_count >= TELL_AT || !w->todo.first) ring(w);
     }
     pthread_mutex_unlock(&w->lock);
     tell(w->disk, false);
@@ -63,12 +69,14 @@ static void worker_collect(struct disk *d)
     const ssize_t n = read(w->event_fd, &count, sizeof(count));
     (void)n;
     pthread_mutex_lock(&w->lock);
-    struct disk_request *r = w->finished;
-    w->finished = NULL;
-    w->finished_tail = &w->finished;
+    struct disk_request *r = w->finished.first;
+    disk_queue_init(&w->finished);
+    w->finished_count = 0;
+    w->is_rung = false;
     pthread_mutex_unlock(&w->lock);
     while (r) {
         struct disk_request *const next = r->next; /* r may be submitted again */
+        w->out--;
         disk_step_done(d, r, r->result);
         r = next;
     }
@@ -76,8 +84,12 @@ static void worker_collect(struct disk *d)
 
 static void worker_kick(struct disk *d)
 {
-    if (d->worker.has_news) pthread_cond_signal(&d->worker.has_work);
-    d->worker.has_news = false;
+    struct disk_worker *const w = &d->worker;
+    if (w->has_news) pthread_cond_signal(&w->has_work);
+    w->has_news = false;
+    if (w->out < 2 || w->is_timed) return;
+    w->is_timed = true;
+    disk_come_back(d, LOOK_NS);
 }
 
 static void on_finished(void *arg, uint32_t events)
@@ -85,25 +97,15 @@ static void on_finished(void *arg, uint32_t events)
     struct disk *const d = arg;
     (void)events;
     worker_collect(d);
-    worker_kick(d);
+    d->engine->kick(d);
     disk_batch_done(d);
 }
 
-static void worker_submit(struct disk *d, struct disk_request *r)
+static void worker_again(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
-    pthread_mutex_lock(&w->lock);
-    append(&w->todo_tail, r);
-    pthread_mutex_unlock(&w->lock);
-    w->has_news = true;
-}
-
-static void worker_wait(struct disk *d)
-{
-    struct pollfd p = {.fd = d->worker.event_fd, .events = POLLIN};
-    worker_kick(d);
-    (void)poll(&p, 1, -1);
+    d->worker.is_timed = false;
     worker_collect(d);
+    d->engine->kick(d);
 }
 
 /* The thread takes none of the process's signals: they are for whoever waits for them. */
@@ -119,53 +121,101 @@ static int start_thread(struct disk_worker *w)
     if (rc == 0) rc = pthread_create(&w->thread, &attr, work, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
+    w->has_thread = rc == 0;
     return -rc;
 }
 
-static void release(struct disk_worker *w)
+static void worker_submit(struct disk *d, struct disk_request *r)
 {
+    struct disk_worker *const w = &d->worker;
+    if (!w->has_thread && start_thread(w) != 0) {
+        disk_finish(d, r, -EAGAIN);
+        return;
+    }
+    pthread_mutex_lock(&w->lock);
+    disk_queue_add(&w->todo, r);
+    pthread_mutex_unlock(&w->lock);
+    w->out++;
+    w->has_news = true;
+}
+
+static void worker_cancel(struct disk *d)
+{
+    struct disk_worker *const w = &d->worker;
+    struct disk_queue todo;
+    disk_queue_init(&todo);
+    pthread_mutex_lock(&w->lock);
+    for (struct disk_request *r = disk_queue_take(&w->todo); r; r = disk_queue_take(&w->todo)) {
+        disk_queue_add(&todo, r);
+        w->out--;
+    }
+    /* Nothing follows what was done and not told yet. */
+    if (w->finished.first) ring(w);
+    pthread_mutex_unlock(&w->lock);
+    disk_queue_cancel(d, &todo);
+}
+
+static int worker_open(struct disk *d)
+{
+    struct disk_worker *const w = &d->worker;
+    *w = (struct disk_worker){.disk = d, .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    int rc = w->event_fd < 0 ? -errno : disk_open_timer(d);
+    if (rc != 0) {
+        if (w->event_fd >= 0) close(w->event_fd);
+        return rc;
+    }
+    disk_queue_init(&w->todo);
+    disk_queue_init(&w->finished);
+    w->source = (struct loop_source){.fd = w->event_fd, .fn = on_finished, .arg = d};
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->has_work, NULL);
+    return 0;
+}
+
+static void worker_close(struct disk *d)
+{
+    struct disk_worker *const w = &d->worker;
+    if (w->has_thread) {
+        pthread_mutex_lock(&w->lock);
+        w->want_stop = true;
+        pthread_mutex_unlock(&w->lock);
+        pthread_cond_signal(&w->has_work);
+        pthread_join(w->thread, NULL); /* it has nothing to do: it is not in the kernel with a request */
+    }
     close(w->event_fd);
+    disk_close_timer(d);
     pthread_cond_destroy(&w->has_work);
     pthread_mutex_destroy(&w->lock);
 }
 
-static int worker_start(struct disk *d)
+static void worker_detach(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
-    *w = (struct disk_worker){.disk = d, .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    if (w->event_fd < 0) return -errno;
-    w->todo_tail = &w->todo;
-    w->finished_tail = &w->finished;
-    w->source = (struct loop_source){.fd = w->event_fd, .fn = on_finished, .arg = d};
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->has_work, NULL);
-    int rc = loop_add(d->loop, &w->source, EPOLLIN);
-    if (rc == 0) rc = start_thread(w);
-    if (rc != 0) {
-        loop_remove(d->loop, &w->source);
-        release(w);
-    }
-    return rc;
+    loop_remove(d->loop, &d->worker.source);
+    loop_remove(d->loop, &d->timer);
 }
 
-static void worker_stop(struct disk *d)
+static int worker_attach(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
-    loop_remove(d->loop, &w->source);
-    pthread_mutex_lock(&w->lock);
-    w->want_stop = true;
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_signal(&w->has_work);
-    pthread_join(w->thread, NULL);
-    release(w);
+    int rc = loop_add(d->loop, &d->worker.source, EPOLLIN);
+    if (rc == 0) rc = disk_attach_timer(d);
+    if (rc != 0) {
+        worker_detach(d);
+        return rc;
+    }
+    /* Refused: the first request asks again, and fails with the reason. */
+    if (d->engine == &disk_engine_worker) (void)start_thread(&d->worker);
+    return 0;
 }
 
 const struct disk_engine disk_engine_worker = {
     .name = "worker",
     .is_async = true,
-    .start = worker_start,
-    .stop = worker_stop,
+    .open = worker_open,
+    .close = worker_close,
+    .attach = worker_attach,
+    .detach = worker_detach,
     .submit = worker_submit,
     .kick = worker_kick,
-    .wait = worker_wait,
+    .again = worker_again,
+    .cancel = worker_cancel,
 };

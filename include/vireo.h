@@ -144,9 +144,8 @@ struct vireo_thread {
     int tid;       /* as gettid(2), for taskset, chrt, perf, /proc/PID/task/TID */
     char name[16]; /* "web:vcpu0", "web:io", "web:disk0": the VM's name or "vireo", cut to fit; as ps -L shows it */
 };
-/* The threads that run the VM: its vCPUs in order, then the I/O thread if it has one, then those of disks where the
- * kernel forbids io_uring. Any thread. false: there are no more; none is there before vireo_vm_start and after the end.
- */
+/* The threads that run the VM: its vCPUs in order, then the I/O thread if it has one, then those of disks that have one
+ * (docs/scheduling.md). Any thread. false: there are no more; none is there before vireo_vm_start and after the end. */
 VIREO_API bool vireo_vm_thread(struct vireo_vm *vm, unsigned index, struct vireo_thread *out);
 
 /* ---- where the time went ---- */

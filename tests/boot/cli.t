@@ -153,7 +153,7 @@ bad_initrds() {
 bad_disks() {
     refuses "disk 0: open bad/none.img: No such file" --disk path=bad/none.img && hints "truncate -s" &&
         refuses "disk 0: bad/dir is a directory" --disk path=bad/dir && hints "name a file" &&
-        refuses "disk 0: bad/odd.img has 1000 bytes, which is no multiple of 512" --disk path=bad/odd.img && hints "round it up" &&
+        refuses "disk 0: bad/odd.img has 1000 bytes, and a disk needs at least 4096" --disk path=bad/odd.img,block-size=4096 && hints "give it a size" &&
         refuses "disk 0 (a): bad/empty is empty" --disk path=bad/empty,id=a && hints "give it a size" &&
         refuses "disk 0: bad/fifo is neither a file nor a block device" --disk path=bad/fifo && hints "disk image" &&
         refuses "disk 1: ./bad/good.img is in use" --disk path=bad/good.img --disk path=./bad/good.img && hints "use a copy"

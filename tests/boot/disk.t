@@ -96,6 +96,24 @@ two_machines_may_not_write_one_image() {
     grep -q image errors
 }
 
+an_image_cut_short_under_the_machine_is_an_error_in_the_guest_and_stays_cut() {
+    truncate -s 8M image
+    "$VIREO" run --kernel "$IMAGES/vmlinuz" --initrd "$IMAGES/initramfs" --disk path=image --cmdline \
+        "console=ttyS0 quiet $(encoded 'dd if=/dev/zero of=/dev/vda bs=4k count=1 seek=1500 oflag=direct 2> /dev/null && echo whole
+        while dd if=/dev/vda of=/dev/null bs=4k count=1 skip=1500 iflag=direct 2> /dev/null; do sleep 1; done
+        dd if=/dev/zero of=/dev/vda bs=4k count=1 seek=1500 oflag=direct 2> /dev/null && echo wrote beyond the end
+        dd if=/dev/zero of=/dev/vda bs=4k count=1 seek=10 oflag=direct 2> /dev/null && echo the rest works')" > console 2> errors < /dev/null &
+    local vmm=$! status=0
+    eventually grep -q whole console
+    truncate -s 4M image
+    wait $vmm || status=$?
+    equal status $status 0
+    said "the rest works"
+    never_said "wrote beyond"
+    grep -qF "the image has become shorter than the disk" errors
+    equal "the image's size" "$(stat -c %s image)" $((4 * 1024 * 1024))
+}
+
 a_device_that_the_host_has_mounted_is_not_written() {
     local device=/dev/ram0 status=0
     insmod "$(find "${IMAGES%/*}/debs/linux-image-cloud-amd64.amd64" -name brd.ko)" rd_nr=1 rd_size=8192
@@ -113,4 +131,5 @@ a_device_that_the_host_has_mounted_is_not_written() {
 run_tests data_read_in_the_guest_is_what_the_host_wrote_and_the_reverse a_read_only_disk_refuses_writes \
     a_sparse_image_stays_sparse_and_discard_gives_space_back a_full_host_disk_is_an_error_in_the_guest_and_not_the_end_of_it \
     requests_of_every_size_and_place_survive_two_vcpus a_killed_vmm_leaves_the_image_free_and_what_was_synced_on_it \
-    two_machines_may_not_write_one_image a_device_that_the_host_has_mounted_is_not_written
+    two_machines_may_not_write_one_image an_image_cut_short_under_the_machine_is_an_error_in_the_guest_and_stays_cut \
+    a_device_that_the_host_has_mounted_is_not_written

@@ -54,7 +54,14 @@ static void on_renotify(void *arg, unsigned queue)
     MUST(queue == 0);
     ((struct driver *)arg)->wants_notify = true;
 }
-static const struct virtio_up up = {on_interrupt, on_interrupt, on_fault, on_host_failed, on_renotify, on_host_failed};
+static void on_quiet(void *arg)
+{
+    (void)arg;
+    abort(); /* nothing is in flight: it is done at once */
+}
+static const struct virtio_up up = {
+    on_interrupt, on_interrupt, on_fault, on_host_failed, on_renotify, on_host_failed, on_quiet,
+};
 
 static void activate(struct driver *d, uint64_t features)
 {
@@ -241,7 +248,7 @@ static void step(struct driver *d, struct script *in)
     case 3: poke(d, in); break;
     case 4: notify(d); break;
     case 5:
-        d->dev->ops->deactivate(d->dev);
+        MUST(d->dev->ops->deactivate(d->dev));
         activate(d, (uint64_t)take(in, 2) << 5 | (uint64_t)take(in, 1) << 28);
         break;
     case 6: configuration(d, in); break;
@@ -271,7 +278,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     d.dev->up_arg = &d;
     activate(&d, UINT64_MAX);
     for (unsigned i = 0; i < OPS_MAX && in.left > 0; i++) step(&d, &in);
-    d.dev->ops->deactivate(d.dev);
+    MUST(d.dev->ops->deactivate(d.dev));
     d.dev->ops->destroy(d.dev);
     loop_fini(&d.loop);
     gmem_fini(&d.mem.gmem);

@@ -46,8 +46,16 @@ static inline void script_on_renotify(void *arg, unsigned queue)
 {
     ((struct script_guest *)arg)->wants_notify |= 1u << queue;
 }
-static const struct virtio_up script_up = {script_on_used,        script_on_used,     script_on_fault,
-                                           script_on_host_failed, script_on_renotify, script_on_host_error};
+/* Devices here have nothing in flight that could come back later. */
+static inline void script_on_quiet(void *arg)
+{
+    (void)arg;
+    abort();
+}
+static const struct virtio_up script_up = {
+    script_on_used,     script_on_used,       script_on_fault, script_on_host_failed,
+    script_on_renotify, script_on_host_error, script_on_quiet,
+};
 
 static inline void script_activate(struct script_guest *g, uint64_t features)
 {

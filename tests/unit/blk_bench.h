@@ -69,7 +69,7 @@ static inline int setup_ram_event_idx(void **state)
 {
     return setup_features(state, F_ALL | VIRTIO_F_EVENT_IDX);
 }
-static inline int setup_file(void **state, enum disk_engine_kind engine, bool is_readonly)
+static inline int setup_image(void **state, struct disk_params p)
 {
     struct disk *disk;
     struct bench *const b = test_calloc(1, sizeof(*b));
@@ -78,23 +78,27 @@ static inline int setup_file(void **state, enum disk_engine_kind engine, bool is
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, SECTORS * 512), 0);
     close(fd);
-    const struct disk_params p = {.path = b->path, .is_readonly = is_readonly, .engine = engine};
+    p.path = b->path;
     assert_int_equal(disk_open(&disk, &p, NULL), 0);
-    boot(b, disk, is_readonly ? F_FLUSH : F_ALL);
+    boot(b, disk, p.is_readonly ? F_FLUSH : F_ALL);
     *state = b;
     return 0;
 }
 static inline int setup_uring(void **state)
 {
-    return setup_file(state, DISK_ENGINE_URING, false);
+    return setup_image(state, (struct disk_params){.engine = DISK_ENGINE_URING});
 }
 static inline int setup_worker(void **state)
 {
-    return setup_file(state, DISK_ENGINE_WORKER, false);
+    return setup_image(state, (struct disk_params){.engine = DISK_ENGINE_WORKER});
 }
 static inline int setup_readonly(void **state)
 {
-    return setup_file(state, DISK_ENGINE_AUTO, true);
+    return setup_image(state, (struct disk_params){.is_readonly = true});
+}
+static inline int setup_large_blocks(void **state)
+{
+    return setup_image(state, (struct disk_params){.block_size = 4096});
 }
 static inline int teardown(void **state)
 {

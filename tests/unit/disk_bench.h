@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #define IMAGE_BYTES (8u << 20)
 #define PAGE        4096u
 #define LARGE       (32u << 10) /* a write that goes through the engine, not into the page cache at once */
+#define MANY        200         /* requests: more than the rings have room for */
 #define WAIT_MAX    100000      /* turns of the loop before a test gives up */
 
 /* An image in a folder of its own. */
@@ -67,7 +69,8 @@ struct bench {
     bool has_image;
     struct disk *disk;
     struct loop loop;
-    unsigned batches;
+    unsigned batches, quiets;
+    bool is_quiet;
 };
 
 struct request {
@@ -88,11 +91,19 @@ static inline void count_batch(void *arg)
     ((struct bench *)arg)->batches++;
 }
 
+static inline void note_quiet(void *arg)
+{
+    struct bench *const b = arg;
+    b->is_quiet = true;
+    b->quiets++;
+}
+
 static inline void start(struct bench *b)
 {
     struct err e;
     assert_int_equal(loop_init(&b->loop, &e), 0);
     disk_on_batch(b->disk, count_batch, b);
+    disk_on_quiet(b->disk, note_quiet, b);
     if (disk_start(b->disk, &b->loop, &e) != 0) fail_msg("%s", e.text);
 }
 
@@ -104,11 +115,31 @@ static inline struct bench *new_bench(enum disk_engine_kind engine)
     b->disk = open_image(&b->image, false, engine);
     return b;
 }
-static inline int setup_uring(void **state)
+/* All of it, as on XFS, wherever /tmp is. */
+static inline struct bench *new_uring(void)
 {
     struct bench *const b = new_bench(DISK_ENGINE_URING);
+    disk_close_engine(b->disk);
+    b->disk->writes_by_thread = false;
+    assert_int_equal(disk_use_engine(b->disk, NULL), 0);
+    return b;
+}
+static inline int setup_uring(void **state)
+{
+    struct bench *const b = new_uring();
     start(b);
-    assert_string_equal(b->disk->running->name, "io_uring");
+    assert_string_equal(b->disk->engine->name, "io_uring");
+    *state = b;
+    return 0;
+}
+/* Writes by the thread, as on ext4. */
+static inline int setup_mixed(void **state)
+{
+    struct bench *const b = new_bench(DISK_ENGINE_URING);
+    disk_close_engine(b->disk);
+    b->disk->writes_by_thread = true;
+    assert_int_equal(disk_use_engine(b->disk, NULL), 0);
+    start(b);
     *state = b;
     return 0;
 }
@@ -116,7 +147,22 @@ static inline int setup_worker(void **state)
 {
     struct bench *const b = new_bench(DISK_ENGINE_WORKER);
     start(b);
-    assert_string_equal(b->disk->running->name, "worker");
+    assert_string_equal(b->disk->engine->name, "worker");
+    *state = b;
+    return 0;
+}
+/* A file in memory that others can open, as an image on tmpfs: by its descriptor, wherever /tmp is. */
+static inline int setup_tmpfs(void **state)
+{
+    struct bench *const b = test_calloc(1, sizeof(*b));
+    char path[64];
+    const int fd = memfd_create("test", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(fd, IMAGE_BYTES), 0);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    assert_int_equal(disk_open(&b->disk, &(struct disk_params){.path = path}, NULL), 0);
+    close(fd);
+    start(b);
+    assert_string_equal(b->disk->engine->name, "direct");
     *state = b;
     return 0;
 }
@@ -125,13 +171,29 @@ static inline int setup_ram(void **state)
     struct bench *const b = test_calloc(1, sizeof(*b));
     assert_int_equal(disk_open_ram(&b->disk, IMAGE_BYTES, NULL), 0);
     start(b);
-    assert_string_equal(b->disk->running->name, "direct");
+    assert_string_equal(b->disk->engine->name, "direct");
     *state = b;
     return 0;
+}
+/* The loop's next turn: at once if nothing has come. */
+static inline void turn(struct bench *b)
+{
+    struct epoll_event ev;
+    (void)epoll_wait(b->loop.epoll_fd, &ev, 1, 100);
+    loop_turn(&b->loop, 0);
+}
+static inline void stop(struct bench *b)
+{
+    b->is_quiet = disk_stop(b->disk);
+    for (unsigned i = 0; !b->is_quiet; i++) {
+        assert_true(i < WAIT_MAX);
+        turn(b);
+    }
 }
 static inline int teardown(void **state)
 {
     struct bench *const b = *state;
+    stop(b);
     disk_close(b->disk);
     loop_fini(&b->loop);
     if (b->has_image) remove_image(&b->image);
@@ -139,21 +201,12 @@ static inline int teardown(void **state)
     return 0;
 }
 
-static inline void stop_loop(void *arg)
-{
-    loop_stop(arg);
-}
-
 /* Turn the loop until r is done. */
 static inline void wait_done(struct bench *b, const struct request *r)
 {
-    struct epoll_event ev;
     for (unsigned i = 0; r->done == 0; i++) {
         assert_true(i < WAIT_MAX);
-        (void)epoll_wait(b->loop.epoll_fd, &ev, 1, 100);
-        struct loop_job job = {.fn = stop_loop, .arg = &b->loop};
-        loop_post(&b->loop, &job);
-        loop_run(&b->loop);
+        turn(b);
     }
     assert_int_equal(r->done, 1);
 }
@@ -191,6 +244,6 @@ static inline void fill(uint8_t *p, size_t len, unsigned seed)
 }
 
 #define WITH(name, how) cmocka_unit_test_setup_teardown(name, setup_##how, teardown)
-#define WITH_EACH(name) WITH(name, uring), WITH(name, worker), WITH(name, ram)
+#define WITH_EACH(name) WITH(name, uring), WITH(name, mixed), WITH(name, worker), WITH(name, ram)
 
 #endif

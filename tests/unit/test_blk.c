@@ -165,6 +165,83 @@ static void one_drain_is_bounded_in_bytes_and_the_next_goes_on(void **state)
     assert_int_equal(ring_used_count(&b->rig.ring[0]), 16);
 }
 
+/* A range stands for more bytes than its descriptor has. */
+static void one_drain_is_bounded_in_what_ranges_stand_for(void **state)
+{
+    struct bench *const b = *state;
+    const struct ring_seg seg[] = {{b->header, 16, false}, {b->data, 16, false}, {b->status, 1, true}};
+    put_range(b, 0, 0, SECTORS, 0);
+    write_header(b, T_WRITE_ZEROES, 0);
+    for (unsigned i = 0; i < 16; i++) ring_add(&b->rig.ring[0], seg, 3);
+    b->rig.dev->ops->notify(b->rig.dev, 0);
+    assert_in_range(ring_used_count(&b->rig.ring[0]), 0, 4);
+    assert_int_equal(b->rig.renotify, 1);
+    rig_notify(&b->rig, 0);
+    for (unsigned i = 0; i < 16; i++) {
+        struct ring_used used;
+        rig_wait_used(&b->rig, 0);
+        assert_true(ring_take_used(&b->rig.ring[0], &used));
+    }
+    assert_int_equal(*at(b, b->status), S_OK);
+}
+
+/* One request of 64 MiB from one page: it is done in pieces, and answered when it is whole. */
+static void a_large_transfer_is_done_in_pieces(void **state)
+{
+    enum { PIECES = 100 };
+    struct bench *const b = *state;
+    struct ring_seg seg[PIECES + 2] = {{b->header, 16, false}};
+    for (unsigned i = 0; i < PIECES; i++) seg[i + 1] = (struct ring_seg){b->data, DATA_BYTES, false};
+    seg[PIECES + 1] = (struct ring_seg){b->status, 1, true};
+    struct ring_used used;
+    fill(b, DATA_BYTES, 5);
+    write_header(b, T_OUT, 0);
+    (void)ring_add_indirect(&b->rig.ring[0], seg, PIECES + 2);
+    b->rig.dev->ops->notify(b->rig.dev, 0);
+    assert_int_equal(ring_used_count(&b->rig.ring[0]), 0); /* not all of it at once */
+    rig_wait_used(&b->rig, 0);
+    assert_true(ring_take_used(&b->rig.ring[0], &used));
+    assert_int_equal(*at(b, b->status), S_OK);
+    memset(at(b, b->data), 0, DATA_BYTES);
+    assert_int_equal(request(b, T_IN, (PIECES - 1) * (DATA_BYTES / 512), DATA_BYTES), S_OK);
+    assert_filled(b, DATA_BYTES, 5);
+}
+static int setup_large(void **state)
+{
+    struct disk *disk;
+    struct bench *const b = test_calloc(1, sizeof(*b));
+    assert_int_equal(disk_open_ram(&disk, 128u << 20, NULL), 0);
+    boot(b, disk, F_ALL);
+    *state = b;
+    return 0;
+}
+
+static void a_disk_of_large_blocks_takes_nothing_smaller(void **state)
+{
+    struct bench *const b = *state;
+    assert_int_equal(config(b, 0, 8), SECTORS); /* the protocol counts in 512 bytes all the same (5.2.4) */
+    assert_int_equal(config(b, 20, 4), 4096);   /* blk_size */
+    assert_int_equal(config(b, 24, 1), 0);      /* a physical block is a logical one */
+    assert_int_equal(config(b, 26, 2), 1);      /* min_io_size */
+    const struct {
+        uint64_t sector;
+        uint32_t bytes;
+        uint8_t status;
+    } row[] = {{0, 512, S_IOERR},       {0, 4096, S_OK},  {4, 4096, S_IOERR},          {8, 4096, S_OK},
+               {0, 4608, S_IOERR},      {16, 8192, S_OK}, {SECTORS - 1, 512, S_IOERR}, {SECTORS - 8, 4096, S_OK},
+               {SECTORS, 4096, S_IOERR}};
+    for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+        for (uint32_t type = T_IN; type <= T_OUT; type++) {
+            if (request(b, type, row[i].sector, row[i].bytes) != row[i].status) fail_msg("row %u, type %u", i, type);
+        }
+        put_range(b, 0, row[i].sector, row[i].bytes / 512, 0);
+        assert_int_equal(request(b, T_WRITE_ZEROES, 0, 16), row[i].status);
+        put_range(b, 0, row[i].sector, row[i].bytes / 512, 0);
+        assert_int_equal(request(b, T_DISCARD, 0, 16), row[i].status);
+    }
+    assert_int_equal(b->rig.faults, 0);
+}
+
 static void a_full_queue_of_requests_is_served(void **state)
 {
     struct bench *const b = *state;
@@ -273,6 +350,9 @@ int main(void)
         WITH(a_trailing_empty_segment_does_not_hide_the_status, ram),
         WITH_EACH(a_full_queue_of_requests_is_served),
         WITH(one_drain_is_bounded_in_bytes_and_the_next_goes_on, ram),
+        WITH_EACH(one_drain_is_bounded_in_what_ranges_stand_for),
+        WITH(a_large_transfer_is_done_in_pieces, large),
+        WITH(a_disk_of_large_blocks_takes_nothing_smaller, large_blocks),
         WITH(a_full_queue_of_requests_is_served, ram_event_idx),
         WITH(a_batch_costs_one_interrupt, ram),
         WITH_EACH(what_is_done_later_interrupts_too),

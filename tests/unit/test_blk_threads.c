@@ -28,9 +28,12 @@
 #define ROUNDS_S    10 /* fewer rounds where threads seldom run at once */
 #define INTERRUPT_S 30 /* one that takes longer was lost */
 
-enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4 };
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_WRITE_ZEROES = 13 };
 enum { FEATURES_SEL = 0x14, DRIVER_FEATURES = 0x20, DRIVER_SEL = 0x24, QUEUE_SEL = 0x30, QUEUE_NUM = 0x38 };
 enum { QUEUE_READY = 0x44, NOTIFY = 0x50, INT_STATUS = 0x60, INT_ACK = 0x64, STATUS = 0x70, QUEUE_DESC = 0x80 };
+
+#define F_WRITE_ZEROES (1ull << 14)
+enum { CONFIG = 0x100, MAX_ZEROES_SECTORS = CONFIG + 48, MAX_ZEROES_RANGES = CONFIG + 52 }; /* 5.2.4 */
 
 struct bench {
     char path[64];
@@ -51,16 +54,10 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
-static int setup(void **state, enum disk_engine_kind engine, uint64_t features)
+/* The whole chain on a disk; the loop's thread runs. */
+static void build(struct bench *b, struct disk *disk, uint64_t features)
 {
-    struct bench *const b = test_calloc(1, sizeof(*b));
     struct virtio_dev *dev;
-    struct disk *disk;
-    (void)snprintf(b->path, sizeof(b->path), "/tmp/vireo-blk-XXXXXX");
-    const int fd = mkstemp(b->path);
-    assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, SECTORS * 512), 0);
-    close(fd);
     b->features = features | VIRTIO_F_VERSION_1 | 1ull << 9; /* FLUSH */
     ring_mem_init(&b->mem);
     b->header = ring_alloc(&b->mem, 16 * DEPTH, 16);
@@ -68,12 +65,24 @@ static int setup(void **state, enum disk_engine_kind engine, uint64_t features)
     b->data = ring_alloc(&b->mem, BLOCK * DEPTH, 4096);
     assert_int_equal(loop_init(&b->loop, NULL), 0);
     assert_int_equal(irq_init(&b->irq, NULL), 0);
-    assert_int_equal(disk_open(&disk, &(struct disk_params){.path = b->path, .engine = engine}, NULL), 0);
     assert_int_equal(virtio_blk_create(&dev, disk, NULL, NULL), 0);
     const struct virtio_mmio_params p = {
         .dev = dev, .mem = &b->mem.gmem, .loop = &b->loop, .irq = b->irq, .label = "disk 0"};
     assert_int_equal(virtio_mmio_create(&b->t, &p, NULL), 0);
     assert_int_equal(pthread_create(&b->thread, NULL, run_loop, &b->loop), 0);
+}
+
+static int setup(void **state, enum disk_engine_kind engine, uint64_t features)
+{
+    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct disk *disk;
+    (void)snprintf(b->path, sizeof(b->path), "/tmp/vireo-blk-XXXXXX");
+    const int fd = mkstemp(b->path);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, SECTORS * 512), 0);
+    close(fd);
+    assert_int_equal(disk_open(&disk, &(struct disk_params){.path = b->path, .engine = engine}, NULL), 0);
+    build(b, disk, features);
     *state = b;
     return 0;
 }
@@ -93,6 +102,16 @@ static int setup_worker_event_idx(void **state)
 {
     return setup(state, DISK_ENGINE_WORKER, VIRTIO_F_EVENT_IDX);
 }
+/* A disk in memory, whose requests are done on the loop's thread. */
+static int setup_ram(void **state)
+{
+    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct disk *disk;
+    assert_int_equal(disk_open_ram(&disk, SECTORS * 512, NULL), 0);
+    build(b, disk, F_WRITE_ZEROES | VIRTIO_F_INDIRECT_DESC);
+    *state = b;
+    return 0;
+}
 static int teardown(void **state)
 {
     struct bench *const b = *state;
@@ -102,7 +121,7 @@ static int teardown(void **state)
     loop_fini(&b->loop);
     irq_fini(&b->irq);
     ring_mem_fini(&b->mem);
-    unlink(b->path);
+    if (b->path[0] != '\0') unlink(b->path);
     test_free(b);
     return 0;
 }
@@ -244,6 +263,75 @@ static void a_reset_at_any_moment_is_the_end_of_all_requests(void **state)
     }
 }
 
+/* The most that a guest can ask for at once: a queue full of zeroing, each request as large as the device allows. It
+ * takes many turns of the loop, so that others have theirs between, and a reset ends it. */
+
+#define TURNS 20 /* in so many all of it would be long done, were a drain not bounded */
+
+struct flood {
+    struct bench *b;
+    struct loop_job job;
+    unsigned turns;
+    uint16_t used_after_turns, used_after_reset;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool is_over;
+};
+
+static void offer_flood(struct bench *b)
+{
+    const uint32_t sectors = (uint32_t)virtio_mmio_bus_ops.read(b->t, MAX_ZEROES_SECTORS, 4);
+    const uint32_t count = (uint32_t)virtio_mmio_bus_ops.read(b->t, MAX_ZEROES_RANGES, 4);
+    uint8_t *const ranges = ring_host(&b->mem, b->data);
+    assert_true(count > 0 && count * 16 <= BLOCK);
+    for (uint32_t i = 0; i < count; i++) {
+        le64_write(ranges + 16 * i, 0);
+        le32_write(ranges + 16 * i + 8, sectors < SECTORS ? sectors : SECTORS);
+        le32_write(ranges + 16 * i + 12, 0); /* no holes: every byte is written */
+    }
+    const struct ring_seg seg[] = {{b->header, 16, false}, {b->data, count * 16, false}, {b->status, 1, true}};
+    le32_write(ring_host(&b->mem, b->header), T_WRITE_ZEROES);
+    for (unsigned i = 0; i < QUEUE_SIZE; i++) (void)ring_add_indirect(&b->ring, seg, 3);
+}
+
+/* On the loop's thread, once a turn: what has been done is seen there, and by nobody who might come late. */
+static void watch_flood(void *arg)
+{
+    struct flood *const f = arg;
+    if (f->turns == 0) wr(f->b, NOTIFY, 0);
+    if (f->turns++ < TURNS) {
+        loop_post(&f->b->loop, &f->job);
+        return;
+    }
+    f->used_after_turns = ring_used_idx(&f->b->ring);
+    wr(f->b, STATUS, 0);
+    f->used_after_reset = ring_used_idx(&f->b->ring);
+    pthread_mutex_lock(&f->lock);
+    f->is_over = true;
+    pthread_cond_signal(&f->over);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void a_queue_full_of_zeroing_leaves_turns_to_others_and_ends_with_a_reset(void **state)
+{
+    struct bench *const b = *state;
+    struct flood f = {.b = b, .lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
+    f.job = (struct loop_job){.fn = watch_flood, .arg = &f};
+    boot(b);
+    offer_flood(b);
+    loop_post(&b->loop, &f.job);
+    pthread_mutex_lock(&f.lock);
+    while (!f.is_over) pthread_cond_wait(&f.over, &f.lock);
+    pthread_mutex_unlock(&f.lock);
+    assert_in_range(f.used_after_turns, 0, QUEUE_SIZE / 2);
+    assert_int_equal(f.used_after_reset, f.used_after_turns);
+    assert_int_equal(*(uint8_t *)ring_host(&b->mem, b->status) & ~1u, 0); /* none was refused as unknown */
+    boot(b);
+    offer(b, 0, T_FLUSH, 0);
+    take_used(b, 1);
+    assert_int_equal(*(uint8_t *)ring_host(&b->mem, b->status), 0);
+}
+
 #define WITH(name, how) cmocka_unit_test_setup_teardown(name, setup_##how, teardown)
 
 int main(void)
@@ -253,6 +341,7 @@ int main(void)
         WITH(no_request_is_lost_or_mixed_up, uring_event_idx),
         WITH(no_request_is_lost_or_mixed_up, worker),
         WITH(no_request_is_lost_or_mixed_up, worker_event_idx),
+        WITH(a_queue_full_of_zeroing_leaves_turns_to_others_and_ends_with_a_reset, ram),
         WITH(a_reset_at_any_moment_is_the_end_of_all_requests, uring),
         WITH(a_reset_at_any_moment_is_the_end_of_all_requests, worker_event_idx),
     };

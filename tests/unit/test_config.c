@@ -201,6 +201,23 @@ static void doubled_comma_is_a_comma_of_the_value(void **state)
     assert_string_equal(c.disk[1].path, ",");
 }
 
+static void disk_takes_block_size_lock_and_format(void **state)
+{
+    (void)state;
+    set("disk", "path=a");
+    set("disk", "path=b,block-size=4096,lock=off,format=raw");
+    set("disk", "path=c,block-size=512,lock=on");
+    assert_int_equal(c.disk[0].block_size, 0);
+    assert_false(c.disk[0].is_unlocked || c.disk[0].is_raw);
+    assert_int_equal(c.disk[1].block_size, 4096);
+    assert_true(c.disk[1].is_unlocked && c.disk[1].is_raw);
+    assert_int_equal(c.disk[2].block_size, 512);
+    assert_false(c.disk[2].is_unlocked);
+    if (load("{\"disk\": {\"path\": \"d\", \"block-size\": 4096, \"lock\": false}}") != 0) fail_msg("%s", e.text);
+    assert_int_equal(c.disk[3].block_size, 4096);
+    assert_true(c.disk[3].is_unlocked);
+}
+
 static void disk_refuses_what_makes_no_sense(void **state)
 {
     (void)state;
@@ -220,6 +237,12 @@ static void disk_refuses_what_makes_no_sense(void **state)
         {"path=a,id=a b", "1 to 32"},
         {"path=a,serial=123456789012345678901", "1 to 20"},
         {"path=a,serial=a b", "1 to 20"},
+        {"path=a,block-size=1024", "512 or 4096"},
+        {"path=a,block-size=0", "512 or 4096"},
+        {"path=a,block-size", "no value given"},
+        {"path=a,lock=no", "on or off"},
+        {"path=a,lock", "no value given"},
+        {"path=a,format=qcow2", "is a raw image or block device"},
         {"path=a,=b", "empty word"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) refuse("disk", rows[i].value, rows[i].part);
@@ -557,7 +580,7 @@ UNIT_MAIN(T(defaults_are_a_whole_configuration), T(sizes_have_units_of_1024), T(
           T(cpus_are_bounded_both_ways), T(switches_are_true_or_false), T(names_are_plain_words),
           T(cmdline_stops_at_what_kernels_take), T(timeouts_are_whole_seconds_up_to_a_year), T(console_has_four_forms),
           T(paths_are_neither_empty_nor_endless), T(disk_takes_its_words_in_any_order),
-          T(doubled_comma_is_a_comma_of_the_value), T(disk_refuses_what_makes_no_sense), T(net_takes_tap_or_fd),
+          T(doubled_comma_is_a_comma_of_the_value), T(disk_takes_block_size_lock_and_format), T(disk_refuses_what_makes_no_sense), T(net_takes_tap_or_fd),
           T(net_refuses_what_makes_no_sense), T(one_device_too_many_is_refused),
           T(typo_is_answered_with_the_nearest_key), T(every_single_slip_leads_back),
           T(long_words_can_not_hide_the_sentence), T(initrd_needs_a_kernel), T(memory_beyond_the_host_is_refused),

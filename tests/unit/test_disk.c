@@ -57,8 +57,6 @@ static void transfers_may_be_scattered(void **state)
     assert_memory_equal(in, out + 512, PAGE);
 }
 
-#define MANY 200 /* more than the rings have room for */
-
 static void many_requests_may_be_in_flight(void **state)
 {
     static struct request r[MANY];
@@ -129,13 +127,49 @@ static void a_file_that_shrinks_gives_an_error_and_no_more(void **state)
     uint8_t buf[2 * PAGE];
     struct bench *const b = *state;
     assert_int_equal(ftruncate(b->disk->fd, PAGE), 0);
-    assert_int_equal(transfer(b, DISK_READ, 0, buf, sizeof(buf)), -EIO);
+    assert_int_equal(transfer(b, DISK_READ, 0, buf, sizeof(buf)), DISK_CUT_SHORT);
     assert_int_equal(transfer(b, DISK_READ, 0, buf, PAGE), 0);
-    assert_int_equal(transfer(b, DISK_WRITE, 0, buf, sizeof(buf)), 0); /* it grows again */
-    assert_int_equal(transfer(b, DISK_READ, PAGE, buf, PAGE), 0);
 }
 
-static void stop_waits_for_what_is_in_flight(void **state)
+static off_t end_of(const struct bench *b)
+{
+    struct stat st;
+    assert_int_equal(fstat(b->disk->fd, &st), 0);
+    return st.st_size;
+}
+
+/* Cut short under the disk: whatever changes it beyond its end is an error, and the file stays as it was cut. */
+static void a_file_that_was_cut_is_not_written_longer_again(void **state)
+{
+    static uint8_t buf[8 * PAGE];
+    struct bench *const b = *state;
+    assert_int_equal(transfer(b, DISK_WRITE, 0, buf, PAGE), 0);
+    assert_int_equal(ftruncate(b->disk->fd, 2 * PAGE), 0);
+    assert_int_equal(transfer(b, DISK_WRITE, 4 * PAGE, buf, PAGE), DISK_CUT_SHORT);
+    assert_int_equal(transfer(b, DISK_WRITE, PAGE, buf, 2 * PAGE), DISK_CUT_SHORT); /* a part of it */
+    assert_int_equal(transfer(b, DISK_WRITE, 2 * PAGE, buf, 512), DISK_CUT_SHORT);
+    for (unsigned may_unmap = 0; may_unmap < 2; may_unmap++)
+        assert_int_equal(command(b, DISK_ZEROES, PAGE, 2 * PAGE, may_unmap), DISK_CUT_SHORT);
+    assert_int_equal(command(b, DISK_DISCARD, 4 * PAGE, PAGE, false), DISK_CUT_SHORT);
+    b->disk->has_way[WAY_PUNCH] = b->disk->has_way[WAY_ZERO_RANGE] = false; /* by writing */
+    assert_int_equal(command(b, DISK_ZEROES, PAGE, 2 * PAGE, true), DISK_CUT_SHORT);
+    assert_int_equal(end_of(b), 2 * PAGE);
+    if (b->has_image) assert_true(bytes_on_host(&b->image) <= 2 * PAGE);
+    assert_int_equal(transfer(b, DISK_WRITE, 0, buf, 2 * PAGE), 0); /* what is there is used as before */
+    assert_int_equal(command(b, DISK_ZEROES, PAGE, PAGE, true), 0);
+    assert_int_equal(ftruncate(b->disk->fd, IMAGE_BYTES), 0); /* and it is whole again */
+    assert_int_equal(transfer(b, DISK_WRITE, 4 * PAGE, buf, PAGE), 0);
+}
+
+static void a_disk_of_our_own_memory_can_not_be_cut(void **state)
+{
+    struct bench *const b = *state;
+    assert_int_equal(ftruncate(b->disk->fd, PAGE), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(ftruncate(b->disk->fd, 2 * IMAGE_BYTES), -1);
+}
+
+static void what_is_in_flight_at_a_stop_comes_to_an_end(void **state)
 {
     static struct request r[MANY];
     static uint8_t buf[MANY][LARGE];
@@ -148,14 +182,20 @@ static void stop_waits_for_what_is_in_flight(void **state)
                                        .iov_count = 1},
                                 .iov = {{buf[i], LARGE}}};
         begin(b, &r[i]);
+        if (i == MANY / 2) disk_kick(b->disk);
     }
-    disk_stop(b->disk); /* not kicked: it does that itself */
+    const bool was_quiet = disk_stop(b->disk);
+    b->is_quiet = was_quiet;
+    for (unsigned i = 0; !b->is_quiet && i < WAIT_MAX; i++) turn(b);
+    assert_true(b->is_quiet);
+    assert_int_equal(b->quiets, was_quiet ? 0 : 1); /* told once, or answered */
     for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(r[i].done, 1);
-        assert_int_equal(r[i].rc, 0);
+        assert_true(r[i].rc == 0 || r[i].rc == -ECANCELED);
     }
+    assert_true(b->disk->engine != &disk_engine_uring || r[MANY - 1].rc == -ECANCELED); /* was not handed over */
     assert_int_equal(b->batches, 0); /* nobody is told of a batch any more */
-    disk_stop(b->disk);              /* twice is legal */
+    assert_true(disk_stop(b->disk)); /* twice is legal */
 }
 
 static void a_stopped_disk_can_be_started_again(void **state)
@@ -164,7 +204,7 @@ static void a_stopped_disk_can_be_started_again(void **state)
     struct err e;
     struct bench *const b = *state;
     for (unsigned i = 0; i < 50; i++) {
-        disk_stop(b->disk);
+        stop(b);
         assert_int_equal(disk_start(b->disk, &b->loop, &e), 0);
         assert_int_equal(transfer(b, DISK_READ, 0, buf, sizeof(buf)), 0);
     }
@@ -192,8 +232,16 @@ int main(void)
         WITH_EACH(zeroing_gives_zeros_and_spares_the_neighbours),
         WITH(reading_and_unmapping_keep_a_sparse_file_sparse, uring),
         WITH(reading_and_unmapping_keep_a_sparse_file_sparse, worker),
-        WITH_EACH(a_file_that_shrinks_gives_an_error_and_no_more),
-        WITH_EACH(stop_waits_for_what_is_in_flight),
+        WITH(a_file_that_shrinks_gives_an_error_and_no_more, uring),
+        WITH(a_file_that_shrinks_gives_an_error_and_no_more, mixed),
+        WITH(a_file_that_shrinks_gives_an_error_and_no_more, worker),
+        WITH(a_file_that_shrinks_gives_an_error_and_no_more, tmpfs),
+        WITH(a_file_that_was_cut_is_not_written_longer_again, uring),
+        WITH(a_file_that_was_cut_is_not_written_longer_again, mixed),
+        WITH(a_file_that_was_cut_is_not_written_longer_again, worker),
+        WITH(a_file_that_was_cut_is_not_written_longer_again, tmpfs),
+        WITH(a_disk_of_our_own_memory_can_not_be_cut, ram),
+        WITH_EACH(what_is_in_flight_at_a_stop_comes_to_an_end),
         WITH_EACH(a_stopped_disk_can_be_started_again),
         WITH_EACH(completions_from_the_loop_end_with_a_batch),
     };

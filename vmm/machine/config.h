@@ -38,6 +38,9 @@ struct disk_config {
     char id[CONFIG_ID_MAX + 1];
     char serial[20 + 1]; /* VIRTIO 1.2, 5.2.6: 20 bytes */
     bool is_readonly;
+    bool is_raw;         /* whatever it looks like */
+    bool is_unlocked;    /* no lock is taken */
+    uint16_t block_size; /* bytes; 0: not said */
 };
 
 struct net_config {

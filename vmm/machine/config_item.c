@@ -52,6 +52,36 @@ static int set_disk_serial(struct config_item *it, const char *value, struct err
     return 0;
 }
 
+/* What disks are made with. */
+static int set_disk_block_size(struct config_item *it, const char *value, struct err *e)
+{
+    uint64_t n;
+    if (!value_u64(value, &n) || (n != 512 && n != 4096))
+        return err_set(e, -EINVAL, "block-size=" VALUE_SHOWN ": must be 512 or 4096 bytes", value);
+    it->disk.block_size = (uint16_t)n;
+    return 0;
+}
+
+static int set_disk_lock(struct config_item *it, const char *value, struct err *e)
+{
+    bool is_on = strcmp(value, "on") == 0;
+    if (!is_on && strcmp(value, "off") != 0 && !value_bool(value, &is_on))
+        return err_set(e, -EINVAL, "lock=" VALUE_SHOWN ": must be on or off", value);
+    it->disk.is_unlocked = !is_on;
+    return 0;
+}
+
+static int set_disk_format(struct config_item *it, const char *value, struct err *e)
+{
+    if (strcmp(value, "raw") != 0) {
+        err_set(e, -EINVAL, "format=" VALUE_SHOWN ": a disk is a raw image or block device", value);
+        err_hint(e, "convert it with: qemu-img convert -O raw IMAGE NEW");
+        return -EINVAL;
+    }
+    it->disk.is_raw = true;
+    return 0;
+}
+
 static int add_disk(struct config_item *it, struct config *c, struct err *e)
 {
     if (!it->disk.path) return err_set(e, -EINVAL, "no path given; write path=FILE");
@@ -128,7 +158,10 @@ static const struct item_type types[] = {
      {{"path", false, set_disk_path},
       {"readonly", true, set_disk_readonly},
       {"id", false, set_disk_id},
-      {"serial", false, set_disk_serial}},
+      {"serial", false, set_disk_serial},
+      {"block-size", false, set_disk_block_size},
+      {"lock", false, set_disk_lock},
+      {"format", false, set_disk_format}},
      add_disk},
     {"net",
      {{"tap", false, set_net_tap},

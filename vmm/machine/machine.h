@@ -70,8 +70,9 @@ struct machine_milestone {
 bool machine_milestone(struct machine *m, unsigned index, struct machine_milestone *out);
 
 /* The threads that run the machine, for the host's own tools: its vCPUs in order, then the I/O thread if it has one,
- * then those of disks that io_uring does not serve, while their drivers run. Any thread. false: there are no more; none
- * is there before machine_start and after the end. A vCPU's thread that was just made is waited for. */
+ * then those of disks that have one: from the first write on, or from the driver's start where io_uring is forbidden.
+ * Any thread. false: there are no more; none is there before machine_start and after the end. A vCPU's thread that was
+ * just made is waited for. */
 #define MACHINE_THREAD_NAME 16 /* TASK_COMM_LEN: what the kernel keeps of a thread's name */
 enum machine_thread_kind { MACHINE_THREAD_VCPU, MACHINE_THREAD_IO, MACHINE_THREAD_DISK };
 #define MACHINE_THREADS_MAX (CONFIG_MAX_CPUS + 1 + CONFIG_MAX_DISKS)

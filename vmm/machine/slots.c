@@ -42,7 +42,15 @@ static int make_disk(struct machine *m, const struct config *cfg, unsigned n, st
     } else {
         m->disk_thread[n] = (struct disk_thread){.machine = m, .disk = n};
         const struct disk_params p = {
-            .path = d->path, .is_readonly = d->is_readonly, .on_thread = on_disk_thread, .arg = &m->disk_thread[n]};
+            .path = d->path,
+            .is_readonly = d->is_readonly,
+            .is_raw = d->is_raw,
+            .is_unlocked = d->is_unlocked,
+            .block_size = d->block_size,
+            .log = m->log,
+            .on_thread = on_disk_thread,
+            .arg = &m->disk_thread[n],
+        };
         rc = disk_open(&disk, &p, e);
     }
     if (!rc) rc = virtio_blk_create(out, disk, serial, e);

@@ -37,7 +37,7 @@ struct slot { /* a virtio-mmio window with its device */
 struct disk_thread { /* of a disk, in the order of the configuration */
     struct machine *machine;
     unsigned disk;
-    pid_t tid; /* 0: there is none (io_uring serves it, or no driver runs) */
+    pid_t tid; /* 0: there is none (yet): it comes when the disk is driven, or written */
 };
 
 enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVER };
