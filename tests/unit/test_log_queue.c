@@ -102,7 +102,7 @@ static void lines_that_found_no_place_are_counted_in_their_place(void **state)
     log_queue_destroy(q, LONG_MS);
     assert_int_equal(sink.count, LOG_QUEUE_LINES + 2);
     assert_string_equal(sink.line[LOG_QUEUE_LINES - 1], "line 31");
-    assert_string_equal(sink.line[LOG_QUEUE_LINES], "5 log lines were lost here: their reader is too slow");
+    assert_string_equal(sink.line[LOG_QUEUE_LINES], "log lines lost here, as their reader is too slow: 5");
     assert_string_equal(sink.line[LOG_QUEUE_LINES + 1], "after");
 }
 

@@ -224,7 +224,7 @@ static void the_log_of_faults_is_bounded(void **state)
     wr(b, MAGIC, 0);
     wr(b, MAGIC, 0);
     assert_int_equal(b->log_lines, LOG_BURST + 1);
-    assert_non_null(strstr(b->last_line, " (992 more like it were not logged)"));
+    assert_non_null(strstr(b->last_line, " (992 more like it not logged)"));
 }
 
 static void a_guest_that_fills_the_log_does_not_silence_the_host(void **state)
@@ -244,7 +244,7 @@ static void what_was_left_out_is_told_at_the_end(void **state)
     for (unsigned i = 0; i < 1000; i++) wr(b, MAGIC, i);
     virtio_mmio_destroy(b->t);
     b->t = NULL;
-    assert_string_equal(b->last_line, "toy 0: 992 more lines like those above were not logged");
+    assert_string_equal(b->last_line, "toy 0: 992 more like those above not logged");
 }
 
 /* Threads */

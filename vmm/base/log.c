@@ -50,12 +50,12 @@ void log_limited(const struct log *l, struct log_bucket *b, enum log_level level
     va_start(ap, fmt);
     (void)vsnprintf(line, sizeof(line) - sizeof(more), fmt, ap);
     va_end(ap);
-    if (missed) (void)snprintf(more, sizeof(more), " (%" PRIu64 " more like it were not logged)", missed);
+    if (missed) (void)snprintf(more, sizeof(more), " (%" PRIu64 " more like it not logged)", missed);
     log_write(l, level, "%s%s", line, more);
 }
 
 void log_rest(const struct log *l, struct log_bucket *b, enum log_level level, const char *who)
 {
     const uint64_t missed = atomic_exchange_explicit(&b->missed, 0, memory_order_relaxed);
-    if (missed) log_write(l, level, "%s: %" PRIu64 " more lines like those above were not logged", who, missed);
+    if (missed) log_write(l, level, "%s: %" PRIu64 " more like those above not logged", who, missed);
 }

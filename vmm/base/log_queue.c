@@ -42,7 +42,7 @@ struct log_queue {
 
 static void tell_lost(const struct log_queue *q, uint64_t lost)
 {
-    if (lost > 0) log_write(&q->to, LOG_WARN, "%" PRIu64 " log lines were lost here: their reader is too slow", lost);
+    if (lost > 0) log_write(&q->to, LOG_WARN, "log lines lost here, as their reader is too slow: %" PRIu64, lost);
 }
 
 /* Lock held. */
