@@ -86,8 +86,10 @@ void args_add(struct args_words *w, const char *word);
 /* ---- what the user reads: text.c, help.c ---- */
 
 /* One line on standard error, "vireo: " before it. What could move a terminal's cursor is shown as '?': names and
- * sentences may come from the guest or from somebody else's file. One write(2); any thread. */
+ * sentences may come from the guest or from somebody else's file. Any thread; one that nobody takes is dropped (put_text)
+ * and counted, and the next one tells of it. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+unsigned say_lost(void);                    /* lines that were dropped and not told of yet */
 int say_error(const struct vireo_error *e); /* the sentence, the hint; returns its exit status */
 /* Fill *e as a bad command: one sentence, no hint. Returns its code. */
 int bad_command(struct vireo_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -96,6 +98,14 @@ void help_print_option(FILE *f, const char *name, const char *arg, const char *h
 void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259, 7) */
 
 uint64_t now_ns(void); /* CLOCK_MONOTONIC */
+
+/* ---- put.c ---- */
+
+/* Write text to any descriptor. What a reader that has stalled does not take in half a second is dropped, as is at once
+ * all that follows until it takes again (-EAGAIN); nothing waits longer than two seconds. 0 or -errno. Any thread, and
+ * signal handlers. A reader that is gone is -EPIPE, if SIGPIPE does not end the process. */
+int put_text(int fd, const char *text, size_t len);
+int put_failed(const char *name, int rc); /* say that so; STATUS_BAD_COMMAND */
 
 /* ---- signals.c ---- */
 

@@ -10,7 +10,8 @@ struct run {
     const char *config_path;       /* NULL: none */
     const char *json_path;         /* NULL: standard output */
     const char *stats_path;        /* NULL: only on SIGUSR1, "-": standard error */
-    FILE *stats;                   /* where they go once the VM is made */
+    FILE *stats;                   /* where they go once the VM is made; only its descriptor is used */
+    int stats_error;               /* -errno: the latest could not be written */
     struct vireo_control *control; /* of a VM with a name; NULL: none */
     bool has_json, is_verbose, has_boot_times;
     uint64_t started_ns, configured_ns;
@@ -32,15 +33,15 @@ int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_cont
 /* ---- run_report.c ---- */
 /* What is known of how it went. One of vm and error may be NULL. */
 struct run_report {
-    const struct run *run;
+    struct run *run;
     struct vireo_vm *vm;
     struct vireo_end end; /* reason 0: it never started */
     const struct vireo_error *error;
     FILE *json; /* of json_path: opened before the VM is built; NULL: none, or it can't be */
     int signal, status;
 };
-void report_boot_times(const struct run_report *r); /* table on standard error */
-int report_json(const struct run_report *r);        /* exit status */
+int report_boot_times(const struct run_report *r); /* table on standard error; exit status */
+int report_json(const struct run_report *r);       /* exit status */
 
 /* ---- stats.c ---- */
 /* Open what --stats names, now that the VM is made and before it starts. 0; or *e filled. */
