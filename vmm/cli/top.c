@@ -222,8 +222,13 @@ static int watch(struct top *t, struct vireo_error *e)
 
 static int catch_signals(bool has_screen)
 {
-    const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, has_screen ? SIGWINCH : 0, SIGTSTP, 0};
-    return signals_catch(list);
+    const int list[] = {SIGTSTP, has_screen ? SIGWINCH : 0, 0};
+    sigset_t of_pipe;
+    const int fd = signals_catch(list);
+    sigemptyset(&of_pipe);
+    sigaddset(&of_pipe, SIGPIPE);
+    if (!has_screen) (void)sigprocmask(SIG_UNBLOCK, &of_pipe, NULL); /* `vireo top NAME | head` ends without a word */
+    return fd;
 }
 
 static int run_top(const struct command *self, char **words, uint64_t started_ns)
