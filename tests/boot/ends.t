@@ -196,6 +196,21 @@ terminal_after() {
 }
 terminal_is_given_back() { terminal_after XCPU && terminal_after USR2 && terminal_after RTMIN && terminal_after TERM; }
 
+# top_after SIGNAL [stopped]: `vireo top` in a terminal of its own, which takes nothing more when the signal comes.
+top_after() {
+    local pid
+    start --kernel endless.elf || return 1
+    rm -f before during after status heard
+    timeout $RUN_LIMIT_S script -qec "stty -a > before
+        (sleep 1.5; stty -a > during; [ -z \"${2-}\" ] || perl -MPOSIX -e 'POSIX::tcflow(0, POSIX::TCOOFF())'; sleep 1; kill -$1 \$(cat pid)
+            for i in \$(seq 200); do [ ! -s status ] || { true > heard; break; }; sleep 0.1; done
+            perl -MPOSIX -e 'POSIX::tcflow(0, POSIX::TCOON())') < /dev/tty > /dev/null &
+        sh -c 'echo \$\$ > pid; exec $VIREO top web --interval 0.2'; echo \$? > status; stty -a > after; wait" screen < /dev/null > /dev/null
+    kill $pid
+    ended 143 && [ "$(cat status)" = 0 ] && [ -e heard ] && cmp before after && ! cmp -s before during || { echo "SIG$1: $(cat status)"; return 1; }
+}
+top_gives_it_back() { top_after USR2 && top_after XCPU && top_after TERM stopped; }
+
 # With ./slow.so some threads are kept for as long as a file is there.
 second_signal_leaves() {
     local pid
@@ -250,6 +265,7 @@ tests=(
     "a limit of CPU time ends it cleanly|limit_of_cpu_time"
     "a limit of file size is an error where it is met|limit_of_file_size"
     "signals of all kinds give the terminal back|terminal_is_given_back"
+    "vireo top gives its terminal back, in Ctrl-S too|top_gives_it_back"
     "a second signal leaves at once though a vCPU does not end|second_signal_leaves"
     "a signal while the VM is made ends it before it starts|signal_while_created"
     "a signal ends it though making the VM hangs|signal_while_create_hangs"

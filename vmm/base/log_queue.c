@@ -74,8 +74,8 @@ static void queue_free(struct log_queue *q)
     free(q);
 }
 
-/* By whom is_delivering was set for. */
-static void deliver(struct log_queue *q)
+/* By whom is_delivering was set for. true: the queue is abandoned, and its thread's to free. */
+static bool deliver(struct log_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     while (!q->is_abandoned && (q->count > 0 || q->lost > 0)) {
@@ -88,7 +88,7 @@ static void deliver(struct log_queue *q)
     const bool is_last = q->is_abandoned;
     pthread_cond_broadcast(&q->changed);
     pthread_mutex_unlock(&q->lock);
-    if (is_last) queue_free(q);
+    return is_last;
 }
 
 /* What a vCPU's thread was given, a real-time priority or a CPU of its own that it keeps busy, is not for this one:
@@ -111,7 +111,7 @@ static void *thread_main(void *arg)
     const pthread_t old = q->old;
     pthread_mutex_unlock(&q->lock);
     if (has_old) pthread_join(old, NULL); /* has nothing left to do */
-    deliver(q);
+    if (deliver(q)) queue_free(q);
     return NULL;
 }
 
@@ -161,7 +161,7 @@ static void on_line(void *arg, enum log_level level, const char *text)
         q->is_delivering = is_ours || start_thread(q);
     }
     pthread_mutex_unlock(&q->lock);
-    if (is_ours) deliver(q);
+    if (is_ours) (void)deliver(q); /* nobody destroys it meanwhile: that is the caller's own to do */
 }
 
 /* Lock held. false: somebody is still at it. */
@@ -181,7 +181,7 @@ void log_queue_flush(struct log_queue *q, int timeout_ms)
     const bool is_ours = wait_delivered(q, timeout_ms) && (q->count > 0 || q->lost > 0);
     if (is_ours) q->is_delivering = true;
     pthread_mutex_unlock(&q->lock);
-    if (is_ours) deliver(q);
+    if (is_ours) (void)deliver(q); /* nobody destroys it meanwhile: that is the caller's own to do */
 }
 
 void log_queue_direct(struct log_queue *q, bool is_on)

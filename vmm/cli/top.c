@@ -77,13 +77,10 @@ static int parse(struct top *t, const struct command *self, char **words, struct
 
 /* ---- the screen ---- */
 
+/* What a terminal that is stopped does not take is missing until the next look: whoever wants to go must be heard. */
 static void put(const char *text, size_t len)
 {
-    while (len > 0) {
-        const ssize_t n = write(STDOUT_FILENO, text, len);
-        if (n < 0 && errno != EINTR) return; /* the terminal is gone: SIGHUP follows */
-        if (n > 0) text += n, len -= (size_t)n;
-    }
+    (void)put_text(STDOUT_FILENO, text, len);
 }
 
 static void enter(struct top *t)
