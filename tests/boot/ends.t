@@ -115,6 +115,17 @@ stalled_reader_of() {
 stalled_reports() { with full 125 --kernel endless.elf --timeout 1 --stats -; }
 gone_reader() { with gone 7 --kernel status7.elf && has '"status": 7' && with gone 124 --kernel noisy.elf --timeout 1 && has '"reason": "timeout"'; }
 # The reader goes away once the VM has started.
+# gone_for STATUS WORD...
+gone_for() {
+    local want=$1 got=0
+    shift
+    timeout -k 5 $RUN_LIMIT_S perl with_stderr gone "$VIREO" "$@" < /dev/null > out || got=$?
+    [ $got = "$want" ] || { echo "vireo $*: exit status $got, not $want"; return 1; }
+}
+mistakes_without_reader() {
+    gone_for 125 && gone_for 125 xyzzy && gone_for 125 run --cpus 0 && gone_for 125 stat none && gone_for 125 top none && gone_for 125 bench nothing &&
+        gone_for 125 report none && gone_for 127 run --kernel none
+}
 usr1_after_reader() {
     local got=0 pid
     rm -f gone report
@@ -193,6 +204,11 @@ limit_of_cpu_time() {
 limit_of_file_size() {
     (ulimit -f 0; vireo run --kernel status7.elf --json=report 2>&1; echo "status $?") | cat > said
     has '^vireo: report: could not be written: File too large' said && has '^status 125' said || return 1
+    vireo bench exits --rows nop --samples 1000 --processes 1 --format json --output result.json 2> err || { cat err; return 1; }
+    (ulimit -f 0; vireo report result.json --output page.html 2>&1; echo "status $?") | cat > said
+    has '^vireo: page.html: could not be written' said && has '^status 125' said || return 1
+    (ulimit -f 0; vireo bench exits --rows nop --samples 1000 --processes 1 --output result.txt 2>&1; echo "status $?") | cat > said
+    has '^vireo: .*File too large' said && has '^status 126' said || return 1
     (ulimit -f 0; vireo run --name web 2>&1; echo "status $?") | cat > said
     has '^vireo: .*File too large' said && has '^status 12[56]' said && [ ! -e "$SOCKET" ]
 }
@@ -276,6 +292,7 @@ tests=(
     "a terminal in Ctrl-S does neither|stalled_reader_of stopped"
     "a report that a stalled reader does not take ends with 125|stalled_reports"
     "a reader of standard error that has gone costs no status and no report|gone_reader"
+    "a mistake has its status without a reader of standard error too|mistakes_without_reader"
     "SIGUSR1 without a reader does not end the VM|usr1_after_reader"
     "a report without a reader ends with 125 and a sentence|gone_reader_of_the_report"
     "the help in a pipe that is closed says nothing|quiet_in_a_pipe"

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <termios.h>
@@ -157,20 +156,6 @@ static void lost_lines_are_counted_and_told(void **state)
     close(writer);
 }
 
-static int ignore_sigpipe(void **state)
-{
-    (void)state;
-    return signal(SIGPIPE, SIG_IGN) == SIG_ERR;
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        UNIT(text_reaches_its_reader),
-        UNIT(a_stalled_reader_holds_nobody_up),
-        UNIT(without_descriptors_it_does_not_block_either),
-        UNIT(a_reader_that_is_gone_is_an_error),
-        UNIT(lost_lines_are_counted_and_told),
-    };
-    return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
-}
+UNIT_MAIN(UNIT(text_reaches_its_reader), UNIT(a_stalled_reader_holds_nobody_up),
+          UNIT(without_descriptors_it_does_not_block_either), UNIT(a_reader_that_is_gone_is_an_error),
+          UNIT(lost_lines_are_counted_and_told))

@@ -104,7 +104,7 @@ uint64_t now_ns(void); /* CLOCK_MONOTONIC */
 
 /* Write text to any descriptor. What a reader that has stalled does not take in half a second is dropped, as is at once
  * all that follows until it takes again (-EAGAIN); nothing waits longer than two seconds. 0 or -errno. Any thread, and
- * signal handlers. A reader that is gone is -EPIPE, if SIGPIPE does not end the process. */
+ * signal handlers. A reader that is gone is -EPIPE and no signal. */
 int put_text(int fd, const char *text, size_t len);
 int put_failed(const char *name, int rc); /* say that so; STATUS_BAD_COMMAND */
 

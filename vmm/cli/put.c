@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -50,6 +51,22 @@ static int open_again(int fd)
     return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+/* As the console does it too: SIGPIPE of our own write is taken back, where it is not blocked by whoever handles it. */
+static ssize_t write_without_sigpipe(int fd, const char *text, size_t len)
+{
+    const struct timespec at_once = {0};
+    sigset_t of_pipe, old;
+    sigemptyset(&of_pipe);
+    sigaddset(&of_pipe, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &of_pipe, &old);
+    const ssize_t n = write(fd, text, len);
+    const int error = errno;
+    if (n < 0 && error == EPIPE && !sigismember(&old, SIGPIPE)) (void)sigtimedwait(&of_pipe, NULL, &at_once);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = error;
+    return n;
+}
+
 static ssize_t write_some(const struct target *t, const char *text, size_t len)
 {
     struct pollfd p = {.fd = t->fd, .events = POLLOUT};
@@ -57,7 +74,8 @@ static ssize_t write_some(const struct target *t, const char *text, size_t len)
         if (poll(&p, 1, 0) == 0) return -EAGAIN;
         if (len > t->most) len = t->most;
     }
-    const ssize_t n = t->is_socket ? send(t->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) : write(t->fd, text, len);
+    const ssize_t n =
+        t->is_socket ? send(t->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) : write_without_sigpipe(t->fd, text, len);
     return n < 0 ? -errno : n > 0 ? n : -EAGAIN;
 }
 
