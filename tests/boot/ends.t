@@ -267,6 +267,17 @@ signal_while_created() {
     rm -f slow-create
     return $rc
 }
+usr1_while_created() {
+    local pid rc
+    true > slow-create
+    rm -f slow report
+    LD_PRELOAD=$PWD/slow.so "$VIREO" run --kernel endless.elf --name web --json=report --stats page < /dev/null > out 2> err &
+    pid=$!
+    wait_for -e slow && kill -USR1 $pid && sleep 0.2 && rm slow-create && wait_for -s page && kill $pid && ended 143
+    rc=$?
+    rm -f slow-create
+    return $rc
+}
 signal_while_create_hangs() {
     local pid rc
     true > slow-create
@@ -306,6 +317,7 @@ tests=(
     "a second signal leaves at once though a vCPU does not end|second_signal_leaves"
     "a second signal leaves at once though the I/O thread does not end|second_signal_after_the_end"
     "a signal while the VM is made ends it before it starts|signal_while_created"
+    "SIGUSR1 while the VM is made is answered once it runs|usr1_while_created"
     "a signal ends it though making the VM hangs|signal_while_create_hangs"
     "a VM that can't be taken apart does not keep its status|destroy_that_hangs"
 )

@@ -341,6 +341,7 @@ static void ask_after_the_end(void)
     struct run_signals s = caught();
     if (eventfd_write(vm_fd, 1) < 0 || run_wait(&s, the_vm, NULL) != 0) _exit(102);
     (void)raise(SIGTERM);
+    (void)raise(SIGUSR1);
     run_release_signals(&s);
     leave_knows(NULL, 7);
     (void)raise(SIGINT);

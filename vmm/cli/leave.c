@@ -90,7 +90,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     const int error = errno;
     (void)context;
     if (sig == SIGALRM && leave.is_urgent) leave_now(leave.asked ? leave.asked : SIGALRM);
-    if (sig != SIGUSR1 && !signals_is_of_write(sig, info->si_pid)) {
+    if (!signals_is_of_write(sig, info->si_pid)) {
         if (leave_is_second(sig)) leave_now(sig);
         leave_hurry();
     }
@@ -135,12 +135,24 @@ static void guard(int sig)
         (void)sigaction(sig, &old, NULL); /* ignored by whoever started us: that stays */
 }
 
+/* Before there is something to report, and after that, it is no reason to die: what comes early is read later. Blocked
+ * and not handled, so that it interrupts no system call of the library's. */
+static void hold(int sig)
+{
+    sigset_t set;
+    if (signals_is_ignored(sig)) return;
+    sigemptyset(&set);
+    sigaddset(&set, sig);
+    sigaddset(&leave.guarded, sig);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 void leave_guard(void)
 {
     int sig;
     sigemptyset(&leave.guarded);
     for (unsigned i = 0; (sig = signals_ending(i)) != 0; i++) guard(sig);
-    guard(SIGUSR1); /* before there is something to report and after that it is no reason to die */
+    hold(SIGUSR1);
     term_guard_faults(clean_up);
 }
 

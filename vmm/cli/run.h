@@ -36,7 +36,7 @@ int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_cont
 #define ECHO_NS                                                                                                        \
     500000000ull /* timeout(1) sends its signal twice, to the process and to its group: nobody asks again so soon */
 /* From here on signals that end a process, those that are ignored excepted, are noted when they come for the first
- * time, and then have two seconds of patience; the second leaves at once. SIGUSR1 is passed over. Faults end the
+ * time, and then have two seconds of patience; the second leaves at once. SIGUSR1 waits for run_wait. Faults end the
  * process as they do, after the cleaning up. */
 void leave_guard(void);
 const sigset_t *leave_guarded(void);

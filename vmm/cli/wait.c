@@ -22,6 +22,7 @@ void run_release_signals(struct run_signals *s)
     if (s->fd < 0) return;
     close(s->fd);
     s->fd = -1;
+    sigdelset(&s->set, SIGUSR1); /* stays blocked: there is nothing more to report */
     (void)sigprocmask(SIG_UNBLOCK, &s->set, NULL);
 }
 
