@@ -23,7 +23,6 @@
 
 /* Lines a device may cost in the log, for each of the two kinds: a guest can make faults as fast as it can exit, and
  * ask a full disk as often as it likes. */
-#define LOG_MAX   8
 #define LABEL_MAX 96 /* "disk 0 (file name)" */
 
 enum reg {
@@ -133,7 +132,8 @@ struct virtio_mmio {
 
     atomic_uint interrupt_status, config_generation;
     atomic_bool needs_reset;
-    atomic_uint logged_faults, logged_errors;
+    struct log_bucket logged_faults, logged_errors,
+        logged_failures; /* of the guest; of the host, passing and lasting */
 
     /* A reset waits here, holding `lock`, while its device's last requests are with the host's kernel. */
     pthread_mutex_t quiet_lock; /* guards the next block; taken after `lock` or alone */
@@ -147,14 +147,10 @@ struct virtio_mmio {
     struct doorbell bell[VIRTIO_MAX_QUEUES];
 };
 
-/* Bounded: a guest must not be able to fill the host's log. */
-static void log_some(struct virtio_mmio *t, atomic_uint *logged, const char *what, const char *why)
+/* Bounded: a guest must not be able to fill the host's log, nor to use up what the host has to tell. */
+static void log_some(struct virtio_mmio *t, struct log_bucket *logged, const char *what, const char *why)
 {
-    const unsigned n = atomic_load_explicit(logged, memory_order_relaxed);
-    if (n >= LOG_MAX) return;
-    atomic_fetch_add_explicit(logged, 1, memory_order_relaxed);
-    log_write(t->log, LOG_WARN, "%s: %s%s%s", t->label, what, why,
-              n + 1 == LOG_MAX ? " (further ones are not logged)" : "");
+    log_limited(t->log, logged, LOG_WARN, "%s: %s%s", t->label, what, why);
 }
 
 /* A register access that the tables or the specification forbid: it has no effect. Any vCPU thread. */
@@ -197,7 +193,7 @@ static void on_fault(void *arg, const char *why)
 static void on_host_failed(void *arg, const char *why)
 {
     struct virtio_mmio *const t = arg;
-    log_write(t->log, LOG_ERROR, "%s: %s", t->label, why);
+    log_limited(t->log, &t->logged_failures, LOG_ERROR, "%s: %s", t->label, why);
     if (t->host.host_failed) t->host.host_failed(t->host.arg, t->label, why);
 }
 
@@ -641,6 +637,8 @@ void virtio_mmio_destroy(struct virtio_mmio *t)
     const bool is_quiet = virtio_mmio_quiesce(t);
     assert(is_quiet);
     (void)is_quiet;
+    log_rest(t->log, &t->logged_faults, LOG_WARN, t->label);
+    log_rest(t->log, &t->logged_errors, LOG_WARN, t->label);
     t->dev->ops->destroy(t->dev);
     free_transport(t);
 }

@@ -71,10 +71,17 @@ VIREO_API uint64_t vireo_pool_left(struct vireo_pool *pool); /* bytes */
  * are destroyed. NULL: no pool. */
 VIREO_API void vireo_config_set_pool(struct vireo_config *c, struct vireo_pool *pool);
 
-/* ---- log ---- */
+/* ---- log ----
+ * fn is called by one thread at a time for each VM, in the order of the lines: within vireo_vm_create and
+ * vireo_vm_start by their caller, else by a thread of the library's own that is there while there are lines. So it may
+ * block without holding up the VM: 32 lines wait for it, and how many were lost beyond those is said in their place. A
+ * guest can't make lines without end: of each kind eight come at once, then one in ten seconds, with the number of
+ * those left out. vireo_vm_wait has handed on all that led to the end, if fn is not too slow. vireo_vm_destroy waits a
+ * second for a call that does not return; that one may outlive the VM, no other begins. It must not call the library.
+ */
 enum vireo_log_level { VIREO_LOG_ERROR, VIREO_LOG_WARN, VIREO_LOG_INFO, VIREO_LOG_DEBUG };
 struct vireo_log {
-    void (*fn)(void *arg, enum vireo_log_level level, const char *line); /* any thread; must not call the library */
+    void (*fn)(void *arg, enum vireo_log_level level, const char *line); /* line: valid during the call */
     void *arg;
     enum vireo_log_level level; /* lines above it are not made */
 };

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
+#include "vmm/cli/leave.c"
+#include "vmm/cli/put.c"
 #include "vmm/cli/signals.c"
 #include "vmm/cli/term.c"
 #include "vmm/cli/wait.c"
@@ -50,9 +52,9 @@ void vireo_control_serve(struct vireo_control *c)
     (void)c;
 }
 
-void vireo_control_destroy(struct vireo_control *c)
+void say(const char *fmt, ...)
 {
-    (void)c;
+    (void)fmt;
 }
 
 uint64_t now_ns(void)
@@ -172,6 +174,7 @@ static void run_in_terminal(int ready)
 {
     struct run_signals s = {.fd = -1};
     vm_fd = eventfd(0, 0);
+    leave_guard();
     if (run_catch_signals(&s, true) != 0) _exit(96);
     term_enter();
     tell(ready);
@@ -232,6 +235,7 @@ static struct run_signals caught(void)
 {
     struct run_signals s = {.fd = -1};
     vm_fd = eventfd(0, 0);
+    leave_guard();
     if (vm_fd < 0 || run_catch_signals(&s, false) != 0) _exit(101);
     return s;
 }
@@ -275,7 +279,7 @@ static void hear_an_echo(void)
     again = SIGTERM;
     const struct run_signals s = caught();
     (void)raise(SIGTERM);
-    (void)alarm(1); /* still waiting then */
+    (void)alarm(1); /* still waiting then, and that is the second signal */
     (void)run_wait(&s, the_vm, NULL);
 }
 
@@ -286,9 +290,114 @@ static void signals_end_the_vm_from_the_waiting_thread(void **state)
     assert_int_equal(in_child(end_by_term), SIGTERM);
     assert_int_equal(in_child(end_by_hup_while_ignored), SIGQUIT);
     assert_int_equal(in_child(ask_twice), STATUS_SIGNAL + SIGINT);
-    assert_int_equal(in_child(hear_an_echo), 1000 + SIGALRM);
+    assert_int_equal(in_child(hear_an_echo), STATUS_SIGNAL + SIGALRM);
+}
+
+static int ending; /* what a child sends itself */
+
+static void end_by_any(void)
+{
+    const struct run_signals s = caught();
+    (void)raise(ending);
+    _exit(run_wait(&s, the_vm, NULL));
+}
+
+static void fail_to_write(void)
+{
+    int ends[2];
+    const struct run_signals s = caught();
+    if (pipe(ends) < 0 || close(ends[0]) < 0) _exit(103);
+    if (put_text(ends[1], "x", 1) != -EPIPE) _exit(104);
+    if (eventfd_write(vm_fd, 1) < 0) _exit(102);
+    _exit(run_wait(&s, the_vm, NULL));
+}
+
+static void every_signal_that_can_end_the_process_ends_the_vm(void **state)
+{
+    (void)state;
+    unsigned i;
+    const int some = SIGRTMIN + 8; /* they are one range, and QEMU's user emulation keeps its end for itself */
+    for (i = 0; (ending = signals_ending(i)) != 0; i++) {
+        if (ending == SIGPIPE || ending == SIGXFSZ) continue; /* from oneself they are a write that failed */
+        if (ending > some) continue;
+        assert_int_equal(in_child(end_by_any), ending);
+    }
+    assert_true(i > 40);
+    assert_int_equal(in_child(fail_to_write), 0);
+}
+
+/* Before the VM is there and after it has gone nobody reads the fd. */
+static void ask_before_and_again(void)
+{
+    leave_guard();
+    (void)raise(SIGTERM);
+    (void)raise(SIGTERM); /* an echo */
+    if (leave_asked() != SIGTERM) _exit(105);
+    (void)raise(SIGHUP);
+}
+
+static void ask_after_the_end(void)
+{
+    struct run_signals s = caught();
+    if (eventfd_write(vm_fd, 1) < 0 || run_wait(&s, the_vm, NULL) != 0) _exit(102);
+    (void)raise(SIGTERM);
+    (void)raise(SIGUSR1);
+    run_release_signals(&s);
+    leave_knows(NULL, 7);
+    (void)raise(SIGINT);
+}
+
+static void take_too_long_to_end(void)
+{
+    leave_guard();
+    leave_knows(NULL, 7);
+    leave_hurry();
+    for (;;) (void)pause();
+}
+
+static void signals_are_heard_before_and_after_too(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(ask_before_and_again), STATUS_SIGNAL + SIGHUP);
+    assert_int_equal(in_child(ask_after_the_end), 7);
+    assert_int_equal(in_child(take_too_long_to_end), 7);
+}
+
+static void leave_in_a_hurry(void)
+{
+    char path[] = "/tmp/vireo-test-XXXXXX";
+    leave_guard();
+    leave_owes_json(STDOUT_FILENO, false);
+    leave_knows("web", -1);
+    (void)close(mkstemp(path));
+    leave_owes_socket(path);
+    leave_is_second(SIGTERM);
+    (void)raise(SIGTERM);
+    clean_up(SIGRTMIN);
+    _exit(access(path, F_OK) == 0);
+}
+
+static void whoever_leaves_at_once_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    int ends[2];
+    char text[JSON_MAX_BYTES] = "";
+    assert_int_equal(pipe(ends), 0);
+    const int out = dup(STDOUT_FILENO);
+    assert_int_equal(dup2(ends[1], STDOUT_FILENO), STDOUT_FILENO);
+    const int status = in_child(leave_in_a_hurry);
+    assert_int_equal(dup2(out, STDOUT_FILENO), STDOUT_FILENO);
+    assert_int_equal(status, 0);
+    assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+    assert_string_equal(
+        text, "{\"reason\": \"stopped\", \"status\": 162, \"name\": \"web\", \"signal\": 34, \"detail\": \"ended "
+              "at once by signal 34: what the guest had come to is not known\"}\n");
+    close(out);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 UNIT_MAIN(UNIT(terminal_is_given_back_on_every_way_out), UNIT(background_job_leaves_the_terminal_alone),
           UNIT(stopped_job_gives_the_terminal_back_and_takes_it_again),
-          UNIT(signals_end_the_vm_from_the_waiting_thread))
+          UNIT(signals_end_the_vm_from_the_waiting_thread), UNIT(every_signal_that_can_end_the_process_ends_the_vm),
+          UNIT(signals_are_heard_before_and_after_too), UNIT(whoever_leaves_at_once_leaves_nothing_behind))

@@ -243,12 +243,15 @@ static void log_lines_keep_their_level(void **state)
 {
     (void)state;
     struct lines lines = {0};
+    struct vireo_end end;
     struct vireo_log log = {.fn = keep_line, .arg = &lines, .level = VIREO_LOG_INFO};
     struct vireo_vm *vm = new_vm(&log);
     memset(&log, 0, sizeof(log)); /* it was copied */
+    fake.ending.reason = END_STOPPED;
     log_write(fake.log, LOG_DEBUG, "too fine");
     assert_int_equal(lines.count, 0);
     log_write(fake.log, LOG_WARN, "disk %d", 1);
+    assert_int_equal(vireo_vm_wait(vm, -1, &end), 0); /* then it has been told */
     assert_int_equal(lines.level, VIREO_LOG_WARN);
     assert_string_equal(lines.text, "disk 1");
     vireo_vm_destroy(vm);

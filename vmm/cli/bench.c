@@ -183,8 +183,8 @@ static int measure(const struct bench *b, struct measurement *m, struct vireo_er
         .all = m->processes * m->sides * b->order.items,
         .started_ns = now_ns(),
     };
-    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, 0};
-    struct bench_watch watch = {.order = &b->order, .progress = &progress, .signals = signals_catch(ending)};
+    static const int no_more[] = {0};
+    struct bench_watch watch = {.order = &b->order, .progress = &progress, .signals = signals_catch(no_more)};
     int rc = watch.signals < 0 ? bad_command(e, "catch signals: %s", strerror(-watch.signals)) : 0;
     if (rc) return say_error(e);
     for (; rc == 0 && progress.process < progress.processes; progress.process++)

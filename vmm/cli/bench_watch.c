@@ -59,6 +59,7 @@ static void become_worker(const char *program, char *const *argv, int out, pid_t
     sigset_t none;
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGXFSZ, SIG_IGN); /* beyond ulimit -f is an error that it says */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || dup2(out, STDOUT_FILENO) < 0) _exit(STATUS_BAD_HOST);
     (void)execv(program, argv);

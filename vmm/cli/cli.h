@@ -6,6 +6,7 @@
 #ifndef VIREO_CLI_CLI_H
 #define VIREO_CLI_CLI_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -86,8 +87,10 @@ void args_add(struct args_words *w, const char *word);
 /* ---- what the user reads: text.c, help.c ---- */
 
 /* One line on standard error, "vireo: " before it. What could move a terminal's cursor is shown as '?': names and
- * sentences may come from the guest or from somebody else's file. One write(2); any thread. */
+ * sentences may come from the guest or from somebody else's file. Any thread; one that nobody takes is dropped
+ * (put_text) and counted, and the next one tells of it. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+unsigned say_lost(void);                    /* lines that were dropped and not told of yet */
 int say_error(const struct vireo_error *e); /* the sentence, the hint; returns its exit status */
 /* Fill *e as a bad command: one sentence, no hint. Returns its code. */
 int bad_command(struct vireo_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -97,10 +100,26 @@ void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259,
 
 uint64_t now_ns(void); /* CLOCK_MONOTONIC */
 
+/* ---- put.c ---- */
+
+/* Write text to any descriptor. What a reader that has stalled does not take in half a second is dropped, as is at once
+ * all that follows until it takes again (-EAGAIN); nothing waits longer than two seconds. 0 or -errno. Any thread, and
+ * signal handlers. A reader that is gone is -EPIPE and no signal. */
+int put_text(int fd, const char *text, size_t len);
+int put_failed(const char *name, int rc); /* say that so; STATUS_BAD_COMMAND */
+
 /* ---- signals.c ---- */
 
-/* From here on these signals (ends with 0), but for those that are ignored, come by the fd that is returned: blocked in
- * this thread and in those it starts. -errno. */
+/* Every signal that ends a process which does nothing about it (signal(7)), but for SIGKILL and faults: those that are
+ * a request, those of limits and timers, the real-time ones. 0 past the end. */
+int signals_ending(unsigned index);
+bool signals_is_ignored(int sig);
+/* Was it sent for a write of our own, to a pipe without a reader or beyond RLIMIT_FSIZE? Then that call has failed, and
+ * its caller says so. */
+bool signals_is_of_write(int sig, int from_pid);
+/* From here on these come by the fd that is returned: blocked in this thread and in those it starts. -errno. */
+int signals_open(const sigset_t *set);
+/* The same with all that end a process, and the list's (ends with 0), but for those that are ignored. */
 int signals_catch(const int *list);
 int signals_read(int fd); /* the one that came, or 0 */
 

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,13 +55,24 @@ int command_become(const struct command *c, char **words)
     return STATUS_BAD_HOST;
 }
 
+/* On standard error, whose reader may be gone as for any other mistake. */
+static void put_help(void)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    if (f) help_print(f, NULL);
+    if (f && fclose(f) == 0) (void)put_text(STDERR_FILENO, text, len);
+    free(text);
+}
+
 int main(int argc, char **argv)
 {
     const uint64_t started_ns = now_ns();
     open_standard_files();
     const char *word = argc > 1 ? argv[1] : "";
     if (*word == '\0') {
-        help_print(stderr, NULL);
+        put_help();
         return STATUS_BAD_COMMAND;
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {

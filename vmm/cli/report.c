@@ -22,6 +22,10 @@ static void set_output(void *ctx, const char *value)
 static int write_page(const struct page_words *w, struct vireo_result *const *results)
 {
     struct vireo_error e;
+    if (w->output) { /* a file that takes no more is an error that is said; in a pipe we end as others do */
+        (void)signal(SIGPIPE, SIG_IGN);
+        (void)signal(SIGXFSZ, SIG_IGN);
+    }
     FILE *f = w->output ? output_open("open", w->output, 0, &e) : stdout;
     if (!f) return say_error(&e);
     const struct vireo_result *const *list = (const struct vireo_result *const *)results;

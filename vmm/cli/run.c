@@ -36,7 +36,7 @@ static const struct cli_option options[] = {
     {0},
 };
 
-/* Library threads call this as well; say() is one write. */
+/* Library threads call this as well. */
 static void on_log(void *arg, enum vireo_log_level level, const char *line)
 {
     (void)arg;
@@ -101,31 +101,40 @@ static int open_control(struct run *r, struct vireo_vm *vm, struct vireo_error *
         say("%s: vireo stat will not find this VM", e->text);
         if (e->hint[0]) say("%s", e->hint);
     }
+    if (r->control) leave_owes_socket(vireo_control_path(r->control));
     return 0;
+}
+
+/* A signal that came while the VM was made ends it now. */
+static int begin(struct run *r, struct vireo_vm *vm, bool has_terminal, struct vireo_error *e)
+{
+    if (leave_asked()) {
+        vireo_vm_stop(vm);
+        return 0;
+    }
+    const char *pty = vireo_vm_console_pty(vm);
+    if (pty) say("console on %s", pty);
+    if (r->is_verbose) say("starting");
+    if (has_terminal) term_enter();
+    return vireo_vm_start(vm, e);
 }
 
 /* Start it and stay until it has ended. 0, or -errno with *e filled. */
 static int live(struct run *r, struct run_report *out, struct vireo_error *e)
 {
-    int rc = stats_open(r, out->vm, e);
-    if (!rc) rc = open_control(r, out->vm, e);
-    if (rc) return rc;
     const bool has_terminal = vireo_vm_uses_stdio(out->vm) && term_is_console();
     struct run_signals signals = {.report = on_usr1, .arg = out};
-    rc = run_catch_signals(&signals, has_terminal);
+    leave_relax();
+    int rc = run_catch_signals(&signals, has_terminal);
     if (rc) return bad_command(e, "catch signals: %s", strerror(-rc));
-    const char *pty = vireo_vm_console_pty(out->vm);
-    if (pty) say("console on %s", pty);
-    if (r->is_verbose) say("starting");
-    if (has_terminal) term_enter();
-    rc = vireo_vm_start(out->vm, e);
-    if (!rc) {
-        out->signal = run_wait(&signals, out->vm, r->control);
-        (void)vireo_vm_wait(out->vm, -1, &out->end);
-        if (r->stats_path) stats_report(out);
-    }
+    rc = stats_open(r, out->vm, e);
+    if (!rc) rc = open_control(r, out->vm, e);
+    if (!rc) rc = begin(r, out->vm, has_terminal, e);
+    if (!rc) out->signal = run_wait(&signals, out->vm, r->control);
+    run_release_signals(&signals); /* what comes now is heard by the handlers, until the process has gone */
+    if (!rc) (void)vireo_vm_wait(out->vm, -1, &out->end);
+    if (!rc && r->stats_path) stats_report(out);
     term_leave();
-    close(signals.fd);
     return rc;
 }
 
@@ -139,7 +148,7 @@ static void conclude(struct run_report *out)
     }
     const bool is_plain = out->end.reason == VIREO_END_POWEROFF || out->end.reason == VIREO_END_RESET ||
                           (out->end.reason == VIREO_END_GUEST_STATUS && out->status == 0);
-    const char *name = vireo_vm_name(out->vm);
+    const char *name = out->vm ? vireo_vm_name(out->vm) : "";
     if (!is_plain || out->run->is_verbose) say("%s%s%s", name, name[0] ? ": " : "", out->end.detail);
 }
 
@@ -151,7 +160,29 @@ static int open_report(struct run_report *out, int rc, struct vireo_error *e)
     if (!path) return rc;
     struct vireo_error inner;
     out->json = output_open("json", path, O_TRUNC, rc ? &inner : e);
+    if (out->json) leave_owes_json(fileno(out->json), false);
     return out->json || rc ? rc : e->code;
+}
+
+/* A VM that was not made, since a signal asked for the end, has ended by that signal. */
+static int excuse(struct run_report *out, int rc)
+{
+    if (!rc || out->vm || !leave_asked()) return rc;
+    out->signal = leave_asked();
+    out->end = (struct vireo_end){.reason = VIREO_END_STOPPED, .vcpu = -1, .name = "stopped"};
+    return 0;
+}
+
+/* All of it before the VM is taken apart: that may take its time, and then nothing is lost. */
+static void report(struct run *r, struct run_report *out)
+{
+    if (r->has_boot_times && !r->has_json) out->status = report_boot_times(out);
+    leave_owes_json(-1, false);
+    if (r->has_json) out->status = report_json(out);
+    out->status = stats_close(r, out->status);
+    vireo_control_destroy(r->control);
+    leave_owes_socket(NULL);
+    leave_knows(NULL, out->status);
 }
 
 static int run_vm(const struct command *self, char **words, uint64_t started_ns)
@@ -164,21 +195,23 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
         say("out of memory");
         return STATUS_BAD_HOST;
     }
+    leave_guard();
     int rc = configure(&r, self, words, c, &e);
     rc = open_report(&out, rc, &e);
+    if (r.has_json && !r.json_path) leave_owes_json(STDOUT_FILENO, true);
     const struct vireo_log log = {.fn = on_log, .level = r.is_verbose ? VIREO_LOG_INFO : VIREO_LOG_WARN};
     if (!rc) rc = vireo_vm_create(&out.vm, c, &log, &e);
+    if (out.vm) leave_knows(vireo_vm_name(out.vm), -1);
     if (!rc) rc = live(&r, &out, &e);
+    rc = excuse(&out, rc);
     if (rc) {
         out.error = &e;
         out.status = say_error(&e);
     } else {
         conclude(&out);
     }
-    if (r.has_boot_times && !r.has_json) report_boot_times(&out);
-    if (r.has_json) out.status = report_json(&out);
-    out.status = stats_close(&r, out.status);
-    vireo_control_destroy(r.control);
+    report(&r, &out);
+    leave_hurry();
     vireo_vm_destroy(out.vm);
     vireo_config_destroy(c);
     return out.status;

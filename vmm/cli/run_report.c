@@ -1,5 +1,8 @@
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/cli/run.h"
 
@@ -15,15 +18,34 @@ static bool milestone(const struct run_report *r, unsigned i, struct vireo_miles
     return is_there;
 }
 
-void report_boot_times(const struct run_report *r)
+/* Made in memory, so that it goes out at one go and no reader holds us up in the middle of it. */
+static int put_made(const struct run_report *r, int fd, const char *name,
+                    void (*make)(FILE *f, const struct run_report *r))
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    if (f) make(f, r);
+    const bool is_made = f && fclose(f) == 0;
+    const int rc = is_made ? put_text(fd, text, len) : -ENOMEM;
+    free(text);
+    return rc ? put_failed(name, rc) : r->status;
+}
+
+static void print_table(FILE *f, const struct run_report *r)
 {
     struct vireo_milestone m;
     uint64_t last = 0;
-    fprintf(stderr, "vireo: boot times, ms since main and since the line above\n");
+    fprintf(f, "vireo: boot times, ms since main and since the line above\n");
     for (unsigned i = 0; milestone(r, i, &m); i++) {
-        fprintf(stderr, "%12.3f %10.3f  %s\n", (double)m.ns / 1e6, (double)(m.ns - last) / 1e6, m.name);
+        fprintf(f, "%12.3f %10.3f  %s\n", (double)m.ns / 1e6, (double)(m.ns - last) / 1e6, m.name);
         last = m.ns;
     }
+}
+
+int report_boot_times(const struct run_report *r)
+{
+    return put_made(r, STDERR_FILENO, "boot times", print_table);
 }
 
 static void print_boot_times(FILE *f, const struct run_report *r)
@@ -53,19 +75,22 @@ static void print_object(FILE *f, const struct run_report *r)
         print_json_string(f, r->error->hint);
     }
     if (r->run->has_boot_times) print_boot_times(f, r);
+    if (say_lost()) fprintf(f, ", \"lost_lines\": %u", say_lost());
     fprintf(f, "}\n");
 }
 
 /* On standard output the object comes after the guest's last character, wherever that left the line: a newline first.
  */
+static void print_last_line(FILE *f, const struct run_report *r)
+{
+    if (r->vm && vireo_vm_uses_stdio(r->vm)) fputc('\n', f);
+    print_object(f, r);
+}
+
 int report_json(const struct run_report *r)
 {
-    if (!r->run->json_path) {
-        if (r->vm && vireo_vm_uses_stdio(r->vm)) fputc('\n', stdout);
-        print_object(stdout, r);
-        return finish_output(NULL, "standard output", r->status);
-    }
+    if (!r->run->json_path) return put_made(r, STDOUT_FILENO, "standard output", print_last_line);
     if (!r->json) return r->status; /* was refused for it, or for something before it */
-    print_object(r->json, r);
-    return finish_output(r->json, r->run->json_path, r->status);
+    const int status = put_made(r, fileno(r->json), r->run->json_path, print_object);
+    return finish_output(r->json, r->run->json_path, status);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/cli/run.h"
 
@@ -22,19 +23,24 @@ int stats_open(struct run *run, struct vireo_vm *vm, struct vireo_error *e)
 
 int stats_close(struct run *run, int status)
 {
-    if (!run->stats || run->stats == stderr) return status;
-    return finish_output(run->stats, run->stats_path, status);
+    if (!run->stats || !run->stats_path) return status;
+    const bool is_file = run->stats != stderr;
+    if (run->stats_error) status = put_failed(is_file ? run->stats_path : "standard error", run->stats_error);
+    return is_file ? finish_output(run->stats, run->stats_path, status) : status;
 }
 
+/* In place of what a file holds; a pipe or terminal can't be rewound, nor needs it. */
 static void on_page(void *arg, const char *text, size_t len)
 {
-    output_write(arg, text, len);
-    (void)fflush(arg); /* a failure is remembered: stats_close says it */
+    struct run *run = arg;
+    const int fd = fileno(run->stats);
+    if (run->stats != stderr && lseek(fd, 0, SEEK_SET) == 0) (void)!ftruncate(fd, 0);
+    run->stats_error = put_text(fd, text, len);
 }
 
 void stats_report(const struct run_report *r)
 {
     struct vireo_error e;
     const struct vireo_stats_view view = {.format = r->run->has_json ? VIREO_STATS_JSON : VIREO_STATS_TEXT};
-    if (vireo_vm_stats_write(r->vm, &view, on_page, r->run->stats, &e)) (void)say_error(&e);
+    if (vireo_vm_stats_write(r->vm, &view, on_page, r->run, &e)) (void)say_error(&e);
 }

@@ -10,6 +10,7 @@
 static struct {
     struct termios saved;
     volatile sig_atomic_t is_saved, is_raw;
+    void (*then)(int sig); /* what else a fault must not leave behind; NULL: nothing */
 } term;
 
 bool term_is_console(void)
@@ -21,12 +22,14 @@ bool term_is_console(void)
 static void on_fatal(int sig)
 {
     term_leave();
+    if (term.then) term.then(sig);
     (void)raise(sig);
 }
 
-static void guard_against_faults(void)
+void term_guard_faults(void (*then)(int sig))
 {
-    static const int fatal[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS};
+    static const int fatal[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP};
+    if (then) term.then = then;
     struct sigaction sa = {.sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
     sigemptyset(&sa.sa_mask);
     for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) (void)sigaction(fatal[i], &sa, NULL);
@@ -38,7 +41,7 @@ void term_enter(void)
     if (!term.is_saved) {
         if (tcgetattr(STDIN_FILENO, &term.saved) < 0) return;
         term.is_saved = 1;
-        guard_against_faults();
+        term_guard_faults(NULL);
     }
     struct termios raw = term.saved;
     cfmakeraw(&raw);

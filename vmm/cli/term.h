@@ -9,6 +9,9 @@ bool term_is_console(void); /* are standard input and output a terminal? */
  * the terminal is also restored when the process dies of its own fault (SIGABRT, SIGSEGV, ...). SIGKILL can't be
  * helped: `stty sane` does. */
 void term_enter(void);
-void term_leave(void); /* back to what it was; legal when not entered */
+void term_leave(void); /* back to what it was; legal when not entered. Async-signal-safe */
+/* Guard against those faults without a terminal too, and call then in the handler, after the terminal was restored.
+ * NULL: as before. */
+void term_guard_faults(void (*then)(int sig));
 
 #endif

@@ -1,11 +1,16 @@
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vmm/cli/cli.h"
 
 #define LINE_MAX_BYTES 1200 /* an error's sentence and the file it came from */
+#define LOST_MAX_BYTES 80   /* the sentence that tells of lines nobody read, and a number */
+
+/* Lines that standard error did not take and that no later line told of. Any thread. */
+static atomic_uint lost_lines;
 
 /* Controls, the C1 ones in UTF-8 (U+0080 to U+009F) too. */
 static void blunt(char *s)
@@ -19,17 +24,24 @@ static void blunt(char *s)
 void say(const char *fmt, ...)
 {
     static const char before[] = "vireo: ";
-    char line[LINE_MAX_BYTES];
+    char text[LOST_MAX_BYTES + LINE_MAX_BYTES] = "";
     va_list ap;
+    const unsigned lost = atomic_exchange(&lost_lines, 0);
+    if (lost) (void)snprintf(text, LOST_MAX_BYTES, "%slines lost here, as nobody read them: %u\n", before, lost);
+    char *const line = text + strlen(text);
     memcpy(line, before, sizeof(before));
     va_start(ap, fmt);
-    (void)vsnprintf(line + sizeof(before) - 1, sizeof(line) - sizeof(before), fmt, ap);
+    (void)vsnprintf(line + sizeof(before) - 1, LINE_MAX_BYTES - sizeof(before), fmt, ap);
     va_end(ap);
     blunt(line);
-    const size_t len = strlen(line);
-    line[len] = '\n';
-    const ssize_t n = write(STDERR_FILENO, line, len + 1); /* nowhere left to complain */
-    (void)n;
+    const size_t len = strlen(text);
+    text[len] = '\n';
+    if (put_text(STDERR_FILENO, text, len + 1)) atomic_fetch_add(&lost_lines, lost + 1);
+}
+
+unsigned say_lost(void)
+{
+    return atomic_load(&lost_lines);
 }
 
 int say_error(const struct vireo_error *e)

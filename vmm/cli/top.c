@@ -77,13 +77,10 @@ static int parse(struct top *t, const struct command *self, char **words, struct
 
 /* ---- the screen ---- */
 
+/* What a terminal that is stopped does not take is missing until the next look: whoever wants to go must be heard. */
 static void put(const char *text, size_t len)
 {
-    while (len > 0) {
-        const ssize_t n = write(STDOUT_FILENO, text, len);
-        if (n < 0 && errno != EINTR) return; /* the terminal is gone: SIGHUP follows */
-        if (n > 0) text += n, len -= (size_t)n;
-    }
+    (void)put_text(STDOUT_FILENO, text, len);
 }
 
 static void enter(struct top *t)
@@ -222,8 +219,13 @@ static int watch(struct top *t, struct vireo_error *e)
 
 static int catch_signals(bool has_screen)
 {
-    const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, has_screen ? SIGWINCH : 0, SIGTSTP, 0};
-    return signals_catch(list);
+    const int list[] = {SIGTSTP, has_screen ? SIGWINCH : 0, 0};
+    sigset_t of_pipe;
+    const int fd = signals_catch(list);
+    sigemptyset(&of_pipe);
+    sigaddset(&of_pipe, SIGPIPE);
+    if (!has_screen) (void)sigprocmask(SIG_UNBLOCK, &of_pipe, NULL); /* `vireo top NAME | head` ends without a word */
+    return fd;
 }
 
 static int run_top(const struct command *self, char **words, uint64_t started_ns)

@@ -7,17 +7,23 @@
 #include "vmm/cli/run.h"
 #include "vmm/cli/term.h"
 
-#define ECHO_NS                                                                                                        \
-    500000000ull /* timeout(1) sends its signal twice, to the process and to its group: nobody asks again so soon */
-
 int run_catch_signals(struct run_signals *s, bool has_terminal)
 {
-    int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0, 0, 0, 0}, n = 4;
-    if (s->report) list[n++] = SIGUSR1;
-    if (has_terminal) list[n++] = SIGTSTP;
-    if (has_terminal) list[n++] = SIGCONT;
-    s->fd = signals_catch(list);
+    s->set = *leave_guarded();
+    if (!s->report) sigdelset(&s->set, SIGUSR1);
+    if (has_terminal && !signals_is_ignored(SIGTSTP)) sigaddset(&s->set, SIGTSTP);
+    if (has_terminal && !signals_is_ignored(SIGCONT)) sigaddset(&s->set, SIGCONT);
+    s->fd = signals_open(&s->set);
     return s->fd < 0 ? s->fd : 0;
+}
+
+void run_release_signals(struct run_signals *s)
+{
+    if (s->fd < 0) return;
+    close(s->fd);
+    s->fd = -1;
+    sigdelset(&s->set, SIGUSR1); /* stays blocked: there is nothing more to report */
+    (void)sigprocmask(SIG_UNBLOCK, &s->set, NULL);
 }
 
 /* Job control: the shell gets its terminal back while we are stopped, and we ours when we go on. Stopped by SIGSTOP
@@ -56,23 +62,15 @@ static int wait_for_end(const struct run_signals *s, struct vireo_vm *vm, struct
     struct pollfd fds[] = {{.fd = vireo_vm_event_fd(vm), .events = POLLIN},
                            {.fd = s->fd, .events = POLLIN},
                            {.fd = control ? vireo_control_fd(control) : -1, .events = POLLIN}};
-    uint64_t ended_ns = 0;
-    int ended_by = 0;
     for (;;) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR) return ended_by; /* then the caller's wait blocks instead */
-        if (fds[0].revents) return ended_by;
+        if (poll(fds, 3, -1) < 0 && errno != EINTR) return leave_asked(); /* then the caller's wait blocks instead */
+        if (fds[0].revents) return leave_asked();
         if (fds[2].revents) serve(control, urgency);
         const int sig = fds[1].revents ? read_signal(s) : 0;
         if (sig == 0) continue;
-        if (ended_by == sig && now_ns() - ended_ns < ECHO_NS) continue;
-        if (ended_by) { /* asked twice: whoever asks won't wait for a clean end */
-            term_leave();
-            vireo_control_destroy(control);
-            _exit(STATUS_SIGNAL + sig);
-        }
-        ended_by = sig;
-        ended_ns = now_ns();
-        vireo_vm_stop(vm);
+        const bool is_first = leave_asked() == 0;
+        if (leave_is_second(sig)) leave_now(sig); /* whoever asks twice won't wait for a clean end */
+        if (is_first) vireo_vm_stop(vm);
     }
 }
 

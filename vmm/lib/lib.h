@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <vireo.h>
 
+#include "vmm/base/log_queue.h"
 #include "vmm/machine/machine.h"
 
 #define LIB_UUID_MAX 37 /* RFC 9562, 4: 36 characters, and the NUL */
@@ -16,8 +17,8 @@ struct vireo_config {
 
 struct vireo_vm {
     struct machine *machine;
-    struct vireo_log user;
-    struct log log; /* the machine's: calls user */
+    struct log_queue *log_queue; /* NULL: nobody listens */
+    struct log log;              /* the machine's: into the queue */
     bool uses_stdio;
     struct vireo_pool *pool; /* borrowed, or NULL: has given `memory` */
     uint64_t memory;         /* bytes */

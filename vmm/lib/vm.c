@@ -15,6 +15,9 @@ _Static_assert(sizeof(((struct vireo_thread *)0)->name) == MACHINE_THREAD_NAME, 
 _Static_assert((int)VIREO_THREAD_DISK == (int)MACHINE_THREAD_DISK, "kinds are passed on as they are");
 _Static_assert((int)VIREO_LOG_DEBUG == (int)LOG_DEBUG, "levels are passed on as they are");
 
+#define LOG_FLUSH_MS 200  /* at the end, so that what led to it is said before it; a log that takes longer is late */
+#define LOG_LEAVE_MS 1000 /* destroy waits no longer for a log */
+
 static void on_log(void *arg, enum log_level level, const char *line)
 {
     const struct vireo_log *user = arg;
@@ -32,18 +35,34 @@ static void warn_of_emulation(const struct log *log, const char *kernel)
               kernel, software);
 }
 
+/* Lines of a create are the caller's own, and are handed on before it returns. */
+static int create_log(struct vireo_vm *vm, const struct vireo_log *log, struct err *e)
+{
+    if (!log || !log->fn) return 0;
+    struct vireo_log user = *log;
+    const struct log to = {.fn = on_log, .arg = &user, .level = (enum log_level)log->level};
+    const int rc = log_queue_create(&vm->log_queue, &to, sizeof(user), e);
+    if (rc) return rc;
+    log_queue_direct(vm->log_queue, true);
+    vm->log = *log_queue_log(vm->log_queue);
+    return 0;
+}
+
+static void destroy_log(struct vireo_vm *vm)
+{
+    log_queue_destroy(vm->log_queue, LOG_LEAVE_MS);
+}
+
 int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const struct vireo_log *log,
                     struct vireo_error *e)
 {
     struct err err = {0};
     struct vireo_vm *vm = calloc(1, sizeof(*vm));
     if (!vm) return lib_error(e, err_set(&err, -ENOMEM, "no memory for a VM"), &err);
-    if (log && log->fn) {
-        vm->user = *log;
-        vm->log = (struct log){.fn = on_log, .arg = &vm->user, .level = (enum log_level)log->level};
-    }
-    int rc = lib_pool_take(c->pool, c->config.memory, &err);
+    int rc = create_log(vm, log, &err);
+    if (!rc) rc = lib_pool_take(c->pool, c->config.memory, &err);
     if (rc) {
+        destroy_log(vm);
         free(vm);
         return lib_error(e, rc, &err);
     }
@@ -56,10 +75,12 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
     if (rc) {
         lib_pool_give_back(vm->pool, vm->memory);
         pthread_mutex_destroy(&vm->lock);
+        destroy_log(vm);
         free(vm);
         return lib_error(e, rc, &err);
     }
     warn_of_emulation(&vm->log, c->config.kernel);
+    if (vm->log_queue) log_queue_direct(vm->log_queue, false);
     *out = vm;
     return 0;
 }
@@ -71,13 +92,17 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     if (vm->figures) figures_destroy(vm->figures); /* of a part of the program that a plain run does not touch */
     pthread_mutex_destroy(&vm->lock);
     lib_pool_give_back(vm->pool, vm->memory);
+    destroy_log(vm);
     free(vm);
 }
 
 int vireo_vm_start(struct vireo_vm *vm, struct vireo_error *e)
 {
     struct err err = {0};
-    return lib_error(e, machine_start(vm->machine, &err), &err);
+    if (vm->log_queue) log_queue_direct(vm->log_queue, true);
+    const int rc = machine_start(vm->machine, &err);
+    if (vm->log_queue) log_queue_direct(vm->log_queue, false);
+    return lib_error(e, rc, &err);
 }
 
 int vireo_vm_pause(struct vireo_vm *vm)
@@ -136,6 +161,7 @@ int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_end *out)
 {
     struct ending end;
     const int rc = machine_wait(vm->machine, timeout_ms, &end);
+    if (rc == 0 && vm->log_queue) log_queue_flush(vm->log_queue, LOG_FLUSH_MS);
     if (rc == 0 && out) fill_end(out, &end);
     return rc;
 }

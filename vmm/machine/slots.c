@@ -150,7 +150,9 @@ static int on_doorbell(void *arg, unsigned queue, int fd, bool on)
         control_mark(s->machine, s->label);
     }
     const int rc = vm_ioeventfd(&s->machine->vm, &io, on, &e);
-    if (rc) log_write(s->machine->log, LOG_WARN, "%s: queue %u rings through exits: %s", s->label, queue, e.text);
+    if (rc)
+        log_limited(s->machine->log, &s->logged, LOG_WARN, "%s: queue %u rings through exits: %s", s->label, queue,
+                    e.text);
     return rc;
 }
 

@@ -30,7 +30,8 @@ struct slot { /* a virtio-mmio window with its device */
     struct irq irq;
     uint64_t base;
     uint32_t gsi;
-    bool is_connected; /* irq.fd is KVM's; loop thread */
+    bool is_connected;        /* irq.fd is KVM's; loop thread */
+    struct log_bucket logged; /* of doorbells that are refused, each time a driver begins */
     char label[SLOT_LABEL_MAX];
 };
 
