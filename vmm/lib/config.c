@@ -59,7 +59,7 @@ bool vireo_config_key(unsigned index, struct vireo_key *out)
 {
     const struct config_key *k = config_key(index);
     if (!k) return false;
-    *out = (struct vireo_key){.name = k->name, .arg = k->arg, .help = k->help, .is_repeated = k->is_repeated};
+    *out = (struct vireo_key){.name = k->name, .arg = k->arg, .help = k->help, .is_repeated = k->flags & KEY_REPEATED};
     return true;
 }
 
