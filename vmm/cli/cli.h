@@ -57,10 +57,12 @@ int command_become(const struct command *c, char **words);
 
 enum args_kind { ARGS_OWN, ARGS_KEYS };
 /* Hand every option of one kind to whom it belongs: the command's own to its set (ctx), or the library's keys to
- * vireo_config_set (ctx). Both kinds are recognized in either pass, so a wrong word is found in the first.
+ * vireo_config_set (ctx). Both kinds are recognized in either pass, so a wrong word is found in the first. An option of
+ * the command is never the value of the one before it, unless as --name=--option.
  * 0; -EINVAL with *e filled. */
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e);
-bool args_want_help(char **words); /* --help or -h among them */
+/* --help among them, or -h; not where it is an option's value: --cmdline -h. */
+bool args_want_help(const struct command *c, char **words);
 
 /* set_FIELD for an option whose value a command keeps as it was given, and for a switch. */
 #define ARGS_TEXT(type, field)                                                                                         \
