@@ -110,12 +110,21 @@ int signals_read(int fd); /* the one that came, or 0 */
 
 /* 0 and the result is the caller's to destroy; or *e says what is wrong with the file. */
 int result_read(struct vireo_result **out, const char *path, struct vireo_error *e);
+/* What a command reads and writes: an output is no file that is read, nor another output, nor where the shell has sent
+ * a standard file. The paths stay the caller's. */
+#define OUTPUTS_MAX 64 /* as vireo_output_open takes; a machine's files, and a dozen of the program's */
+struct outputs {
+    struct vireo_file file[OUTPUTS_MAX];
+    unsigned count;
+    bool has_standard;
+};
+void outputs_beside(struct outputs *o, const char *what, const char *path); /* path NULL: there is none */
+void outputs_beside_config(struct outputs *o, const struct vireo_config *c);
 /* Open, or make, a file to write to before there is anything to write, so that a slip in its path is found first. It
- * keeps what it holds until output_write; O_TRUNC in flags: it does not. The caller's to finish. NULL: *e is filled,
- * with what ("output") before the path. */
-FILE *output_open(const char *what, const char *path, int flags, struct vireo_error *e);
-/* 0, or *e says that what is to be written (NULL: standard output) is the file that is read. */
-int output_spares(const char *output, const char *input, struct vireo_error *e);
+ * keeps what it holds until output_write or output_empty, and is beside those opened after it. The caller's to finish.
+ * NULL: *e is filled, with what ("output") before the path. */
+FILE *output_open(struct outputs *o, const char *what, const char *path, struct vireo_error *e);
+void output_empty(FILE *f);
 /* A vireo_write_fn for a FILE: text takes the place of all that the file holds; on standard output and standard error
  * it follows what is there. finish_output says what went wrong. */
 void output_write(void *file, const char *text, size_t len);

@@ -1,6 +1,7 @@
 /* Files that the user names: results that are read, output that is written. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 
 #include "vmm/cli/cli.h"
 
+#define OUTPUT_WAIT_MS   10000             /* as the library waits for a pipe's other end */
 #define RESULT_MAX_BYTES ((off_t)64 << 20) /* as the library takes */
 
 int result_read(struct vireo_result **out, const char *path, struct vireo_error *e)
@@ -16,9 +18,14 @@ int result_read(struct vireo_result **out, const char *path, struct vireo_error 
     struct vireo_error inner;
     char *text = NULL;
     size_t len = 0;
-    FILE *f = fopen(path, "re");
-    if (!f) return bad_command(e, "open %.400s: %s", path, strerror(errno));
     int rc = 0;
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a pipe must not make us wait */
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!f) {
+        rc = bad_command(e, "open %.400s: %s", path, strerror(errno));
+        if (fd >= 0) close(fd);
+        return rc;
+    }
     if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > RESULT_MAX_BYTES)
         rc = bad_command(e, "%.400s: not a file of at most 64 MiB, as a result is", path);
     else if (!(text = malloc((size_t)st.st_size + 1)))
@@ -31,31 +38,91 @@ int result_read(struct vireo_result **out, const char *path, struct vireo_error 
     return rc;
 }
 
-FILE *output_open(const char *what, const char *path, int flags, struct vireo_error *e)
+/* ---- what is written ---- */
+
+/* Wait until fd takes more; false, with errno, when it has not for too long, or its writing failed otherwise. */
+static bool can_go_on(int fd)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (f) return f;
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    if (errno == EINTR) return true;
+    if (errno != EAGAIN) return false;
+    if (poll(&p, 1, OUTPUT_WAIT_MS) != 0) return true;
+    errno = ETIMEDOUT;
+    return false;
+}
+
+/* A pipe or a terminal whose reader has stopped takes nothing: it is not waited for longer than a pipe's other end is
+ * when it is opened. Less than all tells stdio of a failure. */
+static ssize_t write_bounded(void *cookie, const char *text, size_t len)
+{
+    const int fd = (int)(intptr_t)cookie;
+    size_t done = 0;
+    while (done < len) {
+        const ssize_t n = write(fd, text + done, len - done);
+        if (n < 0 && !can_go_on(fd)) break;
+        if (n > 0) done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+static int close_output(void *cookie)
+{
+    return close((int)(intptr_t)cookie);
+}
+
+static FILE *stream_of(int fd)
+{
+    struct stat st;
+    const cookie_io_functions_t bounded = {.write = write_bounded, .close = close_output};
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) return fdopen(fd, "w");
+    return fopencookie((void *)(intptr_t)fd, "w", bounded); /* NOLINT(performance-no-int-to-ptr): a cookie */
+}
+
+void outputs_beside(struct outputs *o, const char *what, const char *path)
+{
+    if (path && o->count < OUTPUTS_MAX) o->file[o->count++] = (struct vireo_file){.what = what, .path = path};
+}
+
+void outputs_beside_config(struct outputs *o, const struct vireo_config *c)
+{
+    struct vireo_file f;
+    for (unsigned i = 0; vireo_config_file(c, i, &f); i++) outputs_beside(o, f.what, f.path);
+}
+
+/* Where the shell has sent them, which a name such as /dev/stdout leads to as well. */
+static void beside_standard_files(struct outputs *o)
+{
+    outputs_beside(o, "standard input", "/proc/self/fd/0");
+    outputs_beside(o, "standard output", "/proc/self/fd/1");
+    outputs_beside(o, "standard error", "/proc/self/fd/2");
+}
+
+FILE *output_open(struct outputs *o, const char *what, const char *path, struct vireo_error *e)
+{
+    if (!o->has_standard) beside_standard_files(o);
+    o->has_standard = true;
+    const int fd = vireo_output_open(what, path, o->file, o->count, e);
+    FILE *f = fd < 0 ? NULL : stream_of(fd);
+    if (f) {
+        outputs_beside(o, what, path);
+        return f;
+    }
+    if (fd < 0) return NULL;
     bad_command(e, "%s %.400s: %s", what, path, strerror(errno));
-    if (fd >= 0) close(fd);
+    close(fd);
     return NULL;
 }
 
-int output_spares(const char *output, const char *input, struct vireo_error *e)
+void output_empty(FILE *f)
 {
-    struct stat out, in;
-    if (!output || stat(output, &out) < 0 || stat(input, &in) < 0) return 0;
-    if (!S_ISREG(out.st_mode) || out.st_dev != in.st_dev || out.st_ino != in.st_ino) return 0;
-    return bad_command(e, "output %.400s: the result that is read, which would be lost; name another file", output);
+    rewind(f);
+    (void)!ftruncate(fileno(f), 0); /* a pipe or terminal can't be, nor needs it */
 }
 
 void output_write(void *file, const char *text, size_t len)
 {
     FILE *f = file;
-    if (f != stdout && f != stderr) { /* a pipe or terminal can't be rewound, nor needs it */
-        rewind(f);
-        (void)!ftruncate(fileno(f), 0);
-    }
+    if (f != stdout && f != stderr) output_empty(f);
     (void)fwrite(text, 1, len, f);
 }
 

@@ -1,22 +1,27 @@
 /* Where the time went: where the library's page of it goes. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "vmm/cli/run.h"
 
-int stats_open(struct run *run, struct vireo_vm *vm, struct vireo_error *e)
+int stats_open(struct run *run, struct vireo_error *e)
+{
+    run->stats = stderr;
+    if (!run->stats_path || strcmp(run->stats_path, "-") == 0) return 0;
+    FILE *f = output_open(&run->files, "stats", run->stats_path, e);
+    if (!f) return e->code;
+    run->stats = f;
+    return 0;
+}
+
+int stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e)
 {
     struct vireo_stats info;
-    run->stats = stderr;
     if (!run->stats_path) return 0;
     if (vireo_vm_stats(vm, &info, NULL, NULL) == -ENODATA)
         return bad_command(e, "stats %.400s: there are none with record off; leave one of the two out",
                            run->stats_path);
-    if (strcmp(run->stats_path, "-") == 0) return 0;
-    FILE *f = output_open("stats", run->stats_path, O_TRUNC, e);
-    if (!f) return e->code;
-    run->stats = f;
+    if (run->stats != stderr) output_empty(run->stats);
     return 0;
 }
 

@@ -26,6 +26,7 @@ void config_fini(struct config *c)
     free(c->dump_dtb);
     free(c->cmdline);
     free(c->console_path);
+    free(c->source);
     config_sched_fini(c);
     config_init(c);
 }

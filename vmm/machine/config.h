@@ -12,9 +12,11 @@
 #include <stdint.h>
 
 #include "vmm/base/err.h"
+#include "vmm/base/file.h"
 
 #define CONFIG_MAX_DISKS   16 /* half of the 32 virtio-mmio slots */
 #define CONFIG_MAX_NETS    8
+#define CONFIG_MAX_FILES   (CONFIG_MAX_DISKS + 5) /* kernel, initrd, console, device tree, the configuration itself */
 #define CONFIG_ID_MAX      32                     /* an id or name: letters, digits, - _ . */
 #define CONFIG_CMDLINE_MAX 2048                   /* x86 COMMAND_LINE_SIZE, arm64's as well; includes the NUL */
 #define CONFIG_MAX_CPUS    64                     /* one GIC redistributor region, one MADT page; machines are micro */
@@ -77,6 +79,7 @@ struct config {
     char *kernel, *initrd;        /* NULL: embedded guest / none */
     char *cmdline;                /* NULL: the arch's default */
     char *dump_dtb;               /* NULL: the device tree is not written to a file */
+    char *source;                 /* the file the keys came from; NULL: none, or not known */
     unsigned cpus;                /* 1.. */
     uint64_t memory;              /* bytes */
     struct disk_config disk[CONFIG_MAX_DISKS];
@@ -132,5 +135,11 @@ int config_load_json(struct config *c, const char *text, size_t len, struct err 
 /* What only the whole tells: same id twice, same disk twice, initrd without kernel, more memory than the host has, a
  * net fd that isn't open, ... Opens nothing. */
 int config_check(const struct config *c, struct err *e);
+
+/* The files that a configuration names, its own included, into out; how many. The strings are c's. */
+unsigned config_files(const struct config *c, struct file_name out[CONFIG_MAX_FILES]);
+/* Is one that is written (the console's, the device tree's) one that is read, or the other one, or locked by somebody?
+ * Looks at files and makes none. */
+int config_check_files(const struct config *c, struct err *e);
 
 #endif
