@@ -83,7 +83,7 @@ check "make install puts everything in place" install_it
 check "a C99 program builds against the static library" build_static
 check "a C99 program builds against the shared library" build_shared
 if command -v g++ > /dev/null; then check "a C++ program includes the header" build_cpp
-else skip "a C++ program includes the header" "no g++ on this machine"; fi
+else skip "a C++ program includes the header" "no g++ on this machine: scripts/setup test installs it"; fi
 check "the libraries export vireo_ names and no other" only_ours_exported
 check "the libraries export every function of the header" all_of_the_header_exported
 for kind in static shared; do
