@@ -79,7 +79,7 @@ outputs_spare_inputs() {
     for input in disk.img ./disk.img "$PWD/disk.img" hard.img soft.img /proc/self/fd/9 kernel initrd run.json; do
         for option in --json= --stats= --console=file=; do
             keeps "$input" refuses "that is the file of" run --config run.json "$option$input" || return 1
-            grep -q ': that is the file of .*, which would be overwritten; name another file$' err || { cat err; return 1; }
+            grep -q ': that is the file of .*, which would be lost; name another file$' err || { cat err; return 1; }
         done
     done
 }

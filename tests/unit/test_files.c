@@ -102,7 +102,7 @@ static void console_is_no_file_of_the_vm(void **state)
     set("disk", "path=disk");
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         set("console", names[i]);
-        refuse_vm("that is the file of disk 0, which would be overwritten");
+        refuse_vm("that is the file of disk 0, which would be lost");
     }
     set("kernel", "hard");
     set("console", "file=soft");
@@ -145,7 +145,7 @@ static void output_is_none_of_the_others(void **state)
     const struct vireo_file others[] = {{"kernel", "k", false}, {"stats", NULL, true}, {"json", "j", true}};
     make("k", "kernel");
     assert_int_equal(vireo_output_open("log", "k", others, 3, &e), -EEXIST);
-    assert_string_equal(e.text, "log k: that is the file of kernel, which would be overwritten; name another file");
+    assert_string_equal(e.text, "log k: that is the file of kernel, which would be lost; name another file");
     int fd = vireo_output_open("log", "new", others, 3, &e);
     assert_true(fd >= 0);
     assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK && fcntl(fd, F_GETFD) & FD_CLOEXEC);

@@ -138,7 +138,7 @@ static int check_identity(const struct file_output *o, const struct stat *st, st
         struct stat other;
         const struct file_name *f = &o->others[i];
         if (!f->path || stat(f->path, &other) < 0 || !is_same(st, &other)) continue;
-        return err_set(e, -EEXIST, "%s %.300s: that is the file of %s, which would be overwritten; name another file",
+        return err_set(e, -EEXIST, "%s %.300s: that is the file of %s, which would be lost; name another file",
                        o->what, o->path, f->what);
     }
     if (S_ISBLK(st->st_mode))

@@ -42,7 +42,7 @@ static int run_report(const struct command *self, char **words, uint64_t started
         rc = bad_command(&e, "no result file given; `vireo bench exits --format json --output FILE` makes one");
     for (unsigned i = 0; !rc && i < w.path.count; i++) outputs_beside(&files, "a result", w.path.word[i]);
     for (unsigned i = 0; !rc && i < w.path.count; i++) rc = result_read(&results[i], w.path.word[i], &e);
-    FILE *f = !rc && w.output ? output_open(&files, "output", w.output, &e) : stdout;
+    FILE *f = !rc && w.output ? output_open(&files, "open", w.output, &e) : stdout;
     if (!f) rc = e.code;
     const int status = rc ? say_error(&e) : write_page(&w, f, results);
     for (unsigned i = 0; i < ARGS_WORDS_MAX; i++) vireo_result_destroy(results[i]);
