@@ -87,6 +87,7 @@ every_status_is_in_help_and_man() {
 
 bad_numbers() {
     refuses "cpus 0: must be" --cpus 0 && refuses "cpus 1000: must be" --cpus 1000 && refuses "memory 0: too small" --memory 0 &&
+        refuses "memory 128 bytes: too small; the least a machine can have is 2M" --memory 128 && hints "write 128M" &&
         refuses "not a size" --memory lots && refuses "not a multiple of 4096" --memory 5000001 &&
         refuses "this host has" --memory 900T && refuses "whole seconds" --timeout -1
 }
@@ -204,6 +205,13 @@ foreign_tap() {
     unshare -n sh -c 'ip tuntap add vireo-its mode tap user 65534 && exec setpriv --bounding-set -net_admin --inh-caps -net_admin "$@"' sh \
         "$VIREO" run --net tap=vireo-its > out 2> err < /dev/null || got=$?
     [ $got = 126 ] && grep '^vireo: net 0 (vireo-its): tap vireo-its: attach: Operation not permitted' err && hints "belongs to another user"
+}
+# The kernel takes any byte that is no blank, '/' or ':' in an interface's name.
+odd_tap() {
+    local got=0
+    unshare -n sh -c 'ip tuntap add "$1" mode tap && shift && exec "$@"' sh $'t\xc3\xa4\xff' \
+        "$VIREO" run --kernel status7.elf --net tap=$'t\xc3\xa4\xff' > out 2> err < /dev/null || got=$?
+    [ $got = 7 ] || { cat err; return 1; }
 }
 refusal_is_an_object() {
     ends 125 run --json --cpus 0 && grep -q '^{"reason": "error", "status": 125, ' out && [ "$(wc -l < out)" = 1 ] && [ -s err ] &&
@@ -460,8 +468,13 @@ for row in "${kvm_tests[@]}"; do
     # shellcheck disable=SC2086  # words
     if [ -n "$reason" ]; then skip "${row%%|*}" "$reason"; else check "${row%%|*}" ${row##*|}; fi
 done
-foreign="a tap that belongs to another user ends with 126"
-if [ -n "$reason" ]; then skip "$foreign" "$reason"
-elif [ "$(id -u)" != 0 ] || ! unshare -n true || [ ! -e /dev/net/tun ]; then skip "$foreign" "making a tap for another user takes root and /dev/net/tun"
-else check "$foreign" foreign_tap; fi
+tap_tests=(
+    "a tap that belongs to another user ends with 126|foreign_tap"
+    "a tap's name may have any bytes|odd_tap"
+)
+for row in "${tap_tests[@]}"; do
+    if [ -n "$reason" ]; then skip "${row%%|*}" "$reason"
+    elif [ "$(id -u)" != 0 ] || ! unshare -n true 2> /dev/null || [ ! -e /dev/net/tun ]; then skip "${row%%|*}" "making such a tap takes root and /dev/net/tun"
+    else check "${row%%|*}" "${row##*|}"; fi
+done
 tap_done

@@ -535,6 +535,7 @@ static void null_is_a_key_that_is_not_set(void **state)
     assert_int_equal(load("{\"disk\": {\"path\": \"a\", \"id\": null, \"readonly\": null, \"serial\": null}}"), 0);
     assert_int_equal(c.disk_count, 1);
     assert_string_equal(c.disk[0].id, "");
+    gone(NULL);
     refuse_json("{\"disk\": {\"path\": null}}", "no path given");
     refuse_json("{\"disk\": [null]}", "disk 0: must be an object");
     refuse_json("{\"cpsu\": null}", "unknown key");
