@@ -44,8 +44,8 @@ waits_not_for_ever() (
     waits() { local dir=$1; shift; mkdir "$dir" && cd "$dir" && refuses "$@"; }
     sleep 50 > silent &
     local writer=$!
-    (waits a "config ../unwritten: a pipe to which nobody has written for 10 s" run --config ../unwritten) & pids+=($!)
-    (waits b "config ../silent: a pipe to which nobody has written for 10 s" run --config ../silent) & pids+=($!)
+    (waits a "config ../unwritten: nobody has written to it for 10 s" run --config ../unwritten) & pids+=($!)
+    (waits b "config ../silent: nobody has written to it for 10 s" run --config ../silent) & pids+=($!)
     (waits c "json ../unread: a pipe that nobody reads" run --json=../unread) & pids+=($!)
     (waits d "stats ../unread: a pipe that nobody reads" run --stats ../unread) & pids+=($!)
     (waits e "not a file" report ../unwritten) & pids+=($!)

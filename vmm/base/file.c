@@ -66,7 +66,7 @@ static int read_all(int fd, bool is_pipe, char **text, size_t *len, size_t max)
 static int read_failed(int rc, size_t max, struct err *e)
 {
     if (rc == -ETIMEDOUT)
-        return err_set(e, rc, "a pipe to which nobody has written for %d s; start its writer, or name a file",
+        return err_set(e, rc, "nobody has written to it for %d s; start its writer, or name a file",
                        FILE_WAIT_MS / 1000);
     if (rc == -EFBIG) return err_set(e, rc, "more than %zu bytes", max);
     return err_set(e, rc, "%s", strerrordesc_np(-rc));
@@ -138,8 +138,8 @@ static int check_identity(const struct file_output *o, const struct stat *st, st
         struct stat other;
         const struct file_name *f = &o->others[i];
         if (!f->path || stat(f->path, &other) < 0 || !is_same(st, &other)) continue;
-        return err_set(e, -EEXIST, "%s %.300s: that is the file of %s, which would be lost; name another file",
-                       o->what, o->path, f->what);
+        return err_set(e, -EEXIST, "%s %.300s: that is the file of %s, which would be lost; name another file", o->what,
+                       o->path, f->what);
     }
     if (S_ISBLK(st->st_mode))
         return err_set(e, -EINVAL, "%s %.300s: a block device, whose content would be lost; name a file", o->what,

@@ -135,14 +135,14 @@ static bool is_a_report(const char *path, FILE *f)
 static int open_outputs(struct run_report *out, struct run *r, const struct vireo_config *c, int rc,
                         struct vireo_error *e)
 {
-    struct vireo_error inner;
+    struct vireo_error inner = {.code = 0};
     struct vireo_error *first = rc ? &inner : e;
     outputs_beside(&r->files, "config", r->config_path);
     outputs_beside_config(&r->files, c);
     if (r->json_path) out->json = output_open(&r->files, "json", r->json_path, first);
     if (r->json_path && !out->json && !rc) return e->code;
     if (!rc) rc = stats_open(r, e);
-    if (!out->json) return rc;
+    if (!r->json_path || !out->json) return rc;
     out->is_json_kept = rc && !is_a_report(r->json_path, out->json);
     if (!out->is_json_kept) {
         output_empty(out->json);
