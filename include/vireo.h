@@ -48,6 +48,24 @@ VIREO_API void vireo_config_destroy(struct vireo_config *c);
 VIREO_API int vireo_config_set(struct vireo_config *c, const char *key, const char *value, struct vireo_error *e);
 /* A JSON object with the same keys, len bytes of text. Errors name the line; what came before it stays set. */
 VIREO_API int vireo_config_load_json(struct vireo_config *c, const char *text, size_t len, struct vireo_error *e);
+/* The same from a file of at most 1 MiB, or a pipe, which is waited for ten seconds. Errors name the file. */
+VIREO_API int vireo_config_load_file(struct vireo_config *c, const char *path, struct vireo_error *e);
+
+/* The files that a configuration names: read, or written as the console's is. The strings are c's, until a key is set.
+ * False past the end. */
+struct vireo_file {
+    const char *what; /* "kernel", "disk 0" */
+    const char *path;
+    bool is_output;
+};
+VIREO_API bool vireo_config_file(const struct vireo_config *c, unsigned index, struct vireo_file *out);
+/* Open, or make, a file for output of the program's own, under the rules of the VM's: it is none of the others, and
+ * nobody has it locked, as VMs lock their disks; a pipe's reader is waited for ten seconds. What it holds stays until
+ * the caller truncates it. what: for errors ("json"). A non-blocking descriptor, the caller's; or -errno. At most 64
+ * others. */
+VIREO_API int vireo_output_open(const char *what, const char *path, const struct vireo_file *others, unsigned count,
+                                struct vireo_error *e);
+
 /* The table, for help texts: false past the end. */
 VIREO_API bool vireo_config_key(unsigned index, struct vireo_key *out);
 /* The one of the NULL-terminated known words that word was most likely meant to be, for programs that put options of

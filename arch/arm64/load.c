@@ -4,7 +4,6 @@
  *   the initrd     right below the device tree, or above it when there is more room there
  *   the device tree  at the end of RAM, or of its first 512 MiB */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -13,6 +12,7 @@
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/load_image.h"
 #include "arch/arm64/state.h"
+#include "vmm/base/file.h"
 
 #define DTB_REACH (512ULL << 20) /* booting.rst: kernels before 4.2 look no farther */
 
@@ -66,14 +66,14 @@ static int place_initrd(const struct arch *a, const char *path, const struct loa
 /* For its owner's eyes: the seeds in it are the guest's. */
 static int dump(const char *path, const void *blob, size_t size, struct err *e)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) return err_errno(e, "dump-dtb: open %s", path);
-    const ssize_t n = write(fd, blob, size);
-    int rc = n < 0 ? err_errno(e, "dump-dtb: write %s", path) : 0;
-    if (n >= 0 && (size_t)n < size)
-        rc = err_set(e, -ENOSPC, "dump-dtb: write %s: only %zd of %zu bytes fit", path, n, size);
+    int fd = -1;
+    const struct file_output o = {.what = "dump-dtb", .path = path, .mode = 0600};
+    int rc = file_open_output(&fd, &o, e);
+    if (rc) return rc;
+    (void)!ftruncate(fd, 0); /* a pipe or a device has no length */
+    rc = file_write(fd, blob, size);
     close(fd);
-    return rc;
+    return rc ? err_set(e, rc, "dump-dtb %.300s: write: %s", path, strerrordesc_np(-rc)) : 0;
 }
 
 static int write_tree(const struct arch *a, const struct arch_boot *b, struct fdt_machine *m, uint64_t dtb,

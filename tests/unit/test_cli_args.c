@@ -73,8 +73,6 @@ static void values_come_after_a_blank_or_an_equals_sign(void **state)
     assert_int_equal(parse_own(&with_keys, WORDS("--maybe=b=c", "--file=--loud")), 0);
     assert_string_equal(own.maybe, "b=c");
     assert_string_equal(own.file, "--loud");
-    assert_int_equal(parse_own(&with_keys, WORDS("--file", "--loud")), 0); /* a value may look like an option */
-    assert_string_equal(own.file, "--loud");
     assert_int_equal(own.switches, 0);
     assert_int_equal(parse_own(&with_keys, WORDS("--file=")), 0);
     assert_string_equal(own.file, "");
@@ -125,9 +123,36 @@ static void wrong_words_are_refused_with_a_way_out(void **state)
 static void help_is_found_anywhere(void **state)
 {
     (void)state;
-    assert_true(args_want_help(WORDS("--loud", "--help")));
-    assert_true(args_want_help(WORDS("-h")));
-    assert_false(args_want_help(WORDS("--loud", "help")));
+    assert_true(args_want_help(&with_keys, WORDS("--loud", "--help")));
+    assert_true(args_want_help(&with_keys, WORDS("-h")));
+    assert_true(args_want_help(&with_keys, WORDS("--xyzzy", "-h")));
+    assert_true(args_want_help(&with_keys, WORDS("--cmdline", "--help")));
+    assert_true(args_want_help(&with_keys, WORDS("--cmdline=-h", "-h")));
+    assert_true(args_want_help(&with_keys, WORDS("--maybe", "-h")));
+    assert_false(args_want_help(&with_keys, WORDS("--loud", "help")));
+    assert_false(args_want_help(&with_keys, WORDS("--cmdline", "-h")));
+    assert_false(args_want_help(&with_keys, WORDS("--file", "-h", "--cmdline=--help")));
+}
+
+/* Who forgets a value has the option named that lacks it, not the one that came next. */
+static void options_are_no_values(void **state)
+{
+    (void)state;
+    static const char *const next[] = {"--memory", "--memory=1G", "--loud", "--maybe", "--help"};
+    for (size_t i = 0; i < COUNT_OF(next); i++) {
+        char *words[] = {(char *)"--cpus", (char *)(uintptr_t)next[i], NULL};
+        assert_int_equal(parse_own(&with_keys, words), -EINVAL);
+        assert_contains(e.text, "--cpus: no value given; write --cpus N");
+        assert_contains(e.hint, "--cpus=--");
+        assert_int_equal(parse_keys(words), -EINVAL);
+    }
+    assert_int_equal(parse_own(&with_keys, WORDS("--file", "--xyzzy")), 0); /* no option: a value like any other */
+    assert_string_equal(own.file, "--xyzzy");
+    assert_int_equal(parse_own(&with_keys, WORDS("--file", "-h")), 0);
+    assert_string_equal(own.file, "-h");
+    assert_int_equal(parse_own(&with_keys, WORDS("--file=--loud")), 0);
+    assert_string_equal(own.file, "--loud");
+    assert_int_equal(own.switches, 0);
 }
 
 static void messages_can_not_move_the_cursor(void **state)
@@ -154,5 +179,5 @@ static void json_strings_are_escaped(void **state)
 }
 
 UNIT_MAIN(UNIT(values_come_after_a_blank_or_an_equals_sign), UNIT(each_pass_takes_its_own_kind),
-          UNIT(wrong_words_are_refused_with_a_way_out), UNIT(help_is_found_anywhere),
+          UNIT(wrong_words_are_refused_with_a_way_out), UNIT(help_is_found_anywhere), UNIT(options_are_no_values),
           UNIT(messages_can_not_move_the_cursor), UNIT(json_strings_are_escaped))

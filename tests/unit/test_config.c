@@ -69,7 +69,14 @@ static void sizes_refuse_all_else(void **state)
     refuse("memory", "0", "the least");
     refuse("memory", "2M1", "not a size");
     refuse("memory", "2097151", "the least");
-    refuse("memory", "2097153", "not a multiple of 4096");
+    refuse("memory", "2097153", "memory 2097153 bytes: not a multiple of 4096");
+    assert_string_equal(e.hint, "");
+    refuse("memory", "0002048", "memory 2K: too small"); /* as it was understood, not as it was written */
+    refuse("memory", "128", "memory 128 bytes: too small; the least a machine can have is 2M");
+    assert_contains(e.hint, "write 128M");
+    refuse("memory", "128K", "memory 128K: too small");
+    assert_string_equal(e.hint, "");
+    refuse("memory", "1\x1b[2J\n", "memory 1?[2J?: not a size");
     assert_int_equal(c.memory, 256u << 20);
 }
 
@@ -111,9 +118,15 @@ static void names_are_plain_words(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", "a b", "a/b", "a\nb", "\x1b[2J", "\xc3\xa4", "a123456789b123456789c123456789d12"};
+        "",  "a b", "a/b",   "a\nb", "\x1b[2J", "\xc3\xa4", "a123456789b123456789c123456789d12",
+        ".", "..",  ".sock", "-",    "-x",      "--json"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) refuse("name", bad[i], "letters, digits");
     set("name", "a123456789b123456789c123456789d1");
+    refuse("disk", "path=a,id=-x", "not begin");
+    refuse("disk", "path=a,id=..", "not begin");
+    refuse("net", "tap=a,id=.", "not begin");
+    set("name", "_x");
+    set("name", "1-");
     set("name", "web-1_a.B");
     assert_string_equal(c.name, "web-1_a.B");
 }
@@ -254,7 +267,6 @@ static void net_takes_tap_or_fd(void **state)
     (void)state;
     set("net", "tap=vireo0,mac=52:54:00:Ab:cD:0f,mtu=1400,id=lan");
     set("net", "fd=5");
-    assert_int_equal(c.net_count, 2);
     static const uint8_t mac[6] = {0x52, 0x54, 0, 0xab, 0xcd, 0x0f};
     assert_string_equal(c.net[0].tap, "vireo0");
     assert_int_equal(c.net[0].fd, -1);
@@ -265,6 +277,8 @@ static void net_takes_tap_or_fd(void **state)
     assert_int_equal(c.net[1].fd, 5);
     assert_string_equal(c.net[1].tap, "");
     assert_false(c.net[1].has_mac);
+    set("net", "tap=\xc3\xa4\xff"); /* the kernel takes any byte that is no blank, '/' or ':' */
+    assert_string_equal(c.net[2].tap, "\xc3\xa4\xff");
 }
 
 static void net_refuses_what_makes_no_sense(void **state)
@@ -469,7 +483,7 @@ static void json_sets_what_flags_set(void **state)
     (void)state;
     static const char json[] = "{\"kernel\": \"vmlinuz\", \"cpus\": 4, \"memory\": \"1G\", \"rng\": true,\n"
                                " \"no-acpi\": false, \"disk\": [\"path=a,,b,readonly\",\n"
-                               "   {\"path\": \"c,d\", \"readonly\": false, \"id\": \"data\", \"serial\": 7}],\n"
+                               "   {\"path\": \"c,d\", \"readonly\": false, \"id\": \"data\", \"serial\": \"7\"}],\n"
                                " \"net\": {\"fd\": 0, \"mtu\": 9000}, \"console\": \"off\", \"timeout\": 5}";
     if (load(json) != 0) fail_msg("%s", e.text);
     assert_string_equal(c.kernel, "vmlinuz");
@@ -506,11 +520,21 @@ static void json_values_have_the_type_of_their_key(void **state)
     refuse_json("[]", "not an object");
     refuse_json("\"kernel\"", "line 1, column 8: not JSON");
     refuse_json("{\"cpus\": 1.0}", "whole number");
-    refuse_json("{\"cpus\": null}", "string, a number");
-    refuse_json("{\"cpus\": [1]}", "string, a number");
-    refuse_json("{\"cpus\": {\"n\": 1}}", "string, a number");
-    refuse_json("{\"rng\": 1}", "true or false");
-    refuse_json("{\"cpus\": true}", "cpus true");
+    refuse_json("{\"cpus\": [1]}", "cpus: must be a whole number");
+    refuse_json("{\"cpus\": {\"n\": 1}}", "cpus: must be a whole number");
+    refuse_json("{\"cpus\": true}", "cpus: must be a whole number");
+    refuse_json("{\"cpus\": \"2\"}", "cpus: must be a whole number");
+    refuse_json("{\"rng\": 1}", "rng: must be true or false");
+    refuse_json("{\"rng\": \"true\"}", "rng: must be true or false");
+    refuse_json("{\"kernel\": 7}", "kernel: must be a string");
+    refuse_json("{\"kernel\": false}", "kernel: must be a string");
+    refuse_json("{\"console\": [\"off\"]}", "console: must be a string");
+    refuse_json("{\"memory\": 1.5}", "memory: must be a string or a whole number");
+    refuse_json("{\"nice\": [1, true]}", "nice: must be a string or a whole number");
+    refuse_json("{\"cpu-affinity\": 3}", "cpu-affinity: must be a string");
+    refuse_json("{\"net\": {\"fd\": \"3\"}}", "net: fd: must be a whole number");
+    refuse_json("{\"net\": {\"tap\": true}}", "net: tap: must be a string");
+    refuse_json("{\"disk\": {\"path\": \"a\", \"serial\": 7}}", "disk: serial: must be a string");
     refuse_json("{\"disk\": true}", "must be an object");
     refuse_json("{\"disk\": [[\"path=a\"]]}", "must be an object");
     refuse_json("{\"disk\": {\"path\": [\"a\"]}}", "path: must be a string");
@@ -518,6 +542,41 @@ static void json_values_have_the_type_of_their_key(void **state)
     refuse_json("{\"disk\": [{}]}", "no path given");
     refuse_json("{\"kernel\": \"a\\u0000b\"}", "not JSON");
     refuse_json("{\"config\": \"a.json\"}", "unknown key");
+}
+
+/* A program that writes a configuration out of optional fields has null for those that aren't set. */
+static void null_is_a_key_that_is_not_set(void **state)
+{
+    (void)state;
+    set("kernel", "k");
+    assert_int_equal(load("{\"kernel\": null, \"cpus\": null, \"rng\": null, \"disk\": null, \"net\": null, "
+                          "\"nice\": null}"),
+                     0);
+    assert_string_equal(c.kernel, "k");
+    assert_int_equal(c.cpus, 1);
+    assert_int_equal(c.disk_count + c.net_count, 0);
+    assert_int_equal(load("{\"disk\": {\"path\": \"a\", \"id\": null, \"readonly\": null, \"serial\": null}}"), 0);
+    assert_int_equal(c.disk_count, 1);
+    assert_string_equal(c.disk[0].id, "");
+    gone(NULL);
+    refuse_json("{\"disk\": {\"path\": null}}", "no path given");
+    refuse_json("{\"disk\": [null]}", "disk 0: must be an object");
+    refuse_json("{\"cpsu\": null}", "unknown key");
+    refuse_json("{\"disk\": {\"path\": \"a\", \"idd\": null}}", "unknown word");
+}
+
+/* What is wrong with a key nobody knows is the key. */
+static void unknown_key_is_told_before_its_type(void **state)
+{
+    (void)state;
+    static const char *const values[] = {"null", "{}", "[]", "1.5", "true", "[[1]]", "{\"a\": 1}"};
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        char json[64];
+        (void)snprintf(json, sizeof(json), "{\"memroy\": %s}", values[i]);
+        refuse_json(json, "line 1: unknown key \"memroy\"");
+        assert_contains(e.hint, "\"memory\"");
+    }
+    refuse_json("{\"disk\": {\"raedonly\": [1], \"path\": \"a\"}}", "unknown word \"raedonly\"");
 }
 
 static void json_nesting_is_bounded_before_anything_recurses(void **state)
@@ -586,5 +645,6 @@ UNIT_MAIN(T(defaults_are_a_whole_configuration), T(sizes_have_units_of_1024), T(
           T(long_words_can_not_hide_the_sentence), T(initrd_needs_a_kernel), T(memory_beyond_the_host_is_refused),
           T(writers_do_not_share_an_image), T(id_names_one_device), T(net_fd_must_be_open),
           T(nets_do_not_share_a_host_side), T(json_sets_what_flags_set), T(json_errors_name_the_line),
-          T(json_values_have_the_type_of_their_key), T(json_nesting_is_bounded_before_anything_recurses),
+          T(json_values_have_the_type_of_their_key), T(null_is_a_key_that_is_not_set),
+          T(unknown_key_is_told_before_its_type), T(json_nesting_is_bounded_before_anything_recurses),
           T(every_key_is_named_and_explained_once), T(failed_set_leaves_the_configuration_alone))

@@ -15,6 +15,20 @@ static void set_keeps_code_and_text(void **state)
     assert_string_equal(e.hint, "");
 }
 
+static void nothing_in_it_moves_a_cursor(void **state)
+{
+    (void)state;
+    struct err e;
+    err_set(&e, -EINVAL, "a\x1b[2J\n%s",
+            "\xc2\x9b"
+            "1m\x7f\xc3\xa4");
+    assert_string_equal(e.text, "a?[2J???1m?\xc3\xa4");
+    err_wrap(&e, -EINVAL, "disk \r");
+    assert_string_equal(e.text, "disk ?: a?[2J???1m?\xc3\xa4");
+    err_hint(&e, "rm \a");
+    assert_string_equal(e.hint, "rm ?");
+}
+
 static void set_never_returns_success(void **state)
 {
     (void)state;
@@ -115,7 +129,7 @@ static void no_err_still_gives_the_code(void **state)
     err_as(NULL, ERR_HOST);
 }
 
-UNIT_MAIN(UNIT(set_keeps_code_and_text), UNIT(set_never_returns_success), UNIT(errno_is_spelled_out),
-          UNIT(running_out_is_the_hosts_doing), UNIT(context_comes_before_the_cause),
+UNIT_MAIN(UNIT(nothing_in_it_moves_a_cursor), UNIT(set_keeps_code_and_text), UNIT(set_never_returns_success),
+          UNIT(errno_is_spelled_out), UNIT(running_out_is_the_hosts_doing), UNIT(context_comes_before_the_cause),
           UNIT(wrapping_keeps_kind_and_hint), UNIT(first_hint_stays), UNIT(long_text_is_cut),
           UNIT(no_err_still_gives_the_code))

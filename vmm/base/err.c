@@ -12,12 +12,22 @@ static bool is_out_of_something(int code)
     return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
 }
 
+/* Controls become '?', those of ISO 6429's second set in UTF-8 (U+0080 to U+009F) too. */
+static void blunt(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < ' ' || *p == 0x7f) *p = '?';
+        if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) p[0] = p[1] = '?';
+    }
+}
+
 static void put(struct err *e, int code, const char *fmt, va_list ap)
 {
     e->code = code;
     e->kind = is_out_of_something(code) ? ERR_HOST : ERR_CONFIG;
     e->hint[0] = '\0';
     (void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
+    blunt(e->text);
 }
 
 int err_set(struct err *e, int code, const char *fmt, ...)
@@ -53,6 +63,7 @@ int err_wrap(struct err *e, int rc, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
     va_end(ap);
+    blunt(e->text);
     const size_t used = strlen(e->text);
     (void)snprintf(e->text + used, sizeof(e->text) - used, ": %s", old);
     return rc;
@@ -65,6 +76,7 @@ void err_hint(struct err *e, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
     va_end(ap);
+    blunt(e->hint);
 }
 
 void err_as(struct err *e, enum err_kind kind)

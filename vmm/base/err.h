@@ -2,8 +2,10 @@
  *
  * A function that can fail for a reason the user must hear takes a `struct err *e` last, returns 0 or -errno, and
  * leaves in *e one sentence: "disk 0: open images/root.ext4: No such file or directory". Hot paths return a code only.
- * The storage is the caller's; nothing is allocated, so an error can be reported when memory is what is missing.
- * `e` may be NULL everywhere: then only the code is returned. Not shared between threads. */
+ * Words of a user or of a file are in it as they were given, but for control characters, which are shown as '?': who
+ * prints an error to a terminal need not look. The storage is the caller's; nothing is allocated, so an error can be
+ * reported when memory is what is missing. `e` may be NULL everywhere: then only the code is returned. Not shared
+ * between threads. */
 #ifndef VIREO_BASE_ERR_H
 #define VIREO_BASE_ERR_H
 

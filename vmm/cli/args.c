@@ -72,6 +72,32 @@ static int split(const struct command *c, const char *text, struct word *out, st
     return 0;
 }
 
+/* Does the option want a value that is the next word? */
+static bool wants_word(const struct word *w, const struct known *k)
+{
+    return k->arg && k->arg[0] != '[' && !w->value;
+}
+
+/* Is text one of the command's options, --help too, rather than the value of the one before it? */
+static bool is_option(const struct command *c, const char *text)
+{
+    struct word w = {0};
+    struct known k;
+    struct vireo_error e;
+    if (strncmp(text, "--", 2) != 0 || split(c, text, &w, &e)) return false;
+    return strcmp(w.name, "help") == 0 || find_name(c, w.name, &k);
+}
+
+/* A value is any text, but an option of this command stands where one was forgotten far more often than it is meant. */
+static int no_value(const struct word *w, const struct known *k, const char *next, struct vireo_error *e)
+{
+    bad_command(e, "--%s: no value given; write --%s %s", w->name, w->name, k->arg);
+    if (next)
+        (void)snprintf(e->hint, sizeof(e->hint), "a value that looks like an option is written --%s=%.100s", w->name,
+                       next);
+    return e->code;
+}
+
 static int set_key(const struct command *c, const struct word *w, void *ctx, struct vireo_error *e)
 {
     const char *value = w->value ? w->value : "true"; /* only a switch has no value here */
@@ -90,10 +116,10 @@ int args_parse(const struct command *c, enum args_kind kind, char **words, void 
         int rc = split(c, *at, &w, e);
         if (rc) return rc;
         if (!find_name(c, w.name, &k)) return unknown_option(c, w.name, e);
-        const bool needs_value = k.arg && k.arg[0] != '[';
-        if (needs_value && !w.value && !at[1])
-            return bad_command(e, "--%s: no value given; write --%s %s", w.name, w.name, k.arg);
-        if (needs_value && !w.value) w.value = *++at;
+        if (wants_word(&w, &k)) {
+            if (!at[1] || is_option(c, at[1])) return no_value(&w, &k, at[1], e);
+            w.value = *++at;
+        }
         if (k.own && !k.arg && w.value) return bad_command(e, "--%s=%.200s: it takes no value", w.name, w.value);
         if (kind == ARGS_OWN && k.own) k.own->set(ctx, w.value);
         if (kind == ARGS_KEYS && !k.own) rc = set_key(c, &w, ctx, e);
@@ -108,9 +134,15 @@ void args_add(struct args_words *w, const char *word)
     w->count++;
 }
 
-bool args_want_help(char **words)
+bool args_want_help(const struct command *c, char **words)
 {
-    for (; *words; words++)
+    for (; *words; words++) {
+        struct word w = {0};
+        struct known k;
+        struct vireo_error e;
         if (strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0) return true;
+        if (**words != '-' || split(c, *words, &w, &e) || !find_name(c, w.name, &k)) continue;
+        if (wants_word(&w, &k) && words[1] && !is_option(c, words[1])) words++; /* its value, whatever it says */
+    }
     return false;
 }

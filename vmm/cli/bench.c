@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/cli/bench.h"
@@ -139,6 +140,8 @@ static void discard(void *arg, const char *text, size_t len)
 static int prepare(const struct bench *b, struct measurement *m, struct vireo_error *e)
 {
     int rc = 0;
+    struct outputs files = {.count = 0};
+    outputs_beside(&files, "the program that is measured against", b->against);
     m->side[0].program = SELF;
     m->side[1].program = b->against;
     m->path[0] = b->output;
@@ -147,14 +150,18 @@ static int prepare(const struct bench *b, struct measurement *m, struct vireo_er
     for (unsigned i = 0; i < m->sides && rc == 0; i++) rc = vireo_result_create(&m->side[i].result, b->kind, e);
     if (rc == 0 && b->format) rc = vireo_result_write(m->side[0].result, b->format, discard, NULL, e);
     for (unsigned i = 0; i < m->sides && rc == 0; i++)
-        if (m->path[i] && !(m->out[i] = output_open(i ? "output-against" : "output", m->path[i], 0, e))) rc = e->code;
+        if (m->path[i] && !(m->out[i] = output_open(&files, i ? "output-against" : "output", m->path[i], e)))
+            rc = e->code;
     return rc;
 }
 
 /* A program that is no vireo, or a vireo without benches, would only be found when its turn comes. */
 static int check_against(const char *program, struct vireo_error *e)
 {
-    return access(program, X_OK) == 0 ? 0 : bad_command(e, "against %.400s: %s", program, strerror(errno));
+    struct stat st;
+    if (stat(program, &st) < 0 || access(program, X_OK) < 0)
+        return bad_command(e, "against %.400s: %s", program, strerror(errno));
+    return S_ISREG(st.st_mode) ? 0 : bad_command(e, "against %.400s: not a program, as no file", program);
 }
 
 /* What is written after a signal or an error too: what was measured until then. */
@@ -240,16 +247,17 @@ static int run_on_files(struct bench *b, struct vireo_error *e)
     struct vireo_result *one = NULL, *two = NULL;
     const char *format = b->format ? b->format : "text";
     const unsigned words = b->compare ? 1 : 0;
+    struct outputs files = {.count = 0};
     int rc = 0;
     if (b->compare && b->words.count == 0)
         rc = bad_command(e, "compare %.400s: with what? Name two results", b->compare);
     if (b->words.count > words) rc = bad_command(e, "\"%.200s\" is not an option of vireo bench", b->words.word[words]);
     const char *first = b->compare ? b->compare : b->show;
-    if (rc == 0) rc = output_spares(b->output, first, e);
-    if (rc == 0 && b->compare) rc = output_spares(b->output, b->words.word[0], e);
+    outputs_beside(&files, "a result", first);
+    outputs_beside(&files, "a result", b->compare ? b->words.word[0] : NULL);
     if (rc == 0) rc = result_read(&one, first, e);
     if (rc == 0 && b->compare) rc = result_read(&two, b->words.word[0], e);
-    FILE *f = rc == 0 && b->output ? output_open("output", b->output, 0, e) : NULL;
+    FILE *f = rc == 0 && b->output ? output_open(&files, "output", b->output, e) : NULL;
     if (rc == 0 && b->output && !f) rc = e->code;
     FILE *out = f ? f : stdout;
     if (rc == 0)

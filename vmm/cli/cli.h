@@ -58,10 +58,12 @@ int command_become(const struct command *c, char **words);
 
 enum args_kind { ARGS_OWN, ARGS_KEYS };
 /* Hand every option of one kind to whom it belongs: the command's own to its set (ctx), or the library's keys to
- * vireo_config_set (ctx). Both kinds are recognized in either pass, so a wrong word is found in the first.
+ * vireo_config_set (ctx). Both kinds are recognized in either pass, so a wrong word is found in the first. An option of
+ * the command is never the value of the one before it, unless as --name=--option.
  * 0; -EINVAL with *e filled. */
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e);
-bool args_want_help(char **words); /* --help or -h among them */
+/* --help among them, or -h; not where it is an option's value: --cmdline -h. */
+bool args_want_help(const struct command *c, char **words);
 
 /* set_FIELD for an option whose value a command keeps as it was given, and for a switch. */
 #define ARGS_TEXT(type, field)                                                                                         \
@@ -127,12 +129,24 @@ int signals_read(int fd); /* the one that came, or 0 */
 
 /* 0 and the result is the caller's to destroy; or *e says what is wrong with the file. */
 int result_read(struct vireo_result **out, const char *path, struct vireo_error *e);
+/* What a command reads and writes: an output is no file that is read, nor another output, nor where the shell has sent
+ * a standard file. The paths stay the caller's. */
+#define OUTPUTS_MAX 64 /* as vireo_output_open takes; a machine's files, and a dozen of the program's */
+struct outputs {
+    struct vireo_file file[OUTPUTS_MAX];
+    unsigned count;
+    bool has_standard;
+};
+void outputs_beside(struct outputs *o, const char *what, const char *path); /* path NULL: there is none */
+void outputs_beside_config(struct outputs *o, const struct vireo_config *c);
 /* Open, or make, a file to write to before there is anything to write, so that a slip in its path is found first. It
- * keeps what it holds until output_write; O_TRUNC in flags: it does not. The caller's to finish. NULL: *e is filled,
- * with what ("output") before the path. */
-FILE *output_open(const char *what, const char *path, int flags, struct vireo_error *e);
-/* 0, or *e says that what is to be written (NULL: standard output) is the file that is read. */
-int output_spares(const char *output, const char *input, struct vireo_error *e);
+ * keeps what it holds until output_write or output_empty, and is beside those opened after it. The caller's to finish.
+ * NULL: *e is filled, with what ("output") before the path. */
+FILE *output_open(struct outputs *o, const char *what, const char *path, struct vireo_error *e);
+/* The same as a descriptor, for put_text; -errno and *e filled. */
+int output_open_fd(struct outputs *o, const char *what, const char *path, struct vireo_error *e);
+void output_empty(int fd);
+int output_close(int fd, const char *name, int status); /* status, or STATUS_BAD_COMMAND after saying what went wrong */
 /* A vireo_write_fn for a FILE: text takes the place of all that the file holds; on standard output and standard error
  * it follows what is there. finish_output says what went wrong. */
 void output_write(void *file, const char *text, size_t len);

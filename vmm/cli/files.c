@@ -16,9 +16,14 @@ int result_read(struct vireo_result **out, const char *path, struct vireo_error 
     struct vireo_error inner;
     char *text = NULL;
     size_t len = 0;
-    FILE *f = fopen(path, "re");
-    if (!f) return bad_command(e, "open %.400s: %s", path, strerror(errno));
     int rc = 0;
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a pipe must not make us wait */
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!f) {
+        rc = bad_command(e, "open %.400s: %s", path, strerror(errno));
+        if (fd >= 0) close(fd);
+        return rc;
+    }
     if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > RESULT_MAX_BYTES)
         rc = bad_command(e, "%.400s: not a file of at most 64 MiB, as a result is", path);
     else if (!(text = malloc((size_t)st.st_size + 1)))
@@ -31,32 +36,82 @@ int result_read(struct vireo_result **out, const char *path, struct vireo_error 
     return rc;
 }
 
-FILE *output_open(const char *what, const char *path, int flags, struct vireo_error *e)
+/* ---- what is written ---- */
+
+/* A pipe or a terminal whose reader has stopped is not waited for. Less than all tells stdio of a failure. */
+static ssize_t write_bounded(void *cookie, const char *text, size_t len)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (f) return f;
+    const int rc = put_text((int)(intptr_t)cookie, text, len);
+    errno = -rc;
+    return rc ? 0 : (ssize_t)len;
+}
+
+static int close_output(void *cookie)
+{
+    return close((int)(intptr_t)cookie);
+}
+
+static FILE *stream_of(int fd)
+{
+    struct stat st;
+    const cookie_io_functions_t bounded = {.write = write_bounded, .close = close_output};
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) return fdopen(fd, "w");
+    return fopencookie((void *)(intptr_t)fd, "w", bounded); /* NOLINT(performance-no-int-to-ptr): a cookie */
+}
+
+void outputs_beside(struct outputs *o, const char *what, const char *path)
+{
+    if (path && o->count < OUTPUTS_MAX) o->file[o->count++] = (struct vireo_file){.what = what, .path = path};
+}
+
+void outputs_beside_config(struct outputs *o, const struct vireo_config *c)
+{
+    struct vireo_file f;
+    for (unsigned i = 0; vireo_config_file(c, i, &f); i++) outputs_beside(o, f.what, f.path);
+}
+
+/* Where the shell has sent them, which a name such as /dev/stdout leads to as well. */
+static void beside_standard_files(struct outputs *o)
+{
+    outputs_beside(o, "standard input", "/proc/self/fd/0");
+    outputs_beside(o, "standard output", "/proc/self/fd/1");
+    outputs_beside(o, "standard error", "/proc/self/fd/2");
+}
+
+int output_open_fd(struct outputs *o, const char *what, const char *path, struct vireo_error *e)
+{
+    if (!o->has_standard) beside_standard_files(o);
+    o->has_standard = true;
+    const int fd = vireo_output_open(what, path, o->file, o->count, e);
+    if (fd >= 0) outputs_beside(o, what, path);
+    return fd;
+}
+
+FILE *output_open(struct outputs *o, const char *what, const char *path, struct vireo_error *e)
+{
+    const int fd = output_open_fd(o, what, path, e);
+    FILE *f = fd < 0 ? NULL : stream_of(fd);
+    if (f || fd < 0) return f;
     bad_command(e, "%s %.400s: %s", what, path, strerror(errno));
-    if (fd >= 0) close(fd);
+    close(fd);
     return NULL;
 }
 
-int output_spares(const char *output, const char *input, struct vireo_error *e)
+void output_empty(int fd)
 {
-    struct stat out, in;
-    if (!output || stat(output, &out) < 0 || stat(input, &in) < 0) return 0;
-    if (!S_ISREG(out.st_mode) || out.st_dev != in.st_dev || out.st_ino != in.st_ino) return 0;
-    return bad_command(e, "output %.400s: the result that is read, which would be lost; name another file", output);
+    if (lseek(fd, 0, SEEK_SET) == 0) (void)!ftruncate(fd, 0); /* a pipe or terminal can't be rewound, nor needs it */
 }
 
 void output_write(void *file, const char *text, size_t len)
 {
     FILE *f = file;
-    if (f != stdout && f != stderr) { /* a pipe or terminal can't be rewound, nor needs it */
-        rewind(f);
-        (void)!ftruncate(fileno(f), 0);
-    }
+    if (f != stdout && f != stderr) output_empty(fileno(f));
     (void)fwrite(text, 1, len, f);
+}
+
+int output_close(int fd, const char *name, int status)
+{
+    return close(fd) < 0 ? put_failed(name, -errno) : status;
 }
 
 int finish_output(FILE *f, const char *name, int status)

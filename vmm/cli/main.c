@@ -86,7 +86,7 @@ int main(int argc, char **argv)
     const struct command *c = command_find(word);
     if (!c) return STATUS_BAD_COMMAND;
     if (c->elsewhere) return command_become(c, argv);
-    if (args_want_help(argv + 2)) {
+    if (args_want_help(c, argv + 2)) {
         help_print(stdout, c);
         return finish_output(NULL, "standard output", 0);
     }

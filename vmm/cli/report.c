@@ -19,15 +19,13 @@ static void set_output(void *ctx, const char *value)
     w->output = strcmp(value, "-") == 0 ? NULL : value;
 }
 
-static int write_page(const struct page_words *w, struct vireo_result *const *results)
+static int write_page(const struct page_words *w, FILE *f, struct vireo_result *const *results)
 {
     struct vireo_error e;
     if (w->output) { /* a file that takes no more is an error that is said; in a pipe we end as others do */
         (void)signal(SIGPIPE, SIG_IGN);
         (void)signal(SIGXFSZ, SIG_IGN);
     }
-    FILE *f = w->output ? output_open("open", w->output, 0, &e) : stdout;
-    if (!f) return say_error(&e);
     const struct vireo_result *const *list = (const struct vireo_result *const *)results;
     const int rc = vireo_report_write(list, w->path.count, output_write, f, &e);
     const int status = rc ? say_error(&e) : 0;
@@ -37,6 +35,7 @@ static int write_page(const struct page_words *w, struct vireo_result *const *re
 static int run_report(const struct command *self, char **words, uint64_t started_ns)
 {
     struct page_words w = {0};
+    struct outputs files = {.count = 0};
     struct vireo_result *results[ARGS_WORDS_MAX] = {NULL};
     struct vireo_error e;
     (void)started_ns;
@@ -45,9 +44,11 @@ static int run_report(const struct command *self, char **words, uint64_t started
         rc = bad_command(&e, "%u results: a page holds %d; give fewer", w.path.count, ARGS_WORDS_MAX);
     if (!rc && w.path.count == 0)
         rc = bad_command(&e, "no result file given; `vireo bench exits --format json --output FILE` makes one");
-    for (unsigned i = 0; !rc && i < w.path.count; i++) rc = output_spares(w.output, w.path.word[i], &e);
+    for (unsigned i = 0; !rc && i < w.path.count; i++) outputs_beside(&files, "a result", w.path.word[i]);
     for (unsigned i = 0; !rc && i < w.path.count; i++) rc = result_read(&results[i], w.path.word[i], &e);
-    const int status = rc ? say_error(&e) : write_page(&w, results);
+    FILE *f = !rc && w.output ? output_open(&files, "open", w.output, &e) : stdout;
+    if (!f) rc = e.code;
+    const int status = rc ? say_error(&e) : write_page(&w, f, results);
     for (unsigned i = 0; i < ARGS_WORDS_MAX; i++) vireo_result_destroy(results[i]);
     return status;
 }

@@ -7,11 +7,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/cli/term.h"
-
-#define CONFIG_FILE_MAX (1u << 20) /* as the library takes; a larger file is not a configuration */
 
 ARGS_TEXT(struct run, config_path)
 ARGS_TEXT(struct run, stats_path)
@@ -44,41 +43,13 @@ static void on_log(void *arg, enum vireo_log_level level, const char *line)
     say("%s", line);
 }
 
-static int load_config(struct vireo_config *c, const char *path, struct vireo_error *e)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return bad_command(e, "config %.400s: %s", path, strerror(errno));
-    char *text = malloc(CONFIG_FILE_MAX);
-    size_t used = 0;
-    ssize_t n = text ? 1 : -1;
-    while (n > 0 && used < CONFIG_FILE_MAX) {
-        n = read(fd, text + used, CONFIG_FILE_MAX - used);
-        if (n > 0) used += (size_t)n;
-    }
-    int rc;
-    if (n < 0)
-        rc = bad_command(e, "config %.400s: %s", path, strerror(errno));
-    else if (n > 0)
-        rc = bad_command(e, "config %.400s: more than 1 MiB, which no configuration needs", path);
-    else
-        rc = vireo_config_load_json(c, text, used, e);
-    if (rc && n == 0) {
-        const struct vireo_error inner = *e;
-        bad_command(e, "config %.400s: %s", path, inner.text);
-        memcpy(e->hint, inner.hint, sizeof(e->hint));
-    }
-    free(text);
-    close(fd);
-    return rc;
-}
-
 /* The terminal's escape first, then the file, then the options, each overriding what came before. */
 static int configure(struct run *r, const struct command *self, char **words, struct vireo_config *c,
                      struct vireo_error *e)
 {
     int rc = args_parse(self, ARGS_OWN, words, r, e);
     if (!rc && term_is_console()) rc = vireo_config_set(c, "escape", "true", e);
-    if (!rc && r->config_path) rc = load_config(c, r->config_path, e);
+    if (!rc && r->config_path) rc = vireo_config_load_file(c, r->config_path, e);
     if (!rc) rc = args_parse(self, ARGS_KEYS, words, c, e);
     r->configured_ns = now_ns();
     return rc;
@@ -127,7 +98,7 @@ static int live(struct run *r, struct run_report *out, struct vireo_error *e)
     leave_relax();
     int rc = run_catch_signals(&signals, has_terminal);
     if (rc) return bad_command(e, "catch signals: %s", strerror(-rc));
-    rc = stats_open(r, out->vm, e);
+    rc = stats_begin(r, out->vm, e);
     if (!rc) rc = open_control(r, out->vm, e);
     if (!rc) rc = begin(r, out->vm, has_terminal, e);
     if (!rc) out->signal = run_wait(&signals, out->vm, r->control);
@@ -152,16 +123,44 @@ static void conclude(struct run_report *out)
     if (!is_plain || out->run->is_verbose) say("%s%s%s", name, name[0] ? ": " : "", out->end.detail);
 }
 
-/* Before anything runs: a long run should not end with its report lost to a slip in a path. rc: what is wrong already,
- * which is reported too and stays the result. */
-static int open_report(struct run_report *out, int rc, struct vireo_error *e)
+#define REPORT_BEGINS "{\"reason\": " /* as run_report.c writes it */
+
+/* Was the file made for this report, or does it hold an earlier one? Then nothing is lost in it. */
+static bool is_a_report(const char *path, int fd)
 {
-    const char *path = out->run->json_path;
-    if (!path) return rc;
-    struct vireo_error inner;
-    out->json = output_open("json", path, O_TRUNC, rc ? &inner : e);
-    if (out->json) leave_owes_json(fileno(out->json), false);
-    return out->json || rc ? rc : e->code;
+    struct stat st;
+    char begins[sizeof(REPORT_BEGINS) - 1];
+    if (fstat(fd, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_size == 0)) return true; /* or no file: nothing stays */
+    const int again = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const bool is_read = again >= 0 && read(again, begins, sizeof(begins)) == (ssize_t)sizeof(begins);
+    if (again >= 0) close(again);
+    return is_read && memcmp(begins, REPORT_BEGINS, sizeof(begins)) == 0;
+}
+
+/* Before anything runs: a long run should not end with its report lost to a slip in a path. Nothing is written or
+ * emptied before all outputs have been held against all files that are read. rc: what is wrong already, which is
+ * reported too and stays the result. It may have left a disk or kernel unread, so the report is then kept off what
+ * might be one. */
+static int open_outputs(struct run_report *out, struct run *r, const struct vireo_config *c, int rc,
+                        struct vireo_error *e)
+{
+    struct vireo_error inner = {.code = 0};
+    struct vireo_error *first = rc ? &inner : e;
+    outputs_beside(&r->files, "config", r->config_path);
+    outputs_beside_config(&r->files, c);
+    if (r->json_path) out->json_fd = output_open_fd(&r->files, "json", r->json_path, first);
+    if (r->json_path && out->json_fd < 0 && !rc) return e->code;
+    if (!rc) rc = stats_open(r, e);
+    if (!r->json_path || out->json_fd < 0) return rc;
+    out->is_json_kept = rc && !is_a_report(r->json_path, out->json_fd);
+    if (!out->is_json_kept) {
+        output_empty(out->json_fd);
+        leave_owes_json(out->json_fd, false);
+        return rc;
+    }
+    close(out->json_fd);
+    out->json_fd = -1;
+    return rc;
 }
 
 /* A VM that was not made, since a signal asked for the end, has ended by that signal. */
@@ -188,7 +187,7 @@ static void report(struct run *r, struct run_report *out)
 static int run_vm(const struct command *self, char **words, uint64_t started_ns)
 {
     struct run r = {.started_ns = started_ns};
-    struct run_report out = {.run = &r};
+    struct run_report out = {.run = &r, .json_fd = -1};
     struct vireo_error e;
     struct vireo_config *c = vireo_config_create();
     if (!c) {
@@ -197,7 +196,7 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
     }
     leave_guard();
     int rc = configure(&r, self, words, c, &e);
-    rc = open_report(&out, rc, &e);
+    rc = open_outputs(&out, &r, c, rc, &e);
     if (r.has_json && !r.json_path) leave_owes_json(STDOUT_FILENO, true);
     const struct vireo_log log = {.fn = on_log, .level = r.is_verbose ? VIREO_LOG_INFO : VIREO_LOG_WARN};
     if (!rc) rc = vireo_vm_create(&out.vm, c, &log, &e);
@@ -207,6 +206,7 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
     if (rc) {
         out.error = &e;
         out.status = say_error(&e);
+        if (out.is_json_kept) say("json %s: holds no earlier report and stays as it is", r.json_path);
     } else {
         conclude(&out);
     }

@@ -10,7 +10,8 @@ struct run {
     const char *config_path;       /* NULL: none */
     const char *json_path;         /* NULL: standard output */
     const char *stats_path;        /* NULL: only on SIGUSR1, "-": standard error */
-    FILE *stats;                   /* where they go once the VM is made; only its descriptor is used */
+    struct outputs files;          /* what is read and written */
+    int stats_fd;                  /* where they go, emptied once the VM is made */
     int stats_error;               /* -errno: the latest could not be written */
     struct vireo_control *control; /* of a VM with a name; NULL: none */
     bool has_json, is_verbose, has_boot_times;
@@ -57,15 +58,18 @@ struct run_report {
     struct vireo_vm *vm;
     struct vireo_end end; /* reason 0: it never started */
     const struct vireo_error *error;
-    FILE *json; /* of json_path: opened before the VM is built; NULL: none, or it can't be */
+    int json_fd;       /* of json_path: opened before the VM is built; -1: none, or it can't or mustn't be written */
+    bool is_json_kept; /* it isn't written, as nobody knows what it holds */
     int signal, status;
 };
 int report_boot_times(const struct run_report *r); /* table on standard error; exit status */
 int report_json(const struct run_report *r);       /* exit status */
 
 /* ---- stats.c ---- */
-/* Open what --stats names, now that the VM is made and before it starts. 0; or *e filled. */
-int stats_open(struct run *run, struct vireo_vm *vm, struct vireo_error *e);
+/* Open what --stats names, before the VM is made. 0; or *e filled. */
+int stats_open(struct run *run, struct vireo_error *e);
+/* Empty it, now that the VM is made and before it starts. 0; or *e filled: this VM has none. */
+int stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e);
 /* Write the table there, or one JSON object with --json, over what was written before. Errors are said. */
 void stats_report(const struct run_report *r);
 int stats_close(struct run *run, int status); /* status, or STATUS_BAD_COMMAND after saying what went wrong */

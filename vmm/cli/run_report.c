@@ -90,7 +90,7 @@ static void print_last_line(FILE *f, const struct run_report *r)
 int report_json(const struct run_report *r)
 {
     if (!r->run->json_path) return put_made(r, STDOUT_FILENO, "standard output", print_last_line);
-    if (!r->json) return r->status; /* was refused for it, or for something before it */
-    const int status = put_made(r, fileno(r->json), r->run->json_path, print_object);
-    return finish_output(r->json, r->run->json_path, status);
+    if (r->json_fd < 0) return r->status; /* was refused for it, or for something before it */
+    const int status = put_made(r, r->json_fd, r->run->json_path, print_object);
+    return output_close(r->json_fd, r->run->json_path, status);
 }

@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/kvm/advice.h"
+
 #define KVM_PATH "/dev/kvm"
 
 static int host_errno(struct err *e, const char *what)
@@ -22,11 +24,7 @@ int kvm_open(int *out, struct err *e)
     const int fd = open(KVM_PATH, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
         const int rc = host_errno(e, "open " KVM_PATH);
-        if (rc == -ENOENT || rc == -ENODEV || rc == -ENXIO)
-            err_hint(e, "load a KVM module (modprobe kvm_intel, kvm_amd) and enable virtualization in the firmware; "
-                        "`vireo doctor` says more");
-        else if (rc == -EACCES || rc == -EPERM)
-            err_hint(e, "join the group that owns it: sudo usermod -aG kvm $USER, then log in again");
+        kvm_advise(e, rc);
         return rc;
     }
     const int version = ioctl(fd, KVM_GET_API_VERSION, 0);
@@ -184,7 +182,7 @@ int vcpu_create(const struct vm *vm, unsigned id, struct vcpu *out, struct err *
     if (out->fd < 0) {
         const int rc = err_errno(e, "KVM: create vCPU %u", id);
         err_as(e, ERR_HOST);
-        if (rc == -EINVAL || rc == -EEXIST)
+        if (rc == -EINVAL) /* too many, or too high an id (KVM_CREATE_VCPU in api.rst) */
             err_hint(e, "this host's KVM allows %d vCPUs", vm_check(vm, KVM_CAP_MAX_VCPUS));
         return rc;
     }

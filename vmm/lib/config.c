@@ -4,6 +4,9 @@
 
 #include "vmm/base/version.h"
 #include "vmm/lib/lib.h"
+#include "vmm/machine/config_value.h"
+
+#define OTHERS_MAX 64 /* twice what a machine and a program beside it name */
 
 _Static_assert(__builtin_strcmp(VIREO_VERSION, BUILD_VERSION) == 0, "one version");
 _Static_assert(sizeof(((struct vireo_error *)0)->text) == ERR_TEXT_MAX, "a sentence is passed on whole");
@@ -55,11 +58,52 @@ int vireo_config_load_json(struct vireo_config *c, const char *text, size_t len,
     return lib_error(e, config_load_json(&c->config, text, len, &err), &err);
 }
 
+static int load_file(struct config *c, const char *path, struct err *e)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int rc = file_read(&text, &len, path, CONFIG_JSON_MAX, e);
+    if (rc == -EFBIG) rc = err_set(e, rc, "more than %u MiB, which no configuration needs", CONFIG_JSON_MAX >> 20);
+    if (!rc) rc = value_path("config", path, &c->source, e);
+    if (!rc) rc = config_load_json(c, text, len, e);
+    free(text);
+    return err_wrap(e, rc, "config %.300s", path);
+}
+
+int vireo_config_load_file(struct vireo_config *c, const char *path, struct vireo_error *e)
+{
+    struct err err = {0};
+    return lib_error(e, load_file(&c->config, path, &err), &err);
+}
+
+bool vireo_config_file(const struct vireo_config *c, unsigned index, struct vireo_file *out)
+{
+    struct file_name files[CONFIG_MAX_FILES];
+    if (index >= config_files(&c->config, files)) return false;
+    *out =
+        (struct vireo_file){.what = files[index].what, .path = files[index].path, .is_output = files[index].is_output};
+    return true;
+}
+
+int vireo_output_open(const char *what, const char *path, const struct vireo_file *others, unsigned count,
+                      struct vireo_error *e)
+{
+    struct err err = {0};
+    struct file_name names[OTHERS_MAX];
+    if (count > OTHERS_MAX)
+        return lib_error(e, err_set(&err, -E2BIG, "%s: beside more than %d files", what, OTHERS_MAX), &err);
+    for (unsigned i = 0; i < count; i++) names[i] = (struct file_name){others[i].what, others[i].path, true};
+    int fd = -1;
+    const struct file_output o = {.what = what, .path = path, .mode = 0666, .others = names, .count = count};
+    const int rc = file_open_output(&fd, &o, &err);
+    return rc ? lib_error(e, rc, &err) : fd;
+}
+
 bool vireo_config_key(unsigned index, struct vireo_key *out)
 {
     const struct config_key *k = config_key(index);
     if (!k) return false;
-    *out = (struct vireo_key){.name = k->name, .arg = k->arg, .help = k->help, .is_repeated = k->is_repeated};
+    *out = (struct vireo_key){.name = k->name, .arg = k->arg, .help = k->help, .is_repeated = k->flags & KEY_REPEATED};
     return true;
 }
 

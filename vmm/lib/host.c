@@ -35,15 +35,6 @@ void host_read(const char *path, char *buf, unsigned size)
     buf[used] = '\0';
 }
 
-/* Is word one of the blank-separated words of line? */
-static bool has_word(const char *line, const char *word)
-{
-    const size_t len = strlen(word);
-    for (const char *p = strstr(line, word); p; p = strstr(p + 1, word))
-        if ((p == line || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0')) return true;
-    return false;
-}
-
 void host_read_cpu(struct host_cpu *out)
 {
     char text[CPUINFO_MAX], *rest = text, *line;
@@ -52,13 +43,9 @@ void host_read_cpu(struct host_cpu *out)
     while ((line = strsep(&rest, "\n")) != NULL && *line != '\0') {
         const char *value = strstr(line, ": ");
         if (!value) continue;
-        value += 2;
-        if (strncmp(line, "model name", 10) == 0) (void)snprintf(out->model, sizeof(out->model), "%s", value);
-        if (strncmp(line, "flags", 5) != 0) continue;
-        out->has_vmx = has_word(value, "vmx");
-        out->has_svm = has_word(value, "svm");
-        out->has_hypervisor = has_word(value, "hypervisor");
+        if (strncmp(line, "model name", 10) == 0) (void)snprintf(out->model, sizeof(out->model), "%s", value + 2);
     }
+    kvm_read_cpu(&out->kvm);
 }
 
 int vireo_host_probe(void (*fn)(void *arg, const struct vireo_host_fact *f), void *arg)

@@ -4,6 +4,8 @@
 
 #include <vireo.h>
 
+#include "vmm/kvm/advice.h"
+
 struct host_probe {
     void (*fn)(void *arg, const struct vireo_host_fact *f);
     void *arg;
@@ -23,7 +25,7 @@ void host_read(const char *path, char *buf, unsigned size);
 /* How /proc/cpuinfo describes the first processor. */
 struct host_cpu {
     char model[64];
-    bool has_vmx, has_svm, has_hypervisor;
+    struct kvm_cpu kvm;
 };
 void host_read_cpu(struct host_cpu *out);
 

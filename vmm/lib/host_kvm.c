@@ -44,7 +44,9 @@ static bool is_x86(void)
 static const char *software_of(const struct module *m, const struct host_cpu *cpu)
 {
     if (m) return m->is_software ? m->name : NULL;
-    return is_x86() && !cpu->has_vmx && !cpu->has_svm ? "this KVM" : NULL; /* built in, or hidden from us */
+    return is_x86() && cpu->kvm.is_known && !cpu->kvm.has_vmx && !cpu->kvm.has_svm
+               ? "this KVM"
+               : NULL; /* built in, or hidden from us */
 }
 
 const char *host_software_kvm(void)
@@ -72,12 +74,12 @@ static void report_cpu(struct host_probe *p, const struct host_cpu *cpu, bool ha
 {
     const struct host_name name = {"cpu", "processor"};
     const char *model = cpu->model[0] ? cpu->model : arch_info.name;
-    if (cpu->has_vmx || cpu->has_svm)
-        host_fact(p, name, VIREO_OK, "", "%s, %s", model, cpu->has_vmx ? "Intel VT-x" : "AMD-V");
+    if (cpu->kvm.has_vmx || cpu->kvm.has_svm)
+        host_fact(p, name, VIREO_OK, "", "%s, %s", model, cpu->kvm.has_vmx ? "Intel VT-x" : "AMD-V");
+    else if (is_x86() && !cpu->kvm.is_known)
+        host_fact(p, name, VIREO_MISSING_OPTIONAL, "", "%s; whether it has VT-x or AMD-V is not known", model);
     else if (is_x86() && !has_kvm)
-        host_fact(p, name, VIREO_MISSING_OPTIONAL,
-                  "switch virtualization on in the firmware, or nested virtualization in the hypervisor above",
-                  "%s, neither VT-x nor AMD-V", model);
+        host_fact(p, name, VIREO_MISSING_OPTIONAL, kvm_advice_to_load(&cpu->kvm), "%s, neither VT-x nor AMD-V", model);
     else if (is_x86())
         host_fact(p, name, VIREO_OK, "", "%s, neither VT-x nor AMD-V; KVM does without", model);
     else
@@ -92,7 +94,7 @@ static void report_nesting(struct host_probe *p, const struct host_cpu *cpu)
     if (strstr(cpu->model, "TCG"))
         host_fact(p, name, VIREO_OK, "latencies measured here say little; counts and order do",
                   "this host is emulated by QEMU");
-    else if (cpu->has_hypervisor || strstr(board, "dummy-virt"))
+    else if (cpu->kvm.has_hypervisor || strstr(board, "dummy-virt"))
         host_fact(p, name, VIREO_OK, "exits cost more here than on the bare machine", "this host is itself a VM");
     else
         host_fact(p, name, VIREO_OK, "", "no hypervisor above this host, as far as it tells");
@@ -112,8 +114,12 @@ static void report_linux(struct host_probe *p, const struct module *m, const str
 {
     const struct host_name name = {"linux", "stock Linux guests"};
     const char *software = software_of(m, cpu);
+    const bool is_blind = is_x86() && !m && !cpu->kvm.is_known;
     if (!is_usable)
         host_fact(p, name, VIREO_MISSING_OPTIONAL, "see the lines above", "no: KVM can't be used here");
+    else if (is_blind)
+        host_fact(p, name, VIREO_MISSING_OPTIONAL, "mount /proc and /sys",
+                  "not known: nothing tells which KVM this is");
     else if (software)
         host_fact(p, name, VIREO_MISSING_OPTIONAL,
                   "run Linux on a host with VT-x or AMD-V, or in an emulated one: scripts/lab amdv -- vireo run ...",
@@ -174,7 +180,7 @@ void host_probe_kvm(struct host_probe *p)
         host_fact(p, name, VIREO_MISSING, e.hint, "%s", e.text);
     const struct module *m = find_module();
     report_module(p, m);
-    report_cpu(p, &cpu, has_kvm);
+    report_cpu(p, &cpu, has_kvm || kvm_is_registered());
     report_nesting(p, &cpu);
     if (has_kvm) report_vm(p, &vm);
     report_linux(p, m, &cpu, p->can_run);

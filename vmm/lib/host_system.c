@@ -19,14 +19,21 @@ static bool has_net_admin(void)
     return line && (strtoull(line + strlen("\nCapEff:\t"), NULL, 16) >> CAP_NET_ADMIN & 1);
 }
 
+static const char *tun_advice(int error)
+{
+    if (error == EACCES || error == EPERM) return "let this user open /dev/net/tun";
+    if (error != ENOENT && error != ENODEV && error != ENXIO) return "";
+    return access("/sys/class/misc/tun", F_OK) == 0 ? "its driver runs: hand the device file in (--device /dev/net/tun)"
+                                                    : "load the module: modprobe tun";
+}
+
 static void report_tap(struct host_probe *p)
 {
     const struct host_name name = {"tap", "tap devices"};
     const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    const int error = errno;
     if (fd < 0)
-        host_fact(p, name, VIREO_MISSING_OPTIONAL,
-                  errno == EACCES ? "let this user open /dev/net/tun" : "load the module: modprobe tun",
-                  "open /dev/net/tun: %s", strerrordesc_np(errno));
+        host_fact(p, name, VIREO_MISSING_OPTIONAL, tun_advice(error), "open /dev/net/tun: %s", strerrordesc_np(error));
     else if (has_net_admin())
         host_fact(p, name, VIREO_OK, "", "/dev/net/tun, and this user may make them (CAP_NET_ADMIN)");
     else
@@ -50,9 +57,12 @@ static void report_memory(struct host_probe *p)
     char text[1024];
     host_read("/proc/meminfo", text, sizeof(text));
     const char *line = strstr(text, "MemAvailable:");
-    const unsigned long long available = line ? strtoull(line + strlen("MemAvailable:"), NULL, 10) >> 10 : 0;
+    char available[48] = "how much is available is not known"; /* without /proc, or from before Linux 3.14 */
+    if (line)
+        (void)snprintf(available, sizeof(available), "%llu MiB available",
+                       strtoull(line + strlen("MemAvailable:"), NULL, 10) >> 10);
     if (sysinfo(&si) < 0) return; /* can't fail with a good pointer */
-    host_fact(p, (struct host_name){"memory", "memory"}, VIREO_OK, "", "%llu MiB, %llu MiB available",
+    host_fact(p, (struct host_name){"memory", "memory"}, VIREO_OK, "", "%llu MiB, %s",
               (unsigned long long)si.totalram * si.mem_unit >> 20, available);
 }
 
@@ -63,7 +73,10 @@ static void report_huge_pages(struct host_probe *p)
     host_read("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
     const char *from = strchr(text, '['), *to = from ? strchr(from, ']') : NULL;
     if (!to) {
-        host_fact(p, name, VIREO_MISSING_OPTIONAL, "", "not in this kernel; guest memory takes small pages");
+        const bool is_seen = access("/sys/kernel/mm", F_OK) == 0;
+        host_fact(p, name, VIREO_MISSING_OPTIONAL, "", "%s",
+                  is_seen ? "not in this kernel; guest memory takes small pages"
+                          : "not known, as /sys is not to be seen");
         return;
     }
     const bool is_off = strncmp(from, "[never]", 7) == 0;
@@ -76,14 +89,19 @@ static void report_io_uring(struct host_probe *p)
 {
     const struct host_name name = {"io_uring", "io_uring"};
     struct io_uring_params params = {0};
+    char text[16];
     const long fd = syscall(SYS_io_uring_setup, 1, &params);
     if (fd >= 0) {
         close((int)fd);
         host_fact(p, name, VIREO_OK, "", "disks use it");
         return;
     }
-    host_fact(p, name, VIREO_MISSING_OPTIONAL, errno == EPERM ? "sysctl kernel.io_uring_disabled=0" : "",
-              "refused (%s); disks use a worker thread instead", strerrordesc_np(errno));
+    const int error = errno;
+    host_read("/proc/sys/kernel/io_uring_disabled", text, sizeof(text)); /* Linux 6.6 and later */
+    const char *advice = text[0] == '1' || text[0] == '2' ? "sysctl kernel.io_uring_disabled=0"
+                                                          : "a seccomp filter refuses it, as a container's does";
+    host_fact(p, name, VIREO_MISSING_OPTIONAL, error == EPERM ? advice : "",
+              "refused (%s); disks use a worker thread instead", strerrordesc_np(error));
 }
 
 void host_probe_system(struct host_probe *p)

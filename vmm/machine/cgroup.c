@@ -227,8 +227,12 @@ static int make_group(struct cgroup *g, const char *name, struct err *e)
     if (errno == EBUSY)
         return err_set(e, -EBUSY, "cgroup %.400s/%s: in use; another VM has this name: choose another", g->path,
                        g->name);
-    const bool is_denied = errno == EACCES || errno == EPERM || errno == EROFS;
+    const bool is_denied = errno == EACCES || errno == EPERM, is_sealed = errno == EROFS;
     rc = err_errno(e, "cgroup %.400s: make the directory %s in it", g->path, g->name);
+    if (is_sealed) {
+        err_as(e, ERR_HOST);
+        err_hint(e, "cgroups are mounted read-only here, as containers have them: have them mounted writable");
+    }
     if (is_denied) {
         err_as(e, ERR_HOST);
         err_hint(e, "this user needs write permission on that directory; have it delegated, or run as root");

@@ -26,6 +26,7 @@ void config_fini(struct config *c)
     free(c->dump_dtb);
     free(c->cmdline);
     free(c->console_path);
+    free(c->source);
     config_sched_fini(c);
     config_init(c);
 }
@@ -72,13 +73,19 @@ static int set_cpus(struct config *c, const char *value, struct err *e)
 static int set_memory(struct config *c, const char *value, struct err *e)
 {
     uint64_t n;
+    char shown[VALUE_SIZE_MAX];
     if (!value_size(value, &n))
         return err_set(e, -EINVAL, "memory " VALUE_SHOWN ": not a size; write 256M, 1G or a number of bytes", value);
-    if (n < CONFIG_MEMORY_MIN)
-        return err_set(e, -EINVAL, "memory " VALUE_SHOWN ": too small; the least a machine can have is %lluM", value,
-                       CONFIG_MEMORY_MIN >> 20);
+    value_show_size(n, shown); /* as it was understood: 512 is 512 bytes, which not everybody means */
+    if (n < CONFIG_MEMORY_MIN) {
+        err_set(e, -EINVAL, "memory %s: too small; the least a machine can have is %lluM", shown,
+                CONFIG_MEMORY_MIN >> 20);
+        if (value_u64(value, &n) && n >= CONFIG_MEMORY_MIN >> 20)
+            err_hint(e, "a number without a unit is bytes: write %sM", value);
+        return -EINVAL;
+    }
     if (n % CONFIG_MEMORY_STEP != 0)
-        return err_set(e, -EINVAL, "memory " VALUE_SHOWN ": not a multiple of %d bytes; write it in K or M", value,
+        return err_set(e, -EINVAL, "memory %s: not a multiple of %d bytes; write it in K or M", shown,
                        CONFIG_MEMORY_STEP);
     c->memory = n;
     return 0;
@@ -174,35 +181,36 @@ static int set_timeout(struct config *c, const char *value, struct err *e)
 
 /* The table. Its order is the help text's. */
 static const struct config_key keys[] = {
-    {"kernel", "FILE", "bzImage or ELF kernel to boot; without it the built-in guest runs", false, set_kernel},
-    {"initrd", "FILE", "initial RAM disk handed to the kernel", false, set_initrd},
-    {"cmdline", "TEXT", "kernel command line, in place of the default", false, set_cmdline},
-    {"dump-dtb", "FILE", "write the guest's device tree to FILE (arm64)", false, set_dump_dtb},
-    {"cpus", "N", "number of vCPUs (default 1)", false, set_cpus},
-    {"memory", "SIZE", "guest memory, such as 512M or 2G (default 256M)", false, set_memory},
+    {"kernel", "FILE", "bzImage or ELF kernel to boot; without it the built-in guest runs", KEY_TEXT, set_kernel},
+    {"initrd", "FILE", "initial RAM disk handed to the kernel", KEY_TEXT, set_initrd},
+    {"cmdline", "TEXT", "kernel command line, in place of the default", KEY_TEXT, set_cmdline},
+    {"dump-dtb", "FILE", "write the guest's device tree to FILE (arm64)", KEY_TEXT, set_dump_dtb},
+    {"cpus", "N", "number of vCPUs (default 1)", KEY_NUMBER, set_cpus},
+    {"memory", "SIZE", "guest memory, such as 512M or 2G (default 256M)", KEY_OR_NUMBER, set_memory},
     {"disk", "path=FILE[,readonly][,id=ID][,serial=TEXT][,block-size=N][,lock=on|off][,format=raw]",
-     "add a disk; FILE is a raw image or block device", true, set_disk},
-    {"net", "tap=NAME|fd=N[,mac=MAC][,mtu=N][,id=ID]", "add a network card on a tap device", true, set_net},
-    {"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)", false, set_console},
-    {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console", false, set_escape},
-    {"rng", NULL, "add an entropy device", false, set_rng},
-    {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", false, set_no_acpi},
-    {"record", "on|off", "count and time every VM exit, for --stats (default on)", false, set_record},
-    {"name", "NAME", "name of the VM in messages and reports", false, set_name},
-    {"timeout", "SECONDS", "end the VM after so long, with status 124", false, set_timeout},
-    {"cpu-affinity", "VCPU=CPUS", "pin vCPU threads: 0=2, 1-3=4-7, all=0-3,6, io=1 for the I/O thread", true,
+     "add a disk; FILE is a raw image or block device", KEY_REPEATED, set_disk},
+    {"net", "tap=NAME|fd=N[,mac=MAC][,mtu=N][,id=ID]", "add a network card on a tap device", KEY_REPEATED, set_net},
+    {"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)", KEY_TEXT, set_console},
+    {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console", KEY_TEXT, set_escape},
+    {"rng", NULL, "add an entropy device", KEY_TEXT, set_rng},
+    {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", KEY_TEXT, set_no_acpi},
+    {"record", "on|off", "count and time every VM exit, for --stats (default on)", KEY_TEXT, set_record},
+    {"name", "NAME", "name of the VM in messages and reports", KEY_TEXT, set_name},
+    {"timeout", "SECONDS", "end the VM after so long, with status 124", KEY_OR_NUMBER, set_timeout},
+    {"cpu-affinity", "VCPU=CPUS", "pin vCPU threads: 0=2, 1-3=4-7, all=0-3,6, io=1 for the I/O thread", KEY_REPEATED,
      config_set_affinity},
-    {"slice", "TIME", "time slice of the vCPU threads, 100us to 100ms (Linux 6.12 and later)", false, config_set_slice},
-    {"nice", "N|VCPU=N", "nice value of the vCPU threads, of some (0=5) or of the I/O thread (io=5)", true,
-     config_set_nice},
-    {"cgroup", "PATH", "put the vCPU threads into a group of their own in this cgroup", false, config_set_cgroup},
-    {"cgroup-weight", "N", "CPU weight of that group, 1 to 10000 (the kernel's default is 100)", false,
+    {"slice", "TIME", "time slice of the vCPU threads, 100us to 100ms (Linux 6.12 and later)", KEY_TEXT,
+     config_set_slice},
+    {"nice", "N|VCPU=N", "nice value of the vCPU threads, of some (0=5) or of the I/O thread (io=5)",
+     KEY_REPEATED | KEY_OR_NUMBER, config_set_nice},
+    {"cgroup", "PATH", "put the vCPU threads into a group of their own in this cgroup", KEY_TEXT, config_set_cgroup},
+    {"cgroup-weight", "N", "CPU weight of that group, 1 to 10000 (the kernel's default is 100)", KEY_NUMBER,
      config_set_weight},
-    {"cgroup-max", "PERCENT|QUOTA/PERIOD", "CPU time that group has at most: 50%, or microseconds", false,
+    {"cgroup-max", "PERCENT|QUOTA/PERIOD", "CPU time that group has at most: 50%, or microseconds", KEY_TEXT,
      config_set_max},
-    {"halt-poll", "TIME", "how long KVM polls before a halted vCPU sleeps; 0 is not at all", false,
+    {"halt-poll", "TIME", "how long KVM polls before a halted vCPU sleeps; 0 is not at all", KEY_OR_NUMBER,
      config_set_halt_poll},
-    {"core-scheduling", NULL, "let no other program share a core with the vCPU threads", false, config_set_core},
+    {"core-scheduling", NULL, "let no other program share a core with the vCPU threads", KEY_TEXT, config_set_core},
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
@@ -217,10 +225,17 @@ static const char *key_name(const void *arg, unsigned i)
     return i < KEY_COUNT ? keys[i].name : NULL;
 }
 
-int config_set(struct config *c, const char *key, const char *value, struct err *e)
+const struct config_key *config_key_find(const char *name)
 {
     for (unsigned i = 0; i < KEY_COUNT; i++)
-        if (strcmp(keys[i].name, key) == 0) return keys[i].set(c, value, e);
+        if (strcmp(keys[i].name, name) == 0) return &keys[i];
+    return NULL;
+}
+
+int config_set(struct config *c, const char *key, const char *value, struct err *e)
+{
+    const struct config_key *known = config_key_find(key);
+    if (known) return known->set(c, value, e);
     const char *near = config_nearest(key, key_name, NULL);
     err_set(e, -ENOENT, "unknown key \"" VALUE_SHOWN "\"", key);
     if (near)

@@ -12,12 +12,14 @@
 #include <stdint.h>
 
 #include "vmm/base/err.h"
+#include "vmm/base/file.h"
 
 #define CONFIG_MAX_DISKS   16 /* half of the 32 virtio-mmio slots */
 #define CONFIG_MAX_NETS    8
-#define CONFIG_ID_MAX      32           /* an id or name: letters, digits, - _ . */
-#define CONFIG_CMDLINE_MAX 2048         /* x86 COMMAND_LINE_SIZE, arm64's as well; includes the NUL */
-#define CONFIG_MAX_CPUS    64           /* one GIC redistributor region, one MADT page; machines are micro */
+#define CONFIG_MAX_FILES   (CONFIG_MAX_DISKS + 5) /* kernel, initrd, console, device tree, the configuration itself */
+#define CONFIG_ID_MAX      32                     /* an id or name: letters, digits, - _ . */
+#define CONFIG_CMDLINE_MAX 2048                   /* x86 COMMAND_LINE_SIZE, arm64's as well; includes the NUL */
+#define CONFIG_MAX_CPUS    64                     /* one GIC redistributor region, one MADT page; machines are micro */
 #define CONFIG_MEMORY_MIN  (2ULL << 20) /* one huge page: the embedded guest and every boot table fit below it */
 #define CONFIG_MEMORY_STEP 4096         /* KVM maps whole pages (api.rst 4.35) */
 #define CONFIG_NICE_MIN    (-20)        /* setpriority(2) */
@@ -80,6 +82,7 @@ struct config {
     char *kernel, *initrd;        /* NULL: embedded guest / none */
     char *cmdline;                /* NULL: the arch's default */
     char *dump_dtb;               /* NULL: the device tree is not written to a file */
+    char *source;                 /* the file the keys came from; NULL: none, or not known */
     unsigned cpus;                /* 1.. */
     uint64_t memory;              /* bytes */
     struct disk_config disk[CONFIG_MAX_DISKS];
@@ -95,12 +98,20 @@ struct config {
     struct sched_config *sched; /* NULL: no key asks for anything; config_sched makes it */
 };
 
+/* What a key is in JSON. A switch, whose arg is NULL, is true or false; any other a string, unless a number is said. */
+enum config_key_flags {
+    KEY_TEXT = 0,
+    KEY_REPEATED = 1 << 0,  /* it appends; a list of values too */
+    KEY_NUMBER = 1 << 1,    /* a whole number */
+    KEY_OR_NUMBER = 1 << 2, /* a string, or a whole number: what has a unit where it needs one */
+};
+
 /* One row of the table, also for help texts and man page checks. */
 struct config_key {
     const char *name; /* "disk"; the flag is --disk */
     const char *arg;  /* "path=FILE[,readonly]..." or NULL: a switch (values true / false in JSON) */
     const char *help; /* one line */
-    bool is_repeated;
+    unsigned flags;   /* of config_key_flags */
     int (*set)(struct config *c, const char *value, struct err *e);
 };
 
@@ -111,6 +122,7 @@ void config_fini(struct config *c); /* legal twice */
 struct sched_config *config_sched(struct config *c);
 
 const struct config_key *config_key(unsigned index); /* NULL past the end */
+const struct config_key *config_key_find(const char *name);
 /* The one of the names (name(i), NULL past the end) that word was most likely meant to be: it begins so, or a slip of
  * the keyboard away. NULL: none is near. */
 const char *config_nearest(const char *word, const char *(*name)(const void *arg, unsigned i), const void *arg);
@@ -118,11 +130,19 @@ const char *config_nearest(const char *word, const char *(*name)(const void *arg
  * On error c is as it was. In a disk or net a doubled comma is a comma of the value. */
 int config_set(struct config *c, const char *key, const char *value, struct err *e);
 /* A JSON object with the same keys; a key that repeats takes one value or a list of them, and a disk or net is a string
- * or an object ({"path": ..., "readonly": true}). Numbers are whole; switches are true or false. Duplicate keys and
- * more than CONFIG_JSON_DEPTH levels are refused. Errors name the line; the keys before the faulty one stay set. */
+ * or an object ({"path": ..., "readonly": true}). Types are strict: text is a string, a number a whole number, a switch
+ * true or false, as the table says; null is a key that isn't set. An unknown key is told before its value's type.
+ * Duplicate keys and more than CONFIG_JSON_DEPTH levels are refused. Errors name the line; the keys before the faulty
+ * one stay set. */
 int config_load_json(struct config *c, const char *text, size_t len, struct err *e);
 /* What only the whole tells: same id twice, same disk twice, initrd without kernel, more memory than the host has, a
  * net fd that isn't open, ... Opens nothing. */
 int config_check(const struct config *c, struct err *e);
+
+/* The files that a configuration names, its own included, into out; how many. The strings are c's. */
+unsigned config_files(const struct config *c, struct file_name out[CONFIG_MAX_FILES]);
+/* Is one that is written (the console's, the device tree's) one that is read, or the other one, or locked by somebody?
+ * Looks at files and makes none. */
+int config_check_files(const struct config *c, struct err *e);
 
 #endif

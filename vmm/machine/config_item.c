@@ -12,7 +12,7 @@
 
 struct item_key {
     const char *name;
-    bool is_switch;
+    enum item_takes takes;
     int (*set)(struct config_item *it, const char *value, struct err *e);
 };
 
@@ -98,8 +98,10 @@ static int add_disk(struct config_item *it, struct config *c, struct err *e)
 static int set_net_tap(struct config_item *it, const char *value, struct err *e)
 {
     const size_t len = strlen(value);
+    const unsigned char *name =
+        (const unsigned char *)value; /* any byte above a blank, whatever a plain char is here */
     bool is_good = len >= 1 && len < sizeof(it->net.tap) && strcmp(value, ".") != 0 && strcmp(value, "..") != 0;
-    for (size_t i = 0; is_good && i < len; i++) is_good = value[i] > ' ' && value[i] != '/' && value[i] != ':';
+    for (size_t i = 0; is_good && i < len; i++) is_good = name[i] > ' ' && name[i] != '/' && name[i] != ':';
     if (!is_good)
         return err_set(e, -EINVAL, "tap \"" VALUE_SHOWN "\": not an interface name of 1 to %zu characters", value,
                        sizeof(it->net.tap) - 1);
@@ -155,20 +157,20 @@ static int add_net(struct config_item *it, struct config *c, struct err *e)
 
 static const struct item_type types[] = {
     {"disk",
-     {{"path", false, set_disk_path},
-      {"readonly", true, set_disk_readonly},
-      {"id", false, set_disk_id},
-      {"serial", false, set_disk_serial},
-      {"block-size", false, set_disk_block_size},
-      {"lock", false, set_disk_lock},
-      {"format", false, set_disk_format}},
+     {{"path", ITEM_TEXT, set_disk_path},
+      {"readonly", ITEM_SWITCH, set_disk_readonly},
+      {"id", ITEM_TEXT, set_disk_id},
+      {"serial", ITEM_TEXT, set_disk_serial},
+      {"block-size", ITEM_NUMBER, set_disk_block_size},
+      {"lock", ITEM_SWITCH, set_disk_lock},
+      {"format", ITEM_TEXT, set_disk_format}},
      add_disk},
     {"net",
-     {{"tap", false, set_net_tap},
-      {"fd", false, set_net_fd},
-      {"mac", false, set_net_mac},
-      {"mtu", false, set_net_mtu},
-      {"id", false, set_net_id}},
+     {{"tap", ITEM_TEXT, set_net_tap},
+      {"fd", ITEM_NUMBER, set_net_fd},
+      {"mac", ITEM_TEXT, set_net_mac},
+      {"mtu", ITEM_NUMBER, set_net_mtu},
+      {"id", ITEM_TEXT, set_net_id}},
      add_net},
 };
 
@@ -210,12 +212,27 @@ static int unknown_key(const struct item_type *type, const char *key, struct err
     return -EINVAL;
 }
 
+/* Where key is in the type's table; ITEM_KEYS: it isn't. */
+static unsigned find_key(const struct item_type *type, const char *key)
+{
+    for (unsigned i = 0; i < ITEM_KEYS && type->key[i].name; i++)
+        if (strcmp(type->key[i].name, key) == 0) return i;
+    return ITEM_KEYS;
+}
+
+bool item_key_takes(const struct config_item *it, const char *key, enum item_takes *out)
+{
+    const unsigned i = find_key(it->type, key);
+    if (i == ITEM_KEYS) return false;
+    *out = it->type->key[i].takes;
+    return true;
+}
+
 int item_set(struct config_item *it, const char *key, const char *value, struct err *e)
 {
-    unsigned i = 0;
-    while (i < ITEM_KEYS && it->type->key[i].name && strcmp(it->type->key[i].name, key) != 0) i++;
-    if (i == ITEM_KEYS || !it->type->key[i].name) return unknown_key(it->type, key, e);
-    if (!value && !it->type->key[i].is_switch)
+    const unsigned i = find_key(it->type, key);
+    if (i == ITEM_KEYS) return unknown_key(it->type, key, e);
+    if (!value && it->type->key[i].takes != ITEM_SWITCH)
         return err_set(e, -EINVAL, "%s: no value given; write %s=VALUE", key, key);
     if (it->seen & 1u << i) return err_set(e, -EINVAL, "%s: given twice; leave one out", key);
     const int rc = it->type->key[i].set(it, value ? value : "true", e);

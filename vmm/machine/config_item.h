@@ -6,6 +6,9 @@
 
 struct item_type;
 
+/* What a sub-key is in JSON: a string, true or false, a whole number. On a command line a switch needs no value. */
+enum item_takes { ITEM_TEXT, ITEM_SWITCH, ITEM_NUMBER };
+
 /* One disk or net under construction. */
 struct config_item {
     const struct item_type *type;
@@ -20,7 +23,8 @@ struct config_item {
 const struct item_type *item_type_find(const char *key);
 
 void item_init(struct config_item *it, const struct item_type *type);
-void item_fini(struct config_item *it); /* also after item_add */
+void item_fini(struct config_item *it);                                                   /* also after item_add */
+bool item_key_takes(const struct config_item *it, const char *key, enum item_takes *out); /* false: there is none */
 /* One sub-key; the same one twice is refused. */
 int item_set(struct config_item *it, const char *key, const char *value, struct err *e);
 /* Every "key=value" or "switch" of a comma-separated list. */

@@ -60,22 +60,54 @@ static unsigned key_line(const char *text, size_t len, const char *key)
     }
 }
 
-#define SCALAR_MAX 24 /* a 64-bit number in digits, or "false" */
+#define SCALAR_MAX 24 /* a 64-bit number in digits */
 
-/* A JSON value as the text a flag would have; buf is for those that aren't strings. NULL: of a type no key takes. */
-static const char *scalar_text(const json_t *v, char buf[SCALAR_MAX])
+/* What one value may be: bits. */
+enum takes { TAKES_STRING = 1 << 0, TAKES_NUMBER = 1 << 1, TAKES_SWITCH = 1 << 2 };
+
+static unsigned takes_of_key(const struct config_key *k)
 {
-    if (json_is_string(v)) return json_string_value(v);
-    if (json_is_boolean(v)) return json_is_true(v) ? "true" : "false";
-    if (!json_is_integer(v)) return NULL;
+    if (!k->arg) return TAKES_SWITCH;
+    if (k->flags & KEY_OR_NUMBER) return TAKES_STRING | TAKES_NUMBER;
+    return k->flags & KEY_NUMBER ? TAKES_NUMBER : TAKES_STRING;
+}
+
+static unsigned takes_of_item(enum item_takes takes)
+{
+    static const unsigned is[] = {
+        [ITEM_TEXT] = TAKES_STRING, [ITEM_SWITCH] = TAKES_SWITCH, [ITEM_NUMBER] = TAKES_NUMBER};
+    return is[takes];
+}
+
+static int wrong_type(const char *key, unsigned takes, struct err *e)
+{
+    static const char *const words[] = {
+        [TAKES_STRING] = "a string",
+        [TAKES_NUMBER] = "a whole number",
+        [TAKES_STRING | TAKES_NUMBER] = "a string or a whole number",
+        [TAKES_SWITCH] = "true or false",
+    };
+    return err_set(e, -EINVAL, VALUE_SHOWN ": must be %s", key, words[takes]);
+}
+
+/* A JSON value as the text a flag would have; buf is for numbers. NULL: it is none of what the key takes. */
+static const char *scalar_text(const json_t *v, unsigned takes, char buf[SCALAR_MAX])
+{
+    if (json_is_string(v) && (takes & TAKES_STRING)) return json_string_value(v);
+    if (json_is_boolean(v) && (takes & TAKES_SWITCH)) return json_is_true(v) ? "true" : "false";
+    if (!json_is_integer(v) || !(takes & TAKES_NUMBER)) return NULL;
     (void)snprintf(buf, SCALAR_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
     return buf;
 }
 
-static int no_scalar(const char *key, const json_t *v, struct err *e)
+static int set_member(struct config_item *it, const char *key, const json_t *v, struct err *e)
 {
-    if (json_is_real(v)) return err_set(e, -EINVAL, VALUE_SHOWN ": must be a whole number", key);
-    return err_set(e, -EINVAL, VALUE_SHOWN ": must be a string, a number, true or false", key);
+    char buf[SCALAR_MAX];
+    enum item_takes takes;
+    if (!item_key_takes(it, key, &takes)) return item_set(it, key, "", e); /* which says that it is unknown */
+    if (json_is_null(v)) return 0;
+    const char *text = scalar_text(v, takes_of_item(takes), buf);
+    return text ? item_set(it, key, text, e) : wrong_type(key, takes_of_item(takes), e);
 }
 
 static int set_members(struct config_item *it, json_t *object, struct err *e)
@@ -84,9 +116,7 @@ static int set_members(struct config_item *it, json_t *object, struct err *e)
     json_t *v;
     json_object_foreach(object, key, v)
     {
-        char buf[SCALAR_MAX];
-        const char *text = scalar_text(v, buf);
-        const int rc = text ? item_set(it, key, text, e) : no_scalar(key, v, e);
+        const int rc = set_member(it, key, v, e);
         if (rc) return rc;
     }
     return 0;
@@ -108,32 +138,28 @@ static int add_item(struct config *c, const struct item_type *type, json_t *v, s
     return rc;
 }
 
-static int set_scalar(struct config *c, const char *key, const json_t *v, struct err *e)
+static int set_scalar(struct config *c, const struct config_key *k, const json_t *v, struct err *e)
 {
     char buf[SCALAR_MAX];
-    const char *text = scalar_text(v, buf);
-    return text ? config_set(c, key, text, e) : no_scalar(key, v, e);
-}
-
-static bool is_repeated(const char *key)
-{
-    const struct config_key *k = config_key(0);
-    for (unsigned i = 0; k && strcmp(k->name, key) != 0;) k = config_key(++i);
-    return k && k->is_repeated;
+    const char *text = scalar_text(v, takes_of_key(k), buf);
+    return text ? config_set(c, k->name, text, e) : wrong_type(k->name, takes_of_key(k), e);
 }
 
 static int set_value(struct config *c, const char *key, json_t *v, struct err *e)
 {
+    const struct config_key *k = config_key_find(key);
     const struct item_type *type = item_type_find(key);
+    if (!k) return config_set(c, key, "", e); /* which says that it is unknown */
+    if (json_is_null(v)) return 0;
     if (type && !json_is_array(v)) return err_wrap(e, add_item(c, type, v, e), "%s", key);
     for (size_t i = 0; type && i < json_array_size(v); i++) {
         const int rc = add_item(c, type, json_array_get(v, i), e);
         if (rc) return err_wrap(e, rc, "%s %zu", key, i);
     }
     if (type) return 0;
-    if (!json_is_array(v) || !is_repeated(key)) return set_scalar(c, key, v, e);
+    if (!json_is_array(v) || !(k->flags & KEY_REPEATED)) return set_scalar(c, k, v, e);
     for (size_t i = 0; i < json_array_size(v); i++) {
-        const int rc = set_scalar(c, key, json_array_get(v, i), e);
+        const int rc = set_scalar(c, k, json_array_get(v, i), e);
         if (rc) return rc;
     }
     return 0;

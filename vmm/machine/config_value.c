@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,18 @@ bool value_size(const char *s, uint64_t *out)
     }
     *out = n;
     return true;
+}
+
+void value_show_size(uint64_t bytes, char out[VALUE_SIZE_MAX])
+{
+    static const char units[] = "TGMK";
+    for (unsigned i = 0; units[i] && bytes > 0; i++) {
+        const unsigned shift = 10 * (4 - i);
+        if (bytes % (1ULL << shift) != 0) continue;
+        (void)snprintf(out, VALUE_SIZE_MAX, "%llu%c", (unsigned long long)(bytes >> shift), units[i]);
+        return;
+    }
+    (void)snprintf(out, VALUE_SIZE_MAX, bytes ? "%llu bytes" : "%llu", (unsigned long long)bytes);
 }
 
 bool value_time(const char *s, uint64_t *out)
@@ -124,11 +137,13 @@ static bool is_id_char(char c)
 int value_id(const char *what, const char *s, char *out, struct err *e)
 {
     const size_t len = strlen(s);
-    bool is_good = len >= 1 && len <= CONFIG_ID_MAX;
+    bool is_good = len >= 1 && len <= CONFIG_ID_MAX && *s != '-' && *s != '.';
     for (size_t i = 0; is_good && i < len; i++) is_good = is_id_char(s[i]);
     if (!is_good)
-        return err_set(e, -EINVAL, "%s \"" VALUE_SHOWN "\": must be 1 to %d letters, digits, '-', '_' or '.'", what, s,
-                       CONFIG_ID_MAX);
+        return err_set(e, -EINVAL,
+                       "%s \"" VALUE_SHOWN
+                       "\": must be 1 to %d letters, digits, '-', '_' or '.', and not begin with '-' or '.'",
+                       what, s, CONFIG_ID_MAX);
     memcpy(out, s, len + 1);
     return 0;
 }

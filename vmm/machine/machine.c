@@ -193,6 +193,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
         .dump_path = cfg->dump_dtb,
     };
     int rc = config_check(cfg, e);
+    if (!rc) rc = config_check_files(cfg, e);
     if (!rc) rc = check_dump(cfg, e);
     if (!rc && (rc = runner_mind_signal())) err_set(e, rc, "handler for SIGURG, which calls vCPUs out of the guest");
     m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */

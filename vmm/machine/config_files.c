@@ -1,0 +1,37 @@
+#include "vmm/machine/config.h"
+
+/* How messages call them. */
+static const char *const disks[CONFIG_MAX_DISKS] = {
+    "disk 0", "disk 1", "disk 2",  "disk 3",  "disk 4",  "disk 5",  "disk 6",  "disk 7",
+    "disk 8", "disk 9", "disk 10", "disk 11", "disk 12", "disk 13", "disk 14", "disk 15",
+};
+
+unsigned config_files(const struct config *c, struct file_name out[CONFIG_MAX_FILES])
+{
+    const struct file_name single[] = {
+        {"config", c->source, false},    {"kernel", c->kernel, false},
+        {"initrd", c->initrd, false},    {"console", c->console == CONSOLE_FILE ? c->console_path : NULL, true},
+        {"dump-dtb", c->dump_dtb, true},
+    };
+    unsigned n = 0;
+    for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
+        if (single[i].path) out[n++] = single[i];
+    for (unsigned i = 0; i < c->disk_count; i++) out[n++] = (struct file_name){disks[i], c->disk[i].path, false};
+    return n;
+}
+
+int config_check_files(const struct config *c, struct err *e)
+{
+    struct file_name files[CONFIG_MAX_FILES];
+    const unsigned count = config_files(c, files);
+    int rc = 0;
+    for (unsigned i = 0; i < count && !rc; i++) {
+        const struct file_name it = files[i];
+        if (!it.is_output) continue;
+        files[i].path = NULL; /* it is not another */
+        const struct file_output o = {.what = it.what, .path = it.path, .others = files, .count = count};
+        rc = file_check_output(&o, e);
+        files[i] = it;
+    }
+    return rc;
+}
