@@ -26,8 +26,8 @@
  * system knows no better way, still ends in seconds. */
 #define BLK_RANGES_MAX        32
 #define BLK_RANGE_SECTORS_MAX (1u << 21)
-#define ERROR_TEXT_MAX        96 /* "write zeroes at byte N: " and the longest error text */
-#define BLK_PAGE_SECTORS      8  /* 4 KiB: what file systems and page caches of hosts allocate and align to */
+#define ERROR_TEXT_MAX        128 /* "write zeroes at byte N: ", the longest error text and what the guest got */
+#define BLK_PAGE_SECTORS      8   /* 4 KiB: what file systems and page caches of hosts allocate and align to */
 
 #define BLK_F_SEG_MAX      (1ull << 2) /* 5.2.3 */
 #define BLK_F_RO           (1ull << 5)
@@ -157,8 +157,8 @@ static void report(const struct blk_request *r, int rc)
                                        [DISK_ZEROES] = "write zeroes"};
     struct virtio_dev *const d = &r->blk->dev;
     char what[ERROR_TEXT_MAX];
-    (void)snprintf(what, sizeof(what), "%s at byte %llu: %s", verb[r->io.op], (unsigned long long)r->io.offset,
-                   strerrordesc_np(-rc));
+    (void)snprintf(what, sizeof(what), "%s at byte %llu: %s; the guest got an I/O error", verb[r->io.op],
+                   (unsigned long long)r->io.offset, strerrordesc_np(-rc));
     d->up->host_error(d->up_arg, what);
 }
 

@@ -232,7 +232,7 @@ static void a_host_error_is_an_io_error_of_that_request_alone(void **state)
         }
     }
     assert_int_equal(b->rig.host_errors, 10);
-    assert_string_equal(b->rig.why, "write zeroes at byte 0: No space left on device");
+    assert_string_equal(b->rig.why, "write zeroes at byte 0: No space left on device; the guest got an I/O error");
     assert_int_equal(b->rig.faults + b->rig.host_failures, 0);
 }
 
