@@ -137,7 +137,8 @@ int tap_open(struct tap **out, const char *name, struct err *e)
     if (fd < 0) {
         rc = err_errno(e, "tap %s: open %s", name, TAP_DEVICE);
         err_as(e, ERR_HOST);
-        err_hint(e, rc == -ENOENT ? "load the tun module: modprobe tun" : "allow this user to open %s", TAP_DEVICE);
+        if (rc == -ENOENT || rc == -ENODEV) err_hint(e, "load the tun module: modprobe tun");
+        if (rc == -EACCES || rc == -EPERM) err_hint(e, "allow this user to open %s", TAP_DEVICE);
         return rc;
     }
     struct tap *t = wrap_fd(fd, e);

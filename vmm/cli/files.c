@@ -17,12 +17,12 @@ int result_read(struct vireo_result **out, const char *path, struct vireo_error 
     char *text = NULL;
     size_t len = 0;
     FILE *f = fopen(path, "re");
-    if (!f) return bad_command(e, "open %.400s: %s", path, strerror(errno));
+    if (!f) return bad_call(e, errno, "open %.400s", path);
     int rc = 0;
     if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > RESULT_MAX_BYTES)
         rc = bad_command(e, "%.400s: not a file of at most 64 MiB, as a result is", path);
     else if (!(text = malloc((size_t)st.st_size + 1)))
-        rc = bad_command(e, "%.400s: out of memory", path);
+        rc = bad_call(e, ENOMEM, "%.400s", path);
     if (rc == 0) len = fread(text, 1, (size_t)st.st_size, f);
     if (rc == 0 && ferror(f)) rc = bad_command(e, "read %.400s: %s", path, strerror(errno));
     fclose(f);
@@ -36,7 +36,7 @@ FILE *output_open(const char *what, const char *path, int flags, struct vireo_er
     const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
     if (f) return f;
-    bad_command(e, "%s %.400s: %s", what, path, strerror(errno));
+    bad_call(e, errno, "%s %.400s", what, path);
     if (fd >= 0) close(fd);
     return NULL;
 }

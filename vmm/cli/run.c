@@ -47,7 +47,7 @@ static void on_log(void *arg, enum vireo_log_level level, const char *line)
 static int load_config(struct vireo_config *c, const char *path, struct vireo_error *e)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return bad_command(e, "config %.400s: %s", path, strerror(errno));
+    if (fd < 0) return bad_call(e, errno, "config %.400s", path);
     char *text = malloc(CONFIG_FILE_MAX);
     size_t used = 0;
     ssize_t n = text ? 1 : -1;
@@ -57,7 +57,7 @@ static int load_config(struct vireo_config *c, const char *path, struct vireo_er
     }
     int rc;
     if (n < 0)
-        rc = bad_command(e, "config %.400s: %s", path, strerror(errno));
+        rc = bad_call(e, errno, "config %.400s", path);
     else if (n > 0)
         rc = bad_command(e, "config %.400s: more than 1 MiB, which no configuration needs", path);
     else
@@ -113,7 +113,7 @@ static int live(struct run *r, struct run_report *out, struct vireo_error *e)
     const bool has_terminal = vireo_vm_uses_stdio(out->vm) && term_is_console();
     struct run_signals signals = {.report = on_usr1, .arg = out};
     rc = run_catch_signals(&signals, has_terminal);
-    if (rc) return bad_command(e, "catch signals: %s", strerror(-rc));
+    if (rc) return bad_call(e, -rc, "catch signals");
     const char *pty = vireo_vm_console_pty(out->vm);
     if (pty) say("console on %s", pty);
     if (r->is_verbose) say("starting");

@@ -25,7 +25,9 @@ static void report_tap(struct host_probe *p)
     const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
     if (fd < 0)
         host_fact(p, name, VIREO_MISSING_OPTIONAL,
-                  errno == EACCES ? "let this user open /dev/net/tun" : "load the module: modprobe tun",
+                  errno == EACCES   ? "let this user open /dev/net/tun"
+                  : errno == ENOENT ? "load the module: modprobe tun"
+                                    : "",
                   "open /dev/net/tun: %s", strerrordesc_np(errno));
     else if (has_net_admin())
         host_fact(p, name, VIREO_OK, "", "/dev/net/tun, and this user may make them (CAP_NET_ADMIN)");
