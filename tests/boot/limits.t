@@ -4,7 +4,7 @@
 # time limit: 300
 set -u
 # A network of our own, so that no tap of the machine's is touched.
-if [ "${1-}" != alone ] && [ "$(id -u)" = 0 ] && unshare -n true 2> /dev/null; then exec unshare -n "$0" alone; fi
+if [ "${1-}" != alone ] && [ "$(id -u)" = 0 ] && unshare -n true 2> /dev/null; then exec unshare -n bash "$0" alone; fi
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/boot/tap.sh
 . tests/boot/tap.sh
