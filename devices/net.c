@@ -337,10 +337,11 @@ static void finish_frame(struct net *n)
 static int on_read_error(struct net *n, int error)
 {
     switch (error) {
+    /* The host may be short of memory: the frame waits in the kernel, and the loop comes again. */
+    case ENOMEM:
+    case ENOBUFS:
     case EAGAIN:
     case EINTR: return 0;
-    case ENOMEM:
-    case ENOBUFS: return 0; /* the host is short of memory: the frame waits in the kernel, and the loop comes again */
     case EINVAL:
     case EFAULT: /* a frame that the kernel could not hand over and has dropped */ count(&n->rx_dropped); return 1;
     default: lose_tap(n, error); return 0;
