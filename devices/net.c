@@ -342,8 +342,9 @@ static int on_read_error(struct net *n, int error)
     case ENOBUFS:
     case EAGAIN:
     case EINTR: return 0;
+    /* A frame that the kernel could not hand over and has dropped. */
     case EINVAL:
-    case EFAULT: /* a frame that the kernel could not hand over and has dropped */ count(&n->rx_dropped); return 1;
+    case EFAULT: count(&n->rx_dropped); return 1;
     default: lose_tap(n, error); return 0;
     }
 }

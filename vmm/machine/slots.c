@@ -192,7 +192,7 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *label, st
         .gsi = arch_info.virtio_gsi + (uint32_t)(s - m->slot),
     };
     (void)snprintf(s->label, sizeof(s->label), "%s", label);
-    int rc = irq_init(&s->irq, e);
+    int rc = err_wrap(e, irq_init(&s->irq, e), "%s", s->label);
     s->irq_source = (struct loop_source){.fd = s->irq.fd, .fn = on_irq, .arg = s};
     if (!rc) rc = err_wrap(e, loop_reserve(&m->loop, &s->irq_source, e), "%s", s->label);
     const struct virtio_mmio_params p = {
