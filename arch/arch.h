@@ -31,6 +31,7 @@ struct arch_info {
     uint64_t virtio_base; /* slot i sits at virtio_base + i * VIRTIO_MMIO_SIZE */
     uint32_t virtio_gsi;  /* slot i raises GSI virtio_gsi + i (edge) */
     uint32_t serial_gsi;
+    uint32_t irq_line;           /* added to a GSI, it is that interrupt for vm_irq_pulse */
     const struct vm_cap *caps;   /* what this arch asks of KVM; ends with a NULL name */
     bool has_device_tree;        /* what describes the machine to the guest, and dump_path can show */
     unsigned max_vcpus;          /* of our tables and code; KVM may offer less */

@@ -31,7 +31,7 @@
 #define BLK_ZEROES_SECTORS  (1u << 15) /* 16 MiB */
 #define BLK_RANGES_MAX      BLK_DISCARD_RANGES
 #define BLK_DISCARD_COST    4    /* bytes given back in the time of one that is copied */
-#define ERROR_TEXT_MAX      128  /* "write zeroes at byte N: " and the longest error text */
+#define ERROR_TEXT_MAX      160  /* "write zeroes at byte N: ", the longest error text and what the guest got */
 #define BLK_PAGE            4096 /* what file systems and page caches of hosts allocate and align to */
 
 #define BLK_F_SEG_MAX      (1ull << 2) /* 5.2.3 */
@@ -171,8 +171,8 @@ static void report(const struct blk_request *r, int rc)
                                        [DISK_ZEROES] = "write zeroes"};
     struct virtio_dev *const d = &r->blk->dev;
     char what[ERROR_TEXT_MAX];
-    (void)snprintf(what, sizeof(what), "%s at byte %llu: %s", verb[r->io.op], (unsigned long long)r->io.offset,
-                   reason(rc));
+    (void)snprintf(what, sizeof(what), "%s at byte %llu: %s; the guest got an I/O error", verb[r->io.op],
+                   (unsigned long long)r->io.offset, reason(rc));
     d->up->host_error(d->up_arg, what);
 }
 
@@ -365,19 +365,19 @@ static void on_batch(void *arg)
     virtio_used(&b->dev, 0);
 }
 
+static int prepare(struct virtio_dev *d, struct err *e)
+{
+    return disk_attach(as_blk(d)->disk, d->loop, e);
+}
+
 static int activate(struct virtio_dev *d)
 {
     struct blk *const b = as_blk(d);
-    struct err e;
     /* 5.2.5.2: without a flush command there can be no volatile cache. */
     if ((d->features & BLK_F_FLUSH) == 0) atomic_store_explicit(&b->is_writeback, false, memory_order_relaxed);
-    const int rc = disk_start(b->disk, d->loop, &e);
-    if (rc != 0) {
-        d->up->host_failed(d->up_arg, e.text);
-        return rc;
-    }
-    b->is_active = true;
-    return 0;
+    const int rc = disk_start(b->disk, d->loop, NULL);
+    b->is_active = rc == 0;
+    return rc;
 }
 
 static bool deactivate(struct virtio_dev *d)
@@ -411,6 +411,7 @@ static const struct virtio_ops blk_ops = {
     .config_size = sizeof(struct blk_config),
     .config_read = config_read,
     .config_write = config_write,
+    .prepare = prepare,
     .activate = activate,
     .deactivate = deactivate,
     .notify = notify,

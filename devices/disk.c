@@ -307,19 +307,23 @@ int disk_use_engine(struct disk *d, const struct disk_engine *engine)
 
 /* Running */
 
+int disk_attach(struct disk *d, struct loop *loop, struct err *e)
+{
+    if (d->loop) return 0;
+    d->loop = loop;
+    const int rc = d->engine->attach(d);
+    if (rc == 0) return 0;
+    d->loop = NULL;
+    (void)err_set(e, rc, "a disk's place in the event loop: %s", strerrordesc_np(-rc));
+    err_as(e, ERR_HOST);
+    return rc;
+}
+
 int disk_start(struct disk *d, struct loop *loop, struct err *e)
 {
     assert(!d->is_running && d->in_flight == 0 && (!d->loop || d->loop == loop));
-    if (!d->loop) {
-        d->loop = loop;
-        const int rc = d->engine->attach(d);
-        if (rc != 0) {
-            d->loop = NULL;
-            (void)err_set(e, rc, "start of disk I/O: %s", strerrordesc_np(-rc));
-            err_as(e, ERR_DEVICE);
-            return rc;
-        }
-    }
+    const int rc = disk_attach(d, loop, e);
+    if (rc != 0) return rc;
     d->is_running = true;
     d->is_stopping = false;
     return 0;

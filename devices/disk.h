@@ -4,7 +4,7 @@
  * Opening takes an OFD lock (F_OFD_SETLK): shared when read-only, exclusive when writable, so that two writers never
  * meet on one image. Opening also takes every descriptor that the disk will ever need, so that a guest's reset can't
  * fail for want of one: of io_uring where the kernel allows it, else for one worker thread. Only that thread itself is
- * made later, at the first disk_start, by the thread of the loop.
+ * made later, at the first request that takes it, by the thread of the loop.
  *
  * Nothing that may wait for the host's storage runs on the loop thread. Reads that the page cache can serve are done
  * there at once, as are all requests of a file in memory: these in bounded pieces, with the loop's other sources
@@ -78,7 +78,9 @@ struct disk_request {
     struct disk_request *next;
 };
 
-/* 0, or -errno: the loop takes no more sources. The loop is the same every time. */
+/* Take its places in the loop, which is the same every time. 0, or -errno: the loop takes no more sources. */
+int disk_attach(struct disk *d, struct loop *loop, struct err *e);
+/* Attach if that is not done; then it can't fail. Loop thread. */
 int disk_start(struct disk *d, struct loop *loop, struct err *e);
 /* Hand over a request; done may be called before this returns. Call disk_kick after a batch. Loop thread. */
 void disk_submit(struct disk *d, struct disk_request *r);

@@ -1,8 +1,8 @@
 /* Disk I/O by one worker thread: all of it where io_uring is switched off (containers, sysctl kernel.io_uring_disabled)
  * or too old; beside io_uring what changes the disk (disk_uring.c).
  *
- * The thread is made by the loop's thread, whose place among the host's CPUs it inherits: when the disk is started for
- * the first time, beside io_uring at the first write. It stays until the disk is closed. Where the host refuses one
+ * The thread is made by the loop's thread, whose place among the host's CPUs it inherits, for the first request that
+ * takes it. It stays until the disk is closed. Where the host refuses one
  * (pids.max, ulimit -u) the requests that need it fail, and each asks anew.
  *
  * A small write takes a microsecond, to wake the loop for it several: so the thread tells of what is done when it has
@@ -198,13 +198,8 @@ static int worker_attach(struct disk *d)
 {
     int rc = loop_add(d->loop, &d->worker.source, EPOLLIN);
     if (rc == 0) rc = disk_attach_timer(d);
-    if (rc != 0) {
-        worker_detach(d);
-        return rc;
-    }
-    /* Refused: the first request asks again, and fails with the reason. */
-    if (d->engine == &disk_engine_worker) (void)start_thread(&d->worker);
-    return 0;
+    if (rc != 0) worker_detach(d);
+    return rc;
 }
 
 const struct disk_engine disk_engine_worker = {

@@ -10,11 +10,15 @@
  * then: nothing is lost, however little the guest offers at a time. With no buffer at all the tap is not polled; the
  * kernel queues and, in the end, drops. Without merged buffers a frame that exceeds its one buffer is dropped.
  *
- * Sending. In order, one at a time; a tap that takes no more is waited for with EPOLLOUT. */
+ * Sending. In order, one at a time; a tap that takes no more is waited for with EPOLLOUT.
+ *
+ * The tap may be deleted under us. For the guest that is a cable that was pulled: the link is down (NET_F_STATUS), what
+ * it sends is dropped and counted, and whatever it does, resets too, it stays so. */
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/if_tun.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -48,6 +52,7 @@ enum { ETH_HEADER = 14, VLAN_TAG = 4, MTU_DEFAULT = 1500, GSO_MAX = 65536 };
 #define RX_BATCH       64                   /* frames a turn of the loop, so that other devices get theirs */
 #define TX_DRAIN_BYTES (1u << 20)           /* the same for sending: 16 of the largest frames */
 #define POOL_SEGS      (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
+#define WHY_MAX        128                  /* a sentence and an errno's */
 
 struct net_hdr { /* 5.1.6 */
     uint8_t flags, gso_type;
@@ -80,9 +85,10 @@ struct net {
     uint16_t mtu; /* 0: not offered */
     _Atomic uint16_t status;
 
-    struct loop_source source, link_source;
-    uint32_t polled; /* what the source is added for; 0: not added */
-    bool rx_is_starved, tx_is_blocked, is_dead;
+    struct loop_source source, link_source; /* in the loop as long as we live; the first until the tap is gone */
+    uint32_t polled;                        /* what the source waits for */
+    bool rx_is_starved, tx_is_blocked;
+    bool is_active, is_gone; /* a driver runs; the tap is no more */
     struct rx_pool pool;
     struct net_hdr rx_hdr;
     size_t rx_waiting; /* bytes of a frame that lie in the pool and in spill, waiting for buffers; 0: none */
@@ -136,27 +142,46 @@ static unsigned tap_offloads(uint64_t features)
 
 /* ---- the host's side ---- */
 
-static void die(struct net *n, const char *why)
+static void set_link(struct net *n, bool is_up)
 {
-    n->is_dead = true;
+    const uint16_t status = is_up ? NET_S_LINK_UP : 0;
+    if (atomic_exchange_explicit(&n->status, status, memory_order_relaxed) == status) return;
+    if (n->is_active && (n->dev.features & NET_F_STATUS)) n->dev.up->config_changed(n->dev.up_arg);
+}
+
+/* It is out of the loop for good, since its descriptor would report the error for ever. */
+static void lose_tap(struct net *n, int error)
+{
+    char why[WHY_MAX];
+    const bool is_deleted = error == EBADFD || error == EIO; /* what tun.c says of a descriptor without interface */
+    if (n->is_gone) return;
+    n->is_gone = true;
     loop_remove(n->dev.loop, &n->source);
-    n->polled = 0;
-    n->dev.up->host_failed(n->dev.up_arg, why);
+    (void)snprintf(why, sizeof(why), "the tap is gone%s%s: the guest's link is down from now on",
+                   is_deleted ? "" : ", ", is_deleted ? "" : strerrordesc_np(error));
+    n->dev.up->host_error(n->dev.up_arg, why);
+    set_link(n, false);
+}
+
+static void update_link(struct net *n)
+{
+    const int up = n->is_gone ? 0 : tap_is_up(n->tap);
+    if (up < 0)
+        lose_tap(n, -up);
+    else
+        set_link(n, up);
+}
+
+static void poll_for(struct net *n, uint32_t want)
+{
+    if (n->is_gone || want == n->polled) return;
+    (void)loop_modify(n->dev.loop, &n->source, want); /* it has its place */
+    n->polled = want;
 }
 
 static void update_polling(struct net *n)
 {
-    const uint32_t want = (uint32_t)(n->rx_is_starved ? 0 : EPOLLIN) | (uint32_t)(n->tx_is_blocked ? EPOLLOUT : 0);
-    int rc = 0;
-    if (n->is_dead || want == n->polled) return;
-    if (want == 0)
-        loop_remove(n->dev.loop, &n->source); /* not "poll for nothing": an error would still wake us */
-    else if (n->polled == 0)
-        rc = loop_add(n->dev.loop, &n->source, want);
-    else
-        rc = loop_modify(n->dev.loop, &n->source, want);
-    n->polled = want;
-    if (rc) die(n, "the tap cannot be polled");
+    poll_for(n, (uint32_t)(n->rx_is_starved ? 0 : EPOLLIN) | (uint32_t)(n->tx_is_blocked ? EPOLLOUT : 0));
 }
 
 /* ---- receiving ---- */
@@ -308,6 +333,22 @@ static void finish_frame(struct net *n)
     count(&n->rx_frames);
 }
 
+/* A read that failed. 1: go on; 0: nothing more now. */
+static int on_read_error(struct net *n, int error)
+{
+    switch (error) {
+    /* The host may be short of memory: the frame waits in the kernel, and the loop comes again. */
+    case ENOMEM:
+    case ENOBUFS:
+    case EAGAIN:
+    case EINTR: return 0;
+    /* A frame that the kernel could not hand over and has dropped. */
+    case EINVAL:
+    case EFAULT: count(&n->rx_dropped); return 1;
+    default: lose_tap(n, error); return 0;
+    }
+}
+
 /* 1: go on; 0: nothing more now; <0: the queue is broken. */
 static int receive_one(struct net *n)
 {
@@ -315,9 +356,7 @@ static int receive_one(struct net *n)
     if (rc < 0) return rc;
     if (n->rx_waiting == 0 && n->pool.buffers > 0) {
         const ssize_t len = read_frame(n);
-        if (len == -EAGAIN || len == -EINTR) return 0;
-        if (len <= 0) die(n, "the tap is gone");
-        if (len <= 0) return 0;
+        if (len <= 0) return on_read_error(n, len < 0 ? (int)-len : EBADFD);
         if (!accept_frame(n, (size_t)len)) return 1;
         rc = pool_fill(n, n->rx_waiting);
         if (rc < 0) return rc;
@@ -341,7 +380,7 @@ static void drain_rx(struct net *n)
     int rc = 1;
     virtq_disable_doorbell(q);
     n->rx_is_starved = false;
-    for (unsigned i = 0; i < RX_BATCH && rc > 0 && !n->is_dead; i++) rc = receive_one(n);
+    for (unsigned i = 0; i < RX_BATCH && rc > 0 && !n->is_gone; i++) rc = receive_one(n);
     if (rc < 0) n->rx_is_starved = true;
     update_polling(n);
     virtio_used(&n->dev, RX);
@@ -391,6 +430,7 @@ static int send_frame(struct net *n, const struct virtq_chain *c)
 {
     struct iovec v[1 + VIRTQ_MAX_SIZE];
     struct net_hdr h;
+    if (n->is_gone) goto drop;
     if (c->out_bytes < sizeof(h) + ETH_HEADER || c->out_bytes > sizeof(h) + FRAME_MAX) goto drop;
     virtq_copy_out(c, 0, &h, sizeof(h));
     if (!check_tx_hdr(n, &h, c->out_bytes - sizeof(h))) goto drop;
@@ -402,7 +442,7 @@ static int send_frame(struct net *n, const struct virtq_chain *c)
         return 0;
     }
     if (errno == EAGAIN || errno == EINTR) return -EAGAIN;
-    if (errno == EBADFD) die(n, "the tap is gone");
+    if (errno == EBADFD) lose_tap(n, EBADFD);
 drop: /* EINVAL: the kernel's own check of the header; EIO: the interface is down; ENOBUFS, ... */
     count(&n->tx_dropped);
     return 0;
@@ -433,11 +473,11 @@ static void drain_tx(struct net *n)
     int rc = 1;
     virtq_disable_doorbell(q);
     n->tx_is_blocked = false;
-    for (unsigned i = 0; i < q->size && left > 0 && rc > 0 && !n->is_dead; i++) rc = send_one(n, &left);
+    for (unsigned i = 0; i < q->size && left > 0 && rc > 0; i++) rc = send_one(n, &left);
     if (rc == 0 && !n->tx_is_blocked && virtq_enable_doorbell(q)) rc = 1;
     update_polling(n);
     virtio_used(d, TX);
-    if (rc > 0 && !n->is_dead) d->up->renotify(d->up_arg, TX);
+    if (rc > 0) d->up->renotify(d->up_arg, TX);
     if (rc < 0) virtio_fault(d, q->why);
 }
 
@@ -446,18 +486,16 @@ static void drain_tx(struct net *n)
 static void on_tap(void *arg, uint32_t events)
 {
     struct net *n = arg;
-    /* An error shows in whichever call comes first. */
     if (n->tx_is_blocked && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) drain_tx(n);
     if (!n->rx_is_starved && (events & (EPOLLIN | EPOLLERR | EPOLLHUP))) drain_rx(n);
+    /* They come unasked and without end, whether or not a driver runs. */
+    if (events & (EPOLLERR | EPOLLHUP)) lose_tap(n, EBADFD);
 }
 
 static void on_link(void *arg, uint32_t events)
 {
-    struct net *n = arg;
-    const uint16_t status = tap_is_up(n->tap) ? NET_S_LINK_UP : 0;
     (void)events;
-    if (atomic_exchange_explicit(&n->status, status, memory_order_relaxed) == status) return;
-    if (n->dev.features & NET_F_STATUS) n->dev.up->config_changed(n->dev.up_arg);
+    update_link(arg);
 }
 
 static void forget_guest(struct net *n)
@@ -469,25 +507,34 @@ static void forget_guest(struct net *n)
     n->tx_is_blocked = false;
 }
 
+static int net_prepare(struct virtio_dev *d, struct err *e)
+{
+    struct net *n = net_of(d);
+    n->source = (struct loop_source){.fd = n->tap->fd, .fn = on_tap, .arg = n};
+    n->link_source = (struct loop_source){.fd = n->tap->link_fd, .fn = on_link, .arg = n};
+    const int rc = loop_reserve(d->loop, &n->source, e);
+    return rc || n->tap->link_fd < 0 ? rc : loop_reserve(d->loop, &n->link_source, e);
+}
+
 static int net_activate(struct virtio_dev *d)
 {
     struct net *n = net_of(d);
-    const int rc = tap_set_offload(n->tap, tap_offloads(d->features));
-    if (rc) return rc;
+    const int rc = n->is_gone ? -EBADFD : tap_set_offload(n->tap, tap_offloads(d->features));
+    if (rc && rc != -EBADFD) return rc;
     forget_guest(n);
-    n->source = (struct loop_source){.fd = n->tap->fd, .fn = on_tap, .arg = n};
-    n->link_source = (struct loop_source){.fd = n->tap->link_fd, .fn = on_link, .arg = n};
-    n->polled = 0;
-    n->is_dead = false;
-    if (n->tap->link_fd >= 0 && loop_add(d->loop, &n->link_source, EPOLLIN) == 0) on_link(n, EPOLLIN);
+    n->is_active = true;
+    if (rc) lose_tap(n, EBADFD);
+    (void)loop_modify(d->loop, &n->link_source, EPOLLIN); /* where links are watched */
+    update_link(n);
     return 0;
 }
 
 static bool net_deactivate(struct virtio_dev *d)
 {
     struct net *n = net_of(d);
-    loop_remove(d->loop, &n->source);
-    loop_remove(d->loop, &n->link_source);
+    n->is_active = false;
+    poll_for(n, 0);
+    (void)loop_modify(d->loop, &n->link_source, 0);
     forget_guest(n);
     (void)tap_set_offload(n->tap, 0); /* it accepted more before; a tap that is gone needs nothing */
     return true;
@@ -496,7 +543,6 @@ static bool net_deactivate(struct virtio_dev *d)
 static void net_notify(struct virtio_dev *d, unsigned queue)
 {
     struct net *n = net_of(d);
-    if (n->is_dead) return;
     if (queue == TX)
         drain_tx(n);
     else
@@ -506,6 +552,8 @@ static void net_notify(struct virtio_dev *d, unsigned queue)
 static void net_destroy(struct virtio_dev *d)
 {
     struct net *n = net_of(d);
+    loop_remove(d->loop, &n->source);
+    loop_remove(d->loop, &n->link_source);
     tap_close(n->tap);
     free(n);
 }
@@ -518,6 +566,7 @@ static const struct virtio_ops net_ops = {
     .features = net_features,
     .config_size = sizeof(struct net_config),
     .config_read = net_config_read,
+    .prepare = net_prepare,
     .activate = net_activate,
     .deactivate = net_deactivate,
     .notify = net_notify,
@@ -552,7 +601,7 @@ int virtio_net_create(struct virtio_dev **out, struct tap *tap, const uint8_t *m
     n->dev.ops = &net_ops;
     n->tap = tap;
     n->mtu = mtu;
-    n->status = tap_is_up(tap) ? NET_S_LINK_UP : 0;
+    n->status = tap_is_up(tap) > 0 ? NET_S_LINK_UP : 0;
     *out = &n->dev;
     return 0;
 }

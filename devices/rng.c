@@ -1,5 +1,6 @@
 /* virtio-rng: an entropy source (VIRTIO 1.2, 5.4) from getrandom(2), straight into the guest's buffers. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -11,6 +12,7 @@
 /* Per drain, so that a guest that asks without end leaves the loop to the other devices: about 0.2 ms. A request for
  * more gets this much (5.4.6.2: the device may use less than the entire buffer). */
 #define RNG_DRAIN_BYTES (64u * 1024)
+#define WHY_MAX         96 /* a call's name and an errno's sentence */
 
 struct rng {
     struct virtio_dev dev;
@@ -50,6 +52,13 @@ static int64_t fill(const struct virtq_chain *c, uint32_t max)
     return done;
 }
 
+static void fail(struct virtio_dev *d, int error)
+{
+    char why[WHY_MAX];
+    (void)snprintf(why, sizeof(why), "getrandom: %s", strerrordesc_np(error));
+    d->up->host_failed(d->up_arg, why);
+}
+
 /* 1: served one; 0: there is none; <0: q->why says what is wrong. */
 static int serve(struct virtio_dev *d, struct virtq *q, uint32_t *left)
 {
@@ -62,7 +71,7 @@ static int serve(struct virtio_dev *d, struct virtq *q, uint32_t *left)
         return -EPROTO;
     }
     const int64_t n = fill(&c, *left);
-    if (n < 0) d->up->host_failed(d->up_arg, "getrandom failed");
+    if (n < 0) fail(d, (int)-n);
     const uint32_t filled = n > 0 ? (uint32_t)n : 0;
     virtq_push(q, c.head, filled);
     *left -= filled;

@@ -20,16 +20,20 @@
 #define LINK_NEWS_MAX 64 /* messages read at a time */
 #define VNET_HDR_SIZE 12 /* VIRTIO 1.2, 5.1.6: with num_buffers */
 
-/* Asked of the driver, not of /sys, which may show another network namespace. */
-static bool is_tap(const char *name)
+/* Asked of the driver, not of /sys, which may show another network namespace. 1: a tap; 0: an interface of another
+ * kind; -ENODEV: there is none; another -errno: that could not be found out. */
+static int ask_driver(const char *name)
 {
     struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
     struct ifreq r = {.ifr_data = (char *)&info};
     memcpy(r.ifr_name, name, strlen(name));
     const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const int rc = ioctl(fd, SIOCETHTOOL, &r);
-    if (fd >= 0) close(fd);
-    return rc == 0 && strcmp(info.driver, "tun") == 0 && strcmp(info.bus_info, "tap") == 0;
+    if (fd < 0) return -errno;
+    const int rc = ioctl(fd, SIOCETHTOOL, &r) == 0 ? 0 : -errno;
+    close(fd);
+    if (rc == -EOPNOTSUPP) return 0; /* a driver that tells nothing of itself; that of taps does */
+    if (rc != 0) return rc;
+    return strcmp(info.driver, "tun") == 0 && strcmp(info.bus_info, "tap") == 0;
 }
 
 static void hint_to_make(struct err *e, const char *name)
@@ -42,15 +46,16 @@ static int check_exists(const char *name, struct err *e)
 {
     if (name[0] == '\0' || strlen(name) >= IFNAMSIZ || strchr(name, '/') || strchr(name, '%'))
         return err_set(e, -EINVAL, "tap %s: not an interface's name, which has 1 to %d characters", name, IFNAMSIZ - 1);
-    if (if_nametoindex(name) == 0) {
+    const int rc = ask_driver(name);
+    if (rc > 0) return 0;
+    if (rc == -ENODEV) {
         err_set(e, -ENODEV, "tap %s: there is no such interface", name);
         hint_to_make(e, name);
         return -ENODEV;
     }
-    if (!is_tap(name))
-        return err_set(e, -EINVAL, "tap %s: the interface is not a tap; one is made with: ip tuntap add NAME mode tap",
-                       name);
-    return 0;
+    if (rc < 0) return err_set(e, rc, "tap %s: ask what it is: %s", name, strerrordesc_np(-rc));
+    return err_set(e, -EINVAL, "tap %s: the interface is not a tap; one is made with: ip tuntap add NAME mode tap",
+                   name);
 }
 
 /* One that was made for several queues takes no other attachment; we are one of its queues then. */
@@ -92,15 +97,22 @@ static int set_up(struct tap *t, struct err *e)
     return 0;
 }
 
-/* News of links; a host that doesn't give them has links that are up. */
-static int open_link_watch(void)
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+/* News of links. A host that doesn't give them (no netlink, or not for us) has links that are up; one that only lacks
+ * the means is told of. */
+static int open_link_watch(struct tap *t, struct err *e)
 {
     const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
-    const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (fd < 0) return -1;
-    if (bind(fd, (const struct sockaddr *)&links, sizeof(links)) == 0) return fd;
-    close(fd);
-    return -1;
+    t->link_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (t->link_fd >= 0 && bind(t->link_fd, (const struct sockaddr *)&links, sizeof(links)) == 0) return 0;
+    if (is_shortage(errno)) return err_errno(e, "tap %s: watch its link", t->name);
+    if (t->link_fd >= 0) close(t->link_fd);
+    t->link_fd = -1;
+    return 0;
 }
 
 /* Takes fd, on failure too. */
@@ -125,18 +137,19 @@ int tap_open(struct tap **out, const char *name, struct err *e)
     if (fd < 0) {
         rc = err_errno(e, "tap %s: open %s", name, TAP_DEVICE);
         err_as(e, ERR_HOST);
-        err_hint(e, rc == -ENOENT ? "load the tun module: modprobe tun" : "allow this user to open %s", TAP_DEVICE);
+        if (rc == -ENOENT || rc == -ENODEV) err_hint(e, "load the tun module: modprobe tun");
+        if (rc == -EACCES || rc == -EPERM) err_hint(e, "allow this user to open %s", TAP_DEVICE);
         return rc;
     }
     struct tap *t = wrap_fd(fd, e);
     if (!t) return -ENOMEM;
     rc = attach(t, name, e);
     if (!rc) rc = set_up(t, e);
+    if (!rc) rc = open_link_watch(t, e);
     if (rc) {
         tap_close(t);
         return rc;
     }
-    t->link_fd = open_link_watch();
     *out = t;
     return 0;
 }
@@ -191,14 +204,15 @@ int tap_set_offload(struct tap *t, unsigned tun_f_bits)
     return 0;
 }
 
-bool tap_is_up(struct tap *t)
+int tap_is_up(struct tap *t)
 {
     struct ifreq r = {0};
     char news[4096];
-    if (t->link_fd < 0) return true;
+    if (t->link_fd < 0) return 1;
     /* What the news are doesn't matter: the state is asked for after them. Bounded, since they may come faster. */
     for (int i = 0; i < LINK_NEWS_MAX && recv(t->link_fd, news, sizeof(news), MSG_DONTWAIT) > 0; i++) {
     }
-    memcpy(r.ifr_name, t->name, sizeof(t->name));
+    /* Its name may be another by now. */
+    if (ioctl(t->fd, TUNGETIFF, &r) != 0) return -errno;
     return ioctl(t->link_fd, SIOCGIFFLAGS, &r) != 0 || (r.ifr_flags & IFF_UP);
 }

@@ -26,10 +26,10 @@ int tap_open(struct tap **out, const char *name, struct err *e);
 int tap_open_fd(struct tap **out, int fd, struct err *e);
 void tap_close(struct tap *t); /* NULL is legal */
 
-/* Offloads the peer may hand to the guest (TUNSETOFFLOAD bits): 0 or -errno. */
+/* Offloads the peer may hand to the guest (TUNSETOFFLOAD bits): 0 or -errno; -EBADFD: the tap is gone. */
 int tap_set_offload(struct tap *t, unsigned tun_f_bits);
-/* Is the interface up? One that was handed to us as an fd may live in another network namespace, whose links we don't
- * see: it counts as up. Empties link_fd. */
-bool tap_is_up(struct tap *t);
+/* Is the interface up? 1 or 0; -EBADFD: it is gone. One that was handed to us as an fd may live in another network
+ * namespace, whose links we don't see: it counts as up. Empties link_fd. */
+int tap_is_up(struct tap *t);
 
 #endif

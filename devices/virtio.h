@@ -38,8 +38,14 @@ struct virtio_ops {
     uint32_t config_size; /* bytes of device configuration space; reads beyond give 0, writes beyond are dropped */
     void (*config_read)(const struct virtio_dev *d, uint32_t off, void *buf, uint32_t len);  /* inside config_size */
     void (*config_write)(struct virtio_dev *d, uint32_t off, const void *buf, uint32_t len); /* NULL: read-only */
+    /* Once, when mem, loop and up are set: take of the host what activate will need (descriptors, places in the loop),
+     * so that a host which runs short later fails no guest that resets its device. destroy gives it back. NULL: nothing
+     * is needed. 0, or -errno with *e set. */
+    int (*prepare)(struct virtio_dev *d, struct err *e);
     /* DRIVER_OK was written: d->vq[] are checked (size 0: the driver left that queue out) and d->features is what was
-     * negotiated. Every live queue is notified once right after. 0, or -errno: the device goes to NEEDS_RESET. */
+     * negotiated. Every live queue is notified once right after. 0, or -errno when the host fails, which is never the
+     * guest's fault: short of something, the device goes to NEEDS_RESET and starts when it is reset; else the machine
+     * ends with 122. */
     int (*activate)(struct virtio_dev *d);
     /* Reset or tear-down; only called after a successful activate. It never waits: a host file may take its time, or
      * never answer. True: no request is in flight, and nothing of the guest's memory is touched any more. False:
@@ -57,7 +63,7 @@ struct virtio_up {
     void (*fault)(void *arg, const char *why);       /* the guest broke the protocol: DEVICE_NEEDS_RESET */
     void (*host_failed)(void *arg, const char *why); /* the host side is gone for good: ends the machine with 122 */
     void (*renotify)(void *arg, unsigned queue);     /* call notify(queue) again from the loop, soon */
-    void (*host_error)(void *arg, const char *what); /* the host failed one request, the guest was told: a log line */
+    void (*host_error)(void *arg, const char *what); /* the host failed, the guest was told and lives on: a log line */
     void (*quiet)(void *arg);                        /* what deactivate left in flight is back */
 };
 

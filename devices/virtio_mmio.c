@@ -23,7 +23,8 @@
 
 /* Lines a device may cost in the log, for each of the two kinds: a guest can make faults as fast as it can exit, and
  * ask a full disk as often as it likes. */
-#define LABEL_MAX 96 /* "disk 0 (file name)" */
+#define LABEL_MAX 96  /* "disk 0 (file name)" */
+#define WHY_MAX   128 /* a sentence and an errno's */
 
 enum reg {
     REG_MAGIC_VALUE = 0x000,
@@ -160,6 +161,13 @@ static void ignore(struct virtio_mmio *t, const char *why)
     log_some(t, &t->logged_faults, "ignored a register write of the guest: ", why);
 }
 
+/* A doorbell keeps its place in the loop, which may have none later; nobody is called for it. A change of what is
+ * waited for takes nothing from the host. */
+static void hush(struct doorbell *b)
+{
+    (void)loop_modify(b->t->loop, &b->source, 0);
+}
+
 /* What the device says. All on the loop thread. */
 
 static void raise_interrupt(struct virtio_mmio *t, unsigned bit)
@@ -186,7 +194,7 @@ static void on_fault(void *arg, const char *why)
 {
     struct virtio_mmio *const t = arg;
     log_some(t, &t->logged_faults, "the guest broke the protocol, the device waits for a reset: ", why);
-    for (unsigned i = 0; i < t->dev->ops->queue_count; i++) loop_remove(t->loop, &t->bell[i].source);
+    for (unsigned i = 0; i < t->dev->ops->queue_count; i++) hush(&t->bell[i]);
     if (!atomic_exchange(&t->needs_reset, true)) raise_interrupt(t, INT_CONFIG); /* 2.1.2 */
 }
 
@@ -200,7 +208,7 @@ static void on_host_failed(void *arg, const char *why)
 static void on_host_error(void *arg, const char *what)
 {
     struct virtio_mmio *const t = arg;
-    log_some(t, &t->logged_errors, what, "; the guest got an I/O error");
+    log_some(t, &t->logged_errors, what, "");
 }
 
 static void ring(struct doorbell *b)
@@ -270,12 +278,7 @@ static void on_doorbell(void *arg, uint32_t events)
 static void listen_to(struct virtio_mmio *t, unsigned queue)
 {
     struct doorbell *const b = &t->bell[queue];
-    b->source = (struct loop_source){.fd = b->fd, .fn = on_doorbell, .arg = b};
-    const int rc = loop_add(t->loop, &b->source, EPOLLIN);
-    if (rc != 0) {
-        on_host_failed(t, "the event loop takes no more doorbells: the host is out of memory");
-        return;
-    }
+    (void)loop_modify(t->loop, &b->source, EPOLLIN);
     /* Refused (out of ioeventfds): doorbells then come as exits, slower and as good. */
     b->is_hooked = t->host.doorbell && t->host.doorbell(t->host.arg, queue, b->fd, true) == 0;
     ring(b); /* the driver may have offered buffers before, and rung nobody */
@@ -295,6 +298,27 @@ static const char *check_queues(struct virtio_mmio *t)
     return NULL;
 }
 
+/* What the host is short of now it may have later. */
+static bool is_shortage(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOSPC || rc == -ENOBUFS || rc == -EAGAIN;
+}
+
+/* The host's failure and not a fault of the guest's: it isn't counted as one. A shortage passes, so the machine lives;
+ * the guest reads NEEDS_RESET, and a reset tries anew. */
+static void fail_to_start(struct virtio_mmio *t, int rc)
+{
+    char why[WHY_MAX];
+    const bool can_pass = is_shortage(rc);
+    (void)snprintf(why, sizeof(why), "the host could not start the device%s: %s",
+                   can_pass ? ", which waits for a reset" : "", strerrordesc_np(-rc));
+    if (!atomic_exchange(&t->needs_reset, true)) raise_interrupt(t, INT_CONFIG); /* 2.1.2 */
+    if (can_pass)
+        log_some(t, &t->logged_errors, why, "");
+    else
+        on_host_failed(t, why);
+}
+
 static void activate(void *arg)
 {
     struct virtio_mmio *const t = arg;
@@ -305,8 +329,9 @@ static void activate(void *arg)
         return;
     }
     d->features = t->driver_features;
-    if (d->ops->activate(d) != 0) {
-        virtio_fault(d, "the device could not start");
+    const int rc = d->ops->activate(d);
+    if (rc != 0) {
+        fail_to_start(t, rc);
         return;
     }
     t->is_active = true;
@@ -322,7 +347,7 @@ static void deactivate(void *arg)
     if (!t->is_active || t->is_leaving) return;
     for (unsigned i = 0; i < d->ops->queue_count; i++) {
         struct doorbell *const b = &t->bell[i];
-        loop_remove(t->loop, &b->source);
+        hush(b);
         if (b->is_hooked) (void)t->host.doorbell(t->host.arg, i, b->fd, false);
         b->is_hooked = false;
     }
@@ -575,12 +600,26 @@ uint64_t virtio_mmio_saved_exits(const struct virtio_mmio *t, unsigned queue)
 static void free_transport(struct virtio_mmio *t)
 {
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
+        loop_remove(t->loop, &t->bell[i].source);
         if (t->bell[i].fd >= 0) close(t->bell[i].fd);
     }
     pthread_cond_destroy(&t->quiet);
     pthread_mutex_destroy(&t->quiet_lock);
     pthread_mutex_destroy(&t->lock);
     free(t);
+}
+
+/* On failure free_transport cleans up. */
+static int make_bell(struct doorbell *b, struct err *e)
+{
+    b->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (b->fd < 0) {
+        const int rc = err_errno(e, "%s: eventfd for a doorbell", b->t->label);
+        err_as(e, ERR_HOST);
+        return rc;
+    }
+    b->source = (struct loop_source){.fd = b->fd, .fn = on_doorbell, .arg = b};
+    return err_wrap(e, loop_reserve(b->t->loop, &b->source, e), "%s", b->t->label);
 }
 
 int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params *p, struct err *e)
@@ -599,19 +638,17 @@ int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params
     (void)pthread_mutex_init(&t->quiet_lock, NULL);
     (void)pthread_cond_init(&t->quiet, NULL);
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) t->bell[i] = (struct doorbell){.t = t, .queue = i, .fd = -1};
-    for (unsigned i = 0; i < d->ops->queue_count; i++) {
-        t->bell[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        if (t->bell[i].fd < 0) {
-            const int rc = err_errno(e, "%s: eventfd for a doorbell", t->label);
-            err_as(e, ERR_HOST);
-            free_transport(t);
-            return rc;
-        }
-    }
     d->mem = p->mem;
     d->loop = p->loop;
     d->up = &up;
     d->up_arg = t;
+    int rc = 0;
+    for (unsigned i = 0; i < d->ops->queue_count && !rc; i++) rc = make_bell(&t->bell[i], e);
+    if (!rc && d->ops->prepare) rc = err_wrap(e, d->ops->prepare(d, e), "%s", t->label);
+    if (rc) {
+        free_transport(t);
+        return rc;
+    }
     t->offered = d->ops->features(d) | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1;
     *out = t;
     return 0;

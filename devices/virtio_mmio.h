@@ -2,7 +2,9 @@
  *
  * It owns what the guest programmed, and holds the table of which status may follow which and which register may be
  * written when; queue registers can't change after DRIVER_OK. On DRIVER_OK it checks the queues (virtq_init) and, on
- * the loop thread, activates the device and notifies every live queue once (a doorbell may have rung before).
+ * the loop thread, activates the device and notifies every live queue once (a doorbell may have rung before). Doorbells
+ * and their places in the loop are made at creation and kept over resets: a guest that starts its device later finds
+ * everything there, whatever the host is short of by then.
  *
  * Threads: the bus handlers run on vCPU threads under the transport's own lock; the device is only touched through
  * loop_call while that lock is held, and nothing on the loop takes the lock (interrupt status, NEEDS_RESET and the

@@ -22,6 +22,8 @@ const struct arch_info arch_info = {
     .virtio_base = ARM64_VIRTIO_BASE,
     .virtio_gsi = ARM64_SPI_VIRTIO,
     .serial_gsi = ARM64_SPI_SERIAL,
+    /* api.rst, KVM_IRQ_LINE: GSI 0 of an irqfd is SPI 0, which the GIC counts as interrupt 32 */
+    .irq_line = (KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT) + 32,
     .caps = caps,
     .has_device_tree = true,
     .max_vcpus = ARM64_MAX_VCPUS,

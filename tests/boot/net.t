@@ -59,8 +59,28 @@ a_tap_is_free_again_after_kill_9() {
     said again
 }
 
+# The carrier as Linux sees it, over a driver that is unbound and bound again, which resets the card.
+a_tap_deleted_under_the_guest_is_a_pulled_cable() {
+    ip tuntap add dev tap8 mode tap
+    ip link set tap8 up
+    linux 'ip link set eth0 up; sleep 1; echo "before=$(cat /sys/class/net/eth0/carrier)"; touch /tmp/ready; echo now
+        i=0; while [ "$(cat /sys/class/net/eth0/carrier)" = 1 ] && [ $i -lt 600 ]; do sleep 0.1; i=$((i + 1)); done
+        echo "after=$(cat /sys/class/net/eth0/carrier)"
+        cd /sys/bus/virtio/drivers/virtio_net; card=$(ls -d virtio*); echo $card > unbind; echo $card > bind
+        ip link set eth0 up; sleep 1; echo "again=$(cat /sys/class/net/eth0/carrier)"' --net tap=tap8 > ended 2>&1 &
+    local vmm=$!
+    eventually grep -q now console
+    ip link delete tap8
+    wait $vmm
+    equal "the carrier before" "$(value before)" 1
+    equal "the carrier after" "$(value after)" 0
+    equal "the carrier after a reset" "$(value again)" 0
+    grep -qF '"reason": "poweroff"' report
+    [ "$(grep -c 'the tap is gone' errors)" = 1 ]
+}
+
 trap without_tap EXIT
 without_tap
 with_tap
 run_tests both_sides_can_ping_each_other the_card_has_the_address_it_was_given a_stream_arrives_whole_in_both_directions \
-    a_tap_is_free_again_after_kill_9
+    a_tap_is_free_again_after_kill_9 a_tap_deleted_under_the_guest_is_a_pulled_cable

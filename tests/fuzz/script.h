@@ -39,8 +39,8 @@ static inline void script_on_host_failed(void *arg, const char *why)
 }
 static inline void script_on_host_error(void *arg, const char *what)
 {
-    (void)arg;
     MUST(what);
+    ((struct script_guest *)arg)->host_failures++;
 }
 static inline void script_on_renotify(void *arg, unsigned queue)
 {
@@ -91,6 +91,7 @@ static inline void script_set_device(struct script_guest *g, struct virtio_dev *
     d->loop = &g->loop;
     d->up = &script_up;
     d->up_arg = g;
+    MUST(!d->ops->prepare || d->ops->prepare(d, NULL) == 0);
 }
 
 static inline void script_end(struct script_guest *g)

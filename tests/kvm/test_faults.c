@@ -29,13 +29,32 @@
 #define CALLS_MIN    40        /* fewer would mean that the calls do not come here */
 
 static _Thread_local bool is_counting;
-static unsigned calls, failing; /* the call that fails, counted from 1; 0: none */
-static const char *failed;      /* its name; NULL: it did not come to that */
-static atomic_ulong refused;    /* this request fails on every thread; 0: none */
-static long mapped;             /* bytes */
+static unsigned calls, failing;          /* the call that fails, counted from 1; 0: none */
+static const char *failed;               /* its name; NULL: it did not come to that */
+static atomic_ulong refused[2];          /* these requests fail on every thread; 0: none */
+static _Thread_local bool is_setting_up; /* exempt from the next */
+static atomic_bool is_short;             /* nothing new is to be had: no descriptor, place in a loop, memory, thread */
+static atomic_uint lacked;               /* how often something was asked for then */
+static _Atomic(const char *) lacked_last;
+static long mapped; /* bytes */
+
+static bool takes_something(const char *name)
+{
+    static const char *const names[] = {"open",           "eventfd", "epoll_create1", "epoll_ctl", "timerfd_create",
+                                        "pthread_create", "calloc",  "aligned_alloc", "strdup"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
 
 static bool must_fail(const char *name, int error)
 {
+    if (atomic_load(&is_short) && !is_setting_up && takes_something(name)) {
+        atomic_fetch_add(&lacked, 1);
+        atomic_store(&lacked_last, name);
+        errno = error;
+        return true;
+    }
     if (!is_counting || ++calls != failing) return false;
     failed = name;
     errno = error;
@@ -55,7 +74,6 @@ FAULT(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode)
 FAULT(int, fcntl, (int fd, int command, unsigned long arg), (fd, command, arg), -1, ENOLCK)
 FAULT(int, eventfd, (unsigned count, int flags), (count, flags), -1, EMFILE)
 FAULT(int, epoll_create1, (int flags), (flags), -1, EMFILE)
-FAULT(int, epoll_ctl, (int fd, int op, int which, struct epoll_event *ev), (fd, op, which, ev), -1, ENOSPC)
 FAULT(int, timerfd_create, (int clock, int flags), (clock, flags), -1, EMFILE)
 FAULT(int, timerfd_settime, (int fd, int flags, const struct itimerspec *at, struct itimerspec *old),
       (fd, flags, at, old), -1, EINVAL)
@@ -68,13 +86,22 @@ FAULT(void *, calloc, (size_t count, size_t size), (count, size), NULL, ENOMEM)
 FAULT(void *, aligned_alloc, (size_t align, size_t size), (align, size), NULL, ENOMEM)
 FAULT(char *, strdup, (const char *text), (text), NULL, ENOMEM)
 
+int __real_epoll_ctl(int fd, int op, int which, struct epoll_event *ev);
+int __wrap_epoll_ctl(int fd, int op, int which, struct epoll_event *ev);
+int __wrap_epoll_ctl(int fd, int op, int which, struct epoll_event *ev)
+{
+    /* What is there already can be changed and removed whatever is short. */
+    const bool takes = op == EPOLL_CTL_ADD || is_counting;
+    return takes && must_fail("epoll_ctl", ENOSPC) ? -1 : __real_epoll_ctl(fd, op, which, ev);
+}
+
 int __real_ioctl(int fd, unsigned long request, unsigned long arg);
 int __wrap_ioctl(int fd, unsigned long request, unsigned long arg);
 int __wrap_ioctl(int fd, unsigned long request, unsigned long arg)
 {
-    if (must_fail("ioctl", EIO)) return -1;
-    if (request != refused) return __real_ioctl(fd, request, arg);
-    errno = EIO;
+    if (is_counting && must_fail("ioctl", EIO)) return -1;
+    if (request != refused[0] && request != refused[1]) return __real_ioctl(fd, request, arg);
+    errno = request == KVM_RUN ? EIO : ENOMEM;
     return -1;
 }
 
@@ -221,23 +248,43 @@ static void so_may_each_while_a_large_kernel_is_loaded(void **state)
 
 /* ---- and failing later ---- */
 
-static void must_end_when_refused(unsigned long request, enum end_reason reason)
+static atomic_uint lines;
+
+static void on_log(void *arg, enum log_level level, const char *line)
 {
+    (void)arg;
+    (void)level;
+    print_message("# %s\n", line);
+    atomic_fetch_add(&lines, 1);
+}
+
+/* The guest that is built in: it uses each device and looks for its interrupts. */
+static void run_refusing(unsigned long request, unsigned long other, struct ending *end)
+{
+    const struct log log = {.fn = on_log, .level = LOG_WARN};
     struct machine *m = NULL;
     struct config c;
     struct err e = {0};
-    struct ending end;
 
     guest_needs_kvm();
     config_init(&c);
     guest_set(&c, "console", "off");
-    if (machine_create(&m, &c, NULL, &e)) fail_msg("%s", e.text);
+    guest_set(&c, "rng", "true");
+    if (machine_create(&m, &c, &log, &e)) fail_msg("%s", e.text);
     config_fini(&c);
-    refused = request;
+    atomic_store(&lines, 0);
+    refused[0] = request;
+    refused[1] = other;
     assert_int_equal(machine_start(m, &e), 0);
-    assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
-    refused = 0;
+    assert_int_equal(machine_wait(m, GUEST_END_MS, end), 0);
+    refused[0] = refused[1] = 0;
     machine_destroy(m);
+}
+
+static void must_end_when_refused(unsigned long request, unsigned long other, enum end_reason reason)
+{
+    struct ending end;
+    run_refusing(request, other, &end);
     assert_int_equal(end.reason, reason);
     assert_true(end.detail[0]);
 }
@@ -246,20 +293,84 @@ static void must_end_when_refused(unsigned long request, enum end_reason reason)
 static void a_vm_that_kvm_has_given_up_ends(void **state)
 {
     (void)state;
-    must_end_when_refused(KVM_RUN, END_KVM_ERROR);
+    must_end_when_refused(KVM_RUN, 0, END_KVM_ERROR);
 }
 
-static void a_device_whose_interrupt_is_refused_ends_the_machine(void **state)
+static void must_run_well_when_refused(unsigned long request, unsigned long other)
+{
+    enum { DEVICES = 2 };
+    struct ending end;
+    run_refusing(request, other, &end);
+    if (end.reason != END_GUEST_STATUS || end.value != 0) fail_msg("reason %d, %s", (int)end.reason, end.detail);
+    assert_int_equal(lines, DEVICES * (other ? 2 : 1)); /* however often each is reset */
+}
+
+static void interrupts_that_kvm_has_no_memory_for_go_through_system_calls(void **state)
 {
     (void)state;
-    must_end_when_refused(KVM_IRQFD, END_DEVICE);
+    must_run_well_when_refused(KVM_IRQFD, 0);
+}
+
+static void doorbells_that_kvm_has_no_memory_for_go_through_exits(void **state)
+{
+    (void)state;
+    must_run_well_when_refused(KVM_IOEVENTFD, 0);
+}
+
+static void a_device_may_do_without_either(void **state)
+{
+    (void)state;
+    must_run_well_when_refused(KVM_IRQFD, KVM_IOEVENTFD);
+}
+
+static void a_device_whose_interrupts_are_refused_in_every_way_ends_the_machine(void **state)
+{
+    (void)state;
+    must_end_when_refused(KVM_IRQFD, KVM_IRQ_LINE, END_DEVICE);
+}
+
+/* create and start take everything: what a host is short of later a machine that runs does not need, though its guest
+ * starts, stops and resets each device. */
+static void a_machine_that_runs_asks_for_nothing_new(void **state)
+{
+    struct machine *m = NULL;
+    struct config c;
+    struct err e = {0};
+    struct ending end;
+
+    (void)state;
+    guest_needs_kvm();
+    const int console = memfd_create("console", MFD_CLOEXEC);
+    config_init(&c);
+    guest_set(&c, "console", "file=/proc/self/fd/%d", console);
+    guest_set(&c, "rng", "true");
+    guest_set(&c, "timeout", "600");
+    if (machine_create(&m, &c, NULL, &e)) fail_msg("%s", e.text);
+    config_fini(&c);
+    is_setting_up = true;
+    atomic_store(&is_short, true);
+    const int rc = machine_start(m, &e);
+    const int waited = rc ? rc : machine_wait(m, GUEST_END_MS, &end);
+    atomic_store(&is_short, false);
+    is_setting_up = false;
+    machine_destroy(m);
+    close(console);
+    assert_int_equal(rc, 0);
+    assert_int_equal(waited, 0);
+    if (lacked > 0) fail_msg("%s was called", atomic_load(&lacked_last));
+    if (end.reason != END_GUEST_STATUS || end.value != 0) fail_msg("reason %d, %s", (int)end.reason, end.detail);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        UNIT(every_call_of_the_set_up_may_fail), UNIT(so_may_each_while_a_large_kernel_is_loaded),
-        UNIT(a_vm_that_kvm_has_given_up_ends), UNIT(a_device_whose_interrupt_is_refused_ends_the_machine)};
+    const struct CMUnitTest tests[] = {UNIT(every_call_of_the_set_up_may_fail),
+                                       UNIT(so_may_each_while_a_large_kernel_is_loaded),
+                                       UNIT(a_vm_that_kvm_has_given_up_ends),
+                                       UNIT(interrupts_that_kvm_has_no_memory_for_go_through_system_calls),
+                                       UNIT(doorbells_that_kvm_has_no_memory_for_go_through_exits),
+                                       UNIT(a_device_may_do_without_either),
+                                       UNIT(a_device_whose_interrupts_are_refused_in_every_way_ends_the_machine),
+                                       UNIT(a_machine_that_runs_asks_for_nothing_new)};
     holdings_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,6 +273,8 @@ void rig_init(struct rig *r, struct virtio_dev *dev, uint64_t features)
     dev->up = &rig_up;
     dev->up_arg = r;
     dev->features = features | VIRTIO_F_VERSION_1;
+    const int prepared = dev->ops->prepare ? dev->ops->prepare(dev, &e) : 0;
+    assert(prepared == 0);
 }
 
 void rig_activate(struct rig *r)

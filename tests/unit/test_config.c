@@ -226,7 +226,7 @@ static void disk_takes_block_size_lock_and_format(void **state)
     assert_true(c.disk[1].is_unlocked && c.disk[1].is_raw);
     assert_int_equal(c.disk[2].block_size, 512);
     assert_false(c.disk[2].is_unlocked);
-    if (load("{\"disk\": {\"path\": \"d\", \"block-size\": 4096, \"lock\": false}}") != 0) fail_msg("%s", e.text);
+    if (load("{\"disk\": {\"path\": \"d\", \"block-size\": 4096, \"lock\": \"off\"}}") != 0) fail_msg("%s", e.text);
     assert_int_equal(c.disk[3].block_size, 4096);
     assert_true(c.disk[3].is_unlocked);
 }

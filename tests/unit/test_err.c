@@ -129,7 +129,27 @@ static void no_err_still_gives_the_code(void **state)
     err_as(NULL, ERR_HOST);
 }
 
-UNIT_MAIN(UNIT(nothing_in_it_moves_a_cursor), UNIT(set_keeps_code_and_text), UNIT(set_never_returns_success),
-          UNIT(errno_is_spelled_out), UNIT(running_out_is_the_hosts_doing), UNIT(context_comes_before_the_cause),
+static void what_the_host_is_out_of_stays_the_hosts_and_brings_the_way_out(void **state)
+{
+    static const struct {
+        int code;
+        const char *hint;
+    } cases[] = {{-EMFILE, "ulimit -n"}, {-ENFILE, "fs.file-max"}, {-ENOMEM, ""}, {-ENOBUFS, ""}};
+    struct err e;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        err_set(&e, cases[i].code, "open");
+        err_as(&e, ERR_KERNEL);
+        assert_int_equal(e.kind, ERR_HOST);
+        assert_non_null(strstr(e.hint, cases[i].hint));
+    }
+    err_set(&e, -ENOENT, "open");
+    err_as(&e, ERR_KERNEL);
+    assert_int_equal(e.kind, ERR_KERNEL);
+    assert_string_equal(e.hint, "");
+}
+
+UNIT_MAIN(UNIT(nothing_in_it_moves_a_cursor), UNIT(set_keeps_code_and_text), UNIT(set_never_returns_success), UNIT(errno_is_spelled_out),
+          UNIT(running_out_is_the_hosts_doing), UNIT(context_comes_before_the_cause),
           UNIT(wrapping_keeps_kind_and_hint), UNIT(first_hint_stays), UNIT(long_text_is_cut),
-          UNIT(no_err_still_gives_the_code))
+          UNIT(no_err_still_gives_the_code), UNIT(what_the_host_is_out_of_stays_the_hosts_and_brings_the_way_out))

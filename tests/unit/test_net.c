@@ -30,6 +30,20 @@ struct hdr {
     uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
 };
 
+/* The next reads of a frame fail with it. */
+static int read_error;
+static unsigned read_errors_left;
+
+ssize_t __real_readv(int fd, const struct iovec *iov, int count);
+ssize_t __wrap_readv(int fd, const struct iovec *iov, int count);
+ssize_t __wrap_readv(int fd, const struct iovec *iov, int count)
+{
+    if (read_errors_left == 0) return __real_readv(fd, iov, count);
+    read_errors_left--;
+    errno = read_error;
+    return -1;
+}
+
 struct net_rig {
     struct rig r;
     struct tap *tap;
@@ -557,7 +571,7 @@ static void the_tap_is_told_what_was_negotiated(void **state)
     }
 }
 
-static void a_wire_that_is_cut_is_reported_once(void **state)
+static void a_wire_that_is_cut_is_told_once_and_the_guest_lives_on(void **state)
 {
     struct net_rig n;
     (void)state;
@@ -568,7 +582,48 @@ static void a_wire_that_is_cut_is_reported_once(void **state)
     n.host = -1;
     rig_run(&n.r, 20);
     rig_notify(&n.r, RX);
-    assert_int_equal(n.r.host_failures, 1);
+    assert_int_equal(n.r.host_errors, 1);
+    assert_int_equal(n.r.host_failures, 0);
+    net_fini(&n);
+}
+
+/* What a read may fail with while the tap is well: the frame that waits comes later, or is lost alone. */
+static void a_read_that_fails_for_a_moment_is_not_the_end_of_the_tap(void **state)
+{
+    static const struct {
+        int error;
+        unsigned dropped;
+    } cases[] = {{ENOMEM, 0}, {ENOBUFS, 0}, {EAGAIN, 0}, {EINTR, 0}, {EINVAL, 3}, {EFAULT, 3}};
+    const struct hdr h = {0};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct net_rig n;
+        net_init(&n, 0);
+        add_buffer(&n, 2000);
+        read_error = cases[i].error;
+        read_errors_left = 3;
+        assert_true(send_frame(&n, &h, 100, 1));
+        rig_notify(&n.r, RX);
+        for (unsigned turns = 0; turns < 1000 && ring_used_count(&n.r.ring[RX]) == 0; turns++) rig_run(&n.r, 5);
+        assert_int_equal(read_errors_left, 0);
+        expect_frame(&n, 100, 1, 1);
+        assert_int_equal(virtio_net_counts(n.r.dev).rx_dropped, cases[i].dropped);
+        assert_int_equal(n.r.host_errors + n.r.host_failures + n.r.faults, 0);
+        net_fini(&n);
+    }
+}
+
+static void a_read_that_fails_for_good_says_why(void **state)
+{
+    struct net_rig n;
+    (void)state;
+    net_init(&n, 0);
+    add_buffer(&n, 2000);
+    read_error = EPERM;
+    read_errors_left = 1;
+    rig_notify(&n.r, RX);
+    assert_int_equal(n.r.host_errors, 1);
+    assert_contains(n.r.why, "Operation not permitted");
     net_fini(&n);
 }
 
@@ -613,5 +668,6 @@ UNIT_MAIN(UNIT(frames_leave_in_order_with_one_interrupt), UNIT(segments_may_spli
           UNIT(runts_giants_and_unnegotiated_offloads_are_dropped), UNIT(a_drain_takes_a_batch_and_the_loop_the_rest),
           UNIT(buffers_without_room_for_a_header_are_a_fault), UNIT(broken_rings_are_faults),
           UNIT(with_event_idx_the_driver_rings_only_when_we_starve), UNIT(reset_forgets_buffers_and_offloads),
-          UNIT(the_tap_is_told_what_was_negotiated), UNIT(a_wire_that_is_cut_is_reported_once),
+          UNIT(the_tap_is_told_what_was_negotiated), UNIT(a_wire_that_is_cut_is_told_once_and_the_guest_lives_on),
+          UNIT(a_read_that_fails_for_a_moment_is_not_the_end_of_the_tap), UNIT(a_read_that_fails_for_good_says_why),
           UNIT(configuration_shows_mac_status_and_mtu))

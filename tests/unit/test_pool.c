@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/ring.h"
 #include "tests/unit/unit.h"
 #include "vmm/lib/lib.h"
 
@@ -220,6 +221,22 @@ static void the_least_limit_of_the_cgroup_and_its_parents_counts(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* For want of a descriptor it would be as large as the host, whatever the cgroup allows. */
+static void a_pool_whose_limit_can_not_be_looked_up_is_refused(void **state)
+{
+    struct vireo_pool *pool = NULL;
+    struct vireo_error e;
+    (void)state;
+    const struct fd_limit limit = fd_limit_set(0);
+    const int rc = vireo_pool_create(&pool, 0, &e);
+    fd_limit_release(limit);
+    assert_int_equal(rc, -EMFILE);
+    assert_int_equal(e.exit_status, 126);
+    assert_contains(e.text, "/proc/self/cgroup: Too many open files");
+    assert_contains(e.hint, "ulimit -n");
+    assert_null(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +244,7 @@ int main(void)
         UNIT(threads_together_get_no_more_than_the_pool_has),
         UNIT(a_refusal_says_what_is_left),
         UNIT(a_pool_is_no_larger_than_what_this_process_may_use),
+        UNIT(a_pool_whose_limit_can_not_be_looked_up_is_refused),
         UNIT(the_least_limit_of_the_cgroup_and_its_parents_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

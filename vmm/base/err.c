@@ -9,7 +9,14 @@
 /* Nobody's configuration, wherever it strikes. */
 static bool is_out_of_something(int code)
 {
-    return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
+    return code == -ENOMEM || code == -EMFILE || code == -ENFILE || code == -ENOBUFS;
+}
+
+const char *err_way_out(int code)
+{
+    if (code == -EMFILE) return "this process may open no more files: raise its limit (ulimit -n)";
+    if (code == -ENFILE) return "this host has no more open files to give: raise its limit (sysctl fs.file-max)";
+    return NULL;
 }
 
 /* Controls become '?', those of ISO 6429's second set in UTF-8 (U+0080 to U+009F) too. */
@@ -26,6 +33,8 @@ static void put(struct err *e, int code, const char *fmt, va_list ap)
     e->code = code;
     e->kind = is_out_of_something(code) ? ERR_HOST : ERR_CONFIG;
     e->hint[0] = '\0';
+    const char *way_out = err_way_out(code);
+    if (way_out) (void)snprintf(e->hint, sizeof(e->hint), "%s", way_out);
     (void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
     blunt(e->text);
 }
@@ -81,7 +90,7 @@ void err_hint(struct err *e, const char *fmt, ...)
 
 void err_as(struct err *e, enum err_kind kind)
 {
-    if (e) e->kind = kind;
+    if (e && !is_out_of_something(e->code)) e->kind = kind;
 }
 
 int err_thread(struct err *e, int rc)

@@ -29,7 +29,7 @@ struct err {
 };
 
 /* Set text and code (-errno; 0 is turned into -EINVAL); kind becomes ERR_CONFIG, or ERR_HOST when the host is out of
- * memory or descriptors. Returns the code. */
+ * memory or descriptors; for descriptors the hint says how to have more. Returns the code. */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The same with code -errno, and ": strerror(errno)" appended. */
 int err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -38,9 +38,12 @@ int err_wrap(struct err *e, int rc, const char *fmt, ...) __attribute__((format(
 /* Set the hint (the first one stays). No code comes back, as there is none to be had from a NULL e: callers return the
  * one they have. */
 void err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whose fault it is. What the host is out of stays ERR_HOST, whatever was being done: no kernel is bad for it. */
 void err_as(struct err *e, enum err_kind kind);
 /* *e says that a thread could not be made: that is the host's (ERR_HOST), and the hint says which limits there are.
  * Returns rc. */
 int err_thread(struct err *e, int rc);
+/* The way out for a code that says the host is out of descriptors; NULL: it says something else. */
+const char *err_way_out(int code);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -110,6 +111,16 @@ int loop_add(struct loop *l, struct loop_source *s, uint32_t events)
     if (s->is_added) return -EEXIST;
     const int rc = control(l, EPOLL_CTL_ADD, s, events);
     s->is_added = rc == 0;
+    return rc;
+}
+
+int loop_reserve(struct loop *l, struct loop_source *s, struct err *e)
+{
+    const int rc = loop_add(l, s, 0);
+    if (rc == 0) return 0;
+    err_set(e, rc, "a place in the event loop: %s", strerrordesc_np(-rc));
+    err_as(e, ERR_HOST);
+    if (rc == -ENOSPC) err_hint(e, "this user's programs watch too many files: sysctl fs.epoll.max_user_watches");
     return rc;
 }
 

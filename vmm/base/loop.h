@@ -51,7 +51,10 @@ struct loop {
 int loop_init(struct loop *l, struct err *e);
 void loop_fini(struct loop *l); /* not while it runs; a loop that failed to init is legal */
 
-int loop_add(struct loop *l, struct loop_source *s, uint32_t events);    /* 0 or -errno */
+int loop_add(struct loop *l, struct loop_source *s, uint32_t events); /* 0 or -errno */
+/* The same for no event yet (but EPOLLHUP and EPOLLERR, which always come): a place in the loop that is taken while a
+ * lack of memory or watches can still be told, and kept. loop_modify then takes nothing more of the host. */
+int loop_reserve(struct loop *l, struct loop_source *s, struct err *e);
 int loop_modify(struct loop *l, struct loop_source *s, uint32_t events); /* 0 or -errno */
 void loop_remove(struct loop *l, struct loop_source *s);                 /* legal when not added */
 

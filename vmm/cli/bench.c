@@ -81,7 +81,7 @@ static int keep_key(void *ctx, const char *key, const char *value, struct vireo_
         return 0;
     }
     if (o->words == BENCH_WORDS_MAX) return bad_command(e, "--%s: more than %d options", key, BENCH_WORDS_MAX);
-    if (asprintf(&o->word[o->words], "--%s=%s", key, value) < 0) return bad_command(e, "out of memory");
+    if (asprintf(&o->word[o->words], "--%s=%s", key, value) < 0) return bad_call(e, ENOMEM, "--%s", key);
     o->words++;
     return 0;
 }
@@ -192,7 +192,7 @@ static int measure(const struct bench *b, struct measurement *m, struct vireo_er
     };
     static const int no_more[] = {0};
     struct bench_watch watch = {.order = &b->order, .progress = &progress, .signals = signals_catch(no_more)};
-    int rc = watch.signals < 0 ? bad_command(e, "catch signals: %s", strerror(-watch.signals)) : 0;
+    int rc = watch.signals < 0 ? bad_call(e, -watch.signals, "catch signals") : 0;
     if (rc) return say_error(e);
     for (; rc == 0 && progress.process < progress.processes; progress.process++)
         rc = watch_process(&watch, &m->side[progress.process % m->sides], e);

@@ -100,7 +100,7 @@ static int start(struct worker *w, const char *program, const struct bench_order
     *w = (struct worker){.pid = -1, .fd = -1, .deadline_ns = now_ns() + SILENCE_MS * 1000000ull};
     if (!items || pipe2(out, O_CLOEXEC) < 0) {
         free(items);
-        return bad_command(e, "start a worker: %s", strerror(errno));
+        return bad_call(e, errno, "start a worker");
     }
     const pid_t parent = getpid();
     w->pid = fork();
@@ -108,7 +108,7 @@ static int start(struct worker *w, const char *program, const struct bench_order
     close(out[1]);
     w->fd = out[0];
     free(items);
-    return w->pid < 0 ? bad_command(e, "start a worker: %s", strerror(errno)) : 0;
+    return w->pid < 0 ? bad_call(e, errno, "start a worker") : 0;
 }
 
 /* Wait for its end. false: it still is, though it was killed or closed its output; nobody waits for it any more. */
@@ -188,7 +188,7 @@ static int read_some(struct worker *w, struct vireo_error *e)
         w->text = more;
     }
     const ssize_t n = read(w->fd, w->text + w->len, w->room - w->len);
-    if (n < 0) return errno == EINTR ? 1 : bad_command(e, "read from a worker: %s", strerror(errno));
+    if (n < 0) return errno == EINTR ? 1 : bad_call(e, errno, "read from a worker");
     w->len += (size_t)n;
     w->is_started = w->is_started || n > 0;
     return n > 0;
@@ -206,7 +206,7 @@ static enum outcome listen_to(struct worker *w, struct bench_watch *watch, struc
         if (now >= w->deadline_ns) return OUTCOME_LATE;
         struct pollfd fds[] = {{.fd = w->fd, .events = POLLIN}, {.fd = watch->signals, .events = POLLIN}};
         if (poll(fds, 2, (int)((w->deadline_ns - now) / 1000000u) + 1) < 0 && errno != EINTR) {
-            bad_command(e, "wait for a worker: %s", strerror(errno));
+            bad_call(e, errno, "wait for a worker");
             return OUTCOME_ERROR;
         }
         if (fds[1].revents && (watch->signal = signals_read(watch->signals)) != 0) return OUTCOME_SIGNAL;

@@ -96,6 +96,9 @@ unsigned say_lost(void);                    /* lines that were dropped and not t
 int say_error(const struct vireo_error *e); /* the sentence, the hint; returns its exit status */
 /* Fill *e as a bad command: one sentence, no hint. Returns its code. */
 int bad_command(struct vireo_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for a call that failed with `error`, an errno, whose text follows the sentence: what this host is out of is
+ * no bad command, but a bad host. */
+int bad_call(struct vireo_error *e, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void help_print(FILE *f, const struct command *c);                                    /* NULL: the program's */
 void help_print_option(FILE *f, const char *name, const char *arg, const char *help); /* one line of it */
 void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259, 7) */
@@ -163,9 +166,9 @@ struct page {
 /* What the VM called name answers to GET target. 0; -ENOENT: no such VM runs (any more), -EINVAL: it refused, or
  * another -errno; with *e filled. */
 int client_fetch(const char *name, const char *target, struct page *out, struct vireo_error *e);
-/* The names of VMs that run, sorted; NULL-terminated, each and the array the caller's to free: names_free. NULL: none.
- */
-char **client_names(void);
+/* The names of VMs that run, sorted; NULL-terminated, each and the array the caller's to free: client_names_free. NULL:
+ * none. 0, or *e says what this host lacks to look. */
+int client_names(char ***out, struct vireo_error *e);
 void client_names_free(char **names);
 int client_pid(const char *name); /* whose socket it is; 0: not known */
 /* The VM that the words of a command name; NULL: none. -EINVAL: more than one, with *e filled. */

@@ -66,39 +66,49 @@ static int by_name(const void *a, const void *b)
 }
 
 /* The name in NAME.sock if a process listens there, or NULL. */
-static char *living(const char *file)
+static char *living(const char *file, int *rc)
 {
     const size_t len = strlen(file), tail = sizeof(suffix) - 1;
     if (len <= tail || strcmp(file + len - tail, suffix) != 0) return NULL;
     if (strspn(file, NAME_CHARS) != len) return NULL; /* no VM's */
     char *name = strndup(file, len - tail);
-    const int fd = name ? connect_to(name) : -1;
-    if (fd >= 0) {
-        close(fd);
+    *rc = name ? connect_to(name) : -ENOMEM;
+    if (*rc >= 0) {
+        close(*rc);
         return name;
     }
     free(name);
     return NULL;
 }
 
-char **client_names(void)
+/* To look at all. Another failure says that nobody is there to be seen. */
+static bool is_lack(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS;
+}
+
+int client_names(char ***out, struct vireo_error *e)
 {
     char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    DIR *d = our_dir(dir, sizeof(dir)) == 0 ? opendir(dir) : NULL;
-    char **names = d ? calloc(NAMES_MAX + 1, sizeof(*names)) : NULL;
+    char **names = calloc(NAMES_MAX + 1, sizeof(*names));
     size_t n = 0;
     const struct dirent *entry;
-    while (names && n < NAMES_MAX && (entry = readdir(d)) != NULL) {
-        names[n] = living(entry->d_name);
+    if (!names) return bad_call(e, ENOMEM, "list the VMs that run");
+    int rc = our_dir(dir, sizeof(dir));
+    DIR *d = rc == 0 ? opendir(dir) : NULL;
+    if (rc == 0 && !d) rc = -errno;
+    while (d && n < NAMES_MAX && !is_lack(rc) && (entry = readdir(d)) != NULL) {
+        names[n] = living(entry->d_name, &rc);
         if (names[n]) n++;
     }
     if (d) closedir(d);
-    if (names && n == 0) {
-        free(names);
-        return NULL;
+    if (n > 0) qsort(names, n, sizeof(*names), by_name);
+    if (n == 0 || is_lack(rc)) {
+        client_names_free(names);
+        names = NULL;
     }
-    if (names) qsort(names, n, sizeof(*names), by_name);
-    return names;
+    *out = names;
+    return is_lack(rc) ? bad_call(e, -rc, "list the VMs that run") : 0;
 }
 
 void client_names_free(char **names)
@@ -128,12 +138,13 @@ int client_name(const struct args_words *w, const char **name, struct vireo_erro
 
 static int no_such_vm(const char *name, struct vireo_error *e)
 {
-    char **names = client_names();
+    char **names = NULL;
+    const int rc = client_names(&names, e);
     const char *near = names ? vireo_nearest(name, (const char *const *)names) : NULL;
     bad_command(e, "no VM called \"%.200s\" runs", name);
     if (near)
         (void)snprintf(e->hint, sizeof(e->hint), "did you mean %s? `vireo stat` lists those that run", near);
-    else if (names)
+    else if (names || rc)
         (void)snprintf(e->hint, sizeof(e->hint), "`vireo stat` lists those that run");
     else
         (void)snprintf(e->hint, sizeof(e->hint), "none runs that has a name: start one with vireo run --name %.100s",
@@ -209,7 +220,7 @@ int client_fetch(const char *name, const char *target, struct page *out, struct 
                     "unset XDG_RUNTIME_DIR, or chmod 700 the directory",
                     name);
     else if (rc)
-        bad_command(e, "%s: %s", name, strerror(-rc));
+        bad_call(e, -rc, "%s", name);
     else
         rc = unpack(&p, name, e);
     if (rc)

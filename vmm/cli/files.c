@@ -20,14 +20,14 @@ int result_read(struct vireo_result **out, const char *path, struct vireo_error 
     const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a pipe must not make us wait */
     FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
     if (!f) {
-        rc = bad_command(e, "open %.400s: %s", path, strerror(errno));
+        rc = bad_call(e, errno, "open %.400s", path);
         if (fd >= 0) close(fd);
         return rc;
     }
     if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > RESULT_MAX_BYTES)
         rc = bad_command(e, "%.400s: not a file of at most 64 MiB, as a result is", path);
     else if (!(text = malloc((size_t)st.st_size + 1)))
-        rc = bad_command(e, "%.400s: out of memory", path);
+        rc = bad_call(e, ENOMEM, "%.400s", path);
     if (rc == 0) len = fread(text, 1, (size_t)st.st_size, f);
     if (rc == 0 && ferror(f)) rc = bad_command(e, "read %.400s: %s", path, strerror(errno));
     fclose(f);
@@ -92,7 +92,7 @@ FILE *output_open(struct outputs *o, const char *what, const char *path, struct 
     const int fd = output_open_fd(o, what, path, e);
     FILE *f = fd < 0 ? NULL : stream_of(fd);
     if (f || fd < 0) return f;
-    bad_command(e, "%s %.400s: %s", what, path, strerror(errno));
+    bad_call(e, errno, "%s %.400s", what, path);
     close(fd);
     return NULL;
 }

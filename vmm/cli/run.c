@@ -97,7 +97,7 @@ static int live(struct run *r, struct run_report *out, struct vireo_error *e)
     struct run_signals signals = {.report = on_usr1, .arg = out};
     leave_relax();
     int rc = run_catch_signals(&signals, has_terminal);
-    if (rc) return bad_command(e, "catch signals: %s", strerror(-rc));
+    if (rc) return bad_call(e, -rc, "catch signals");
     rc = stats_begin(r, out->vm, e);
     if (!rc) rc = open_control(r, out->vm, e);
     if (!rc) rc = begin(r, out->vm, has_terminal, e);

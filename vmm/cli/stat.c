@@ -27,9 +27,11 @@ static const struct cli_option options[] = {
     {0},
 };
 
-static void list(bool has_json)
+static int list(bool has_json)
 {
-    char **names = client_names();
+    struct vireo_error e;
+    char **names = NULL;
+    if (client_names(&names, &e)) return say_error(&e);
     if (has_json) printf("[");
     for (char **at = names; at && *at; at++) {
         if (!has_json) {
@@ -43,6 +45,7 @@ static void list(bool has_json)
     if (has_json) printf("]\n");
     if (!names && !has_json) say("no VM that has a name runs; start one with vireo run --name NAME");
     client_names_free(names);
+    return 0;
 }
 
 /* As it stands in a request, where a blank or a control would end it. */
@@ -91,7 +94,7 @@ static int run_stat(const struct command *self, char **words, uint64_t started_n
     if (o.name)
         status = show(&o);
     else
-        list(o.has_json);
+        status = list(o.has_json);
     return finish_output(NULL, "standard output", status);
 }
 

@@ -61,6 +61,33 @@ int bad_command(struct vireo_error *e, const char *fmt, ...)
     return e->code;
 }
 
+int bad_call(struct vireo_error *e, int error, const char *fmt, ...)
+{
+    static const struct {
+        int error;
+        const char *way_out;
+    } lacks[] = {
+        {EMFILE, "this process may open no more files: raise its limit (ulimit -n)"},
+        {ENFILE, "this host has no more open files to give: raise its limit (sysctl fs.file-max)"},
+        {ENOMEM, ""},
+        {ENOBUFS, ""},
+        {EAGAIN, ""}, /* a process or thread that can't be made */
+    };
+    va_list ap;
+    *e = (struct vireo_error){.code = -EINVAL, .exit_status = STATUS_BAD_COMMAND};
+    for (size_t i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++) {
+        if (lacks[i].error != error) continue;
+        *e = (struct vireo_error){.code = -error, .exit_status = STATUS_BAD_HOST};
+        (void)snprintf(e->hint, sizeof(e->hint), "%s", lacks[i].way_out);
+    }
+    va_start(ap, fmt);
+    (void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
+    va_end(ap);
+    const size_t used = strlen(e->text);
+    (void)snprintf(e->text + used, sizeof(e->text) - used, ": %s", strerror(error));
+    return e->code;
+}
+
 /* Bytes of the UTF-8 character at p (RFC 3629, 4); 0: none. */
 static unsigned utf8_bytes(const unsigned char *p)
 {

@@ -151,7 +151,7 @@ static int look(struct top *t, struct vireo_error *e)
     free(p.text);
     if (!is_page) return bad_command(e, "%s: what answers there is no VM of this version", t->name);
     if (!is_first && strcmp(t->now.uuid, t->before.uuid) != 0) return 0; /* another one has its name now */
-    if (!top_sample_subtract(&t->change, &t->before, &t->now)) return bad_command(e, "out of memory");
+    if (!top_sample_subtract(&t->change, &t->before, &t->now)) return bad_call(e, ENOMEM, "compare two samples");
     return 1;
 }
 

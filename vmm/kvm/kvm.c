@@ -154,6 +154,15 @@ int vm_irqfd(const struct vm *vm, uint32_t gsi, int fd, bool on, struct err *e)
     return 0;
 }
 
+int vm_irq_pulse(const struct vm *vm, uint32_t line, struct err *e)
+{
+    for (unsigned level = 1; level <= 1; level--) {
+        const struct kvm_irq_level arg = {.irq = line, .level = level};
+        if (ioctl(vm->fd, KVM_IRQ_LINE, &arg) < 0) return host_errno(e, "KVM: raise an interrupt");
+    }
+    return 0;
+}
+
 int vm_ioeventfd(const struct vm *vm, const struct vm_ioeventfd *io, bool on, struct err *e)
 {
     const struct kvm_ioeventfd arg = {

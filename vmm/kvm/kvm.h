@@ -66,6 +66,8 @@ int vm_log_dirty(const struct vm *vm, const struct vm_ram *ram, bool on, struct 
 
 /* fd's edges become interrupt gsi; on = false undoes it. */
 int vm_irqfd(const struct vm *vm, uint32_t gsi, int fd, bool on, struct err *e);
+/* One edge on an interrupt line, by a system call and without an irqfd (api.rst, KVM_IRQ_LINE). Any thread. */
+int vm_irq_pulse(const struct vm *vm, uint32_t line, struct err *e);
 
 struct vm_ioeventfd {
     uint64_t addr;

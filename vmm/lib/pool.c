@@ -85,7 +85,8 @@ static int usable(uint64_t *out, struct err *e)
     if (sysinfo(&si) < 0) return err_errno(e, "pool: ask how much memory this host has");
     *out = (uint64_t)si.totalram * si.mem_unit;
     FILE *f = fopen("/proc/self/cgroup", "re"); /* absent: no cgroups, no limit */
-    if (!f) return 0;
+    /* Without a descriptor to look, the pool would be as large as the host. */
+    if (!f) return err_way_out(-errno) ? err_errno(e, "pool: open /proc/self/cgroup") : 0;
     cgroups[fread(cgroups, 1, sizeof(cgroups) - 1, f)] = '\0';
     (void)fclose(f);
     const uint64_t limit = lib_cgroup_limit(cgroups, CGROUP_ROOT);

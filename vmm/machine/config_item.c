@@ -64,8 +64,8 @@ static int set_disk_block_size(struct config_item *it, const char *value, struct
 
 static int set_disk_lock(struct config_item *it, const char *value, struct err *e)
 {
-    bool is_on = strcmp(value, "on") == 0;
-    if (!is_on && strcmp(value, "off") != 0 && !value_bool(value, &is_on))
+    const bool is_on = strcmp(value, "on") == 0;
+    if (!is_on && strcmp(value, "off") != 0)
         return err_set(e, -EINVAL, "lock=" VALUE_SHOWN ": must be on or off", value);
     it->disk.is_unlocked = !is_on;
     return 0;
@@ -162,7 +162,7 @@ static const struct item_type types[] = {
       {"id", ITEM_TEXT, set_disk_id},
       {"serial", ITEM_TEXT, set_disk_serial},
       {"block-size", ITEM_NUMBER, set_disk_block_size},
-      {"lock", ITEM_SWITCH, set_disk_lock},
+      {"lock", ITEM_TEXT, set_disk_lock},
       {"format", ITEM_TEXT, set_disk_format}},
      add_disk},
     {"net",

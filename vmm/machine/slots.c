@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "devices/devices.h"
 #include "guest/embed.h"
@@ -128,6 +129,35 @@ static const struct slot_kind {
     {"rng", count_rngs, make_rng, no_id},
 };
 
+static void on_irq(void *arg, uint32_t events)
+{
+    struct slot *s = arg;
+    uint64_t count;
+    struct err e;
+    (void)events;
+    const ssize_t n = read(s->irq.fd, &count, sizeof(count));
+    (void)n; /* EAGAIN: an interrupt too many does no harm */
+    if (vm_irq_pulse(&s->machine->vm, arch_info.irq_line + s->gsi, &e))
+        control_end(s->machine, -1, END_DEVICE, 0, e.text); /* without interrupts the guest would only hang */
+}
+
+/* From now on KVM listens to the slot's interrupt. What that takes (memory of the kernel) may be missing: then the loop
+ * listens, which has kept a place for it, and each interrupt costs a system call. The next start tries anew. */
+static void connect_irq(struct slot *s)
+{
+    struct machine *m = s->machine;
+    struct err e;
+    if (s->is_connected) return;
+    if (vm_irqfd(&m->vm, s->gsi, s->irq.fd, true, &e) == 0) {
+        loop_remove(&m->loop, &s->irq_source);
+        s->is_connected = true;
+        return;
+    }
+    if (!s->is_relayed) log_write(m->log, LOG_WARN, "%s: interrupts go through system calls: %s", s->label, e.text);
+    s->is_relayed = true;
+    (void)loop_modify(&m->loop, &s->irq_source, EPOLLIN);
+}
+
 /* The driver is ready (or gone): from the first doorbell on, KVM delivers the interrupt, and each queue rings without
  * an exit. A guest that never drives the device never pays for either. Loop thread. */
 static int on_doorbell(void *arg, unsigned queue, int fd, bool on)
@@ -141,14 +171,9 @@ static int on_doorbell(void *arg, unsigned queue, int fd, bool on)
         .fd = fd,
     };
     struct err e;
-    if (on && !s->is_connected) {
-        if (vm_irqfd(&s->machine->vm, s->gsi, s->irq.fd, true, &e)) {
-            control_end(s->machine, -1, END_DEVICE, 0, e.text); /* without interrupts the guest would only hang */
-            return e.code;
-        }
-        s->is_connected = true;
-        control_mark(s->machine, s->label);
-    }
+    if (on) connect_irq(s);
+    if (on && !s->was_started) control_mark(s->machine, s->label);
+    s->was_started |= on;
     const int rc = vm_ioeventfd(&s->machine->vm, &io, on, &e);
     if (rc)
         log_limited(s->machine->log, &s->logged, LOG_WARN, "%s: queue %u rings through exits: %s", s->label, queue,
@@ -175,7 +200,9 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *label, st
         .gsi = arch_info.virtio_gsi + (uint32_t)(s - m->slot),
     };
     (void)snprintf(s->label, sizeof(s->label), "%s", label);
-    int rc = irq_init(&s->irq, e);
+    int rc = err_wrap(e, irq_init(&s->irq, e), "%s", s->label);
+    s->irq_source = (struct loop_source){.fd = s->irq.fd, .fn = on_irq, .arg = s};
+    if (!rc) rc = err_wrap(e, loop_reserve(&m->loop, &s->irq_source, e), "%s", s->label);
     const struct virtio_mmio_params p = {
         .dev = dev,
         .mem = &m->mem,
@@ -254,6 +281,7 @@ void slots_destroy(struct machine *m)
 {
     for (unsigned i = 0; i < m->slot_count; i++) {
         virtio_mmio_destroy(m->slot[i].transport);
+        loop_remove(&m->loop, &m->slot[i].irq_source);
         irq_fini(&m->slot[i].irq);
     }
     m->slot_count = 0;

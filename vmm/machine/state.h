@@ -30,8 +30,11 @@ struct slot { /* a virtio-mmio window with its device */
     struct irq irq;
     uint64_t base;
     uint32_t gsi;
-    bool is_connected;        /* irq.fd is KVM's; loop thread */
-    struct log_bucket logged; /* of doorbells that are refused, each time a driver begins */
+    /* Loop thread. */
+    bool was_started, is_connected; /* a driver has been ready; irq.fd is KVM's */
+    bool is_relayed;                /* KVM could not take it: what is raised there is handed on by the loop */
+    struct log_bucket logged;       /* of doorbells that are refused, each time a driver begins */
+    struct loop_source irq_source;  /* its place, until irq.fd is KVM's */
     char label[SLOT_LABEL_MAX];
 };
 

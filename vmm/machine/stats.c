@@ -21,6 +21,8 @@ int stats_create(struct machine *m, struct err *e)
         m->runner[i].record = record_create();
         if (!m->runner[i].record) return err_set(e, -ENOMEM, "no memory for the recorder of vCPU %u", i);
         m->stats_fd[i] = vcpu_stats_open(&m->vcpu[i]);
+        /* A kernel that has none is one thing; a descriptor that is missing would go unnoticed. */
+        if (m->stats_fd[i] < 0 && err_way_out(-errno)) return err_errno(e, "KVM: counters of vCPU %u", i);
     }
     return 0;
 }
