@@ -50,6 +50,7 @@ static void remove_trap(struct trap *t)
 {
     munmap(t->page, PAGE);
     close(t->fd);
+    t->fd = -1;
 }
 
 /* A disk on a loop with a thread of its own, as in a machine. */
@@ -59,6 +60,7 @@ struct running {
     pthread_t thread;
     struct request stuck, behind[4];
     uint8_t data[PAGE];
+    bool is_first_done;
     int quiet_fd;
     atomic_uint is_quiet;
 };
@@ -80,6 +82,7 @@ static int setup_running(void **state, struct bench *b)
 {
     struct running *const r = test_calloc(1, sizeof(*r));
     r->b = b;
+    r->trap.fd = -1;
     start(r->b);
     disk_on_quiet(r->b->disk, tell_quiet, r);
     r->quiet_fd = eventfd(0, EFD_CLOEXEC);
@@ -100,6 +103,7 @@ static int teardown_running(void **state)
 {
     struct running *const r = *state;
     void *b = r->b;
+    if (r->trap.fd >= 0) close(r->trap.fd); /* after a failure: lets go of whoever hangs */
     loop_stop(&r->b->loop);
     pthread_join(r->thread, NULL);
     close(r->quiet_fd);
@@ -170,6 +174,40 @@ static void a_write_that_hangs_holds_up_nobody(void **state)
     remove_trap(&r->trap);
 }
 
+static void submit_quick_and_stuck(void *arg)
+{
+    struct running *const r = arg;
+    r->behind[0] = (struct request){.io = {.op = DISK_WRITE, .offset = PAGE, .bytes = PAGE, .iov_count = 1},
+                                    .iov = {{r->data, PAGE}}};
+    begin(r->b, &r->behind[0]);
+    submit_stuck(r); /* kicks both */
+}
+static void look_at_first(void *arg)
+{
+    struct running *const r = arg;
+    r->is_first_done = r->behind[0].done == 1;
+}
+
+/* The thread tells of many at once, but not so late as that. */
+static void what_was_done_before_a_write_that_hangs_is_told(void **state)
+{
+    struct running *const r = *state;
+    if (!set_trap(&r->trap)) skip();
+    loop_call(&r->b->loop, submit_quick_and_stuck, r);
+    await_victim(&r->trap);
+    for (unsigned i = 0; i < HOLD_MS && !r->is_first_done; i++) {
+        (void)usleep(1000);
+        loop_call(&r->b->loop, look_at_first, r);
+    }
+    assert_true(r->is_first_done);
+    assert_int_equal(r->stuck.done, 0);
+    let_go(&r->trap);
+    loop_call(&r->b->loop, stop_disk, r);
+    struct pollfd p = {.fd = r->quiet_fd, .events = POLLIN};
+    if (!r->b->is_quiet) assert_int_equal(poll(&p, 1, HOLD_MS), 1);
+    remove_trap(&r->trap);
+}
+
 /* A machine's loop has no thread any more when it is torn down: whoever waits for the disk takes turns of it. */
 static void quiet_comes_on_whichever_thread_runs_the_loop(void **state)
 {
@@ -197,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RUNNING(a_write_that_hangs_holds_up_nobody, uring),
         RUNNING(a_write_that_hangs_holds_up_nobody, worker),
+        RUNNING(what_was_done_before_a_write_that_hangs_is_told, worker),
         RUNNING(quiet_comes_on_whichever_thread_runs_the_loop, uring),
         RUNNING(quiet_comes_on_whichever_thread_runs_the_loop, worker),
     };
