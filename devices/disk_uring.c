@@ -14,7 +14,6 @@
  * timerfd_settime, to close munmap and close. */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "devices/disk_engine.h"
@@ -125,7 +124,7 @@ static bool enter(struct disk *d)
         if (n <= 0) return false;
         u->tries = 0;
         u->unsent_count -= (unsigned)n;
-        memmove(u->unsent, u->unsent + n, u->unsent_count * sizeof(u->unsent[0]));
+        for (unsigned i = 0; i < u->unsent_count; i++) u->unsent[i] = u->unsent[i + (unsigned)n];
     }
     return true;
 }

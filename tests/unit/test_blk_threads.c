@@ -18,6 +18,7 @@
 #include "devices/devices.h"
 #include "devices/virtio_mmio.h"
 #include "tests/unit/ring.h"
+#include "tests/unit/trap.h"
 #include "vmm/base/endian.h"
 
 #define SECTORS     65536u
@@ -332,6 +333,40 @@ static void a_queue_full_of_zeroing_leaves_turns_to_others_and_ends_with_a_reset
     assert_int_equal(*(uint8_t *)ring_host(&b->mem, b->status), 0);
 }
 
+/* A driver resets its disk while the host's file does not answer. */
+
+static void *reset_disk(void *arg)
+{
+    wr(arg, STATUS, 0);
+    return NULL;
+}
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void a_reset_waits_for_a_write_that_hangs_and_the_loop_does_not(void **state)
+{
+    struct bench *const b = *state;
+    struct trap trap = {.fd = -1};
+    pthread_t driver;
+    boot(b);
+    if (!trap_set(&trap, block(b, 0))) skip();
+    offer(b, 0, T_OUT, 0);
+    trap_await(&trap);
+    assert_int_equal(pthread_create(&driver, NULL, reset_disk, b), 0);
+    for (unsigned i = 0; i < 1000; i++) loop_call(&b->loop, do_nothing, NULL); /* before the reset, with it and after */
+    assert_int_equal(ring_used_idx(&b->ring), 0);
+    trap_let_go(&trap);
+    pthread_join(driver, NULL);
+    assert_int_equal(ring_used_idx(&b->ring), 0); /* it was reset: no answer */
+    trap_remove(&trap);
+    boot(b);
+    offer(b, 0, T_OUT, 0);
+    take_used(b, 1);
+    assert_int_equal(*(uint8_t *)ring_host(&b->mem, b->status), 0);
+}
+
 #define WITH(name, how) cmocka_unit_test_setup_teardown(name, setup_##how, teardown)
 
 int main(void)
@@ -342,6 +377,8 @@ int main(void)
         WITH(no_request_is_lost_or_mixed_up, worker),
         WITH(no_request_is_lost_or_mixed_up, worker_event_idx),
         WITH(a_queue_full_of_zeroing_leaves_turns_to_others_and_ends_with_a_reset, ram),
+        WITH(a_reset_waits_for_a_write_that_hangs_and_the_loop_does_not, uring),
+        WITH(a_reset_waits_for_a_write_that_hangs_and_the_loop_does_not, worker),
         WITH(a_reset_at_any_moment_is_the_end_of_all_requests, uring),
         WITH(a_reset_at_any_moment_is_the_end_of_all_requests, worker_event_idx),
     };

@@ -4,53 +4,12 @@
  * What stalls is real: a write from a page that the kernel has to ask us for (userfaultfd), so that whoever carries it
  * out sits in the kernel until the test lets go. That is what a hung server or a dying disk does to a write. Nothing
  * here is measured: what must not wait for the write is seen done while it still hangs. */
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "tests/unit/disk_bench.h"
-
-#define HOLD_MS 60000 /* nobody waits so long but where the promise is broken */
-
-/* One page that nobody can read before let_go. */
-struct trap {
-    int fd;
-    uint8_t *page;
-};
-
-static bool set_trap(struct trap *t)
-{
-    struct uffdio_api api = {.api = UFFD_API};
-    t->fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-    if (t->fd < 0) return false; /* not permitted here */
-    assert_int_equal(ioctl(t->fd, UFFDIO_API, &api), 0);
-    t->page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(t->page, MAP_FAILED);
-    struct uffdio_register r = {.range = {(uintptr_t)t->page, PAGE}, .mode = UFFDIO_REGISTER_MODE_MISSING};
-    assert_int_equal(ioctl(t->fd, UFFDIO_REGISTER, &r), 0);
-    return true;
-}
-/* Until somebody hangs in it. */
-static void await_victim(const struct trap *t)
-{
-    struct pollfd p = {.fd = t->fd, .events = POLLIN};
-    assert_int_equal(poll(&p, 1, HOLD_MS), 1);
-    assert_int_equal(p.revents, POLLIN);
-}
-static void let_go(const struct trap *t)
-{
-    struct uffdio_zeropage z = {.range = {(uintptr_t)t->page, PAGE}};
-    assert_int_equal(ioctl(t->fd, UFFDIO_ZEROPAGE, &z), 0);
-}
-static void remove_trap(struct trap *t)
-{
-    munmap(t->page, PAGE);
-    close(t->fd);
-}
+#include "tests/unit/trap.h"
 
 /* A disk on a loop with a thread of its own, as in a machine. */
 struct running {
@@ -59,6 +18,7 @@ struct running {
     pthread_t thread;
     struct request stuck, behind[4];
     uint8_t data[PAGE];
+    bool is_first_done;
     int quiet_fd;
     atomic_uint is_quiet;
 };
@@ -80,6 +40,7 @@ static int setup_running(void **state, struct bench *b)
 {
     struct running *const r = test_calloc(1, sizeof(*r));
     r->b = b;
+    r->trap.fd = -1;
     start(r->b);
     disk_on_quiet(r->b->disk, tell_quiet, r);
     r->quiet_fd = eventfd(0, EFD_CLOEXEC);
@@ -100,6 +61,7 @@ static int teardown_running(void **state)
 {
     struct running *const r = *state;
     void *b = r->b;
+    trap_remove(&r->trap); /* after a failure: lets go of whoever hangs */
     loop_stop(&r->b->loop);
     pthread_join(r->thread, NULL);
     close(r->quiet_fd);
@@ -110,7 +72,8 @@ static int teardown_running(void **state)
 static void submit_stuck(void *arg)
 {
     struct running *const r = arg;
-    r->stuck = (struct request){.io = {.op = DISK_WRITE, .bytes = PAGE, .iov_count = 1}, .iov = {{r->trap.page, PAGE}}};
+    r->stuck =
+        (struct request){.io = {.op = DISK_WRITE, .bytes = PAGE, .iov_count = 1}, .iov = {{r->trap.page, TRAP_BYTES}}};
     begin(r->b, &r->stuck);
     disk_kick(r->b->disk);
 }
@@ -146,9 +109,9 @@ static void a_write_that_hangs_holds_up_nobody(void **state)
 {
     struct running *const r = *state;
     struct loop *const loop = &r->b->loop;
-    if (!set_trap(&r->trap)) skip();
+    if (!trap_set_new(&r->trap)) skip();
     loop_call(loop, submit_stuck, r);
-    await_victim(&r->trap);
+    trap_await(&r->trap);
     for (unsigned i = 0; i < 100; i++) loop_call(loop, do_nothing, NULL); /* the loop answers */
     loop_call(loop, submit_behind, r);
     loop_call(loop, stop_disk, r); /* and a stop returns, though */
@@ -160,14 +123,48 @@ static void a_write_that_hangs_holds_up_nobody(void **state)
     assert_int_equal(poll(&p, 1, 0), 0);
     assert_int_equal(atomic_load(&r->is_quiet), 0);
 
-    let_go(&r->trap);
+    trap_let_go(&r->trap);
     assert_int_equal(poll(&p, 1, HOLD_MS), 1);
     uint64_t count;
     assert_int_equal(read(r->quiet_fd, &count, sizeof(count)), sizeof(count));
     assert_int_equal(count, 1);
     assert_int_equal(r->stuck.done, 1);
     assert_int_equal(r->stuck.rc, 0);
-    remove_trap(&r->trap);
+    trap_remove(&r->trap);
+}
+
+static void submit_quick_and_stuck(void *arg)
+{
+    struct running *const r = arg;
+    r->behind[0] = (struct request){.io = {.op = DISK_WRITE, .offset = PAGE, .bytes = PAGE, .iov_count = 1},
+                                    .iov = {{r->data, PAGE}}};
+    begin(r->b, &r->behind[0]);
+    submit_stuck(r); /* kicks both */
+}
+static void look_at_first(void *arg)
+{
+    struct running *const r = arg;
+    assert_int_equal(r->stuck.done, 0);
+    r->is_first_done = r->behind[0].done == 1;
+}
+
+/* The thread tells of many at once, but not so late as that. */
+static void what_was_done_before_a_write_that_hangs_is_told(void **state)
+{
+    struct running *const r = *state;
+    if (!trap_set_new(&r->trap)) skip();
+    loop_call(&r->b->loop, submit_quick_and_stuck, r);
+    trap_await(&r->trap);
+    for (unsigned i = 0; i < HOLD_MS && !r->is_first_done; i++) {
+        (void)usleep(1000);
+        loop_call(&r->b->loop, look_at_first, r);
+    }
+    assert_true(r->is_first_done);
+    trap_let_go(&r->trap);
+    loop_call(&r->b->loop, stop_disk, r);
+    struct pollfd p = {.fd = r->quiet_fd, .events = POLLIN};
+    if (!r->b->is_quiet) assert_int_equal(poll(&p, 1, HOLD_MS), 1);
+    trap_remove(&r->trap);
 }
 
 /* A machine's loop has no thread any more when it is torn down: whoever waits for the disk takes turns of it. */
@@ -175,18 +172,19 @@ static void quiet_comes_on_whichever_thread_runs_the_loop(void **state)
 {
     struct running *const r = *state;
     struct loop *const loop = &r->b->loop;
-    if (!set_trap(&r->trap)) skip();
+    if (!trap_set_new(&r->trap)) skip();
     loop_call(loop, submit_stuck, r);
-    await_victim(&r->trap);
+    trap_await(&r->trap);
     loop_call(loop, stop_disk, r);
     assert_false(r->b->is_quiet);
     loop_stop(loop);
-    let_go(&r->trap); /* before the join: what the loop's thread gave to io_uring the kernel lets it not leave behind */
+    trap_let_go(
+        &r->trap); /* before the join: what the loop's thread gave to io_uring the kernel lets it not leave behind */
     pthread_join(r->thread, NULL);
     for (unsigned i = 0; i < WAIT_MAX && !atomic_load(&r->is_quiet); i++) loop_turn(loop, 100);
     assert_int_equal(atomic_load(&r->is_quiet), 1);
     assert_int_equal(r->stuck.rc, 0);
-    remove_trap(&r->trap);
+    trap_remove(&r->trap);
     assert_int_equal(pthread_create(&r->thread, NULL, run_loop, loop), 0); /* teardown ends it */
 }
 
@@ -197,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RUNNING(a_write_that_hangs_holds_up_nobody, uring),
         RUNNING(a_write_that_hangs_holds_up_nobody, worker),
+        RUNNING(what_was_done_before_a_write_that_hangs_is_told, worker),
         RUNNING(quiet_comes_on_whichever_thread_runs_the_loop, uring),
         RUNNING(quiet_comes_on_whichever_thread_runs_the_loop, worker),
     };
