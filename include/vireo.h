@@ -218,14 +218,19 @@ VIREO_API const char *vireo_vm_uuid(struct vireo_vm *vm); /* 36 characters; rand
  * stat`, curl --unix-socket and Prometheus read it. It has no thread: poll vireo_control_fd, and call
  * vireo_control_serve when it is readable, which never waits. */
 struct vireo_control;
-/* dir NULL: vireo_control_dir's. The VM must have a name, and outlives it. -EADDRINUSE: a VM of this name lives.
- * -ENOENT: there is no usual place. */
+/* dir NULL: vireo_control_dir's. It must be this user's alone, and in its parent nobody but this user and root may be
+ * able to put another in its place. The VM must have a name, and outlives it. -EADDRINUSE: a VM of this name lives.
+ * -ENOENT: there is no usual place. -EPERM: dir or its parent is not as it must be. */
 VIREO_API int vireo_control_create(struct vireo_control **out, struct vireo_vm *vm, const char *dir,
                                    struct vireo_error *e);
 VIREO_API void vireo_control_destroy(struct vireo_control *c); /* removes the socket; NULL is legal */
 VIREO_API int vireo_control_fd(const struct vireo_control *c);
 VIREO_API void vireo_control_serve(struct vireo_control *c);
 VIREO_API const char *vireo_control_path(const struct vireo_control *c);
+/* A connection to the socket of the VM called name in dir (NULL: vireo_control_dir's): ask there, and read until the
+ * VM closes. The caller's to close; it blocks, each call for timeout_ms at most. -ENOENT: no such VM runs; -ETIMEDOUT:
+ * its process does not accept; -EPERM: another user could be at the other end, or is. */
+VIREO_API int vireo_control_connect(const char *dir, const char *name, int timeout_ms);
 /* Where the sockets usually are: $XDG_RUNTIME_DIR/vireo, or /run/vireo for root. 0; -ENOENT: there is none;
  * -ENAMETOOLONG. */
 VIREO_API int vireo_control_dir(char *buf, size_t size);
