@@ -6,3 +6,4 @@ $(BUILD)/tests/kvm/test_faults: TEST_LDFLAGS := $(FAULTS:%=-Wl,--wrap=%)
 $(BUILD)/tests/kvm/test_sched: TEST_LDFLAGS := -Wl,--wrap=disk_open
 SCHED_FAULTS := sched_setaffinity sched_getaffinity setpriority mkdirat openat fstatfs syscall prctl
 $(BUILD)/tests/kvm/test_sched_faults: TEST_LDFLAGS := $(SCHED_FAULTS:%=-Wl,--wrap=%)
+$(BUILD)/tests/kvm/test_x86_supported: TEST_LDFLAGS := -Wl,--wrap=ioctl
