@@ -10,6 +10,8 @@
 #include "vmm/machine/config_sched.h"
 #include "vmm/machine/config_value.h"
 
+#define NS_PER_S       1000000000ULL
+#define NS_PER_MS      1000000ULL
 #define DEFAULT_MEMORY (256ULL << 20) /* boots a stock distribution kernel with an initramfs */
 
 void config_init(struct config *c)
@@ -162,13 +164,18 @@ static int set_name(struct config *c, const char *value, struct err *e)
     return value_id("name", value, c->name, e);
 }
 
+/* A bare number is of seconds, as it was before there were units. */
 static int set_timeout(struct config *c, const char *value, struct err *e)
 {
-    uint64_t n;
-    if (!value_u64(value, &n) || n > CONFIG_TIMEOUT_MAX)
-        return err_set(e, -EINVAL, "timeout " VALUE_SHOWN ": must be whole seconds, at most %d; 0 means none", value,
-                       CONFIG_TIMEOUT_MAX);
-    c->timeout_s = (unsigned)n;
+    uint64_t n, ns;
+    const bool is_bare = value_u64(value, &n);
+    if (is_bare) ns = n <= CONFIG_TIMEOUT_MAX ? n * NS_PER_S : UINT64_MAX;
+    if ((!is_bare && !value_time(value, &ns)) || ns > CONFIG_TIMEOUT_MAX * NS_PER_S || ns % NS_PER_MS != 0)
+        return err_set(e, -EINVAL,
+                       "timeout " VALUE_SHOWN ": must be whole seconds, or a time such as 1500ms, 30s or 5m, at most "
+                       "%d seconds; 0 means none",
+                       value, CONFIG_TIMEOUT_MAX);
+    c->timeout_ms = ns / NS_PER_MS;
     return 0;
 }
 
@@ -189,7 +196,8 @@ static const struct config_key keys[] = {
     {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", false, set_no_acpi},
     {"record", "on|off", "count and time every VM exit, for --stats (default on)", false, set_record},
     {"name", "NAME", "name of the VM in messages and reports", false, set_name},
-    {"timeout", "SECONDS", "end the VM after so long, with status 124", false, set_timeout},
+    {"timeout", "TIME", "end the VM after so long, with status 124: 30s, 1500ms; a bare number is of seconds", false,
+     set_timeout},
     {"cpu-affinity", "VCPU=CPUS", "pin vCPU threads: 0=2, 1-3=4-7, all=0-3,6, io=1 for the I/O thread", true,
      config_set_affinity},
     {"slice", "TIME", "time slice of the vCPU threads, 100us to 100ms (Linux 6.12 and later)", false, config_set_slice},

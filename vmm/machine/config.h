@@ -29,7 +29,7 @@
 #define CONFIG_QUOTA_MIN   1000ULL       /* us, of quota and period: sched-bwc.rst */
 #define CONFIG_PERIOD_MAX  1000000ULL
 #define CONFIG_PERIOD      100000ULL            /* us: the kernel's own default, for a percentage */
-#define CONFIG_TIMEOUT_MAX (366 * 24 * 60 * 60) /* a year: in milliseconds it still fits 64 bits with ease */
+#define CONFIG_TIMEOUT_MAX (366 * 24 * 60 * 60) /* s, a year: in nanoseconds it still fits 64 bits with ease */
 #define CONFIG_JSON_MAX    (1u << 20) /* the largest sensible file is a few KiB; the parser keeps it all in memory */
 #define CONFIG_JSON_DEPTH  3          /* the object, a list in it, an object in that */
 
@@ -88,7 +88,7 @@ struct config {
     bool has_escape; /* Ctrl-A x on stdio ends the VM: the CLI asks for it when stdin is a terminal */
     bool has_rng, has_acpi;
     bool has_record;            /* every exit is counted and timed: vmm/core/record.h */
-    unsigned timeout_s;         /* 0: none */
+    uint64_t timeout_ms;        /* 0: none */
     struct sched_config *sched; /* NULL: no key asks for anything; config_sched makes it */
 };
 

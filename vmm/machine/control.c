@@ -157,13 +157,16 @@ static void on_timeout(void *arg, uint32_t events)
     char detail[64];
     (void)events;
     loop_remove(&m->loop, &m->timer);
-    (void)snprintf(detail, sizeof(detail), "the time limit of %u s has passed", m->timeout_s);
-    control_end(m, -1, END_TIMEOUT, m->timeout_s, detail);
+    const bool is_whole = m->timeout_ms % 1000 == 0;
+    (void)snprintf(detail, sizeof(detail), "the time limit of %llu %s has passed",
+                   (unsigned long long)(is_whole ? m->timeout_ms / 1000 : m->timeout_ms), is_whole ? "s" : "ms");
+    control_end(m, -1, END_TIMEOUT, 0, detail);
 }
 
 static int arm_timeout(struct machine *m, struct err *e)
 {
-    const struct itimerspec in = {.it_value.tv_sec = (time_t)m->timeout_s};
+    const struct itimerspec in = {
+        .it_value = {.tv_sec = (time_t)(m->timeout_ms / 1000), .tv_nsec = (long)(m->timeout_ms % 1000) * 1000000}};
     m->timer = (struct loop_source){
         .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timeout, .arg = m};
     int rc = m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &in, NULL) < 0 ? -errno : 0;
@@ -196,8 +199,8 @@ static void *io_main(void *arg)
  * the loop runs: from now on the devices are its own. */
 static int start_io(struct machine *m, struct err *e)
 {
-    if (m->slot_count == 0 && m->timeout_s == 0) return 0; /* whoever has a console has a slot for it */
-    int rc = m->timeout_s ? arm_timeout(m, e) : 0;
+    if (m->slot_count == 0 && m->timeout_ms == 0) return 0; /* whoever has a console has a slot for it */
+    int rc = m->timeout_ms ? arm_timeout(m, e) : 0;
     if (!rc) rc = err_wrap(e, chario_start(m->console, &m->loop, e), "console");
     if (rc) return rc;
     sigset_t all, old;

@@ -219,7 +219,7 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     memcpy(m->name, cfg->name, sizeof(m->name));
     m->log = log;
     m->vm = (struct vm)VM_INIT;
-    m->timeout_s = cfg->timeout_s;
+    m->timeout_ms = cfg->timeout_ms;
     m->timer.fd = -1;
     m->ending.vcpu = -1;
     m->runner_host = control_runner_host;

@@ -62,7 +62,7 @@ struct machine {
     pthread_t io_thread;
     struct loop_source timer;
     struct loop_job io_ready;
-    unsigned timeout_s;
+    uint64_t timeout_ms;
     struct sched_config *sched; /* NULL: nothing asked; const after machine_create; its cgroup is NULL */
     struct cgroup *cgroup;      /* or NULL; control thread */
 
