@@ -75,6 +75,13 @@ void client_names_free(char **names)
     free(names);
 }
 
+void client_list(FILE *f)
+{
+    char **names = client_names();
+    for (char **at = names; at && *at; at++) fprintf(f, "%s\t\ta running VM\n", *at);
+    client_names_free(names);
+}
+
 int client_pid(const char *name)
 {
     struct ucred peer = {0};
