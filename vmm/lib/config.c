@@ -5,7 +5,12 @@
 #include "vmm/base/version.h"
 #include "vmm/lib/lib.h"
 
+#define TEXT(n)         #n
+#define DOTTED(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
 _Static_assert(__builtin_strcmp(VIREO_VERSION, BUILD_VERSION) == 0, "one version");
+_Static_assert(__builtin_strcmp(VIREO_VERSION, DOTTED(VIREO_VERSION_MAJOR, VIREO_VERSION_MINOR, VIREO_VERSION_PATCH)) ==
+                   0,
+               "its numbers are the same");
 _Static_assert(sizeof(((struct vireo_error *)0)->text) == ERR_TEXT_MAX, "a sentence is passed on whole");
 _Static_assert(sizeof(((struct vireo_error *)0)->hint) == ERR_HINT_MAX, "and so is its hint");
 
@@ -24,7 +29,19 @@ int lib_error(struct vireo_error *out, int rc, const struct err *e)
     out->exit_status = status[e->kind];
     memcpy(out->text, e->text, sizeof(out->text));
     memcpy(out->hint, e->hint, sizeof(out->hint));
+    memset(out->reserved, 0, sizeof(out->reserved));
     return rc;
+}
+
+int lib_check_reserved(const uint64_t *reserved, unsigned count, const char *name, struct err *e)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (reserved[i] != 0) {
+            (void)err_set(e, -EINVAL, "%s: what is reserved in it is not zero", name);
+            err_hint(e, "initialise the whole struct, as with = {0}");
+            return -EINVAL;
+        }
+    return 0;
 }
 
 struct vireo_config *vireo_config_create(void)

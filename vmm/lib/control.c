@@ -22,9 +22,10 @@
 
 #define CONTROL_CLIENTS   8    /* at once: each may hold a page, 100 KB for a usual VM */
 #define CONTROL_CLIENT_MS 2000 /* a local client sends and takes some KB; a minute would be a way to hold all slots */
-#define CONTROL_STALL_MS  200  /* with nothing taken of an answer; a reader whose CPU is busy takes some in tens of ms \
-                                */
-#define CONTROL_ACCEPTS 32     /* in one call: the whole backlog, twice; the owner has other work, too */
+#define CONTROL_STALL_MS                                                                                               \
+    200                    /* with nothing taken of an answer; a reader whose CPU is busy takes some in tens of ms     \
+                            */
+#define CONTROL_ACCEPTS 32 /* in one call: the whole backlog, twice; the owner has other work, too */
 #define ANSWER_HEAD_MAX 256
 
 struct client {

@@ -36,6 +36,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
                     struct vireo_error *e)
 {
     struct err err = {0};
+    if (log && LIB_CHECK_RESERVED(log, "struct vireo_log", &err)) return lib_error(e, err.code, &err);
     struct vireo_vm *vm = calloc(1, sizeof(*vm));
     if (!vm) return lib_error(e, err_set(&err, -ENOMEM, "no memory for a VM"), &err);
     if (log && log->fn) {
@@ -163,8 +164,8 @@ bool vireo_vm_milestone(struct vireo_vm *vm, unsigned index, struct vireo_milest
 {
     struct machine_milestone m;
     if (!machine_milestone(vm->machine, index, &m)) return false;
+    *out = (struct vireo_milestone){.ns = m.ns};
     memcpy(out->name, m.name, sizeof(out->name));
-    out->ns = m.ns;
     return true;
 }
 
