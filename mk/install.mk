@@ -19,7 +19,7 @@ install: all ## programs, headers, libraries, pkg-config file, man pages and she
 	install -m 755 $(BUILD)/$(SHARED) $(LIBDIR)/libvireo.so.$(VERSION)
 	ln -sf libvireo.so.$(VERSION) $(LIBDIR)/$(SHARED)
 	ln -sf $(SHARED) $(LIBDIR)/libvireo.so
-	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@LIBS_PRIVATE@|$(LIBS_$(ARCH):%=-l%)|g' \
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@LIBS_PRIVATE@|$(LIBS:%=-l%)|g' \
 		docs/vireo.pc.in > $(LIBDIR)/pkgconfig/vireo.pc
 	install -D -m 644 scripts/completion/vireo.bash $(BASH_DIR)/vireo
 	install -D -m 644 scripts/completion/_vireo $(ZSH_DIR)/_vireo

@@ -41,7 +41,7 @@ help_goes_to_stdout() {
 }
 nothing_is_a_mistake() { ends 125 && grep -q '^usage: vireo' err && [ ! -s out ]; }
 version_is_the_headers() {
-    ends 0 --version && [ "$(cat out)" = "vireo $(sed -n 's/.*VIREO_VERSION "\(.*\)"/\1/p' "$TREE/include/vireo.h")" ]
+    ends 0 --version && [ "$(cat out)" = "vireo $(sed -n 's/.*VIREO_VERSION *"\(.*\)"/\1/p' "$TREE/include/vireo.h")" ]
 }
 unknown_command_gets_nearest() {
     ends 125 rnu && grep -q 'did you mean "vireo run"' err && ends 125 help docter && grep -q '"vireo doctor"' err &&
