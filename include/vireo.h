@@ -57,6 +57,12 @@ VIREO_API struct vireo_config *vireo_config_create(void); /* NULL: out of memory
 VIREO_API void vireo_config_destroy(struct vireo_config *c);
 /* Strings are copied. A switch takes "true" or "false". Unknown key: the hint names the nearest known one. */
 VIREO_API int vireo_config_set(struct vireo_config *c, const char *key, const char *value, struct vireo_error *e);
+/* The image of key, "kernel" or "initrd", from memory or from an open file in place of a path. The bytes and the
+ * descriptor stay the caller's, and in place until the last vireo_vm_create with c has returned; each reads the file
+ * from its start and leaves its offset alone. The last one set counts, a path as well. */
+VIREO_API int vireo_config_set_image(struct vireo_config *c, const char *key, const void *data, size_t size,
+                                     struct vireo_error *e);
+VIREO_API int vireo_config_set_image_fd(struct vireo_config *c, const char *key, int fd, struct vireo_error *e);
 /* A JSON object with the same keys, len bytes of text. Errors name the line; what came before it stays set. */
 VIREO_API int vireo_config_load_json(struct vireo_config *c, const char *text, size_t len, struct vireo_error *e);
 /* The table, for help texts: false past the end. */

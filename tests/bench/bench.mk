@@ -27,9 +27,9 @@ $(BENCH_OUT)/record_cost: tests/bench/record_cost.c $(TEST_LIBS)
 	$(call say,LD)$(BENCH_CC) -I. -Iinclude -pthread -o $@ $< $(TEST_LIBS) $(TEST_LINK_LIBS)
 
 # The product's library, as an embedder links it.
-$(BENCH_OUT)/create_cost: tests/bench/create_cost.c $(BUILD)/libvireo.a
+$(BENCH_OUT)/create_cost: tests/bench/create_cost.c tests/bench/create_$(ARCH).c tests/bench/create.h $(BUILD)/libvireo.a
 	@mkdir -p $(@D)
-	$(call say,LD)$(BENCH_CC) -Iinclude -pthread -o $@ $< $(BUILD)/libvireo.a $(LIBS_SHARED)
+	$(call say,LD)$(BENCH_CC) -Iinclude -pthread -o $@ $(filter %.c %.a,$^) $(LIBS_SHARED)
 
 # Linked where a kernel would be, one page up so that the ELF header has a place of its own.
 $(BENCH_OUT)/first $(BENCH_OUT)/hammer: $(BENCH_OUT)/%: tests/bench/%_x86.S $(BUILD)/flags

@@ -2,6 +2,8 @@
  * machine: the VM, its memory, the split interrupt controller, the vCPU, its registers and the processor it shows. Both
  * in turns, in one process, so that the host's moods meet both; the median of the quotients of neighbours is told. The
  * first VM of the process stands alone: it asks what the later ones know. */
+#include "create.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -14,13 +16,11 @@
 #include <unistd.h>
 #include <vireo.h>
 
-#define PAIRS        400
-#define WARM_UP      10
-#define MEMORY       (UINT64_C(256) << 20)
-#define CPUID_MAX    256
-#define NS_PER_US    1e3
-#define STATUS_HOST  126
-#define BARE_PROBLEM "bare: %s: %s\n"
+#define PAIRS       400
+#define WARM_UP     10
+#define MEMORY      (UINT64_C(256) << 20)
+#define NS_PER_US   1e3
+#define STATUS_HOST 126
 
 /* CPU time beside the clock's: on a machine that others keep busy the first tells more. */
 enum { CLOCK, CPU, KINDS };
@@ -44,10 +44,10 @@ static void end(double us[KINDS])
     us[CLOCK] = us_of(CLOCK_MONOTONIC) - us[CLOCK];
 }
 
-static int checked(int rc, const char *what)
+int create_checked(int rc, const char *what)
 {
     if (rc >= 0) return rc;
-    fprintf(stderr, BARE_PROBLEM, what, strerror(errno));
+    fprintf(stderr, "bare: %s: %s\n", what, strerror(errno));
     exit(STATUS_HOST);
 }
 
@@ -59,70 +59,24 @@ struct bare {
     size_t run_size;
 };
 
-#ifdef __x86_64__
-struct processor {
-    struct kvm_cpuid2 head;
-    struct kvm_cpuid_entry2 room[CPUID_MAX];
-};
-
-static const struct processor *processor(void)
-{
-    static struct processor p = {.head = {.nent = CPUID_MAX}};
-    if (p.head.nent < CPUID_MAX) return &p;
-    const int fd = checked(open("/dev/kvm", O_RDWR | O_CLOEXEC), "open /dev/kvm");
-    checked(ioctl(fd, KVM_GET_SUPPORTED_CPUID, &p.head), "KVM_GET_SUPPORTED_CPUID");
-    close(fd);
-    return &p;
-}
-
-static void bare_controllers(const struct bare *b)
-{
-    const struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {24}};
-    checked(ioctl(b->vm_fd, KVM_ENABLE_CAP, &split), "KVM_CAP_SPLIT_IRQCHIP");
-    checked(ioctl(b->vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000ul), "KVM_SET_TSS_ADDR");
-}
-
-static void bare_registers(const struct bare *b)
-{
-    struct kvm_sregs sregs;
-    const struct kvm_regs regs = {.rip = 0x100000, .rflags = 2};
-    checked(ioctl(b->vcpu_fd, KVM_SET_CPUID2, &processor()->head), "KVM_SET_CPUID2");
-    checked(ioctl(b->vcpu_fd, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
-    checked(ioctl(b->vcpu_fd, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
-    checked(ioctl(b->vcpu_fd, KVM_SET_REGS, &regs), "KVM_SET_REGS");
-}
-#else
-static void bare_controllers(const struct bare *b)
-{
-    (void)b;
-}
-
-static void bare_registers(const struct bare *b)
-{
-    struct kvm_vcpu_init init;
-    checked(ioctl(b->vm_fd, KVM_ARM_PREFERRED_TARGET, &init), "KVM_ARM_PREFERRED_TARGET");
-    checked(ioctl(b->vcpu_fd, KVM_ARM_VCPU_INIT, &init), "KVM_ARM_VCPU_INIT");
-}
-#endif
-
 static void bare_create(struct bare *b)
 {
-    b->kvm_fd = checked(open("/dev/kvm", O_RDWR | O_CLOEXEC), "open /dev/kvm");
+    b->kvm_fd = create_checked(open("/dev/kvm", O_RDWR | O_CLOEXEC), "open /dev/kvm");
     do {
         b->vm_fd = ioctl(b->kvm_fd, KVM_CREATE_VM, 0ul);
     } while (b->vm_fd < 0 && errno == EINTR);
-    checked(b->vm_fd, "KVM_CREATE_VM");
+    create_checked(b->vm_fd, "KVM_CREATE_VM");
     b->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    checked(b->memory == MAP_FAILED ? -1 : 0, "mmap");
+    create_checked(b->memory == MAP_FAILED ? -1 : 0, "mmap");
     const struct kvm_userspace_memory_region region = {.memory_size = MEMORY,
                                                        .userspace_addr = (uint64_t)(uintptr_t)b->memory};
-    checked(ioctl(b->vm_fd, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
-    bare_controllers(b);
-    b->vcpu_fd = checked(ioctl(b->vm_fd, KVM_CREATE_VCPU, 0ul), "KVM_CREATE_VCPU");
-    b->run_size = (size_t)checked(ioctl(b->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0ul), "KVM_GET_VCPU_MMAP_SIZE");
+    create_checked(ioctl(b->vm_fd, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
+    create_controllers(b->vm_fd);
+    b->vcpu_fd = create_checked(ioctl(b->vm_fd, KVM_CREATE_VCPU, 0ul), "KVM_CREATE_VCPU");
+    b->run_size = (size_t)create_checked(ioctl(b->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0ul), "KVM_GET_VCPU_MMAP_SIZE");
     b->run = mmap(NULL, b->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, b->vcpu_fd, 0);
-    checked(b->run == MAP_FAILED ? -1 : 0, "mmap of kvm_run");
-    bare_registers(b);
+    create_checked(b->run == MAP_FAILED ? -1 : 0, "mmap of kvm_run");
+    create_registers(b->vm_fd, b->vcpu_fd);
 }
 
 static void bare_destroy(struct bare *b)

@@ -66,6 +66,23 @@ int vireo_config_set(struct vireo_config *c, const char *key, const char *value,
     return lib_error(e, config_set(&c->config, key, value, &err), &err);
 }
 
+static int set_image(struct vireo_config *c, const char *key, const struct config_image *image, struct vireo_error *e)
+{
+    struct err err = {0};
+    return lib_error(e, config_set_image(&c->config, key, image, &err), &err);
+}
+
+int vireo_config_set_image(struct vireo_config *c, const char *key, const void *data, size_t size,
+                           struct vireo_error *e)
+{
+    return set_image(c, key, &(struct config_image){.data = data, .size = size}, e);
+}
+
+int vireo_config_set_image_fd(struct vireo_config *c, const char *key, int fd, struct vireo_error *e)
+{
+    return set_image(c, key, &(struct config_image){.fd = fd, .has_fd = true}, e);
+}
+
 int vireo_config_load_json(struct vireo_config *c, const char *text, size_t len, struct vireo_error *e)
 {
     struct err err = {0};

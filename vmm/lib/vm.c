@@ -22,14 +22,14 @@ static void on_log(void *arg, enum log_level level, const char *line)
 }
 
 /* No refusal: small kernels do run there. But who boots a stock one should not wait in the dark. */
-static void warn_of_emulation(const struct log *log, const char *kernel)
+static void warn_of_emulation(const struct log *log, const struct config *c)
 {
-    const char *software = kernel && host_is_linux_kernel(kernel) ? host_software_kvm() : NULL;
+    const char *software = host_config_has_linux(c) ? host_software_kvm() : NULL;
     if (!software) return;
     log_write(log, LOG_WARN,
               "kernel %s: %s emulates the guest's kernel code, so Linux is very slow here and fails at the first "
               "instruction the emulator lacks; use a host with VT-x or AMD-V, or: scripts/lab amdv -- vireo run ...",
-              kernel, software);
+              c->kernel ? c->kernel : "(the program's)", software);
 }
 
 int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const struct vireo_log *log,
@@ -60,7 +60,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
         free(vm);
         return lib_error(e, rc, &err);
     }
-    warn_of_emulation(&vm->log, c->config.kernel);
+    warn_of_emulation(&vm->log, &c->config);
     *out = vm;
     return 0;
 }

@@ -36,12 +36,16 @@ void config_fini(struct config *c)
 
 static int set_kernel(struct config *c, const char *value, struct err *e)
 {
-    return value_path("kernel", value, &c->kernel, e);
+    const int rc = value_path("kernel", value, &c->kernel, e);
+    if (!rc) c->kernel_image = (struct config_image){0};
+    return rc;
 }
 
 static int set_initrd(struct config *c, const char *value, struct err *e)
 {
-    return value_path("initrd", value, &c->initrd, e);
+    const int rc = value_path("initrd", value, &c->initrd, e);
+    if (!rc) c->initrd_image = (struct config_image){0};
+    return rc;
 }
 
 static int set_dump_dtb(struct config *c, const char *value, struct err *e)
@@ -305,9 +309,9 @@ static int check_memory(const struct config *c, struct err *e)
 
 int config_check(const struct config *c, struct err *e)
 {
-    if (c->initrd && !c->kernel)
+    if (config_has_initrd(c) && !config_has_kernel(c))
         return err_set(e, -EINVAL, "initrd " VALUE_SHOWN ": there is no kernel to use it; give one, or leave it out",
-                       c->initrd);
+                       c->initrd ? c->initrd : "in memory");
     int rc = check_memory(c, e);
     if (rc == 0) rc = check_disks(c, e);
     if (rc == 0) rc = check_nets(c, e);

@@ -70,15 +70,25 @@ struct sched_config {
     bool has_core;         /* a core-scheduling cookie for the vCPU threads */
 };
 
+/* A kernel or initrd that the program which embeds us has at hand: bytes in memory, or an open file that is read from
+ * its start, its offset left alone. Borrowed: theirs to keep until no machine is made of the configuration any more. */
+struct config_image {
+    const void *data; /* NULL: none, or the file */
+    uint64_t size;
+    int fd;
+    bool has_fd;
+};
+
 enum config_console { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY };
 
 struct config {
     char name[CONFIG_ID_MAX + 1]; /* "" : none */
-    char *kernel, *initrd;        /* NULL: embedded guest / none */
-    char *cmdline;                /* NULL: the arch's default */
-    char *dump_dtb;               /* NULL: the device tree is not written to a file */
-    unsigned cpus;                /* 1.. */
-    uint64_t memory;              /* bytes */
+    char *kernel, *initrd;        /* NULL: embedded guest / none, or the image below */
+    struct config_image kernel_image, initrd_image;
+    char *cmdline;   /* NULL: the arch's default */
+    char *dump_dtb;  /* NULL: the device tree is not written to a file */
+    unsigned cpus;   /* 1.. */
+    uint64_t memory; /* bytes */
     struct disk_config disk[CONFIG_MAX_DISKS];
     unsigned disk_count;
     struct net_config net[CONFIG_MAX_NETS];
@@ -118,6 +128,10 @@ int config_set(struct config *c, const char *key, const char *value, struct err 
  * or an object ({"path": ..., "readonly": true}). Numbers are whole; switches are true or false. Duplicate keys and
  * more than CONFIG_JSON_DEPTH levels are refused. Errors name the line; the keys before the faulty one stay set. */
 int config_load_json(struct config *c, const char *text, size_t len, struct err *e);
+/* In place of the path of key, "kernel" or "initrd"; a path that is set later takes its place in turn. */
+int config_set_image(struct config *c, const char *key, const struct config_image *image, struct err *e);
+bool config_has_kernel(const struct config *c); /* of the user's, from wherever */
+bool config_has_initrd(const struct config *c);
 /* What only the whole tells: same id twice, same disk twice, initrd without kernel, more memory than the host has, a
  * net fd that isn't open, ... Opens nothing. */
 int config_check(const struct config *c, struct err *e);

@@ -175,13 +175,17 @@ static int create_parts(struct machine *m, const struct config *cfg, const struc
     return 0;
 }
 
+static struct image_source source_of(const char *path, const struct config_image *i)
+{
+    return (struct image_source){.path = path, .data = i->data, .size = i->size, .fd = i->fd, .has_fd = i->has_fd};
+}
+
 static int create_steps(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
 {
+    const struct image_source own = {.data = lab->image, .size = lab->image_size};
     struct arch_boot boot = {
-        .kernel_path = cfg->kernel,
-        .kernel_data = lab->image,
-        .kernel_size = lab->image_size,
-        .initrd_path = cfg->initrd,
+        .kernel = config_has_kernel(cfg) ? source_of(cfg->kernel, &cfg->kernel_image) : own,
+        .initrd = source_of(cfg->initrd, &cfg->initrd_image),
         .cmdline = cfg->cmdline ? cfg->cmdline : arch_info.default_cmdline,
         .dump_path = cfg->dump_dtb,
     };
