@@ -20,7 +20,7 @@ strict=(-std=c99 -pedantic -Wall -Wextra -Werror)
 install_it() {
     make -s install DESTDIR="$ROOT" PREFIX=$PREFIX || return 1
     local file
-    for file in bin/vireo bin/vireo-bench include/vireo.h lib/libvireo.a lib/libvireo.so lib/pkgconfig/vireo.pc share/man/man1/vireo.1 \
+    for file in bin/vireo bin/vireo-bench include/vireo.h include/vireo_guest.h lib/libvireo.a lib/libvireo.so lib/pkgconfig/vireo.pc share/man/man1/vireo.1 \
         share/man/man1/vireo-run.1 share/man/man1/vireo-doctor.1 share/bash-completion/completions/vireo share/zsh/site-functions/_vireo; do
         [ -s "$ROOT$PREFIX/$file" ] || { echo "$PREFIX/$file is missing"; return 1; }
     done
