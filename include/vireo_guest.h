@@ -90,10 +90,9 @@ static inline uint8_t vireo_guest_load8(uint64_t address)
 #define VIREO_GUEST_WRITE8(name, value)  vireo_guest_store8(VIREO_ARM64_##name, value)
 #define VIREO_GUEST_WRITE16(name, value) vireo_guest_store16(VIREO_ARM64_##name, value)
 #define VIREO_GUEST_SERIAL_LSR()         vireo_guest_load8(VIREO_ARM64_SERIAL + 5)
-#else
-#error "Vireo runs x86-64 and arm64 guests"
 #endif
 
+#ifdef VIREO_GUEST_WRITE8
 /* The VM ends with this status: 1 to VIREO_GUEST_STATUS_MAX is what `vireo run` then exits with. */
 static inline __attribute__((noreturn)) void vireo_guest_exit(uint16_t status)
 {
@@ -123,5 +122,6 @@ static inline void vireo_guest_puts(const char *text)
 {
     while (*text) vireo_guest_putc(*text++);
 }
+#endif
 #endif
 #endif

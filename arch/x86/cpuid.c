@@ -45,10 +45,8 @@ static const uint32_t hidden_leaf[] = {0x5, 0xa, 0x12, 0x14, 0x8000000a, 0x80000
  * that has an answer, before it is said to be there; a thread that comes meanwhile asks for itself. An error is not
  * kept. */
 enum { UNKNOWN, BEING_WRITTEN, KNOWN };
-static struct {
-    union cpuid_table table;
-    atomic_int state;
-} supported;
+static union cpuid_table supported;
+static atomic_int supported_state;
 
 static size_t table_size(const union cpuid_table *t)
 {
@@ -58,17 +56,17 @@ static size_t table_size(const union cpuid_table *t)
 static void remember(const union cpuid_table *t)
 {
     int unknown = UNKNOWN;
-    if (!atomic_compare_exchange_strong_explicit(&supported.state, &unknown, BEING_WRITTEN, memory_order_relaxed,
+    if (!atomic_compare_exchange_strong_explicit(&supported_state, &unknown, BEING_WRITTEN, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;
-    memcpy(&supported.table, t, table_size(t));
-    atomic_store_explicit(&supported.state, KNOWN, memory_order_release);
+    memcpy(&supported, t, table_size(t));
+    atomic_store_explicit(&supported_state, KNOWN, memory_order_release);
 }
 
 int cpuid_read_supported(int kvm_fd, union cpuid_table *t, struct err *e)
 {
-    if (atomic_load_explicit(&supported.state, memory_order_acquire) == KNOWN) {
-        memcpy(t, &supported.table, table_size(&supported.table));
+    if (atomic_load_explicit(&supported_state, memory_order_acquire) == KNOWN) {
+        memcpy(t, &supported, table_size(&supported));
         return 0;
     }
     t->head.nent = CPUID_MAX_ENTRIES;

@@ -7,14 +7,14 @@
 
 #define CPUID_MAX 256 /* as many as KVM lists */
 
-struct processor {
+union processor {
     struct kvm_cpuid2 head;
-    struct kvm_cpuid_entry2 room[CPUID_MAX];
+    char room[sizeof(struct kvm_cpuid2) + CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
 };
 
-static const struct processor *processor(void)
+static const union processor *processor(void)
 {
-    static struct processor p = {.head = {.nent = CPUID_MAX}};
+    static union processor p = {.head = {.nent = CPUID_MAX}};
     if (p.head.nent < CPUID_MAX) return &p;
     const int fd = create_checked(open("/dev/kvm", O_RDWR | O_CLOEXEC), "open /dev/kvm");
     create_checked(ioctl(fd, KVM_GET_SUPPORTED_CPUID, &p.head), "KVM_GET_SUPPORTED_CPUID");

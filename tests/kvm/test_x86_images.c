@@ -19,14 +19,15 @@
 #define WITHOUT  7 /* no initrd there */
 
 /* 64-bit entry, the zero page at rsi (boot.rst): ramdisk_image, ramdisk_size. */
-extern const uint8_t looks_at_initrd[], looks_at_initrd_end[];
+extern const uint8_t looks_at_initrd[];
+extern const uint64_t looks_at_initrd_size;
 __asm__(".pushsection .rodata\nlooks_at_initrd:\n"
         "mov $7, %bl\nmov 0x218(%rsi), %eax\ntest %eax, %eax\njz 9f\n"
         "mov $8, %bl\ncmpl $4, 0x21c(%rsi)\njne 9f\n"
         "mov $9, %bl\ncmpl $0x74696e69, (%rax)\njne 9f\n" /* "init" */
         "mov $42, %bl\n"
         "9: mov %bl, %al\nout %al, $0xf4\n1: jmp 1b\n"
-        "looks_at_initrd_end:\n.popsection\n");
+        ".balign 8\nlooks_at_initrd_size: .quad . - looks_at_initrd\n.popsection\n");
 
 static uint8_t kernel[LARGE]; /* its first page is the file, or all of it */
 
@@ -44,7 +45,7 @@ static int make_kernel(void **state)
     };
     *(Elf64_Phdr *)(void *)(kernel + sizeof(Elf64_Ehdr)) =
         (Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0, LOAD_AT, LOAD_AT, FILE_LEN, FILE_LEN, 0x1000};
-    memcpy(kernel + CODE_AT, looks_at_initrd, (size_t)(looks_at_initrd_end - looks_at_initrd));
+    memcpy(kernel + CODE_AT, looks_at_initrd, looks_at_initrd_size);
     return 0;
 }
 
