@@ -355,6 +355,19 @@ static void a_linux_kernel_is_told_by_its_looks(void **state)
         assert_int_equal(pwrite(fd, cases[i].magic, len, cases[i].at), len);
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         assert_int_equal(host_is_linux_kernel(path), cases[i].is_linux);
+
+        struct config c;
+        config_init(&c);
+        struct config_image image = {.fd = fd, .has_fd = true};
+        assert_int_equal(config_set_image(&c, "kernel", &image, NULL), 0);
+        assert_int_equal(host_config_has_linux(&c), cases[i].is_linux);
+        void *bytes = mmap(NULL, (size_t)cases[i].size, PROT_READ, MAP_PRIVATE, fd, 0);
+        assert_true(bytes != MAP_FAILED);
+        image = (struct config_image){.data = bytes, .size = (uint64_t)cases[i].size};
+        assert_int_equal(config_set_image(&c, "kernel", &image, NULL), 0);
+        assert_int_equal(host_config_has_linux(&c), cases[i].is_linux);
+        munmap(bytes, (size_t)cases[i].size);
+        config_fini(&c);
         close(fd);
     }
     assert_false(host_is_linux_kernel("/no/where"));
