@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/image.h"
 #include "devices/chario.h"
 #include "vmm/base/log.h"
 #include "vmm/core/bus.h"
@@ -65,12 +66,9 @@ struct arch_params {
     enum arch_irqchip irqchip; /* -ENOTSUP: not to be had here; arm64 has its own only */
 };
 
-/* What to boot. Paths are files; or, with kernel_path NULL, the image in memory (the embedded guest). */
 struct arch_boot {
-    const char *kernel_path;
-    const void *kernel_data;
-    uint64_t kernel_size;
-    const char *initrd_path; /* NULL: none */
+    struct image_source kernel;
+    struct image_source initrd; /* may be none */
     const char *cmdline;
     const char *dump_path; /* the device tree, where the arch has one, is written to this file too; NULL: it is not */
     const struct arch_slot *slots;
@@ -79,7 +77,7 @@ struct arch_boot {
 };
 
 /* A head start for arch_load: kernel and initrd go into guest memory on a thread of their own while the VM is made,
- * which on Linux 6.1 waits for a grace period, some 10 ms. It needs the memory, frozen, and of b the paths,
+ * which on Linux 6.1 waits for a grace period, some 10 ms. It needs the memory, frozen, and of b the images,
  * which stay the caller's. NULL: not begun, since the images are small or the arch needs a vCPU first. What went wrong
  * is arch_load's to say. */
 struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_boot *b);

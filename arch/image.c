@@ -19,25 +19,59 @@ static int open_failed(struct err *e)
     return rc;
 }
 
-int image_open(struct image *img, const char *path, struct err *e)
+/* Its size, or why it is no image. */
+static int check_file(int fd, uint64_t *size, struct err *e)
 {
     struct stat st;
+    if (fstat(fd, &st) < 0) return err_errno(e, "stat");
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL, "is %s; give a regular file",
+                       S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+    if (st.st_size == 0) return err_set(e, -ENOEXEC, "is empty; give a file with something in it");
+    *size = (uint64_t)st.st_size;
+    return 0;
+}
+
+int image_open(struct image *img, const char *path, struct err *e)
+{
+    uint64_t size;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait for a writer */
     if (fd < 0) return open_failed(e);
-    int rc = 0;
-    if (fstat(fd, &st) < 0)
-        rc = err_errno(e, "stat");
-    else if (!S_ISREG(st.st_mode))
-        rc = err_set(e, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL, "is %s; give a regular file",
-                     S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
-    else if (st.st_size == 0)
-        rc = err_set(e, -ENOEXEC, "is empty; give a file with something in it");
+    const int rc = check_file(fd, &size, e);
     if (rc) {
         close(fd);
         return rc;
     }
-    *img = (struct image){.fd = fd, .size = (uint64_t)st.st_size};
+    *img = (struct image){.fd = fd, .size = size};
     return 0;
+}
+
+int image_open_source(struct image *img, const struct image_source *s, struct err *e)
+{
+    uint64_t size;
+    if (s->path) return image_open(img, s->path, e);
+    if (s->data || !s->has_fd) return image_from_memory(img, s->data, s->size, e);
+    const int rc = check_file(s->fd, &size, e);
+    if (!rc) *img = (struct image){.fd = s->fd, .is_borrowed = true, .size = size};
+    return rc;
+}
+
+bool image_is_given(const struct image_source *s)
+{
+    return s->path || s->data || s->has_fd;
+}
+
+const char *image_name(const struct image_source *s)
+{
+    return s->path ? s->path : s->data ? "(memory)" : "(descriptor)";
+}
+
+uint64_t image_size_of(const struct image_source *s)
+{
+    struct stat st;
+    if (!s->path && s->data) return s->size;
+    if (!image_is_given(s) || (s->path ? stat(s->path, &st) : fstat(s->fd, &st)) < 0) return 0;
+    return (uint64_t)st.st_size;
 }
 
 int image_from_memory(struct image *img, const void *data, uint64_t size, struct err *e)
@@ -49,7 +83,7 @@ int image_from_memory(struct image *img, const void *data, uint64_t size, struct
 
 void image_close(struct image *img)
 {
-    if (img->fd >= 0) close(img->fd);
+    if (img->fd >= 0 && !img->is_borrowed) close(img->fd);
     img->fd = -1;
 }
 

@@ -3,18 +3,34 @@
 #ifndef VIREO_ARCH_IMAGE_H
 #define VIREO_ARCH_IMAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/base/err.h"
 #include "vmm/core/gmem.h"
 
+/* Where one comes from: the first of these that is there; none of them: there is no image. Borrowed. */
+struct image_source {
+    const char *path;
+    const void *data;
+    uint64_t size; /* of data */
+    int fd;        /* an open file, which is read from its start; its offset stays */
+    bool has_fd;
+};
+bool image_is_given(const struct image_source *s);
+const char *image_name(const struct image_source *s); /* for messages and Multiboot: the path, or a word for it */
+/* 0: there is none, or it can't be known. */
+uint64_t image_size_of(const struct image_source *s);
+
 struct image {
     int fd;              /* -1: in memory */
+    bool is_borrowed;    /* fd is not ours to close */
     const uint8_t *data; /* borrowed */
     uint64_t size;
 };
 
 /* Refuses what is no regular file, and an empty one. */
+int image_open_source(struct image *img, const struct image_source *s, struct err *e);
 int image_open(struct image *img, const char *path, struct err *e);
 int image_from_memory(struct image *img, const void *data, uint64_t size, struct err *e);
 void image_close(struct image *img);

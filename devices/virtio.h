@@ -49,8 +49,8 @@ struct virtio_ops {
     int (*activate)(struct virtio_dev *d);
     /* Reset or tear-down; only called after a successful activate. It never waits: a host file may take its time, or
      * never answer. True: no request is in flight, and nothing of the guest's memory is touched any more. False:
-     * requests are still with the host's kernel; nothing new is begun, and up->quiet is called on the loop thread, once,
-     * when the last one is back. */
+     * requests are still with the host's kernel; nothing new is begun, and up->quiet is called on the loop thread,
+     * once, when the last one is back. */
     bool (*deactivate)(struct virtio_dev *d);
     void (*notify)(struct virtio_dev *d, unsigned queue); /* the guest rang; drain at most one queue size */
     void (*destroy)(struct virtio_dev *d);                /* frees d; never while active */

@@ -6,8 +6,15 @@
  *
  * Promises: handles are opaque; no globals, so many VMs live in one process; the library never prints, never exits, and
  * takes no signal but SIGURG, sent to its own threads only, for which it installs an empty handler when the program has
- * none: at the first VM, and again when the program has set it to default or ignore meanwhile. Functions return 0 or -errno; those that take a struct vireo_error fill it with one
- * sentence. Unless said otherwise an object is used by one thread at a time; different objects are independent. */
+ * none: at the first VM, and again when the program has set it to default or ignore meanwhile. Functions return 0 or
+ * -errno; those that take a struct vireo_error fill it with one sentence. Unless said otherwise an object is used by
+ * one thread at a time; different objects are independent.
+ *
+ * Structs that the caller provides end in `reserved`, room for what later versions add, so that a program goes on
+ * working with a later libvireo.so without being compiled again. What the library fills in it sets to 0; in what it
+ * reads it must be 0, which any initialiser does, "= {0}" as well as "= {.level = VIREO_LOG_WARN}"; anything else is
+ * refused. Structs that a callback gets may become longer at their end. Enumerations may get more members: treat one
+ * you don't know as the nearest you do (of a reason for the end: see its status). */
 #ifndef VIREO_H
 #define VIREO_H
 
@@ -19,8 +26,11 @@
 extern "C" {
 #endif
 
-#define VIREO_VERSION "0.1.0"
-#define VIREO_API     __attribute__((visibility("default")))
+#define VIREO_VERSION       "0.1.0"
+#define VIREO_VERSION_MAJOR 0
+#define VIREO_VERSION_MINOR 1
+#define VIREO_VERSION_PATCH 0
+#define VIREO_API           __attribute__((visibility("default")))
 
 /* "0.1.0", of the library that is linked. */
 VIREO_API const char *vireo_version(void);
@@ -30,6 +40,7 @@ struct vireo_error {
     int exit_status; /* what `vireo run` exits with for it: 121, 122, 125, 126 or 127 */
     char text[768];  /* one sentence */
     char hint[256];  /* "" or the way out */
+    uint64_t reserved[4];
 };
 
 /* ---- configuration: key = value, the keys of `vireo run --help` without the dashes ---- */
@@ -40,12 +51,19 @@ struct vireo_key {
     const char *arg;  /* "SIZE", or NULL for a switch */
     const char *help; /* one line */
     bool is_repeated; /* appends instead of replacing */
+    uint64_t reserved[4];
 };
 
 VIREO_API struct vireo_config *vireo_config_create(void); /* NULL: out of memory */
 VIREO_API void vireo_config_destroy(struct vireo_config *c);
 /* Strings are copied. A switch takes "true" or "false". Unknown key: the hint names the nearest known one. */
 VIREO_API int vireo_config_set(struct vireo_config *c, const char *key, const char *value, struct vireo_error *e);
+/* The image of key, "kernel" or "initrd", from memory or from an open file in place of a path. The bytes and the
+ * descriptor stay the caller's, and in place until the last vireo_vm_create with c has returned; each reads the file
+ * from its start and leaves its offset alone. The last one set counts, a path as well. */
+VIREO_API int vireo_config_set_image(struct vireo_config *c, const char *key, const void *data, size_t size,
+                                     struct vireo_error *e);
+VIREO_API int vireo_config_set_image_fd(struct vireo_config *c, const char *key, int fd, struct vireo_error *e);
 /* A JSON object with the same keys, len bytes of text. Errors name the line; what came before it stays set. */
 VIREO_API int vireo_config_load_json(struct vireo_config *c, const char *text, size_t len, struct vireo_error *e);
 /* The same from a file of at most 1 MiB, or a pipe, which is waited for ten seconds. Errors name the file. */
@@ -57,6 +75,7 @@ struct vireo_file {
     const char *what; /* "kernel", "disk 0" */
     const char *path;
     bool is_output;
+    uint64_t reserved[2];
 };
 VIREO_API bool vireo_config_file(const struct vireo_config *c, unsigned index, struct vireo_file *out);
 /* Open, or make, a file for output of the program's own, under the rules of the VM's: it is none of the others, and
@@ -102,6 +121,7 @@ struct vireo_log {
     void (*fn)(void *arg, enum vireo_log_level level, const char *line); /* line: valid during the call */
     void *arg;
     enum vireo_log_level level; /* lines above it are not made */
+    uint64_t reserved[2];
 };
 
 /* ---- a VM ---- */
@@ -127,6 +147,7 @@ struct vireo_end {
     int vcpu;         /* who ended it, -1: not a vCPU */
     const char *name; /* "poweroff", "crash", ...: static */
     char detail[384]; /* one sentence, never empty */
+    uint64_t reserved[4];
 };
 
 /* Build a VM, all its resources taken, nothing running. log is copied; may be NULL. On error *out is untouched. */
@@ -158,6 +179,7 @@ VIREO_API bool vireo_vm_uses_stdio(const struct vireo_vm *vm);
 struct vireo_milestone {
     char name[32];
     uint64_t ns; /* CLOCK_MONOTONIC */
+    uint64_t reserved[2];
 };
 /* Any thread, while the VM runs too. false: there is no such milestone (yet). */
 VIREO_API bool vireo_vm_milestone(struct vireo_vm *vm, unsigned index, struct vireo_milestone *out);
@@ -168,6 +190,7 @@ struct vireo_thread {
     int vcpu;      /* -1: not a vCPU's */
     int tid;       /* as gettid(2), for taskset, chrt, perf, /proc/PID/task/TID */
     char name[16]; /* "web:vcpu0", "web:io", "web:disk0": the VM's name or "vireo", cut to fit; as ps -L shows it */
+    uint64_t reserved[4];
 };
 /* The threads that run the VM: its vCPUs in order, then the I/O thread if it has one, then those of disks that have one
  * (docs/scheduling.md). Any thread. false: there are no more; none is there before vireo_vm_start and after the end. */
@@ -179,6 +202,7 @@ VIREO_API bool vireo_vm_thread(struct vireo_vm *vm, unsigned index, struct vireo
 struct vireo_times {
     uint64_t total, min, p50, p90, p99, p999, max;
     uint64_t overflow; /* how many were longer than the histogram reaches: then an upper quantile may be max */
+    uint64_t reserved[2];
 };
 
 enum vireo_stat_kind {
@@ -211,6 +235,7 @@ struct vireo_stats {
     double cost_ns;      /* of recording one exit, counter reads included: measured by the VM's first such call, on the
                             CPU it ran on. It is part of the next exit's run */
     unsigned vcpus;
+    uint64_t reserved[4];
 };
 
 /* Fill *out, and call fn for each row that counted something: the sum and the classes of all vCPUs together when there
@@ -232,6 +257,7 @@ struct vireo_stats_view {
     enum vireo_stats_format format;
     const char *weights; /* "vm_exit_count=2,io_overhead=0": of the figures; NULL: each 1, as one that is not named */
     bool has_steps;      /* JSON: how durations spread, so that two pages give the quantiles of what lies between */
+    uint64_t reserved[4];
 };
 typedef void vireo_write_fn(void *arg, const char *text, size_t len); /* text is valid during the call */
 /* Calls write with the page, once. Any thread, while the VM runs too. -EINVAL: the weights; -ENODATA: record=off. */
@@ -245,14 +271,19 @@ VIREO_API const char *vireo_vm_uuid(struct vireo_vm *vm); /* 36 characters; rand
  * stat`, curl --unix-socket and Prometheus read it. It has no thread: poll vireo_control_fd, and call
  * vireo_control_serve when it is readable, which never waits. */
 struct vireo_control;
-/* dir NULL: vireo_control_dir's. The VM must have a name, and outlives it. -EADDRINUSE: a VM of this name lives.
- * -ENOENT: there is no usual place. */
+/* dir NULL: vireo_control_dir's. It must be this user's alone, and in its parent nobody but this user and root may be
+ * able to put another in its place. The VM must have a name, and outlives it. -EADDRINUSE: a VM of this name lives.
+ * -ENOENT: there is no usual place. -EPERM: dir or its parent is not as it must be. */
 VIREO_API int vireo_control_create(struct vireo_control **out, struct vireo_vm *vm, const char *dir,
                                    struct vireo_error *e);
 VIREO_API void vireo_control_destroy(struct vireo_control *c); /* removes the socket; NULL is legal */
 VIREO_API int vireo_control_fd(const struct vireo_control *c);
 VIREO_API void vireo_control_serve(struct vireo_control *c);
 VIREO_API const char *vireo_control_path(const struct vireo_control *c);
+/* A connection to the socket of the VM called name in dir (NULL: vireo_control_dir's): ask there, and read until the
+ * VM closes. The caller's to close; it blocks, each call for timeout_ms at most. -ENOENT: no such VM runs; -ETIMEDOUT:
+ * its process does not accept; -EPERM: another user could be at the other end, or is. */
+VIREO_API int vireo_control_connect(const char *dir, const char *name, int timeout_ms);
 /* Where the sockets usually are: $XDG_RUNTIME_DIR/vireo, or /run/vireo for root. 0; -ENOENT: there is none;
  * -ENAMETOOLONG. */
 VIREO_API int vireo_control_dir(char *buf, size_t size);
@@ -266,6 +297,7 @@ struct vireo_urgency { /* zero to begin with; then the library's */
     uint64_t at_ns, cpu_ns;
     int64_t left_ns;
     bool is_on;
+    uint64_t reserved[2];
 };
 /* Of the calling thread, always the same one: before the first wait, and after each piece of work. */
 VIREO_API void vireo_urgency_renew(struct vireo_urgency *u);
@@ -278,6 +310,7 @@ VIREO_API void vireo_urgency_end(struct vireo_urgency *u); /* it is an ordinary 
 struct vireo_bench;
 struct vireo_bench_item {
     const char *id, *title; /* a row or an experiment; static */
+    uint64_t reserved[2];
 };
 VIREO_API const char *vireo_bench_kind(unsigned index,
                                        const char **help); /* its name; NULL past the end. help: one line */

@@ -35,7 +35,7 @@ SAN_FLAGS := $(SAN_FLAGS_$(SAN))
 slash = $(if $(1),/$(1))
 BUILD ?= build$(call slash,$(if $(IS_CROSS),$(ARCH)))$(call slash,$(SAN))
 
-VERSION = $(eval VERSION := $(shell sed -n 's/.*VIREO_VERSION "\(.*\)"/\1/p' include/vireo.h))$(VERSION)
+VERSION = $(eval VERSION := $(shell sed -n 's/.*VIREO_VERSION *"\(.*\)"/\1/p' include/vireo.h))$(VERSION)
 SOVERSION := 0
 
 # Asked once, and only when something is compiled or linked. libfdt has no pkg-config file on Debian 12.

@@ -6,22 +6,26 @@ BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBDIR := $(DESTDIR)$(PREFIX)/lib
 INCDIR := $(DESTDIR)$(PREFIX)/include
 MANDIR := $(DESTDIR)$(PREFIX)/share/man
+BASH_DIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_DIR := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 MAN_PAGES := $(wildcard docs/man/*.[1-9])
 
 .PHONY: install uninstall
-install: all ## programs, header, libraries, pkg-config file and man pages, under PREFIX (/usr/local) and DESTDIR
+install: all ## programs, headers, libraries, pkg-config file, man pages and shell completions, under PREFIX (/usr/local) and DESTDIR
 	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(INCDIR)
 	for p in $(PROGRAMS); do install -m 755 $(BUILD)/$$p $(BINDIR)/$$p || exit; done
-	install -m 644 include/vireo.h $(INCDIR)/vireo.h
+	install -m 644 include/vireo.h include/vireo_guest.h $(INCDIR)
 	install -m 644 $(BUILD)/libvireo.a $(LIBDIR)/libvireo.a
 	install -m 755 $(BUILD)/$(SHARED) $(LIBDIR)/libvireo.so.$(VERSION)
 	ln -sf libvireo.so.$(VERSION) $(LIBDIR)/$(SHARED)
 	ln -sf $(SHARED) $(LIBDIR)/libvireo.so
-	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@LIBS_PRIVATE@|$(LIBS_$(ARCH):%=-l%)|g' \
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@LIBS_PRIVATE@|$(LIBS:%=-l%)|g' \
 		docs/vireo.pc.in > $(LIBDIR)/pkgconfig/vireo.pc
+	install -D -m 644 scripts/completion/vireo.bash $(BASH_DIR)/vireo
+	install -D -m 644 scripts/completion/_vireo $(ZSH_DIR)/_vireo
 	for page in $(MAN_PAGES); do install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; done
 
 uninstall: ## remove what install put there
-	rm -f $(PROGRAMS:%=$(BINDIR)/%) $(INCDIR)/vireo.h $(LIBDIR)/libvireo.a $(LIBDIR)/libvireo.so $(LIBDIR)/$(SHARED) \
-		$(LIBDIR)/libvireo.so.$(VERSION) $(LIBDIR)/pkgconfig/vireo.pc
+	rm -f $(PROGRAMS:%=$(BINDIR)/%) $(INCDIR)/vireo.h $(INCDIR)/vireo_guest.h $(LIBDIR)/libvireo.a $(LIBDIR)/libvireo.so $(LIBDIR)/$(SHARED) \
+		$(LIBDIR)/libvireo.so.$(VERSION) $(LIBDIR)/pkgconfig/vireo.pc $(BASH_DIR)/vireo $(ZSH_DIR)/_vireo
 	for page in $(MAN_PAGES); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done

@@ -32,33 +32,32 @@ static int place_kernel(const struct arch *a, const struct arch_boot *b, uint64_
                         struct err *e)
 {
     struct image img;
-    int rc = b->kernel_path ? image_open(&img, b->kernel_path, e)
-                            : image_from_memory(&img, b->kernel_data, b->kernel_size, e);
+    int rc = image_open_source(&img, &b->kernel, e);
     if (!rc) {
         rc = kernel_into(a, &img, end, out, e);
         image_close(&img);
     }
     if (!rc) return 0;
-    err_wrap(e, rc, "kernel %s", b->kernel_path ? b->kernel_path : "(built in)");
+    err_wrap(e, rc, "kernel %s", image_name(&b->kernel));
     err_as(e, ERR_KERNEL);
     return rc;
 }
 
-static int place_initrd(const struct arch *a, const char *path, const struct loaded *kernel, uint64_t dtb,
-                        struct fdt_machine *m, struct err *e)
+static int place_initrd(const struct arch *a, const struct image_source *initrd, const struct loaded *kernel,
+                        uint64_t dtb, struct fdt_machine *m, struct err *e)
 {
     const struct initrd_room room = {
         .mem = a->mem, .base = ARM64_RAM_BASE, .kernel_end = kernel->end, .dtb = dtb, .dtb_end = dtb + FDT_MAX_BYTES};
     struct image img;
-    if (!path) return 0;
-    int rc = image_open(&img, path, e);
+    if (!image_is_given(initrd)) return 0;
+    int rc = image_open_source(&img, initrd, e);
     if (!rc) {
         rc = load_initrd(&img, &room, &m->initrd_start, e);
         m->initrd_end = m->initrd_start + img.size;
         image_close(&img);
     }
     if (!rc) return 0;
-    err_wrap(e, rc, "initrd %s", path);
+    err_wrap(e, rc, "initrd %s", image_name(initrd));
     err_as(e, ERR_KERNEL);
     return rc;
 }
@@ -112,7 +111,7 @@ int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
         .cmdline = b->cmdline,
     };
     int rc = place_kernel(a, b, dtb, &kernel, e);
-    if (!rc) rc = place_initrd(a, b->initrd_path, &kernel, dtb, &m, e);
+    if (!rc) rc = place_initrd(a, &b->initrd, &kernel, dtb, &m, e);
     if (!rc) rc = write_tree(a, b, &m, dtb, e);
     return rc ? rc : vcpu_set_boot(&a->vcpu[0], kernel.entry, dtb, e);
 }

@@ -155,7 +155,7 @@ static int write_tables(struct arch *a, const struct arch_boot *b, const struct 
                         struct err *e)
 {
     const struct machine_map map = {a->cpus, b->slots, b->slot_count};
-    const char *name = b->kernel_path ? b->kernel_path : "(embedded)";
+    const char *name = image_name(&b->kernel);
     char grown[X86_CMDLINE_ROOM];
     const char *cmdline = b->cmdline ? b->cmdline : arch_info.default_cmdline;
     int rc = a->has_acpi ? acpi_write(a->mem, &map, &info->rsdp, e) : mptable_write(a->mem, &map, e);

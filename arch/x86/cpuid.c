@@ -1,6 +1,8 @@
 #include "arch/x86/cpuid.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 #define LEAF_KVM         0x40000000u
@@ -34,8 +36,39 @@ static const uint32_t hidden_leaf[] = {0x5, 0xa, 0x12, 0x14, 0x8000000a, 0x80000
 #define LEAF7_AMX  (BIT(22) | BIT(24) | BIT(25)) /* edx: AMX-BF16, AMX-TILE, AMX-INT8 */
 #define XCR0_TILES (BIT(17) | BIT(18))
 
+/* KVM's answer, for all VMs of the process. It is one of the host's constants, though a slow one: KVM runs CPUID for
+ * each leaf, which a host that is a guest itself leaves for every time (270 us of a VM's 550). It depends on no VM: it
+ * is asked of /dev/kvm, and what a VM has enabled does not come in. Of the process it depends in one thing, whether it
+ * may use AMX (arch_prctl(2), ARCH_REQ_XCOMP_GUEST_PERM), which can only be gained: an answer of before hides it.
+ *
+ * A mutable global, which is against the rule, so it is one that can't be noticed: written once, by the first thread
+ * that has an answer, before it is said to be there; a thread that comes meanwhile asks for itself. An error is not
+ * kept. */
+enum { UNKNOWN, BEING_WRITTEN, KNOWN };
+static union cpuid_table supported;
+static atomic_int supported_state;
+
+static size_t table_size(const union cpuid_table *t)
+{
+    return sizeof(t->head) + t->head.nent * sizeof(t->head.entries[0]);
+}
+
+static void remember(const union cpuid_table *t)
+{
+    int unknown = UNKNOWN;
+    if (!atomic_compare_exchange_strong_explicit(&supported_state, &unknown, BEING_WRITTEN, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return;
+    memcpy(&supported, t, table_size(t));
+    atomic_store_explicit(&supported_state, KNOWN, memory_order_release);
+}
+
 int cpuid_read_supported(int kvm_fd, union cpuid_table *t, struct err *e)
 {
+    if (atomic_load_explicit(&supported_state, memory_order_acquire) == KNOWN) {
+        memcpy(t, &supported, table_size(&supported));
+        return 0;
+    }
     t->head.nent = CPUID_MAX_ENTRIES;
     t->head.padding = 0;
     if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, &t->head) < 0) {
@@ -43,6 +76,7 @@ int cpuid_read_supported(int kvm_fd, union cpuid_table *t, struct err *e)
         err_as(e, ERR_HOST);
         return rc;
     }
+    remember(t);
     return 0;
 }
 

@@ -25,7 +25,7 @@ union cpuid_table { /* the kernel's struct ends in an array without a length: th
     uint8_t room[sizeof(struct kvm_cpuid2) + CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2)];
 };
 
-/* KVM_GET_SUPPORTED_CPUID into *t. */
+/* KVM_GET_SUPPORTED_CPUID into *t; asked once in a process. Any thread. */
 int cpuid_read_supported(int kvm_fd, union cpuid_table *t, struct err *e);
 /* From what KVM supports to what the guest gets; all vCPUs alike but for their ids. */
 void cpuid_shape(union cpuid_table *t, const struct cpuid_facts *f);

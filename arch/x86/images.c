@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #define THREAD_FROM  (4 << 20)    /* bytes of kernel: a smaller one is loaded before a thread has paid for itself */
 #define THREAD_STACK (128 * 1024) /* bytes: the loaders' largest buffer is 8 KiB */
@@ -30,21 +29,20 @@ int images_blame(struct err *e, int rc, const char *what, const char *name)
 int images_load(const struct gmem *mem, const struct arch_boot *b, struct loaded *k, struct boot_info *info,
                 struct err *e)
 {
-    const char *name = b->kernel_path ? b->kernel_path : "(embedded)";
+    const char *name = image_name(&b->kernel), *initrd = image_name(&b->initrd);
     struct image img;
-    int rc = b->kernel_path ? image_open(&img, b->kernel_path, e)
-                            : image_from_memory(&img, b->kernel_data, b->kernel_size, e);
+    int rc = image_open_source(&img, &b->kernel, e);
     if (rc) return images_blame(e, rc, "kernel", name);
     rc = load_kernel(&img, mem, k, e);
     image_close(&img);
-    if (rc || !b->initrd_path) return images_blame(e, rc, "kernel", name);
+    if (rc || !image_is_given(&b->initrd)) return images_blame(e, rc, "kernel", name);
 
-    rc = image_open(&img, b->initrd_path, e);
-    if (rc) return images_blame(e, rc, "initrd", b->initrd_path);
+    rc = image_open_source(&img, &b->initrd, e);
+    if (rc) return images_blame(e, rc, "initrd", initrd);
     rc = load_initrd(&img, mem, k, &info->initrd, e);
     info->initrd_size = img.size;
     image_close(&img);
-    return images_blame(e, rc, "initrd", b->initrd_path);
+    return images_blame(e, rc, "initrd", initrd);
 }
 
 static void *load_main(void *arg)
@@ -54,15 +52,9 @@ static void *load_main(void *arg)
     return NULL;
 }
 
-static bool is_large(const char *path)
-{
-    struct stat st;
-    return path && stat(path, &st) == 0 && st.st_size >= THREAD_FROM;
-}
-
 struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_boot *b)
 {
-    struct arch_images *i = is_large(b->kernel_path) ? calloc(1, sizeof(*i)) : NULL;
+    struct arch_images *i = image_size_of(&b->kernel) >= THREAD_FROM ? calloc(1, sizeof(*i)) : NULL;
     if (!i) return NULL;
     i->mem = mem;
     i->boot = *b;

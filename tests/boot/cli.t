@@ -41,7 +41,7 @@ help_goes_to_stdout() {
 }
 nothing_is_a_mistake() { ends 125 && grep -q '^usage: vireo' err && [ ! -s out ]; }
 version_is_the_headers() {
-    ends 0 --version && [ "$(cat out)" = "vireo $(sed -n 's/.*VIREO_VERSION "\(.*\)"/\1/p' "$TREE/include/vireo.h")" ]
+    ends 0 --version && [ "$(cat out)" = "vireo $(sed -n 's/.*VIREO_VERSION *"\(.*\)"/\1/p' "$TREE/include/vireo.h")" ]
 }
 unknown_command_gets_nearest() {
     ends 125 rnu && grep -q 'did you mean "vireo run"' err && ends 125 help docter && grep -q '"vireo doctor"' err &&
@@ -89,7 +89,7 @@ bad_numbers() {
     refuses "cpus 0: must be" --cpus 0 && refuses "cpus 1000: must be" --cpus 1000 && refuses "memory 0: too small" --memory 0 &&
         refuses "memory 128 bytes: too small; the least a machine can have is 2M" --memory 128 && hints "write 128M" &&
         refuses "not a size" --memory lots && refuses "not a multiple of 4096" --memory 5000001 &&
-        refuses "this host has" --memory 900T && refuses "whole seconds" --timeout -1
+        refuses "this host has" --memory 900T && refuses "whole seconds" --timeout -1 && refuses "1500ms" --timeout 1h
 }
 bad_devices() {
     refuses "no path given" --disk readonly && refuses "disk 1: a.img is disk 0 already" --disk path=a.img --disk path=a.img &&
@@ -309,6 +309,11 @@ status_is_passed_on() {
 large_status_is_119() { ends 119 run --kernel status200.elf --json && tail -n 1 out | grep -q '"status": 119, "value": 200'; }
 crash_is_120() { ends 120 run --kernel crash.elf --json && tail -n 1 out | grep -q '"reason": "crash", "status": 120'; }
 time_limit_is_124() { ends 124 run --kernel endless.elf --timeout 1 --json && tail -n 1 out | grep -q '"reason": "timeout"'; }
+time_limit_has_units() {
+    printf '{"kernel": "endless.elf", "timeout": "250ms"}' > run.json
+    ends 124 run --kernel endless.elf --timeout 300ms && grep -qF 'the time limit of 300 ms has passed' err &&
+        ends 124 run --config run.json && grep -qF ' 250 ms ' err
+}
 config_is_overridden() {
     printf '{"kernel": "none", "name": "file", "timeout": 9}' > run.json
     ends 7 run --kernel status7.elf --config run.json --json=report && grep -q '"name": "file"' report &&
@@ -444,6 +449,7 @@ kvm_tests=(
     "a guest's status above 119 is 119|large_status_is_119"
     "a crash ends with 120|crash_is_120"
     "the time limit ends with 124|time_limit_is_124"
+    "a time limit has units|time_limit_has_units"
     "options override the file, wherever they stand|config_is_overridden"
     "closed standard files are replaced|closed_files_are_replaced"
     "boot times come in order|boot_times_are_in_order"

@@ -20,11 +20,18 @@ strict=(-std=c99 -pedantic -Wall -Wextra -Werror)
 install_it() {
     make -s install DESTDIR="$ROOT" PREFIX=$PREFIX || return 1
     local file
-    for file in bin/vireo bin/vireo-bench include/vireo.h lib/libvireo.a lib/libvireo.so lib/pkgconfig/vireo.pc share/man/man1/vireo.1 \
-        share/man/man1/vireo-run.1 share/man/man1/vireo-doctor.1; do
+    for file in bin/vireo bin/vireo-bench include/vireo.h include/vireo_guest.h lib/libvireo.a lib/libvireo.so lib/pkgconfig/vireo.pc share/man/man1/vireo.1 \
+        share/man/man1/vireo-run.1 share/man/man1/vireo-doctor.1 share/bash-completion/completions/vireo share/zsh/site-functions/_vireo; do
         [ -s "$ROOT$PREFIX/$file" ] || { echo "$PREFIX/$file is missing"; return 1; }
     done
     [ "$("$ROOT$PREFIX/bin/vireo" --version)" = "vireo $(pc --modversion)" ]
+}
+# Where no other package has a file for pkg-config: of what libvireo.so was linked with a program that uses it needs nothing, and one that takes
+# libvireo.a needs the libraries, not their headers.
+needs_no_other_package() {
+    alone() { PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=$ROOT$PREFIX/lib/pkgconfig pkg-config "$@" vireo; }
+    [ "$(alone --cflags)" = "-I$PREFIX/include " ] || [ "$(alone --cflags)" = "-I$PREFIX/include" ] || { alone --cflags; return 1; }
+    alone --libs | grep -qx -- "-L$PREFIX/lib -lvireo *" && alone --exists && alone --static --libs | grep -q -- '-ljansson'
 }
 # The one block of C in the page, so that what the page shows is what is built.
 # shellcheck disable=SC2016  # backquotes of Markdown
@@ -80,6 +87,7 @@ uninstall_it() {
 }
 
 check "make install puts everything in place" install_it
+check "pkg-config needs no other package's file" needs_no_other_package
 check "a C99 program builds against the static library" build_static
 check "a C99 program builds against the shared library" build_shared
 check "a C++ program includes the header" build_cpp

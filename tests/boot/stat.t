@@ -106,6 +106,32 @@ only_its_user_may_connect() { [ "$(stat -c %a "$SOCKET")" = 600 ] && [ "$(stat -
 a_second_of_its_name_is_refused() {
     ends 125 run --kernel hammer --name web && errs 'a VM of this name runs already' && ends 0 stat web
 }
+# Sixty peers, each of which comes again when it is dropped: silent, with half a request, with a request whose answer nobody reads. If each
+# had its two seconds in one of eight places, an asker would wait for fifteen seconds, and `vireo stat` gives up after five.
+many_silent_and_slow_peers_starve_nobody() {
+    # shellcheck disable=SC2016  # Perl's
+    perl -MIO::Socket::UNIX -e '$SIG{PIPE} = "IGNORE"; for $i (1 .. 59) { last if !($pid = fork); push @kids, $pid }
+        $SIG{TERM} = sub { kill 9, @kids; exit } if $pid;
+        while (my $s = IO::Socket::UNIX->new(Peer => $ARGV[0])) {
+            print $s ("", "GET /st", "GET /stats?steps=1 HTTP/1.0\r\n\r\n")[$i++ % 3]; $s->flush;
+            if ($pid && open my $ready, ">", "peers") { close $ready }
+            vec($r = "", fileno($s), 1) = 1; select($r, undef, undef, 60); select(undef, undef, undef, 0.05);
+        }' "$SOCKET" &
+    local peers=$! i rc=0 begin
+    for ((i = 0; i < 600; i++)); do [ -e peers ] && break; sleep 0.05; done
+    begin=$SECONDS
+    for ((i = 0; i < 10; i++)); do ends 0 stat web || { rc=1; break; }; done
+    [ $((SECONDS - begin)) -lt 30 ] || { echo "ten answers took $((SECONDS - begin)) s"; rc=1; }
+    kill $peers
+    wait $peers
+    return $rc
+}
+# XDG_RUNTIME_DIR that others may write to: a VM without a socket, and nothing asked that lies there.
+places_of_others_are_refused() {
+    mkdir -p open && chmod 777 open || return 1
+    XDG_RUNTIME_DIR=$work/open ends 0 run --memory 16M --console off --name other && errs 'may put another in its place' || return 1
+    mkdir -m 700 open/vireo && XDG_RUNTIME_DIR=$work/open ends 125 stat other && errs 'chmod 700 the directory'
+}
 top_in_a_pipe_writes_blocks() {
     ends 0 top web --interval 0.3 --count 3 && [ "$(grep -c '^web, process' out)" = 3 ] && [ "$(grep -c '^vCPU 1 ' out)" = 3 ] &&
         [ "$(grep -c '^$' out)" = 3 ] && has '^port out  *[1-9][0-9]*  *[0-9.]* %' || return 1
@@ -190,6 +216,8 @@ check "curl reads every page, and the metrics are what Prometheus reads" curl_an
 check "pages are made in real time, within a budget, and vCPUs are ordinary" answers_as_real_time_beside_ordinary_vcpus
 check "only its user may connect" only_its_user_may_connect
 check "a second VM of its name is refused" a_second_of_its_name_is_refused
+check "many silent and slow peers starve nobody" many_silent_and_slow_peers_starve_nobody
+check "a directory that others may swap is refused, and asked nothing" places_of_others_are_refused
 check "top writes blocks into a pipe" top_in_a_pipe_writes_blocks
 check "top fits its terminal and gives it back" top_in_a_terminal_fits_it_and_gives_it_back
 check "commands that make no sense are refused" bad_commands_of_top

@@ -9,7 +9,7 @@ static void check_promises(const struct config *c)
     MUST(c->memory >= CONFIG_MEMORY_MIN && c->memory % CONFIG_MEMORY_STEP == 0);
     MUST(c->disk_count <= CONFIG_MAX_DISKS && c->net_count <= CONFIG_MAX_NETS);
     MUST(!c->cmdline || strlen(c->cmdline) < CONFIG_CMDLINE_MAX);
-    MUST(strlen(c->name) <= CONFIG_ID_MAX && c->timeout_s <= CONFIG_TIMEOUT_MAX);
+    MUST(strlen(c->name) <= CONFIG_ID_MAX && c->timeout_ms <= CONFIG_TIMEOUT_MAX * UINT64_C(1000));
     MUST(c->console != CONSOLE_FILE || (c->console_path && c->console_path[0]));
     for (unsigned i = 0; i < c->disk_count; i++) MUST(c->disk[i].path && c->disk[i].path[0]);
     for (unsigned i = 0; i < c->net_count; i++) {

@@ -130,7 +130,7 @@ static void dump_is_the_tree_the_guest_gets(void **state)
     char path[64];
     const int fd = memfd_create("dump", MFD_CLOEXEC);
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    const struct arch_boot boot = {.kernel_data = code, .kernel_size = sizeof(code), .cmdline = "a", .dump_path = path};
+    const struct arch_boot boot = {.kernel = {.data = code, .size = sizeof(code)}, .cmdline = "a", .dump_path = path};
     if (arch_load(m->arch, &boot, &e)) fail_msg("%s", e.text);
     const ssize_t size = pread(fd, dump, sizeof(dump), 0);
     assert_in_range(size, 1000, sizeof(dump) - 1);
@@ -139,7 +139,7 @@ static void dump_is_the_tree_the_guest_gets(void **state)
     assert_memory_equal(dump, tree, (size_t)size);
 
     const struct arch_boot nowhere = {
-        .kernel_data = code, .kernel_size = sizeof(code), .cmdline = "a", .dump_path = "/no/such/folder/dtb"};
+        .kernel = {.data = code, .size = sizeof(code)}, .cmdline = "a", .dump_path = "/no/such/folder/dtb"};
     assert_int_equal(arch_load(m->arch, &nowhere, &e), -ENOENT);
     assert_string_equal(e.text, "dump-dtb /no/such/folder/dtb: No such file or directory");
     close(fd);

@@ -111,7 +111,7 @@ static int build(unsigned cpus, struct err *e)
     struct chario *console = NULL;
     struct arch *a = NULL;
     const struct chario_params off = {.kind = CHARIO_OFF, .in_fd = -1, .out_fd = -1};
-    const struct arch_boot boot = {.kernel_data = kernel, .kernel_size = sizeof(kernel), .cmdline = ""};
+    const struct arch_boot boot = {.kernel = {.data = kernel, .size = sizeof(kernel)}, .cmdline = ""};
     gmem_init(&mem);
     bus_init(&mmio);
     bus_init(&pio);

@@ -145,16 +145,40 @@ static void cmdline_stops_at_what_kernels_take(void **state)
     assert_string_equal(c.cmdline, "");
 }
 
-static void timeouts_are_whole_seconds_up_to_a_year(void **state)
+static void timeouts_are_seconds_or_times_with_a_unit_up_to_a_year(void **state)
 {
+    static const struct {
+        const char *value;
+        uint64_t ms;
+    } good[] = {{"31622400", CONFIG_TIMEOUT_MAX * UINT64_C(1000)},
+                {"31622400s", CONFIG_TIMEOUT_MAX * UINT64_C(1000)},
+                {"0", 0},
+                {"2", 2000},
+                {"2s", 2000},
+                {"1500ms", 1500},
+                {"1m", 60000},
+                {"3000us", 3},
+                {"0ms", 0}};
+    static const char *const bad[] = {"31622401",
+                                      "31622401s",
+                                      "1.5",
+                                      "-1",
+                                      "",
+                                      "s",
+                                      "1 s",
+                                      "1h",
+                                      "500us",
+                                      "1ns",
+                                      "10mss",
+                                      "18446744073709551616",
+                                      "18446744073709551615",
+                                      "18446744073709551615m"};
     (void)state;
-    set("timeout", "31622400");
-    assert_int_equal(c.timeout_s, CONFIG_TIMEOUT_MAX);
-    set("timeout", "0");
-    assert_int_equal(c.timeout_s, 0);
-    refuse("timeout", "31622401", "at most 31622400");
-    refuse("timeout", "1.5", "whole seconds");
-    refuse("timeout", "-1", "whole seconds");
+    for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        set("timeout", good[i].value);
+        assert_int_equal(c.timeout_ms, good[i].ms);
+    }
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) refuse("timeout", bad[i], "must be whole seconds, or");
 }
 
 static void console_has_four_forms(void **state)
@@ -497,7 +521,7 @@ static void json_sets_what_flags_set(void **state)
     assert_string_equal(c.disk[1].serial, "7");
     assert_int_equal(c.net[0].fd, 0);
     assert_int_equal(c.net[0].mtu, 9000);
-    assert_int_equal(c.timeout_s, 5);
+    assert_int_equal(c.timeout_ms, 5000);
 }
 
 static void json_errors_name_the_line(void **state)
@@ -637,11 +661,11 @@ static void failed_set_leaves_the_configuration_alone(void **state)
 #define T(promise) cmocka_unit_test_setup_teardown(promise, fresh, gone)
 UNIT_MAIN(T(defaults_are_a_whole_configuration), T(sizes_have_units_of_1024), T(sizes_refuse_all_else),
           T(cpus_are_bounded_both_ways), T(switches_are_true_or_false), T(names_are_plain_words),
-          T(cmdline_stops_at_what_kernels_take), T(timeouts_are_whole_seconds_up_to_a_year), T(console_has_four_forms),
-          T(paths_are_neither_empty_nor_endless), T(disk_takes_its_words_in_any_order),
-          T(doubled_comma_is_a_comma_of_the_value), T(disk_takes_block_size_lock_and_format), T(disk_refuses_what_makes_no_sense), T(net_takes_tap_or_fd),
-          T(net_refuses_what_makes_no_sense), T(one_device_too_many_is_refused),
-          T(typo_is_answered_with_the_nearest_key), T(every_single_slip_leads_back),
+          T(cmdline_stops_at_what_kernels_take), T(timeouts_are_seconds_or_times_with_a_unit_up_to_a_year),
+          T(console_has_four_forms), T(paths_are_neither_empty_nor_endless), T(disk_takes_its_words_in_any_order),
+          T(doubled_comma_is_a_comma_of_the_value), T(disk_takes_block_size_lock_and_format),
+          T(disk_refuses_what_makes_no_sense), T(net_takes_tap_or_fd), T(net_refuses_what_makes_no_sense),
+          T(one_device_too_many_is_refused), T(typo_is_answered_with_the_nearest_key), T(every_single_slip_leads_back),
           T(long_words_can_not_hide_the_sentence), T(initrd_needs_a_kernel), T(memory_beyond_the_host_is_refused),
           T(writers_do_not_share_an_image), T(id_names_one_device), T(net_fd_must_be_open),
           T(nets_do_not_share_a_host_side), T(json_sets_what_flags_set), T(json_errors_name_the_line),

@@ -58,8 +58,9 @@ static void times_have_a_unit(void **state)
     static const struct {
         const char *text;
         uint64_t ns;
-    } rows[] = {{"0", 0}, {"0s", 0}, {"7ns", 7}, {"20us", 20000}, {"3ms", 3000000}, {"2s", 2000000000}};
-    static const char *const bad[] = {"",     "3",     "ms",   "3 ms", "3m",
+    } rows[] = {{"0", 0},         {"0s", 0},          {"7ns", 7},          {"20us", 20000},
+                {"3ms", 3000000}, {"2s", 2000000000}, {"5m", 300000000000}};
+    static const char *const bad[] = {"",     "3",     "ms",   "3 ms", "3h",
                                       "-3ms", "3.5ms", "3msx", "3MS",  "18446744073709551615s"};
     uint64_t got;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

@@ -1,14 +1,19 @@
 /* The control socket's server, and clients that mean no good. The VM behind it is made up: its page says what was asked
  * for. Client and server take turns in one thread, so a server that waited would hang the test. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +24,9 @@
 #define CLIENT_MS  2000 /* that each has */
 #define LARGE_PAGE (4u << 20)
 #define TURNS      20000
+#define ROUNDS     60  /* clients that mean no good */
+#define SOCKETS    300 /* made while another thread swaps the directory, which it does SWAPS times meanwhile */
+#define SWAPS      3000
 
 struct bench {
     struct vireo_vm vm;
@@ -185,17 +193,13 @@ static bool is_closed(int fd)
     return recv(fd, &c, 1, 0) == 0;
 }
 
-/* All slots are held by clients that say nothing: one that comes then waits for their time to be over, and the owner is
- * not woken for nothing meanwhile. */
-static void silent_clients_hold_their_slots_for_a_while_and_nobody_else_up(void **state)
+/* Clients that say nothing have their time, and the owner is not woken for nothing meanwhile. */
+static void silent_clients_have_their_time_and_wake_nobody(void **state)
 {
     struct bench *b = *state;
     int silent[SLOTS];
-    char out[4096];
     for (unsigned i = 0; i < SLOTS; i++) silent[i] = dial(b);
     (void)serve_for(b, 50);
-    const int late = dial(b);
-    say(late, GET("/stats"));
     assert_in_range(serve_for(b, CLIENT_MS / 4), 0, 10);
     for (unsigned i = 0; i < SLOTS; i++) assert_false(is_closed(silent[i]));
     assert_in_range(serve_for(b, CLIENT_MS), 1, 30);
@@ -203,8 +207,75 @@ static void silent_clients_hold_their_slots_for_a_while_and_nobody_else_up(void 
         assert_true(is_closed(silent[i]));
         close(silent[i]);
     }
-    assert_true(recv(late, out, sizeof(out), 0) > 0);
-    close(late);
+}
+
+/* An answer within one call: no client's time is over by then. */
+static void expect_answer_at_once(struct bench *b)
+{
+    char out[4096];
+    const int fd = dial(b);
+    say(fd, GET("/stats"));
+    vireo_control_serve(b->control);
+    assert_true(recv(fd, out, sizeof(out), 0) > 0);
+    close(fd);
+}
+
+static void a_full_house_of_silent_clients_makes_room_by_dropping_the_oldest(void **state)
+{
+    struct bench *b = *state;
+    int silent[SLOTS];
+    for (unsigned i = 0; i < SLOTS; i++) {
+        silent[i] = dial(b);
+        vireo_control_serve(b->control);
+    }
+    expect_answer_at_once(b);
+    assert_true(is_closed(silent[0]));
+    for (unsigned i = 1; i < SLOTS; i++) assert_false(is_closed(silent[i]));
+    for (unsigned i = 0; i < SLOTS; i++) close(silent[i]);
+}
+
+/* Ever new ones, as one who means to starve the others makes them: silent, half a request, byte by byte. */
+static void ever_new_silent_and_slow_clients_starve_nobody(void **state)
+{
+    struct bench *b = *state;
+    int fds[ROUNDS];
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        fds[i] = dial(b);
+        if (i % 3) say(fds[i], i % 3 == 1 ? "G" : "GET /stats HTTP/1.1\r\nHost: x\r\n");
+        for (unsigned j = i >= SLOTS ? i - SLOTS : 0; j < i; j++)
+            if (j % 3 == 2) (void)send(fds[j], "a: b\r\n", 6, MSG_NOSIGNAL);
+        if (i % 5 == 0) expect_answer_at_once(b);
+    }
+    for (unsigned i = 0; i < ROUNDS; i++) close(fds[i]);
+}
+
+static bool is_hung_up(int fd)
+{
+    struct pollfd p = {.fd = fd};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+}
+
+/* All slots are held by clients that asked and take nothing of a page that fits into no buffer, and as many wait before
+ * the one that reads. It is answered before the time of the latter is over. */
+static void readers_that_do_not_read_make_room_soon(void **state)
+{
+    struct bench *b = *state;
+    int slow[2 * SLOTS];
+    unsigned left = 0;
+    char c;
+    page_size = LARGE_PAGE;
+    for (unsigned i = 0; i < 2 * SLOTS; i++) {
+        slow[i] = dial(b);
+        say(slow[i], GET("/stats"));
+    }
+    (void)serve_for(b, 20);
+    const int quick = dial(b);
+    say(quick, GET("/stats"));
+    while (recv(quick, &c, 1, 0) < 0) (void)serve_for(b, 10);
+    for (unsigned i = SLOTS; i < 2 * SLOTS; i++) left += !is_hung_up(slow[i]);
+    assert_true(left > 0);
+    close(quick);
+    for (unsigned i = 0; i < 2 * SLOTS; i++) close(slow[i]);
 }
 
 /* A page larger than a socket's buffer, to a client that does not take it: others are served, and it is dropped. */
@@ -344,6 +415,162 @@ static void an_end_removes_only_its_own_socket(void **state)
     assert_contains(ask(b, GET("/stats")), "200 OK");
 }
 
+/* ---- directories that change under us ---- */
+
+struct swap {
+    char good[96], evil[96];
+    atomic_bool is_over;
+    atomic_uint count;
+};
+
+static void *swap_for_ever(void *arg)
+{
+    struct swap *s = arg;
+    for (; !atomic_load(&s->is_over); atomic_fetch_add(&s->count, 1))
+        assert_int_equal(renameat2(AT_FDCWD, s->good, AT_FDCWD, s->evil, RENAME_EXCHANGE), 0);
+    return NULL;
+}
+
+static unsigned entries_in(const char *dir)
+{
+    unsigned n = 0;
+    DIR *d = opendir(dir);
+    assert_non_null(d);
+    while (readdir(d)) n++;
+    closedir(d);
+    return n - 2; /* . and .. */
+}
+
+/* The directory that others can write to is never given a socket, and none stays behind, at whatever moment the two
+ * change places. */
+static void whoever_swaps_the_directory_gets_no_socket(void **state)
+{
+    struct bench *b = *state;
+    struct swap s = {.is_over = false};
+    struct vireo_error e;
+    pthread_t thread;
+    unsigned made = 0;
+    char socket_path[128];
+    (void)snprintf(s.good, sizeof(s.good), "%.60s/vireo", b->dir);
+    (void)snprintf(s.evil, sizeof(s.evil), "%.60s/evil", b->dir);
+    assert_int_equal(mkdir(s.good, 0700), 0);
+    assert_int_equal(mkdir(s.evil, 0700), 0);
+    assert_int_equal(chmod(s.evil, 0777), 0);
+    const int evil = open(s.evil, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void)snprintf(socket_path, sizeof(socket_path), "/proc/self/fd/%d/web.sock", evil);
+    assert_int_equal(pthread_create(&thread, NULL, swap_for_ever, &s), 0);
+    for (unsigned i = 0; i < SOCKETS || atomic_load(&s.count) < SWAPS; i++) {
+        struct vireo_control *c = NULL;
+        const int rc = vireo_control_create(&c, &b->vm, s.good, &e);
+        if (access(socket_path, F_OK) == 0) fail_msg("a socket lies in the other directory, rc %d", rc);
+        made += c != NULL;
+        vireo_control_destroy(c);
+    }
+    atomic_store(&s.is_over, true);
+    pthread_join(thread, NULL);
+    close(evil);
+    assert_true(made > 0);
+    assert_int_equal(entries_in(s.good) + entries_in(s.evil), 0);
+    assert_int_equal(rmdir(s.good), 0);
+    assert_int_equal(rmdir(s.evil), 0);
+}
+
+/* Root's environment may name another user's directory (sudo -E), where that user can swap what lies in it. */
+static void a_directory_below_another_users_is_refused(void **state)
+{
+    struct bench *b = *state;
+    struct vireo_error e;
+    char above[96], dir[128];
+    if (geteuid() != 0) {
+        print_message("only root can give a directory away\n");
+        skip();
+    }
+    (void)snprintf(above, sizeof(above), "%.60s/theirs", b->dir);
+    (void)snprintf(dir, sizeof(dir), "%s/vireo", above);
+    assert_int_equal(mkdir(above, 0755), 0);
+    assert_int_equal(chown(above, 1, 1), 0);
+    assert_int_equal(refusal(b, dir, &e), -EPERM);
+    assert_contains(e.text, "put another in its place");
+    assert_int_equal(vireo_control_connect(dir, "web", 100), -EPERM);
+    assert_int_equal(entries_in(above), 0); /* nothing was made there */
+    assert_int_equal(rmdir(above), 0);
+}
+
+/* 0777 is anybody's; with the sticky bit, as /tmp has it, only who owns a file may rename it. */
+static void a_parent_that_others_may_write_is_refused_unless_it_is_sticky(void **state)
+{
+    struct bench *b = *state;
+    struct vireo_error e;
+    struct vireo_control *c = NULL;
+    char above[96], dir[128];
+    (void)snprintf(above, sizeof(above), "%.60s/above", b->dir);
+    (void)snprintf(dir, sizeof(dir), "%s/vireo/", above);
+    assert_int_equal(mkdir(above, 0700), 0);
+    assert_int_equal(chmod(above, 0777), 0);
+    assert_int_equal(refusal(b, dir, &e), -EPERM);
+    assert_int_equal(chmod(above, 01777), 0);
+    assert_int_equal(vireo_control_create(&c, &b->vm, dir, &e), 0);
+    const int fd = vireo_control_connect(dir, "web", 1000);
+    assert_true(fd >= 0);
+    close(fd);
+    vireo_control_destroy(c);
+    assert_int_equal(vireo_control_connect(dir, "web", 1000), -ENOENT);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(rmdir(above), 0);
+}
+
+/* Another user's process may come to listen there all the same: one that root started and that became another. */
+static void who_listens_is_looked_at_before_anything_is_said(void **state)
+{
+    struct bench *b = *state;
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int ready[2];
+    char c;
+    if (geteuid() != 0) {
+        print_message("only root can become another user\n");
+        skip();
+    }
+    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%.90s/their.sock", b->dir);
+    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (setgid(1) < 0 || setuid(1) < 0 || listen(fd, 1) < 0) _exit(1);
+        (void)!write(ready[1], "x", 1);
+        pause();
+        _exit(0);
+    }
+    close(ready[1]);
+    const bool is_listening = read(ready[0], &c, 1) == 1;
+    const int rc = vireo_control_connect(b->dir, "their", 1000);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(ready[0]);
+    close(fd);
+    unlink(addr.sun_path);
+    assert_true(is_listening);
+    assert_int_equal(rc, -EPERM);
+}
+
+/* A child of the program that did not exec has copies of everything: the VM's name is free all the same. */
+static void a_childs_copy_keeps_nobody_waiting(void **state)
+{
+    struct bench *b = *state;
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    vireo_control_destroy(b->control);
+    open_control(b);
+    assert_contains(ask(b, GET("/stats")), "200 OK");
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
 static void the_usual_place_is_the_users(void **state)
 {
     char dir[64];
@@ -362,9 +589,14 @@ static void the_usual_place_is_the_users(void **state)
 
 #define T(promise) cmocka_unit_test_setup_teardown(promise, set_up, tear_down)
 UNIT_MAIN(T(each_page_has_its_address_and_type), T(what_is_wrong_is_answered_with_a_sentence),
-          T(a_request_may_come_byte_by_byte), T(silent_clients_hold_their_slots_for_a_while_and_nobody_else_up),
+          T(a_request_may_come_byte_by_byte), T(silent_clients_have_their_time_and_wake_nobody),
+          T(a_full_house_of_silent_clients_makes_room_by_dropping_the_oldest),
+          T(ever_new_silent_and_slow_clients_starve_nobody), T(readers_that_do_not_read_make_room_soon),
           T(a_client_that_does_not_read_delays_nobody_and_is_dropped), T(clients_that_vanish_leave_nothing_behind),
           T(without_descriptors_clients_wait), T(a_socket_is_its_owners_alone_and_a_second_of_the_name_is_refused),
           T(what_a_dead_process_left_is_replaced), T(a_file_that_is_no_socket_is_left_alone),
           T(places_that_do_not_do_are_refused), T(an_end_removes_only_its_own_socket),
+          T(whoever_swaps_the_directory_gets_no_socket), T(a_directory_below_another_users_is_refused),
+          T(a_parent_that_others_may_write_is_refused_unless_it_is_sticky),
+          T(who_listens_is_looked_at_before_anything_is_said), T(a_childs_copy_keeps_nobody_waiting),
           UNIT(the_usual_place_is_the_users))

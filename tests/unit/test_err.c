@@ -149,7 +149,7 @@ static void what_the_host_is_out_of_stays_the_hosts_and_brings_the_way_out(void 
     assert_string_equal(e.hint, "");
 }
 
-UNIT_MAIN(UNIT(nothing_in_it_moves_a_cursor), UNIT(set_keeps_code_and_text), UNIT(set_never_returns_success), UNIT(errno_is_spelled_out),
-          UNIT(running_out_is_the_hosts_doing), UNIT(context_comes_before_the_cause),
+UNIT_MAIN(UNIT(nothing_in_it_moves_a_cursor), UNIT(set_keeps_code_and_text), UNIT(set_never_returns_success),
+          UNIT(errno_is_spelled_out), UNIT(running_out_is_the_hosts_doing), UNIT(context_comes_before_the_cause),
           UNIT(wrapping_keeps_kind_and_hint), UNIT(first_hint_stays), UNIT(long_text_is_cut),
           UNIT(no_err_still_gives_the_code), UNIT(what_the_host_is_out_of_stays_the_hosts_and_brings_the_way_out))

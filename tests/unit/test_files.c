@@ -70,11 +70,11 @@ static void configuration_comes_from_a_file(void **state)
     struct vireo_file f;
     make("a.json", "{\"kernel\": \"k\", \"console\": \"file=log\", \"disk\": [\"path=d0\", \"path=d1\"]}");
     assert_int_equal(vireo_config_load_file(c, "a.json", &e), 0);
-    static const struct vireo_file want[] = {{"config", "a.json", false},
-                                             {"kernel", "k", false},
-                                             {"console", "log", true},
-                                             {"disk 0", "d0", false},
-                                             {"disk 1", "d1", false}};
+    static const struct vireo_file want[] = {{.what = "config", .path = "a.json", .is_output = false},
+                                             {.what = "kernel", .path = "k", .is_output = false},
+                                             {.what = "console", .path = "log", .is_output = true},
+                                             {.what = "disk 0", .path = "d0", .is_output = false},
+                                             {.what = "disk 1", .path = "d1", .is_output = false}};
     for (unsigned i = 0; i < COUNT_OF(want); i++) {
         assert_true(vireo_config_file(c, i, &f));
         assert_string_equal(f.what, want[i].what);
@@ -142,7 +142,9 @@ static void console_is_no_file_that_somebody_has_locked(void **state)
 static void output_is_none_of_the_others(void **state)
 {
     (void)state;
-    const struct vireo_file others[] = {{"kernel", "k", false}, {"stats", NULL, true}, {"json", "j", true}};
+    const struct vireo_file others[] = {{.what = "kernel", .path = "k", .is_output = false},
+                                        {.what = "stats", .path = NULL, .is_output = true},
+                                        {.what = "json", .path = "j", .is_output = true}};
     make("k", "kernel");
     assert_int_equal(vireo_output_open("log", "k", others, 3, &e), -EEXIST);
     assert_string_equal(e.text, "log k: that is the file of kernel, which would be lost; name another file");
@@ -154,7 +156,9 @@ static void output_is_none_of_the_others(void **state)
     fd = vireo_output_open("log", "dangling", others, 3, &e);
     assert_true(fd >= 0 && access("later", F_OK) == 0);
     close(fd);
-    fd = vireo_output_open("log", "/dev/null", (const struct vireo_file[]){{"stats", "/dev/null", true}}, 1, &e);
+    fd = vireo_output_open("log", "/dev/null",
+                           (const struct vireo_file[]){{.what = "stats", .path = "/dev/null", .is_output = true}}, 1,
+                           &e);
     assert_true(fd >= 0); /* what keeps nothing may be named twice */
     close(fd);
     assert_int_equal(vireo_output_open("log", ".", others, 3, &e), -EISDIR);

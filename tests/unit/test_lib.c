@@ -225,6 +225,25 @@ static void calls_reach_the_machine(void **state)
     vireo_vm_destroy(NULL);
 }
 
+/* The memory of the caller may hold anything before. */
+static void what_a_vm_tells_has_zero_in_reserve(void **state)
+{
+    struct vireo_end end;
+    struct vireo_milestone milestone;
+    struct vireo_thread thread;
+    struct vireo_vm *vm = new_vm(NULL);
+    (void)state;
+    memset(&end, 0xff, sizeof(end));
+    memset(&milestone, 0xff, sizeof(milestone));
+    memset(&thread, 0xff, sizeof(thread));
+    assert_int_equal(vireo_vm_wait(vm, -1, &end), 0);
+    assert_true(vireo_vm_milestone(vm, 0, &milestone));
+    assert_true(vireo_vm_thread(vm, 0, &thread));
+    for (unsigned i = 0; i < 4; i++) assert_int_equal(end.reserved[i] | thread.reserved[i], 0);
+    assert_int_equal(milestone.reserved[0] | milestone.reserved[1], 0);
+    vireo_vm_destroy(vm);
+}
+
 struct lines {
     unsigned count;
     enum vireo_log_level level;
@@ -339,12 +358,26 @@ static void a_linux_kernel_is_told_by_its_looks(void **state)
         assert_int_equal(pwrite(fd, cases[i].magic, len, cases[i].at), len);
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         assert_int_equal(host_is_linux_kernel(path), cases[i].is_linux);
+
+        struct config c;
+        config_init(&c);
+        struct config_image image = {.fd = fd, .has_fd = true};
+        assert_int_equal(config_set_image(&c, "kernel", &image, NULL), 0);
+        assert_int_equal(host_config_has_linux(&c), cases[i].is_linux);
+        void *bytes = mmap(NULL, (size_t)cases[i].size, PROT_READ, MAP_PRIVATE, fd, 0);
+        assert_true(bytes != MAP_FAILED);
+        image = (struct config_image){.data = bytes, .size = (uint64_t)cases[i].size};
+        assert_int_equal(config_set_image(&c, "kernel", &image, NULL), 0);
+        assert_int_equal(host_config_has_linux(&c), cases[i].is_linux);
+        munmap(bytes, (size_t)cases[i].size);
+        config_fini(&c);
         close(fd);
     }
     assert_false(host_is_linux_kernel("/no/where"));
 }
 
 UNIT_MAIN(T(every_end_has_its_exit_status), T(exact_sentence_of_the_machine_is_passed_on),
-          T(every_kind_of_error_has_its_exit_status), T(calls_reach_the_machine), T(log_lines_keep_their_level),
-          T(keys_are_those_that_can_be_set), T(nearest_word_is_found_among_any),
-          T(probe_tells_each_fact_once_and_refuses_for_a_reason), T(a_linux_kernel_is_told_by_its_looks))
+          T(every_kind_of_error_has_its_exit_status), T(calls_reach_the_machine),
+          T(what_a_vm_tells_has_zero_in_reserve), T(log_lines_keep_their_level), T(keys_are_those_that_can_be_set),
+          T(nearest_word_is_found_among_any), T(probe_tells_each_fact_once_and_refuses_for_a_reason),
+          T(a_linux_kernel_is_told_by_its_looks))

@@ -335,8 +335,21 @@ static void print_kinds(FILE *f)
     const char *kind, *help;
     struct vireo_key k;
     for (unsigned n = 0; (kind = vireo_bench_kind(n, &help)) != NULL; n++) {
-        fprintf(f, "\nvireo bench %s: %s.\n", kind, help);
+        char title[160];
+        (void)snprintf(title, sizeof(title), "vireo bench %s: %s.", kind, help);
+        fputc('\n', f);
+        help_print_text(f, 0, 0, title);
         for (unsigned i = 0; vireo_bench_option(kind, i, &k); i++) help_print_option(f, k.name, k.arg, k.help);
+    }
+}
+
+static void list_options(FILE *f)
+{
+    const char *kind, *help;
+    struct vireo_key k;
+    for (unsigned n = 0; (kind = vireo_bench_kind(n, &help)) != NULL; n++) {
+        fprintf(f, "%s\t\t%s\n", kind, help);
+        for (unsigned i = 0; vireo_bench_option(kind, i, &k); i++) help_list_option(f, k.name, k.arg, k.help);
     }
 }
 
@@ -347,6 +360,7 @@ const struct command command_bench = {
     .options = options,
     .key = nth_key,
     .more = print_kinds,
+    .list = list_options,
     .set_word = set_word,
     .set_key = keep_key,
     .run = run_bench,

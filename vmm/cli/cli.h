@@ -33,6 +33,8 @@ struct command {
     const char *keys_title; /* above them in the help text; NULL: they are not shown */
     const char *bench;      /* for key: a kind of bench */
     void (*more)(FILE *f);  /* the end of the help text; NULL: none */
+    void (*list)(FILE *f);  /* words it takes that are no options, or options only more tells of: as help_list_option
+                               writes them, for shells that complete; NULL: none */
     const char *elsewhere;  /* the program that has this command, with all its options; NULL: this one */
     /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of ARGS_OWN.
      */
@@ -99,8 +101,12 @@ int bad_command(struct vireo_error *e, const char *fmt, ...) __attribute__((form
 /* The same for a call that failed with `error`, an errno, whose text follows the sentence: what this host is out of is
  * no bad command, but a bad host. */
 int bad_call(struct vireo_error *e, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void help_print(FILE *f, const struct command *c);                                    /* NULL: the program's */
-void help_print_option(FILE *f, const char *name, const char *arg, const char *help); /* one line of it */
+void help_print(FILE *f, const struct command *c); /* NULL: the program's */
+typedef void help_option_fn(FILE *f, const char *name, const char *arg, const char *help);
+help_option_fn help_print_option; /* one option of it, in lines of 80 columns */
+help_option_fn help_list_option;  /* one line of `vireo help --list`: "--NAME", arg and help, with tabs between */
+/* A text in lines of 80 columns, and a newline: the cursor stands at column now, later lines start at indent. */
+int help_print_text(FILE *f, unsigned column, unsigned indent, const char *text);
 void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259, 7) */
 
 uint64_t now_ns(void); /* CLOCK_MONOTONIC */
@@ -170,6 +176,7 @@ int client_fetch(const char *name, const char *target, struct page *out, struct 
  * none. 0, or *e says what this host lacks to look. */
 int client_names(char ***out, struct vireo_error *e);
 void client_names_free(char **names);
+void client_list(FILE *f);        /* them for `vireo help --list` */
 int client_pid(const char *name); /* whose socket it is; 0: not known */
 /* The VM that the words of a command name; NULL: none. -EINVAL: more than one, with *e filled. */
 int client_name(const struct args_words *w, const char **name, struct vireo_error *e);

@@ -2,60 +2,28 @@
  * bounded and is not waited for longer than it takes a VM to answer. */
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "vmm/cli/cli.h"
 
 #define ANSWER_MAX    (64u << 20) /* 64 vCPUs with all their registers are 5 MB */
 #define ANSWER_WAIT_S 5           /* a VM answers in milliseconds, or its process is stopped */
+#define ASK_TRIES     5           /* a VM whose house is full drops who has not sent its request quickly enough */
 #define NAMES_MAX     1024        /* VMs of one user that are listed */
 
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 static const char suffix[] = ".sock";
 
-/* The directory, as the VM demands it too: where others may write, what listens may be anybody's. */
-static int our_dir(char *buf, size_t size)
-{
-    struct stat st;
-    const int rc = vireo_control_dir(buf, size);
-    if (rc) return rc;
-    if (lstat(buf, &st) < 0) return -errno;
-    return S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) ? 0 : -EPERM;
-}
-
-static int address_of(const char *name, struct sockaddr_un *out)
-{
-    char dir[sizeof(out->sun_path)];
-    const int rc = our_dir(dir, sizeof(dir));
-    if (rc) return rc;
-    out->sun_family = AF_UNIX;
-    const int n = snprintf(out->sun_path, sizeof(out->sun_path), "%s/%s%s", dir, name, suffix);
-    return (size_t)n < sizeof(out->sun_path) ? 0 : -ENOENT;
-}
-
+/* The library sees to it that what listens there is this user's. */
 static int connect_to(const char *name)
 {
-    struct sockaddr_un addr;
-    const struct timeval wait = {.tv_sec = ANSWER_WAIT_S};
-    if (strchr(name, '/')) return -ENOENT;
-    int rc = address_of(name, &addr);
-    if (rc) return rc;
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -errno;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-    if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0) return fd;
-    rc = errno == ECONNREFUSED ? -ENOENT : errno == EAGAIN ? -ETIMEDOUT : -errno; /* a backlog that nobody empties */
-    close(fd);
-    return rc;
+    return vireo_control_connect(NULL, name, ANSWER_WAIT_S * 1000);
 }
 
 /* ---- who is there ---- */
@@ -89,12 +57,12 @@ static bool is_lack(int rc)
 
 int client_names(char ***out, struct vireo_error *e)
 {
-    char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    char dir[PATH_MAX]; /* what is in it are hints: each is asked by its name */
     char **names = calloc(NAMES_MAX + 1, sizeof(*names));
     size_t n = 0;
     const struct dirent *entry;
     if (!names) return bad_call(e, ENOMEM, "list the VMs that run");
-    int rc = our_dir(dir, sizeof(dir));
+    int rc = vireo_control_dir(dir, sizeof(dir));
     DIR *d = rc == 0 ? opendir(dir) : NULL;
     if (rc == 0 && !d) rc = -errno;
     while (d && n < NAMES_MAX && !is_lack(rc) && (entry = readdir(d)) != NULL) {
@@ -115,6 +83,15 @@ void client_names_free(char **names)
 {
     for (char **at = names; at && *at; at++) free(*at);
     free(names);
+}
+
+void client_list(FILE *f)
+{
+    char **names = NULL;
+    struct vireo_error e;
+    (void)client_names(&names, &e); /* a completion that finds none says nothing */
+    for (char **at = names; at && *at; at++) fprintf(f, "%s\t\ta running VM\n", *at);
+    client_names_free(names);
 }
 
 int client_pid(const char *name)
@@ -169,9 +146,8 @@ static int receive(int fd, struct page *out)
         }
         const ssize_t n = recv(fd, out->text + out->len, room - out->len, 0);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && errno == ECONNRESET && out->len) break;
+        if (n == 0 || (n < 0 && errno == ECONNRESET)) break;
         if (n < 0) return errno == EAGAIN ? -ETIMEDOUT : -errno;
-        if (n == 0) break;
         out->len += (size_t)n;
     }
     for (size_t i = 0; i < out->len; i++) {
@@ -179,7 +155,7 @@ static int receive(int fd, struct page *out)
         if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\r' && *c != '\t') || *c == 0x7f) *c = '?';
     }
     out->text[out->len] = '\0';
-    return out->len ? 0 : -ENOENT; /* it ended while we asked */
+    return out->len ? 0 : -ECONNRESET; /* it ended while we asked, or dropped us */
 }
 
 static int ask(int fd, const char *target, struct page *out)
@@ -187,7 +163,7 @@ static int ask(int fd, const char *target, struct page *out)
     char request[1024];
     const int n = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: vireo\r\n\r\n", target);
     if ((size_t)n >= sizeof(request)) return -E2BIG;
-    if (send(fd, request, (size_t)n, MSG_NOSIGNAL) < 0) return errno == EPIPE ? -ENOENT : -errno;
+    if (send(fd, request, (size_t)n, MSG_NOSIGNAL) < 0) return errno == EPIPE ? -ECONNRESET : -errno;
     return receive(fd, out);
 }
 
@@ -207,17 +183,22 @@ static int unpack(struct page *p, const char *name, struct vireo_error *e)
 int client_fetch(const char *name, const char *target, struct page *out, struct vireo_error *e)
 {
     struct page p = {0};
-    const int fd = connect_to(name);
-    int rc = fd < 0 ? fd : ask(fd, target, &p);
-    if (fd >= 0) close(fd);
-    if (rc == -ENOENT)
+    int rc = -ECONNRESET;
+    for (unsigned i = 0; i < ASK_TRIES && rc == -ECONNRESET; i++) {
+        const int fd = connect_to(name);
+        free(p.text);
+        p = (struct page){0};
+        rc = fd < 0 ? fd : ask(fd, target, &p);
+        if (fd >= 0) close(fd);
+    }
+    if (rc == -ENOENT || rc == -ECONNRESET)
         rc = no_such_vm(name, e);
     else if (rc == -ETIMEDOUT)
         bad_command(e, "%s: its process has not answered for %d seconds; is it stopped?", name, ANSWER_WAIT_S);
     else if (rc == -EPERM)
         bad_command(e,
-                    "%s: the directory with its control socket belongs to another user, or others may write to it; "
-                    "unset XDG_RUNTIME_DIR, or chmod 700 the directory",
+                    "%s: the directory with its control socket, or the one above, belongs to another user, or others "
+                    "may write to it; unset XDG_RUNTIME_DIR, or chmod 700 the directory",
                     name);
     else if (rc)
         bad_call(e, -rc, "%s", name);

@@ -1,9 +1,33 @@
-/* Help texts, all made from the tables: the library's keys, each command's options. */
+/* Help texts, and the lists that shells complete from, all made from the tables: the library's keys, each command's
+ * options. */
 #include <string.h>
 
 #include "vmm/cli/cli.h"
 
-#define COLUMN 26 /* where the explanations start; a longer option gets a line of its own */
+#define WIDTH  80 /* columns of the narrowest terminal in use */
+#define COLUMN 26 /* where the explanations of options start; a longer option gets a line of its own */
+#define INDENT 13 /* and those of commands */
+
+int help_print_text(FILE *f, unsigned column, unsigned indent, const char *text)
+{
+    unsigned at = column;
+    while (*text) {
+        const unsigned len = (unsigned)strcspn(text, " ");
+        const bool is_first = at == column; /* a word that is longer than a line has one of its own all the same */
+        if (!is_first && at + 1 + len >= WIDTH) {
+            fprintf(f, "\n%*s", (int)indent, "");
+            at = indent;
+        } else if (!is_first) {
+            fputc(' ', f);
+            at++;
+        }
+        (void)fwrite(text, 1, len, f);
+        at += len;
+        text += len;
+        while (*text == ' ') text++;
+    }
+    return fputc('\n', f);
+}
 
 void help_print_option(FILE *f, const char *name, const char *arg, const char *help)
 {
@@ -11,20 +35,32 @@ void help_print_option(FILE *f, const char *name, const char *arg, const char *h
     const int n = is_optional ? fprintf(f, "  --%s[=%s", name, arg + 1)
                               : fprintf(f, "  --%s%s%s", name, arg ? " " : "", arg ? arg : "");
     if (n >= COLUMN - 1)
-        fprintf(f, "\n%*s%s\n", COLUMN, "", help);
+        fprintf(f, "\n%*s", COLUMN, "");
     else
-        fprintf(f, "%*s%s\n", COLUMN - n, "", help);
+        fprintf(f, "%*s", COLUMN - n, "");
+    help_print_text(f, COLUMN, COLUMN, help);
+}
+
+void help_list_option(FILE *f, const char *name, const char *arg, const char *help)
+{
+    fprintf(f, "--%s\t%s\t%s\n", name, arg ? arg : "", help);
+}
+
+/* Each option of a command, by print. */
+static void each_option(FILE *f, const struct command *c, const char *title, help_option_fn *print)
+{
+    struct vireo_key k;
+    for (unsigned i = 0; c->keys_title && c->key(c, i, &k); i++) print(f, k.name, k.arg, k.help);
+    if (title) fprintf(f, "%s", title);
+    for (const struct cli_option *o = c->options; o->name; o++) print(f, o->name, o->arg, o->help);
+    print(f, "help", NULL, "this text");
 }
 
 static void print_command(FILE *f, const struct command *c)
 {
-    struct vireo_key k;
     fprintf(f, "usage: vireo %s %s\n\n%s.\n", c->name, c->args, c->help);
     if (c->keys_title) fprintf(f, "\n%s:\n", c->keys_title);
-    for (unsigned i = 0; c->keys_title && c->key(c, i, &k); i++) help_print_option(f, k.name, k.arg, k.help);
-    fprintf(f, "\nThis command:\n");
-    for (const struct cli_option *o = c->options; o->name; o++) help_print_option(f, o->name, o->arg, o->help);
-    help_print_option(f, "help", NULL, "this text");
+    each_option(f, c, "\nThis command:\n", help_print_option);
     if (c->more) c->more(f);
 }
 
@@ -35,34 +71,88 @@ void help_print(FILE *f, const struct command *c)
         return;
     }
     fprintf(f, "usage: vireo COMMAND [OPTION...]\n\n%s\n\n", program_about);
-    for (unsigned i = 0; (c = program_commands[i]) != NULL; i++) fprintf(f, "  %-10s %s\n", c->name, c->help);
-    fprintf(f,
-            "\n  vireo COMMAND --help   the options of a command\n"
-            "  vireo --version        the version\n\n%s\n",
-            program_hint);
+    for (unsigned i = 0; (c = program_commands[i]) != NULL; i++) {
+        fprintf(f, "  %-*s ", INDENT - 3, c->name);
+        help_print_text(f, INDENT, INDENT, c->help);
+    }
+    fprintf(f, "\n  vireo COMMAND --help   the options of a command\n"
+               "  vireo --version        the version\n\n");
+    help_print_text(f, 0, 0, program_hint);
+}
+
+/* ---- lists ---- */
+
+static void list_commands(FILE *f)
+{
+    const struct command *c;
+    for (unsigned i = 0; (c = program_commands[i]) != NULL; i++) fprintf(f, "%s\t\t%s\n", c->name, c->help);
+}
+
+static void list_program(FILE *f)
+{
+    list_commands(f);
+    help_list_option(f, "help", NULL, "the commands");
+    help_list_option(f, "version", NULL, "the version");
+}
+
+static void list_command(FILE *f, const struct command *c)
+{
+    each_option(f, c, NULL, help_list_option);
+    if (c->list) c->list(f);
+}
+
+/* ---- the command ---- */
+
+struct help {
+    struct args_words words;
+    bool has_list;
+};
+ARGS_SWITCH(struct help, has_list)
+
+static void set_word(void *ctx, const char *word)
+{
+    args_add(&((struct help *)ctx)->words, word);
 }
 
 static int run_help(const struct command *self, char **words, uint64_t started_ns)
 {
-    (void)self;
+    struct help h = {0};
+    struct vireo_error e;
     (void)started_ns;
-    if (words[0] && words[1]) {
-        say("\"%s\": one command at a time; write vireo help %s", words[1], words[0]);
+    if (args_parse(self, ARGS_OWN, words, &h, &e)) return say_error(&e);
+    const char *name = h.words.word[0];
+    if (h.words.count > 1) {
+        say("\"%s\": one command at a time; write vireo help %s", h.words.word[1], name);
         return STATUS_BAD_COMMAND;
     }
-    const struct command *c = words[0] ? command_find(words[0]) : NULL;
-    if (words[0] && !c) return STATUS_BAD_COMMAND;
-    if (c && c->elsewhere) return command_become(c, (char *[]){"vireo", "help", words[0], NULL});
-    help_print(stdout, c);
+    const struct command *c = name ? command_find(name) : NULL;
+    if (name && !c) return STATUS_BAD_COMMAND;
+    if (c && c->elsewhere) {
+        char *const list[] = {"vireo", "help", "--list", (char *)(uintptr_t)c->name, NULL};
+        char *const text[] = {"vireo", "help", (char *)(uintptr_t)c->name, NULL};
+        return command_become(c, (char **)(uintptr_t)(h.has_list ? list : text));
+    }
+    if (!h.has_list)
+        help_print(stdout, c);
+    else if (c)
+        list_command(stdout, c);
+    else
+        list_program(stdout);
     return finish_output(NULL, "standard output", 0);
 }
 
-static const struct cli_option options[] = {{0}};
+static const struct cli_option options[] = {
+    {"list", NULL, "commands or options a line each, with tabs between name, value and text, for programs",
+     set_has_list},
+    {0},
+};
 
 const struct command command_help = {
     .name = "help",
-    .args = "[COMMAND]",
+    .args = "[--list] [COMMAND]",
     .help = "Explain a command",
     .options = options,
+    .list = list_commands,
+    .set_word = set_word,
     .run = run_help,
 };

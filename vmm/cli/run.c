@@ -225,9 +225,11 @@ static bool nth_key(const struct command *self, unsigned index, struct vireo_key
 
 static void print_statuses(FILE *f)
 {
-    fprintf(f, "\nExit status: 0 the guest powered off or rebooted, 1-119 the guest's own, 120 it crashed, 121 KVM\n"
-               "could not run it, 122 a device failed, 124 time limit, 125 bad command line, 126 this host can't,\n"
-               "127 kernel or initrd not loadable, 128+n ended by signal n. More: vireo-run(1).\n");
+    fputc('\n', f);
+    help_print_text(f, 0, 0,
+                    "Exit status: 0 the guest powered off or rebooted, 1-119 the guest's own, 120 it crashed, 121 KVM "
+                    "could not run it, 122 a device failed, 124 time limit, 125 bad command line, 126 this host can't, "
+                    "127 kernel or initrd not loadable, 128+n ended by signal n. More: vireo-run(1).");
 }
 
 const struct command command_run = {

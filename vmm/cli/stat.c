@@ -103,6 +103,7 @@ const struct command command_stat = {
     .args = "[NAME] [OPTION...]",
     .help = "Say where a running VM's time went, or without a name which VMs run",
     .options = options,
+    .list = client_list,
     .set_word = set_name,
     .run = run_stat,
 };

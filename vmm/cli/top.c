@@ -256,6 +256,7 @@ const struct command command_top = {
     .args = "NAME [OPTION...]",
     .help = "Watch where a running VM's time goes",
     .options = options,
+    .list = client_list,
     .set_word = set_name,
     .run = run_top,
 };

@@ -8,7 +8,12 @@
 
 #define OTHERS_MAX 64 /* twice what a machine and a program beside it name */
 
+#define TEXT(n)         #n
+#define DOTTED(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
 _Static_assert(__builtin_strcmp(VIREO_VERSION, BUILD_VERSION) == 0, "one version");
+_Static_assert(__builtin_strcmp(VIREO_VERSION, DOTTED(VIREO_VERSION_MAJOR, VIREO_VERSION_MINOR, VIREO_VERSION_PATCH)) ==
+                   0,
+               "its numbers are the same");
 _Static_assert(sizeof(((struct vireo_error *)0)->text) == ERR_TEXT_MAX, "a sentence is passed on whole");
 _Static_assert(sizeof(((struct vireo_error *)0)->hint) == ERR_HINT_MAX, "and so is its hint");
 
@@ -27,7 +32,19 @@ int lib_error(struct vireo_error *out, int rc, const struct err *e)
     out->exit_status = status[e->kind];
     memcpy(out->text, e->text, sizeof(out->text));
     memcpy(out->hint, e->hint, sizeof(out->hint));
+    memset(out->reserved, 0, sizeof(out->reserved));
     return rc;
+}
+
+int lib_check_reserved(const uint64_t *reserved, unsigned count, const char *name, struct err *e)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (reserved[i] != 0) {
+            (void)err_set(e, -EINVAL, "%s: what is reserved in it is not zero", name);
+            err_hint(e, "initialise the whole struct, as with = {0}");
+            return -EINVAL;
+        }
+    return 0;
 }
 
 struct vireo_config *vireo_config_create(void)
@@ -50,6 +67,23 @@ int vireo_config_set(struct vireo_config *c, const char *key, const char *value,
 {
     struct err err = {0};
     return lib_error(e, config_set(&c->config, key, value, &err), &err);
+}
+
+static int set_image(struct vireo_config *c, const char *key, const struct config_image *image, struct vireo_error *e)
+{
+    struct err err = {0};
+    return lib_error(e, config_set_image(&c->config, key, image, &err), &err);
+}
+
+int vireo_config_set_image(struct vireo_config *c, const char *key, const void *data, size_t size,
+                           struct vireo_error *e)
+{
+    return set_image(c, key, &(struct config_image){.data = data, .size = size}, e);
+}
+
+int vireo_config_set_image_fd(struct vireo_config *c, const char *key, int fd, struct vireo_error *e)
+{
+    return set_image(c, key, &(struct config_image){.fd = fd, .has_fd = true}, e);
 }
 
 int vireo_config_load_json(struct vireo_config *c, const char *text, size_t len, struct vireo_error *e)

@@ -2,8 +2,10 @@
  *
  * Its only descriptor to the outside is an epoll set with the listening socket, the clients and a timer in it; whoever
  * owns it polls that and calls vireo_control_serve. A client has one request, one answer and CONTROL_CLIENT_MS for
- * both, after which it is dropped; more than CONTROL_CLIENTS wait in the kernel's backlog. So a client that is slow,
- * silent or hostile costs a slot for two seconds and its page's memory, never a wait. */
+ * both, after which it is dropped. When the house is full, a newcomer takes the place of the oldest client that has not
+ * sent its whole request, or else of the one that has longest taken nothing of its answer. Whoever sends its request at
+ * once and reads at once is answered, however many others are silent or slow: these cost a slot each and a page's
+ * memory, never a wait. Only when all slots are held by clients that read do more wait in the kernel's backlog. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +22,18 @@
 
 #define CONTROL_CLIENTS   8    /* at once: each may hold a page, 100 KB for a usual VM */
 #define CONTROL_CLIENT_MS 2000 /* a local client sends and takes some KB; a minute would be a way to hold all slots */
-#define ANSWER_HEAD_MAX   256
+#define CONTROL_STALL_MS                                                                                               \
+    200                    /* with nothing taken of an answer; a reader whose CPU is busy takes some in tens of ms     \
+                            */
+#define CONTROL_ACCEPTS 32 /* in one call: the whole backlog, twice; the owner has other work, too */
+#define ANSWER_HEAD_MAX 256
 
 struct client {
     int fd; /* -1: the slot is free */
     uint64_t deadline_ms;
-    size_t used;  /* of head */
-    char *answer; /* NULL: the request has not all come */
+    uint64_t moved_ms; /* when it last took some of its answer */
+    size_t used;       /* of head */
+    char *answer;      /* NULL: the request has not all come */
     size_t len, sent;
     char head[CONTROL_HEAD_MAX];
 };
@@ -162,6 +169,7 @@ static int send_more(struct client *k)
     const ssize_t n = send(k->fd, k->answer + k->sent, k->len - k->sent, MSG_NOSIGNAL);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     k->sent += (size_t)n;
+    k->moved_ms = now_ms();
     return k->sent == k->len ? 1 : 0;
 }
 
@@ -187,25 +195,51 @@ static struct client *free_slot(struct vireo_control *c)
     return NULL;
 }
 
+/* The oldest of those whose request is not there, and else the reader that has longest taken nothing: may it be
+ * dropped for a newcomer? *until_ms: when one may be, if none may now. */
+static struct client *least_worthy(struct vireo_control *c, uint64_t now, uint64_t *until_ms)
+{
+    struct client *silent = NULL, *reader = NULL;
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+        struct client *k = &c->client[i];
+        if (!k->answer && (!silent || k->deadline_ms < silent->deadline_ms)) silent = k;
+        if (k->answer && (!reader || k->moved_ms < reader->moved_ms)) reader = k;
+    }
+    if (silent) return silent;
+    *until_ms = reader->moved_ms + CONTROL_STALL_MS;
+    return *until_ms <= now ? reader : NULL;
+}
+
+static void take_in(struct vireo_control *c, struct client *k, int fd, uint64_t now)
+{
+    drop(k);
+    k->fd = fd;
+    k->used = k->len = k->sent = 0;
+    k->deadline_ms = now + CONTROL_CLIENT_MS;
+    k->moved_ms = now;
+    if (watch(c, EPOLL_CTL_ADD, fd, EPOLLIN, k))
+        drop(k);
+    else
+        step(c, k); /* the request is often there: where CPUs are busy, long since */
+}
+
 /* No slot, or no descriptor to be had: nobody is accepted until one is free or some time has passed. */
 static void accept_some(struct vireo_control *c)
 {
-    for (;;) {
+    for (unsigned i = 0; i < CONTROL_ACCEPTS; i++) {
+        const uint64_t now = now_ms();
+        uint64_t until = now + CONTROL_CLIENT_MS;
         struct client *k = free_slot(c);
+        if (!k) k = least_worthy(c, now, &until);
         const int fd = k ? accept4(c->place.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
         if (fd < 0) {
             const bool is_all = k && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED);
-            park(c, is_all ? 0 : now_ms() + CONTROL_CLIENT_MS);
+            park(c, is_all ? 0 : until);
             return;
         }
-        k->fd = fd;
-        k->used = k->len = k->sent = 0;
-        k->deadline_ms = now_ms() + CONTROL_CLIENT_MS;
-        if (watch(c, EPOLL_CTL_ADD, fd, EPOLLIN, k))
-            drop(k);
-        else
-            step(c, k); /* the request is often there: where CPUs are busy, long since */
+        take_in(c, k, fd, now);
     }
+    park(c, 0); /* epoll tells of the rest */
 }
 
 static void expire(struct vireo_control *c)
@@ -231,7 +265,7 @@ void vireo_control_serve(struct vireo_control *c)
             step(c, events[i].data.ptr);
     }
     expire(c);
-    if (has_new && (c->parked_until_ms == 0 || free_slot(c))) accept_some(c);
+    if (has_new && (c->parked_until_ms == 0 || free_slot(c) || c->parked_until_ms <= now_ms())) accept_some(c);
     set_timer(c);
 }
 
@@ -242,7 +276,7 @@ int vireo_control_fd(const struct vireo_control *c)
 
 const char *vireo_control_path(const struct vireo_control *c)
 {
-    return c->place.addr.sun_path;
+    return c->place.path;
 }
 
 static int create_steps(struct vireo_control *c, const char *dir, struct err *e)
@@ -265,7 +299,7 @@ int vireo_control_create(struct vireo_control **out, struct vireo_vm *vm, const 
     struct vireo_control *c = calloc(1, sizeof(*c));
     if (!c) return lib_error(e, err_set(&err, -ENOMEM, "no memory for a control socket"), &err);
     c->vm = vm;
-    c->place.fd = c->epoll_fd = c->timer_fd = -1;
+    c->place.fd = c->place.dir_fd = c->epoll_fd = c->timer_fd = -1;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) c->client[i].fd = -1;
     const int rc = create_steps(c, dir, &err);
     if (rc) {

@@ -1,4 +1,9 @@
-/* Where a control socket lies: DIR/NAME.sock, DIR the caller's or $XDG_RUNTIME_DIR/vireo, or /run/vireo for root. */
+/* Where a control socket lies: DIR/NAME.sock, DIR the caller's or $XDG_RUNTIME_DIR/vireo, or /run/vireo for root.
+ *
+ * DIR belongs to this user, nobody else can write to it, and the directory above is one in which nobody else can put
+ * another in its place: it is this user's or root's, and not for others to write, or sticky as /tmp is. All that is
+ * done to the socket's file is done by DIR's descriptor after that check. So the owner of a directory further up can
+ * send us to another directory of our own, and to no other's. */
 #ifndef VIREO_LIB_CONTROL_PLACE_H
 #define VIREO_LIB_CONTROL_PLACE_H
 
@@ -6,20 +11,24 @@
 #include <sys/un.h>
 
 #include "vmm/base/err.h"
+#include "vmm/machine/config.h"
 
-#define CONTROL_BACKLOG 16 /* who waits to be accepted: a scraper or two and an impatient user */
+#define CONTROL_BACKLOG  16 /* who waits to be accepted: a scraper or two and an impatient user */
+#define CONTROL_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)
+#define CONTROL_FILE_MAX (CONFIG_ID_MAX + sizeof(".sock")) /* fits into a path behind /proc/self/fd/2147483647/ */
 
 struct control_place {
-    struct sockaddr_un addr;
-    char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    int fd;    /* listens; -1: none */
-    dev_t dev; /* of the socket's file, to know it by */
-    ino_t ino;
+    char path[CONTROL_PATH_MAX]; /* for people and for other programs */
+    char file[CONTROL_FILE_MAX]; /* its last part */
+    int fd;                      /* listens; -1: none */
+    int dir_fd;                  /* where the file was put */
+    dev_t dev;                   /* of the socket's file, to know it by */
+    ino_t ino;                   /* 0: it was not made */
 };
 
 /* Make the directory if it is missing (0700), and the socket (0600); dir NULL: the usual one. What a process that died
- * left there is replaced; a living VM of that name, a file that is no socket, and a directory that others can write to
- * are refused. Errors: one sentence. */
+ * left there is replaced; a living VM of that name, a file that is no socket, and a directory that is not as above are
+ * refused. Errors: one sentence. */
 int control_place_open(struct control_place *p, const char *dir, const char *name, struct err *e);
 void control_place_close(struct control_place *p); /* and unlink it, if it is still there; legal when not open */
 

@@ -5,6 +5,7 @@
 #include <vireo.h>
 
 #include "vmm/kvm/advice.h"
+#include "vmm/machine/config.h"
 
 struct host_probe {
     void (*fn)(void *arg, const struct vireo_host_fact *f);
@@ -31,8 +32,9 @@ void host_read_cpu(struct host_cpu *out);
 
 /* The software behind /dev/kvm that emulates the guest's kernel code, for a sentence; NULL: the processor runs it. */
 const char *host_software_kvm(void);
-/* Is this file a Linux kernel, by its looks: a bzImage, or an ELF file as large as only they are? */
+/* Is this a Linux kernel, by its looks: a bzImage, or an ELF file as large as only they are? */
 bool host_is_linux_kernel(const char *path);
+bool host_config_has_linux(const struct config *c); /* the same of its kernel, wherever that comes from */
 
 void host_probe_kvm(struct host_probe *p);    /* /dev/kvm, module, capabilities, what guests it can run */
 void host_probe_system(struct host_probe *p); /* networking, memory, optional parts of the kernel */

@@ -39,6 +39,11 @@ void lib_pool_give_back(struct vireo_pool *pool, uint64_t bytes);
  * says; root: where the hierarchies are mounted. */
 uint64_t lib_cgroup_limit(const char *cgroups, const char *root);
 
+/* Of a struct that a program gave: 0, or -EINVAL when a later version's part of it is used. */
+int lib_check_reserved(const uint64_t *reserved, unsigned count, const char *name, struct err *e);
+#define LIB_CHECK_RESERVED(s, name, e)                                                                                 \
+    lib_check_reserved((s)->reserved, sizeof((s)->reserved) / sizeof((s)->reserved[0]), name, e)
+
 /* Pass rc on; when it is an error, *out (may be NULL) is filled from e. */
 int lib_error(struct vireo_error *out, int rc, const struct err *e);
 

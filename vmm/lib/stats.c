@@ -107,7 +107,8 @@ int vireo_vm_stats_write(struct vireo_vm *vm, const struct vireo_stats_view *vie
     struct err err = {0};
     char *text = NULL;
     size_t len = 0;
-    const int rc = lib_stats_page(vm, view, &text, &len, &err);
+    int rc = LIB_CHECK_RESERVED(view, "struct vireo_stats_view", &err);
+    if (!rc) rc = lib_stats_page(vm, view, &text, &len, &err);
     if (rc == 0) write(arg, text, len);
     free(text);
     return lib_error(e, rc, &err);

@@ -25,14 +25,14 @@ static void on_log(void *arg, enum log_level level, const char *line)
 }
 
 /* No refusal: small kernels do run there. But who boots a stock one should not wait in the dark. */
-static void warn_of_emulation(const struct log *log, const char *kernel)
+static void warn_of_emulation(const struct log *log, const struct config *c)
 {
-    const char *software = kernel && host_is_linux_kernel(kernel) ? host_software_kvm() : NULL;
+    const char *software = host_config_has_linux(c) ? host_software_kvm() : NULL;
     if (!software) return;
     log_write(log, LOG_WARN,
               "kernel %s: %s emulates the guest's kernel code, so Linux is very slow here and fails at the first "
               "instruction the emulator lacks; use a host with VT-x or AMD-V, or: scripts/lab amdv -- vireo run ...",
-              kernel, software);
+              c->kernel ? c->kernel : "(the program's)", software);
 }
 
 /* Lines of a create are the caller's own, and are handed on before it returns. */
@@ -57,6 +57,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
                     struct vireo_error *e)
 {
     struct err err = {0};
+    if (log && LIB_CHECK_RESERVED(log, "struct vireo_log", &err)) return lib_error(e, err.code, &err);
     struct vireo_vm *vm = calloc(1, sizeof(*vm));
     if (!vm) return lib_error(e, err_set(&err, -ENOMEM, "no memory for a VM"), &err);
     int rc = create_log(vm, log, &err);
@@ -79,7 +80,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
         free(vm);
         return lib_error(e, rc, &err);
     }
-    warn_of_emulation(&vm->log, c->config.kernel);
+    warn_of_emulation(&vm->log, &c->config);
     if (vm->log_queue) log_queue_direct(vm->log_queue, false);
     *out = vm;
     return 0;
@@ -190,8 +191,8 @@ bool vireo_vm_milestone(struct vireo_vm *vm, unsigned index, struct vireo_milest
 {
     struct machine_milestone m;
     if (!machine_milestone(vm->machine, index, &m)) return false;
+    *out = (struct vireo_milestone){.ns = m.ns};
     memcpy(out->name, m.name, sizeof(out->name));
-    out->ns = m.ns;
     return true;
 }
 

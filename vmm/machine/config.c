@@ -10,6 +10,8 @@
 #include "vmm/machine/config_sched.h"
 #include "vmm/machine/config_value.h"
 
+#define NS_PER_S       1000000000ULL
+#define NS_PER_MS      1000000ULL
 #define DEFAULT_MEMORY (256ULL << 20) /* boots a stock distribution kernel with an initramfs */
 
 void config_init(struct config *c)
@@ -35,12 +37,16 @@ void config_fini(struct config *c)
 
 static int set_kernel(struct config *c, const char *value, struct err *e)
 {
-    return value_path("kernel", value, &c->kernel, e);
+    const int rc = value_path("kernel", value, &c->kernel, e);
+    if (!rc) c->kernel_image = (struct config_image){0};
+    return rc;
 }
 
 static int set_initrd(struct config *c, const char *value, struct err *e)
 {
-    return value_path("initrd", value, &c->initrd, e);
+    const int rc = value_path("initrd", value, &c->initrd, e);
+    if (!rc) c->initrd_image = (struct config_image){0};
+    return rc;
 }
 
 static int set_dump_dtb(struct config *c, const char *value, struct err *e)
@@ -169,13 +175,18 @@ static int set_name(struct config *c, const char *value, struct err *e)
     return value_id("name", value, c->name, e);
 }
 
+/* A bare number is of seconds, as it was before there were units. */
 static int set_timeout(struct config *c, const char *value, struct err *e)
 {
-    uint64_t n;
-    if (!value_u64(value, &n) || n > CONFIG_TIMEOUT_MAX)
-        return err_set(e, -EINVAL, "timeout " VALUE_SHOWN ": must be whole seconds, at most %d; 0 means none", value,
-                       CONFIG_TIMEOUT_MAX);
-    c->timeout_s = (unsigned)n;
+    uint64_t n, ns;
+    const bool is_bare = value_u64(value, &n);
+    if (is_bare) ns = n <= CONFIG_TIMEOUT_MAX ? n * NS_PER_S : UINT64_MAX;
+    if ((!is_bare && !value_time(value, &ns)) || ns > CONFIG_TIMEOUT_MAX * NS_PER_S || ns % NS_PER_MS != 0)
+        return err_set(e, -EINVAL,
+                       "timeout " VALUE_SHOWN ": must be whole seconds, or a time such as 1500ms, 30s or 5m, at most "
+                       "%d seconds; 0 means none",
+                       value, CONFIG_TIMEOUT_MAX);
+    c->timeout_ms = ns / NS_PER_MS;
     return 0;
 }
 
@@ -196,7 +207,8 @@ static const struct config_key keys[] = {
     {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", KEY_TEXT, set_no_acpi},
     {"record", "on|off", "count and time every VM exit, for --stats (default on)", KEY_TEXT, set_record},
     {"name", "NAME", "name of the VM in messages and reports", KEY_TEXT, set_name},
-    {"timeout", "SECONDS", "end the VM after so long, with status 124", KEY_OR_NUMBER, set_timeout},
+    {"timeout", "TIME", "end the VM after so long, with status 124: 30s, 1500ms; a bare number is of seconds",
+     KEY_OR_NUMBER, set_timeout},
     {"cpu-affinity", "VCPU=CPUS", "pin vCPU threads: 0=2, 1-3=4-7, all=0-3,6, io=1 for the I/O thread", KEY_REPEATED,
      config_set_affinity},
     {"slice", "TIME", "time slice of the vCPU threads, 100us to 100ms (Linux 6.12 and later)", KEY_TEXT,
@@ -312,9 +324,9 @@ static int check_memory(const struct config *c, struct err *e)
 
 int config_check(const struct config *c, struct err *e)
 {
-    if (c->initrd && !c->kernel)
+    if (config_has_initrd(c) && !config_has_kernel(c))
         return err_set(e, -EINVAL, "initrd " VALUE_SHOWN ": there is no kernel to use it; give one, or leave it out",
-                       c->initrd);
+                       c->initrd ? c->initrd : "in memory");
     int rc = check_memory(c, e);
     if (rc == 0) rc = check_disks(c, e);
     if (rc == 0) rc = check_nets(c, e);

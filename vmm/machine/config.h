@@ -31,7 +31,7 @@
 #define CONFIG_QUOTA_MIN   1000ULL       /* us, of quota and period: sched-bwc.rst */
 #define CONFIG_PERIOD_MAX  1000000ULL
 #define CONFIG_PERIOD      100000ULL            /* us: the kernel's own default, for a percentage */
-#define CONFIG_TIMEOUT_MAX (366 * 24 * 60 * 60) /* a year: in milliseconds it still fits 64 bits with ease */
+#define CONFIG_TIMEOUT_MAX (366 * 24 * 60 * 60) /* s, a year: in nanoseconds it still fits 64 bits with ease */
 #define CONFIG_JSON_MAX    (1u << 20) /* the largest sensible file is a few KiB; the parser keeps it all in memory */
 #define CONFIG_JSON_DEPTH  3          /* the object, a list in it, an object in that */
 
@@ -75,16 +75,26 @@ struct sched_config {
     bool has_core;         /* a core-scheduling cookie for the vCPU threads */
 };
 
+/* A kernel or initrd that the program which embeds us has at hand: bytes in memory, or an open file that is read from
+ * its start, its offset left alone. Borrowed: theirs to keep until no machine is made of the configuration any more. */
+struct config_image {
+    const void *data; /* NULL: none, or the file */
+    uint64_t size;
+    int fd;
+    bool has_fd;
+};
+
 enum config_console { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY };
 
 struct config {
     char name[CONFIG_ID_MAX + 1]; /* "" : none */
-    char *kernel, *initrd;        /* NULL: embedded guest / none */
-    char *cmdline;                /* NULL: the arch's default */
-    char *dump_dtb;               /* NULL: the device tree is not written to a file */
-    char *source;                 /* the file the keys came from; NULL: none, or not known */
-    unsigned cpus;                /* 1.. */
-    uint64_t memory;              /* bytes */
+    char *kernel, *initrd;        /* NULL: embedded guest / none, or the image below */
+    struct config_image kernel_image, initrd_image;
+    char *cmdline;   /* NULL: the arch's default */
+    char *dump_dtb;  /* NULL: the device tree is not written to a file */
+    char *source;    /* the file the keys came from; NULL: none, or not known */
+    unsigned cpus;   /* 1.. */
+    uint64_t memory; /* bytes */
     struct disk_config disk[CONFIG_MAX_DISKS];
     unsigned disk_count;
     struct net_config net[CONFIG_MAX_NETS];
@@ -94,7 +104,7 @@ struct config {
     bool has_escape; /* Ctrl-A x on stdio ends the VM: the CLI asks for it when stdin is a terminal */
     bool has_rng, has_acpi;
     bool has_record;            /* every exit is counted and timed: vmm/core/record.h */
-    unsigned timeout_s;         /* 0: none */
+    uint64_t timeout_ms;        /* 0: none */
     struct sched_config *sched; /* NULL: no key asks for anything; config_sched makes it */
 };
 
@@ -135,6 +145,10 @@ int config_set(struct config *c, const char *key, const char *value, struct err 
  * Duplicate keys and more than CONFIG_JSON_DEPTH levels are refused. Errors name the line; the keys before the faulty
  * one stay set. */
 int config_load_json(struct config *c, const char *text, size_t len, struct err *e);
+/* In place of the path of key, "kernel" or "initrd"; a path that is set later takes its place in turn. */
+int config_set_image(struct config *c, const char *key, const struct config_image *image, struct err *e);
+bool config_has_kernel(const struct config *c); /* of the user's, from wherever */
+bool config_has_initrd(const struct config *c);
 /* What only the whole tells: same id twice, same disk twice, initrd without kernel, more memory than the host has, a
  * net fd that isn't open, ... Opens nothing. */
 int config_check(const struct config *c, struct err *e);

@@ -62,7 +62,7 @@ bool value_time(const char *s, uint64_t *out)
     static const struct {
         const char *name;
         uint64_t ns;
-    } units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}};
+    } units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"m", 60000000000}};
     uint64_t n;
     const char *end = digits(s, &n);
     if (!end) return false;

@@ -19,7 +19,7 @@ bool value_size(const char *s, uint64_t *out); /* digits, then one of K M G T (p
 /* The same as people write it, in the largest unit that leaves no rest: "256M", "100 bytes". */
 void value_show_size(uint64_t bytes, char out[VALUE_SIZE_MAX]);
 bool value_bool(const char *s, bool *out);     /* "true" or "false" */
-bool value_time(const char *s, uint64_t *out); /* to ns: digits, then ns us ms s; 0 needs no unit */
+bool value_time(const char *s, uint64_t *out); /* to ns: digits, then ns us ms s m; 0 needs no unit */
 /* A list as the kernel writes and takes them, "0-3,6". Not empty, ascending ranges, CPUs below CPU_SETSIZE. */
 bool value_cpus(const char *s, cpu_set_t *out);
 bool value_mac(const char *s, uint8_t out[6]); /* six pairs of hex digits with ':' between */

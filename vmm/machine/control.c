@@ -167,8 +167,10 @@ static void on_timeout(void *arg, uint32_t events)
     char detail[64];
     (void)events;
     loop_remove(&m->loop, &m->timer);
-    (void)snprintf(detail, sizeof(detail), "the time limit of %u s has passed", m->timeout_s);
-    control_end(m, -1, END_TIMEOUT, m->timeout_s, detail);
+    const bool is_whole = m->timeout_ms % 1000 == 0;
+    (void)snprintf(detail, sizeof(detail), "the time limit of %llu %s has passed",
+                   (unsigned long long)(is_whole ? m->timeout_ms / 1000 : m->timeout_ms), is_whole ? "s" : "ms");
+    control_end(m, -1, END_TIMEOUT, 0, detail);
 }
 
 static int refuse_timer(int rc, struct err *e)
@@ -188,7 +190,8 @@ int control_create_timer(struct machine *m, struct err *e)
 
 static int start_timer(const struct machine *m, struct err *e)
 {
-    const struct itimerspec in = {.it_value.tv_sec = (time_t)m->timeout_s};
+    const struct itimerspec in = {
+        .it_value = {.tv_sec = (time_t)(m->timeout_ms / 1000), .tv_nsec = (long)(m->timeout_ms % 1000) * 1000000}};
     return timerfd_settime(m->timer.fd, 0, &in, NULL) < 0 ? refuse_timer(-errno, e) : 0;
 }
 
@@ -216,7 +219,7 @@ static int start_io(struct machine *m, struct err *e)
 {
     if (!m->has_io) return 0;
     int rc = err_wrap(e, chario_start(m->console, &m->loop, e), "console");
-    if (!rc && m->timeout_s) rc = start_timer(m, e);
+    if (!rc && m->timeout_ms) rc = start_timer(m, e);
     if (rc) return rc;
     loop_on_poke(&m->loop, on_stop_asked, m);
     rc = threads_make(&m->io_thread, io_main, m);

@@ -182,13 +182,17 @@ static int create_parts(struct machine *m, const struct config *cfg, const struc
     return 0;
 }
 
+static struct image_source source_of(const char *path, const struct config_image *i)
+{
+    return (struct image_source){.path = path, .data = i->data, .size = i->size, .fd = i->fd, .has_fd = i->has_fd};
+}
+
 static int create_steps(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
 {
+    const struct image_source own = {.data = lab->image, .size = lab->image_size};
     struct arch_boot boot = {
-        .kernel_path = cfg->kernel,
-        .kernel_data = lab->image,
-        .kernel_size = lab->image_size,
-        .initrd_path = cfg->initrd,
+        .kernel = config_has_kernel(cfg) ? source_of(cfg->kernel, &cfg->kernel_image) : own,
+        .initrd = source_of(cfg->initrd, &cfg->initrd_image),
         .cmdline = cfg->cmdline ? cfg->cmdline : arch_info.default_cmdline,
         .dump_path = cfg->dump_dtb,
     };
@@ -198,7 +202,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     if (!rc && (rc = runner_mind_signal())) err_set(e, rc, "handler for SIGURG, which calls vCPUs out of the guest");
     m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */
     if (!rc) rc = loop_init(&m->loop, e);
-    if (!rc && m->timeout_s) rc = control_create_timer(m, e);
+    if (!rc && m->timeout_ms) rc = control_create_timer(m, e);
     if (!rc) rc = create_console(m, cfg, e);
     if (!rc) rc = threads_create(m, cfg, e);
     if (!rc) rc = kvm_open(&m->vm.kvm_fd, e);
@@ -208,7 +212,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     rc = create_parts(m, cfg, lab, e);
     if (!rc) rc = load(m, &boot, e);
     arch_images_end(boot.images);
-    m->has_io = m->slot_count > 0 || m->timeout_s > 0; /* whoever has a console has a slot for it */
+    m->has_io = m->slot_count > 0 || m->timeout_ms > 0; /* whoever has a console has a slot for it */
     return rc;
 }
 
@@ -230,7 +234,7 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     if (log) m->own_log = *log;
     m->log = &m->own_log;
     m->vm = (struct vm)VM_INIT;
-    m->timeout_s = cfg->timeout_s;
+    m->timeout_ms = cfg->timeout_ms;
     m->timer.fd = -1;
     m->ending.vcpu = -1;
     m->runner_host = control_runner_host;

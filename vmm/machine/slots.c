@@ -14,7 +14,7 @@
 
 static bool wants_ram_disk(const struct config *cfg)
 {
-    return !cfg->kernel && cfg->disk_count == 0;
+    return !config_has_kernel(cfg) && cfg->disk_count == 0;
 }
 
 static unsigned count_disks(const struct config *cfg)

@@ -70,7 +70,7 @@ struct machine {
     bool has_loop, has_io_thread; /* control thread */
     pthread_t io_thread;
     struct loop_source timer;
-    unsigned timeout_s;
+    uint64_t timeout_ms;
 
     /* machine_stop's, which takes no lock. */
     atomic_bool stop_asked, has_begun;
@@ -125,7 +125,7 @@ void threads_disk_here(struct disk_thread *t);  /* the same by a disk's thread *
 /* control.c */
 extern const struct runner_host control_runner_host; /* without its arg */
 void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
-int control_create_timer(struct machine *m, struct err *e); /* for timeout_s; it runs from machine_start on */
+int control_create_timer(struct machine *m, struct err *e); /* for timeout_ms; it runs from machine_start on */
 void control_join(struct machine *m);                       /* everything that runs is ended and joined */
 void control_mark(struct machine *m, const char *name);
 
