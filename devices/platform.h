@@ -30,9 +30,9 @@ void i8042_init(struct i8042 *k, struct end_sink sink);
 extern const struct bus_ops i8042_bus_ops; /* dev: struct i8042 * */
 
 /* Debug exit: a write of any size at offset 0 ends the machine with END_GUEST_STATUS and the value written (as
- * isa-debug-exit does, without its shift). A byte written at offset 1 is a milestone of the guest's boot: the sink's
- * mark is told, the guest goes on. Reads give 0. */
-#define DEBUG_EXIT_SIZE 2
+ * isa-debug-exit does, without its shift), at most UINT32_MAX. A byte written at offset 1 is a milestone of the guest's
+ * boot: the sink's mark is told, the guest goes on. Reads give 0. */
+#define DEBUG_EXIT_SIZE 4 /* a status may be written by the widest port access, so that lies inside */
 struct debug_exit {
     struct end_sink sink;
 };

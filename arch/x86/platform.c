@@ -17,14 +17,14 @@ static uint64_t power_read(void *dev, uint64_t offset, unsigned size)
 static void power_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
     const struct power *p = dev;
-    if (size != 1) return;
+    (void)size;
     if (offset == POWER_SLEEP_CONTROL && (value & SLP_EN) && SLP_TYP((unsigned)value) == POWER_S5)
         end_report(&p->sink, END_POWEROFF, 0, "ACPI S5");
     else if (offset == POWER_RESET && value == POWER_RESET_VALUE)
         end_report(&p->sink, END_RESET, 0, "ACPI reset register");
 }
 
-const struct bus_ops power_bus_ops = {.read = power_read, .write = power_write};
+const struct bus_ops power_bus_ops = {.read = power_read, .write = power_write, .width = 1};
 
 int platform_init(struct platform *p, const struct arch_params *params, struct err *e)
 {
