@@ -50,6 +50,7 @@
 
 /* Ports */
 #define X86_PORT_I8042      0x60u /* data; 0x64 command */
+#define X86_PORT_RTC        0x70u
 #define X86_PORT_DEBUG_EXIT 0xf4u /* isa-debug-exit's customary place */
 #define X86_PORT_COM1       0x3f8u
 #define X86_PORT_PVPANIC    0x505u /* its customary place */

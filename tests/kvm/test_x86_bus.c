@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arch/x86/layout.h"
@@ -90,6 +91,8 @@ static void make_kernel(uint8_t *file, const struct access *list, size_t count)
     memcpy(file + LIST_AT, list, count * sizeof(*list)); /* the row behind it is END */
 }
 
+static bool has_acpi = true;
+
 /* Two virtio windows: a console and an entropy device. The list gets what the guest read. */
 static struct ending run(struct access *list, size_t count)
 {
@@ -106,6 +109,7 @@ static struct ending run(struct access *list, size_t count)
     guest_set(&c, "memory", "32M");
     guest_set(&c, "console", "file=/dev/null");
     guest_set(&c, "rng", "true");
+    c.has_acpi = has_acpi;
     if (machine_create(&m, &c, NULL, &e) || machine_start(m, &e)) fail_msg("%s", e.text);
     assert_int_equal(machine_wait(m, GUEST_END_MS, &end), 0);
     assert_int_equal(gmem_read(&m->mem, LOAD_AT + LIST_AT, list, count * sizeof(*list)), 0);
@@ -288,6 +292,54 @@ static void device_memory_is_read_and_written_in_every_width_and_across_windows(
     ASSERT_ALL_GO_ON(list);
 }
 
+static unsigned of_decimal(uint64_t v)
+{
+    return (unsigned)(v >> 4 & 15) * 10 + (unsigned)(v & 15);
+}
+
+static void the_clock_at_its_customary_ports_tells_the_hosts_time(void **state)
+{
+    static const uint8_t index[] = {0x32, 9, 8, 7, 4, 2, 0}; /* century to second */
+    struct access list[2 * COUNT_OF(index) + 3];
+    (void)state;
+    for (unsigned tries = 0;; tries++) { /* once more when a second ends between two reads */
+        const time_t before = time(NULL);
+        for (unsigned i = 0; i < COUNT_OF(index); i++) {
+            list[2 * i] = (struct access){OUT1, 0, 0x70, index[i]};
+            list[2 * i + 1] = (struct access){IN1, 0, 0x71, UINT64_MAX};
+        }
+        struct access *last = &list[2 * COUNT_OF(index)];
+        last[0] = (struct access){OUT2, 0, 0x70, 0xff0d}; /* index and data at once */
+        last[1] = (struct access){IN2, 0, 0x71, UINT64_MAX};
+        last[2] = (struct access){IN4, 0, 0x6e, UINT64_MAX};
+        const struct ending end = run(list, COUNT_OF(list));
+        assert_int_equal(end.value, GOES_ON);
+        assert_int_equal(last[1].value, 0xff80);
+        assert_int_equal(last[2].value, 0x800dffff);
+        unsigned v[COUNT_OF(index)];
+        for (unsigned i = 0; i < COUNT_OF(index); i++) v[i] = of_decimal(list[2 * i + 1].value);
+        struct tm tm = {.tm_year = (int)(v[0] * 100 + v[1]) - 1900,
+                        .tm_mon = (int)v[2] - 1,
+                        .tm_mday = (int)v[3],
+                        .tm_hour = (int)v[4],
+                        .tm_min = (int)v[5],
+                        .tm_sec = (int)v[6]};
+        const time_t told = timegm(&tm);
+        if (told >= before && told <= time(NULL)) break;
+        if (tries == 3) fail_msg("the clock told %lld, it is %lld", (long long)told, (long long)before);
+    }
+}
+
+/* Linux would give it interrupt 8, which there may be a virtio device's. */
+static void without_acpi_there_is_no_clock(void **state)
+{
+    static const struct access list[] = {{OUT1, 0, 0x70, 0x0d}, {IN2, 0, 0x70, 0xffff}};
+    (void)state;
+    has_acpi = false;
+    ASSERT_ALL_GO_ON(list);
+    has_acpi = true;
+}
+
 static void a_write_of_any_width_that_reaches_a_register_has_its_effect(void **state)
 {
     static const struct {
@@ -328,4 +380,5 @@ UNIT_MAIN(UNIT(reads_at_every_border_of_a_port_range_mix_the_device_with_ones),
           UNIT(writes_across_a_border_reach_the_part_that_is_inside),
           UNIT(string_instructions_repeat_the_access_at_one_port),
           UNIT(device_memory_is_read_and_written_in_every_width_and_across_windows),
-          UNIT(a_write_of_any_width_that_reaches_a_register_has_its_effect))
+          UNIT(a_write_of_any_width_that_reaches_a_register_has_its_effect),
+          UNIT(the_clock_at_its_customary_ports_tells_the_hosts_time), UNIT(without_acpi_there_is_no_clock))
