@@ -72,6 +72,12 @@ __asm__(
                                                                                   "interpreter_end:\n.popsection\n");
 extern const uint8_t interpreter[], interpreter_end[];
 
+static void put_code(uint8_t *file, const uint8_t *code, const uint8_t *end)
+{
+    assert_true(CODE_AT + (size_t)(end - code) <= LIST_AT);
+    memcpy(file + CODE_AT, code, (size_t)(end - code));
+}
+
 static void make_kernel(uint8_t *file, const struct access *list, size_t count)
 {
     memset(file, 0, FILE_LEN);
@@ -86,8 +92,8 @@ static void make_kernel(uint8_t *file, const struct access *list, size_t count)
     };
     *(Elf64_Phdr *)(void *)(file + sizeof(Elf64_Ehdr)) =
         (Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0, LOAD_AT, LOAD_AT, FILE_LEN, FILE_LEN, 0x1000};
-    assert_true(CODE_AT + (size_t)(interpreter_end - interpreter) <= LIST_AT && count < LIST_MAX);
-    memcpy(file + CODE_AT, interpreter, (size_t)(interpreter_end - interpreter));
+    assert_true(count < LIST_MAX);
+    put_code(file, interpreter, interpreter_end);
     memcpy(file + LIST_AT, list, count * sizeof(*list)); /* the row behind it is END */
 }
 
