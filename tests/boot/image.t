@@ -64,10 +64,16 @@ it_runs_from_a_disk_that_can_be_read() {
     timeout $RUN_LIMIT_S "$VIREO" run --console off --timeout 1 --kernel small > log 2>&1 < /dev/null || got=$?
     [ $got = 124 ] || { echo "exit status $got, not 124"; cat log; return 1; }
 }
+it_says_by_which_entry_a_kernel_is_entered() {
+    local entry="entered at 0x1000020 by its Multiboot 1 header"
+    [ "$(uname -m)" = x86_64 ] || entry="as a flat binary"
+    timeout $RUN_LIMIT_S "$VIREO" run --console off --timeout 1 --kernel small --verbose > log 2>&1 < /dev/null
+    grep -qF "kernel small: entered at" log && grep -qF "$entry" log || { echo "not said: $entry"; cat log; return 1; }
+}
 a_large_kernel_that_can_not_be_read_is_refused() { refused "kernel disk/kernel" --kernel disk/kernel; }
 a_large_initrd_that_can_not_be_read_is_refused() { refused "initrd disk/initrd" --kernel small --initrd disk/initrd; }
 
-for promise in it_runs_from_a_disk_that_can_be_read a_large_kernel_that_can_not_be_read_is_refused \
+for promise in it_runs_from_a_disk_that_can_be_read it_says_by_which_entry_a_kernel_is_entered a_large_kernel_that_can_not_be_read_is_refused \
     a_large_initrd_that_can_not_be_read_is_refused; do
     check "${promise//_/ }" "$promise"
 done
