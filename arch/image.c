@@ -2,10 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +91,13 @@ static int cut_short(const struct image *img, uint64_t off, uint64_t len, struct
                    (unsigned long long)len, (unsigned long long)off, (unsigned long long)img->size);
 }
 
+static int read_failed(uint64_t off, struct err *e)
+{
+    const int rc = err_errno(e, "read at offset %llu", (unsigned long long)off);
+    if (rc == -EIO) err_hint(e, "the disk or file system that holds it fails; use a copy elsewhere");
+    return rc;
+}
+
 int image_read(const struct image *img, uint64_t off, void *buf, uint64_t len, struct err *e)
 {
     if (!range_fits(off, len, img->size)) return cut_short(img, off, len, e);
@@ -104,7 +109,7 @@ int image_read(const struct image *img, uint64_t off, void *buf, uint64_t len, s
     while (len > 0) {
         const ssize_t n = pread(img->fd, to, len, (off_t)off);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return err_errno(e, "read");
+        if (n < 0) return read_failed(off, e);
         if (n == 0) return cut_short(img, off, len, e); /* truncated since it was opened */
         to += n;
         off += (uint64_t)n;
@@ -115,50 +120,32 @@ int image_read(const struct image *img, uint64_t off, void *buf, uint64_t len, s
 
 /* ---- into guest memory ---- */
 
-/* From this size on an image is mapped and copied by us instead of read: guest memory that would only receive zeros
- * then stays untouched, so the host need not find and clear pages for it. Below, the calls cost more than they save. */
-#define MAP_FROM (UINT64_C(1) << 20)
+/* Guest memory is fresh, that is, zero. What of it would only receive zeros stays untouched, so that the host need not
+ * find and clear pages for it: a block begins with pieces that are read aside and looked at, and from the first one on
+ * that is not all zeros the rest of the block is read to its place. The file is never mapped: a mapping turns a bad
+ * sector, or a file that somebody cuts short, into a SIGBUS, and that would take the whole program. */
+#define BLOCK (UINT64_C(2) << 20) /* a huge page: touched anywhere, the host may give all of it */
+#define PIECE 32768u              /* on the stack, and in the processor's nearest cache when it is copied */
 
 static bool is_zero(const uint8_t *p, uint64_t len)
 {
     return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
 }
 
-/* Guest memory is fresh, that is, zero. Runs of pages with something in them are copied at once. */
-static void copy_nonzero(uint8_t *to, const uint8_t *from, uint64_t len)
+/* One block or a part of it. */
+static int place_block(const struct image *img, uint64_t off, uint64_t len, uint8_t *to, struct err *e)
 {
-    uint64_t run = 0, off = 0; /* [run, off): to be copied */
-    while (off < len) {
-        const uint64_t piece = len - off < GMEM_PAGE ? len - off : GMEM_PAGE;
-        if (is_zero(from + off, piece)) {
-            memcpy(to + run, from + run, off - run);
-            run = off + piece;
-        }
-        off += piece;
+    uint8_t piece[PIECE];
+    uint64_t done = 0;
+    for (bool is_fresh = true; is_fresh && done < len;) {
+        const uint64_t n = len - done < PIECE ? len - done : PIECE;
+        const int rc = image_read(img, off + done, piece, n, e);
+        if (rc) return rc;
+        is_fresh = is_zero(piece, n);
+        if (!is_fresh) memcpy(to + done, piece, n);
+        done += n;
     }
-    memcpy(to + run, from + run, len - run);
-}
-
-/* A mapping of a file is safe to read only while nobody can cut the file short: a read lease makes those who want to
- * write wait (fcntl(2), Leases), the few milliseconds of the copy. It takes the file's owner or root and a file system
- * that has leases; else the file is read. The signal that tells of a break is one that does nothing by default. */
-static bool place_mapped(const struct image *img, uint64_t off, uint64_t len, uint8_t *to)
-{
-    bool is_done = false;
-    struct stat st;
-    if (fcntl(img->fd, F_SETSIG, SIGURG) < 0 || fcntl(img->fd, F_SETLEASE, F_RDLCK) < 0) return false;
-    const uint64_t skip = off % GMEM_PAGE;
-    if (fstat(img->fd, &st) == 0 && range_fits(off, len, (uint64_t)st.st_size)) { /* as it is under the lease */
-        const uint8_t *map = mmap(NULL, len + skip, PROT_READ, MAP_SHARED, img->fd, (off_t)(off - skip));
-        if (map != MAP_FAILED) {
-            madvise((void *)(uintptr_t)map, len + skip, MADV_SEQUENTIAL); /* a page read once is no page in use */
-            copy_nonzero(to, map + skip, len);
-            munmap((void *)(uintptr_t)map, len + skip);
-            is_done = true;
-        }
-    }
-    fcntl(img->fd, F_SETLEASE, F_UNLCK);
-    return is_done;
+    return done < len ? image_read(img, off + done, to + done, len - done, e) : 0;
 }
 
 int image_place(const struct image *img, uint64_t off, uint64_t len, const struct gmem *mem, uint64_t gpa,
@@ -169,6 +156,14 @@ int image_place(const struct image *img, uint64_t off, uint64_t len, const struc
         return err_set(e, -ENOEXEC, "%llu bytes at guest address 0x%llx are outside memory; give more --memory",
                        (unsigned long long)len, (unsigned long long)gpa);
     if (!range_fits(off, len, img->size)) return cut_short(img, off, len, e);
-    if (img->fd >= 0 && len >= MAP_FROM && place_mapped(img, off, len, to)) return 0;
-    return image_read(img, off, to, len, e);
+    if (img->fd < 0) return image_read(img, off, to, len, e);
+    int rc = 0;
+    while (len > 0 && !rc) {
+        const uint64_t rest = BLOCK - (uintptr_t)to % BLOCK, n = len < rest ? len : rest;
+        rc = place_block(img, off, n, to, e);
+        to += n;
+        off += n;
+        len -= n;
+    }
+    return rc;
 }

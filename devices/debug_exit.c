@@ -13,7 +13,8 @@ static void debug_exit_write(void *dev, uint64_t offset, unsigned size, uint64_t
 {
     const struct debug_exit *d = dev;
     (void)size;
-    if (offset == REG_STATUS) end_report(&d->sink, END_GUEST_STATUS, (uint32_t)value, "the guest reported its status");
+    const uint32_t status = value < UINT32_MAX ? (uint32_t)value : UINT32_MAX; /* a large one must not become 0 */
+    if (offset == REG_STATUS) end_report(&d->sink, END_GUEST_STATUS, status, "the guest reported its status");
     if (offset == REG_MILESTONE && d->sink.mark) d->sink.mark(d->sink.arg, (uint8_t)value);
 }
 

@@ -112,7 +112,7 @@ static void i8042_write(void *dev, uint64_t offset, unsigned size, uint64_t valu
     if (offset == PORT_COMMAND) command(dev, (uint8_t)value);
 }
 
-const struct bus_ops i8042_bus_ops = {.read = i8042_read, .write = i8042_write};
+const struct bus_ops i8042_bus_ops = {.read = i8042_read, .write = i8042_write, .width = 1};
 
 void i8042_init(struct i8042 *k, struct end_sink sink)
 {

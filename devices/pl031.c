@@ -105,4 +105,4 @@ static void pl031_write(void *dev, uint64_t offset, unsigned size, uint64_t valu
     pthread_mutex_unlock(&r->lock);
 }
 
-const struct bus_ops pl031_bus_ops = {.read = pl031_read, .write = pl031_write};
+const struct bus_ops pl031_bus_ops = {.read = pl031_read, .write = pl031_write, .width = 4};

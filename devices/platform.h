@@ -30,9 +30,9 @@ void i8042_init(struct i8042 *k, struct end_sink sink);
 extern const struct bus_ops i8042_bus_ops; /* dev: struct i8042 * */
 
 /* Debug exit: a write of any size at offset 0 ends the machine with END_GUEST_STATUS and the value written (as
- * isa-debug-exit does, without its shift). A byte written at offset 1 is a milestone of the guest's boot: the sink's
- * mark is told, the guest goes on. Reads give 0. */
-#define DEBUG_EXIT_SIZE 2
+ * isa-debug-exit does, without its shift), at most UINT32_MAX. A byte written at offset 1 is a milestone of the guest's
+ * boot: the sink's mark is told, the guest goes on. Reads give 0. */
+#define DEBUG_EXIT_SIZE 4 /* a status may be written by the widest port access, so that lies inside */
 struct debug_exit {
     struct end_sink sink;
 };
@@ -47,6 +47,16 @@ struct pvpanic {
 #define PVPANIC_PANICKED     0x01
 #define PVPANIC_CRASH_LOADED 0x02
 extern const struct bus_ops pvpanic_bus_ops; /* dev: struct pvpanic * */
+
+/* A PC's real-time clock, MC146818: index at offset 0, data at 1. The host's UTC; what is written is dropped, and there
+ * is no interrupt. */
+#define MC146818_SIZE 2
+struct mc146818 {
+    uint64_t (*now)(void);
+    _Atomic uint8_t index; /* of all vCPUs, as on a PC: guests bring a lock */
+};
+void mc146818_init(struct mc146818 *c, uint64_t (*now)(void)); /* now: nanoseconds since 1970; NULL: the host's */
+extern const struct bus_ops mc146818_bus_ops;                  /* dev: struct mc146818 * */
 
 /* PL031 real-time clock (ARM DDI 0224): seconds since 1970 from the host, until the guest sets its own. The alarm's
  * status registers work; its interrupt is not wired, so its node in the tables must not have one. */

@@ -20,4 +20,4 @@ static void pvpanic_write(void *dev, uint64_t offset, unsigned size, uint64_t va
         end_report(&p->sink, END_NONE, events, "the guest's kernel panicked and runs its crash kernel");
 }
 
-const struct bus_ops pvpanic_bus_ops = {.read = pvpanic_read, .write = pvpanic_write};
+const struct bus_ops pvpanic_bus_ops = {.read = pvpanic_read, .write = pvpanic_write, .width = 1};

@@ -583,7 +583,7 @@ static void bus_write_mmio(void *dev, uint64_t offset, unsigned size, uint64_t v
     }
 }
 
-const struct bus_ops virtio_mmio_bus_ops = {bus_read_mmio, bus_write_mmio};
+const struct bus_ops virtio_mmio_bus_ops = {.read = bus_read_mmio, .write = bus_write_mmio};
 
 struct virtio_dev *virtio_mmio_dev(struct virtio_mmio *t)
 {

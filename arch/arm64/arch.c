@@ -51,6 +51,7 @@ int arch_create(struct arch **out, const struct arch_params *p, struct err *e)
     if (!a) return err_set(e, -ENOMEM, "no memory for the arm64 machine");
     a->vm = p->vm;
     a->mem = p->mem;
+    a->log = p->log;
     a->gic.fd = -1;
     a->serial_irq.fd = -1;
     int rc = gic_choose(p->vm, p->cpus, &a->gic.version, e);

@@ -142,11 +142,14 @@ static void psci(struct tree *t)
 
 static void gic(struct tree *t, const struct fdt_machine *m)
 {
+    static const char v3_names[] = "arm,gic-v3";
+    /* What it is, then what guests look for that know GICv2 by its first core: the binding's order. */
+    static const char v2_names[] = "arm,gic-400\0arm,cortex-a15-gic";
     const bool is_v3 = m->gic == GIC_V3;
     const uint64_t v3[] = {ARM64_GICD_BASE, ARM64_GICD_SIZE, ARM64_GICR_BASE, m->cpus * ARM64_GICR_STRIDE};
     const uint64_t v2[] = {ARM64_GICD_BASE, ARM64_GICV2_GICD_SIZE, ARM64_GICC_BASE, ARM64_GICC_SIZE};
     node_at(t, "interrupt-controller", ARM64_GICD_BASE);
-    text(t, "compatible", is_v3 ? "arm,gic-v3" : "arm,gic-400");
+    bytes(t, "compatible", is_v3 ? v3_names : v2_names, is_v3 ? sizeof(v3_names) : sizeof(v2_names));
     flag(t, "interrupt-controller");
     u32(t, "#interrupt-cells", 3);
     u32(t, "#address-cells", 0); /* an interrupt parent must say so */

@@ -113,7 +113,11 @@ int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
     int rc = place_kernel(a, b, dtb, &kernel, e);
     if (!rc) rc = place_initrd(a, &b->initrd, &kernel, dtb, &m, e);
     if (!rc) rc = write_tree(a, b, &m, dtb, e);
-    return rc ? rc : vcpu_set_boot(&a->vcpu[0], kernel.entry, dtb, e);
+    if (!rc) rc = vcpu_set_boot(&a->vcpu[0], kernel.entry, dtb, e);
+    if (!rc) /* for who wonders why it hangs */
+        log_write(a->log, LOG_INFO, "kernel %s: entered at 0x%llx as %s", image_name(&b->kernel),
+                  (unsigned long long)kernel.entry, kernel.is_flat ? "a flat binary, having no header" : "an Image");
+    return rc;
 }
 
 /* A kernel may only be loaded when a vCPU has told which page sizes it has. */

@@ -324,7 +324,8 @@ int load_kernel(const struct image *img, const struct image_window *w, struct lo
     if (!rc) rc = copy_in(&s, head, head_len, w, &p, &len, e);
     stream_close(&s);
     if (rc) return rc;
-    *out = (struct loaded){.entry = p.gpa, .end = p.gpa + (len > p.size ? len : p.size)};
+    *out = (struct loaded){
+        .entry = p.gpa, .end = p.gpa + (len > p.size ? len : p.size), .is_flat = !is_image(head, head_len)};
     return 0;
 }
 

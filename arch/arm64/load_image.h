@@ -11,6 +11,7 @@
 #ifndef VIREO_ARM64_LOAD_IMAGE_H
 #define VIREO_ARM64_LOAD_IMAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "arch/image.h"
@@ -36,6 +37,7 @@ struct image_window {
 struct loaded {
     uint64_t entry;
     uint64_t end; /* first byte after what the kernel says it occupies; a flat one doesn't say, so after its file */
+    bool is_flat;
 };
 
 /* -ENOEXEC and one sentence when it can't be. */

@@ -16,6 +16,7 @@
 struct arch { /* const once built: vCPU threads only read it */
     const struct vm *vm;
     const struct gmem *mem;
+    const struct log *log;
     struct gic gic;
     struct vcpu *vcpu; /* vcpu_count of them, the machine's */
     unsigned vcpu_count;

@@ -124,7 +124,7 @@ static void write_port(uint8_t *gas, uint64_t port)
 #define FADT_RESET_SUPPORTED (1u << 10)
 #define FADT_HW_REDUCED      (1u << 20)
 #define BOOT_NO_VGA          (1u << 2)
-#define BOOT_NO_CMOS_RTC     (1u << 5) /* bits 0 and 1 clear: no legacy devices, no 8042 */
+#define BOOT_NO_CMOS_RTC     (1u << 5) /* see platform.c; bits 0 and 1 clear: no legacy devices, no 8042 */
 
 static size_t write_fadt(struct table t, uint64_t dsdt)
 {

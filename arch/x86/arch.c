@@ -167,6 +167,19 @@ static int write_tables(struct arch *a, const struct arch_boot *b, const struct 
     return images_blame(e, boot_write_cmdline(a->mem, k, name, cmdline, e), "kernel", name);
 }
 
+/* Which of its entries a kernel is booted by is chosen by marks in its file: say which, for who wonders why it hangs.
+ */
+static void tell_protocol(const struct arch *a, const struct arch_boot *b, const struct loaded *k)
+{
+    static const char *const protocol[] = {
+        [BOOT_LINUX64] = "the 64-bit Linux boot protocol, in long mode",
+        [BOOT_PVH] = "its PVH note, in 32-bit protected mode",
+        [BOOT_MULTIBOOT] = "its Multiboot 1 header, in 32-bit protected mode",
+    };
+    log_write(a->log, LOG_INFO, "kernel %s: entered at 0x%llx by %s", image_name(&b->kernel),
+              (unsigned long long)k->entry, protocol[k->protocol]);
+}
+
 int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
 {
     struct loaded k;
@@ -178,7 +191,8 @@ int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
     int rc = b->images ? images_take(b->images, &k, &info, e) : images_load(a->mem, b, &k, &info, e);
     if (!rc) rc = write_tables(a, b, &k, &info, e);
     if (!rc) rc = boot_write_info(a->mem, &info, e);
-    if (!rc) rc = boot_write_tables(a->mem, k.protocol, e);
+    if (!rc) rc = boot_write_tables(a->mem, &k, e);
     if (!rc) rc = vcpu_set_entry(a->boot_vcpu, &k, e);
+    if (!rc) tell_protocol(a, b, &k);
     return rc;
 }

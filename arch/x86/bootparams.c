@@ -31,6 +31,12 @@ void memmap_build(const struct gmem *mem, struct memmap *out)
     }
 }
 
+/* Where the information, the command line and the GDT of this kernel lie, given where they lie by default. */
+static uint64_t place_of(const struct loaded *k, uint64_t by_default)
+{
+    return k->info + (by_default - X86_BOOT_INFO);
+}
+
 int boot_write_cmdline(const struct gmem *mem, const struct loaded *k, const char *name, const char *cmdline,
                        struct err *e)
 {
@@ -40,7 +46,7 @@ int boot_write_cmdline(const struct gmem *mem, const struct loaded *k, const cha
     if (len > k->cmdline_max)
         return err_set(e, -E2BIG, "takes a command line of at most %u characters and this one has %zu; shorten it",
                        k->cmdline_max, len);
-    char *to = gmem_slice(mem, X86_CMDLINE, X86_CMDLINE_ROOM, GMEM_WRITE);
+    char *to = gmem_slice(mem, place_of(k, X86_CMDLINE), X86_CMDLINE_ROOM, GMEM_WRITE);
     if (!to) return err_set(e, -EFAULT, "no memory for the command line");
     const int n = snprintf(to, X86_CMDLINE_ROOM, "%s%s%s", first, *first ? " " : "", cmdline);
     if (n < 0 || (unsigned)n >= X86_CMDLINE_ROOM)
@@ -55,7 +61,7 @@ static void write_zero_page(uint8_t *page, const struct boot_info *b, const stru
     struct boot_params *bp = (struct boot_params *)(void *)page;
     bp->acpi_rsdp_addr = b->rsdp;
     bp->hdr = b->kernel->header;
-    bp->hdr.cmd_line_ptr = X86_CMDLINE;
+    bp->hdr.cmd_line_ptr = (uint32_t)place_of(b->kernel, X86_CMDLINE);
     bp->hdr.ramdisk_image = (uint32_t)b->initrd; /* below 4 GiB: load_initrd */
     bp->hdr.ramdisk_size = (uint32_t)b->initrd_size;
     bp->e820_entries = (uint8_t)map->count;
@@ -73,15 +79,15 @@ static void write_pvh(uint8_t *page, const struct boot_info *b, const struct mem
 {
     le32_write(page + 0x00, PVH_MAGIC);
     le32_write(page + 0x04, 1); /* version: with a memory map */
-    le64_write(page + 0x18, X86_CMDLINE);
+    le64_write(page + 0x18, place_of(b->kernel, X86_CMDLINE));
     le64_write(page + 0x20, b->rsdp);
     if (b->initrd_size) {
         le32_write(page + 0x0c, 1);
-        le64_write(page + 0x10, X86_BOOT_INFO + PVH_MODULE);
+        le64_write(page + 0x10, b->kernel->info + PVH_MODULE);
         le64_write(page + PVH_MODULE, b->initrd);
         le64_write(page + PVH_MODULE + 8, b->initrd_size);
     }
-    le64_write(page + 0x28, X86_BOOT_INFO + PVH_MEMMAP);
+    le64_write(page + 0x28, b->kernel->info + PVH_MEMMAP);
     le32_write(page + 0x30, map->count);
     for (unsigned i = 0; i < map->count; i++) {
         uint8_t *entry = page + PVH_MEMMAP + i * PVH_ENTRY;
@@ -91,7 +97,8 @@ static void write_pvh(uint8_t *page, const struct boot_info *b, const struct mem
     }
 }
 
-/* Multiboot 0.6.96, 3.3: info, one module, the map, the loader's name. */
+/* Multiboot 0.6.96, 3.3: info, one module, the map, the loader's name. The module's string is empty: what it means is
+ * the kernel's own affair, our user gave none, and a path of the host is none of the guest's business. */
 #define MB_HAS_MEM     (1u << 0)
 #define MB_HAS_CMDLINE (1u << 2)
 #define MB_HAS_MODS    (1u << 3)
@@ -99,11 +106,13 @@ static void write_pvh(uint8_t *page, const struct boot_info *b, const struct mem
 #define MB_HAS_LOADER  (1u << 9)
 #define MB_MODULE      0x80u
 #define MB_LOADER      0xa0u
+#define MB_NO_STRING   0xb0u /* an empty one */
 #define MB_MMAP        0x100u
 #define MB_MMAP_ENTRY  24u /* with its size field, which does not count itself */
 
 static void write_multiboot(uint8_t *page, const struct boot_info *b, const struct memmap *map)
 {
+    const uint32_t info = (uint32_t)b->kernel->info; /* below 4 GiB, as all of low RAM */
     uint32_t flags = MB_HAS_MEM | MB_HAS_CMDLINE | MB_HAS_MMAP | MB_HAS_LOADER;
     uint64_t upper = 0;
     for (unsigned i = 0; i < map->count; i++) {
@@ -117,25 +126,25 @@ static void write_multiboot(uint8_t *page, const struct boot_info *b, const stru
     if (b->initrd_size) {
         flags |= MB_HAS_MODS;
         le32_write(page + 20, 1);
-        le32_write(page + 24, X86_BOOT_INFO + MB_MODULE);
+        le32_write(page + 24, info + MB_MODULE);
         le32_write(page + MB_MODULE, (uint32_t)b->initrd);
         le32_write(page + MB_MODULE + 4, (uint32_t)(b->initrd + b->initrd_size));
-        le32_write(page + MB_MODULE + 8, X86_CMDLINE); /* the module's string: none of its own */
+        le32_write(page + MB_MODULE + 8, info + MB_NO_STRING);
     }
     le32_write(page + 0, flags);
     le32_write(page + 4, X86_BASE_END >> 10); /* KiB */
     le32_write(page + 8, (uint32_t)(upper >> 10));
-    le32_write(page + 16, X86_CMDLINE);
+    le32_write(page + 16, (uint32_t)place_of(b->kernel, X86_CMDLINE));
     le32_write(page + 44, map->count * MB_MMAP_ENTRY);
-    le32_write(page + 48, X86_BOOT_INFO + MB_MMAP);
-    le32_write(page + 64, X86_BOOT_INFO + MB_LOADER);
+    le32_write(page + 48, info + MB_MMAP);
+    le32_write(page + 64, info + MB_LOADER);
     memcpy(page + MB_LOADER, "Vireo", sizeof("Vireo"));
 }
 
 int boot_write_info(const struct gmem *mem, const struct boot_info *b, struct err *e)
 {
     struct memmap map;
-    uint8_t *page = gmem_slice(mem, X86_BOOT_INFO, X86_BOOT_ROOM, GMEM_WRITE);
+    uint8_t *page = gmem_slice(mem, b->kernel->info, X86_BOOT_ROOM, GMEM_WRITE);
     if (!page) return err_set(e, -EFAULT, "no memory for the boot information");
     memmap_build(mem, &map);
     switch (b->kernel->protocol) {
@@ -173,12 +182,12 @@ static int write_page_tables(const struct gmem *mem, struct err *e)
     return 0;
 }
 
-int boot_write_tables(const struct gmem *mem, enum boot_protocol protocol, struct err *e)
+int boot_write_tables(const struct gmem *mem, const struct loaded *k, struct err *e)
 {
-    uint8_t *gdt = gmem_slice(mem, X86_GDT, X86_PML4 - X86_GDT, GMEM_WRITE);
+    uint8_t *gdt = gmem_slice(mem, place_of(k, X86_GDT), X86_BOOT_END - X86_GDT, GMEM_WRITE);
     if (!gdt) return err_set(e, -EFAULT, "no memory for the GDT");
-    le64_write(gdt + X86_SEL_CODE, protocol == BOOT_LINUX64 ? GDT_CODE64 : GDT_CODE32);
+    le64_write(gdt + X86_SEL_CODE, k->protocol == BOOT_LINUX64 ? GDT_CODE64 : GDT_CODE32);
     le64_write(gdt + X86_SEL_DATA, GDT_DATA);
     le64_write(gdt + X86_SEL_TSS, GDT_TSS);
-    return protocol == BOOT_LINUX64 ? write_page_tables(mem, e) : 0;
+    return k->protocol == BOOT_LINUX64 ? write_page_tables(mem, e) : 0;
 }

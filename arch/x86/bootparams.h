@@ -1,5 +1,6 @@
 /* What a kernel is told at its entry: memory map, command line, initrd, ACPI root; as Linux's zero page, PVH start info
- * or Multiboot info, written at X86_BOOT_INFO. And the descriptor and page tables it is entered with. */
+ * or Multiboot info, written where the kernel leaves room for it (struct loaded). And the descriptor and page tables it
+ * is entered with. */
 #ifndef VIREO_X86_BOOTPARAMS_H
 #define VIREO_X86_BOOTPARAMS_H
 
@@ -32,10 +33,10 @@ struct boot_info {
  * sentence when the line is longer than the kernel takes. `name` is what the user gave as kernel. */
 int boot_write_cmdline(const struct gmem *mem, const struct loaded *k, const char *name, const char *cmdline,
                        struct err *e);
-/* Memory at X86_BOOT_INFO is fresh: only what is not zero is written. */
+/* Memory there is fresh: only what is not zero is written. */
 int boot_write_info(const struct gmem *mem, const struct boot_info *b, struct err *e);
 /* GDT for every protocol; page tables for long mode: RAM below the hole and the device hole, one to one. */
-int boot_write_tables(const struct gmem *mem, enum boot_protocol protocol, struct err *e);
+int boot_write_tables(const struct gmem *mem, const struct loaded *k, struct err *e);
 
 #define MULTIBOOT_BOOT_MAGIC 0x2badb002u
 

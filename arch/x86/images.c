@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define THREAD_FROM  (4 << 20)    /* bytes of kernel: a smaller one is loaded before a thread has paid for itself */
-#define THREAD_STACK (128 * 1024) /* bytes: the loaders' largest buffer is 8 KiB */
+#define THREAD_STACK (128 * 1024) /* bytes: the loaders' largest buffer is 32 KiB */
 
 struct arch_images {
     const struct gmem *mem;

@@ -146,4 +146,4 @@ static void ioapic_write(void *dev, uint64_t offset, unsigned size, uint64_t val
     pthread_mutex_unlock(&io->lock); /* REG_EOI: nothing to end, see the top of ioapic.h */
 }
 
-const struct bus_ops ioapic_bus_ops = {.read = ioapic_read, .write = ioapic_write};
+const struct bus_ops ioapic_bus_ops = {.read = ioapic_read, .write = ioapic_write, .width = 4};

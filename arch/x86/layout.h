@@ -1,8 +1,8 @@
 /* Where things lie in an x86-64 Vireo machine: guest addresses, ports, interrupt pins. Constants only.
  *
  *   0x00000  left alone: interrupt vectors and BIOS data area, zero
- *   0x01000  boot information: zero page, or PVH start info, or Multiboot info
- *   0x02000  command line; the GDT at its page's end
+ *   0x01000  boot information: zero page, or PVH start info, or Multiboot info } for a PVH or Multiboot kernel that
+ *   0x02000  command line; the GDT at its page's end                           } is linked here: elsewhere (load.h)
  *   0x03000  page tables: PML4, PDPT, four PDs of 2 MiB pages (64-bit entry only)
  *   0x09000  free: kernels put their real-mode code for the other processors here
  *   0x9fc00  reserved (EBDA in a PC)
@@ -21,6 +21,7 @@
 #define X86_CMDLINE      0x2000u
 #define X86_CMDLINE_ROOM 0xf00u /* with its NUL. Linux takes 2048; a Multiboot line has the kernel's name before it */
 #define X86_GDT          0x2f00u
+#define X86_BOOT_END     0x3000u /* of information, command line and GDT, which stay together */
 #define X86_PML4         0x3000u
 #define X86_PDPT         0x4000u
 #define X86_PD           0x5000u
@@ -49,6 +50,7 @@
 
 /* Ports */
 #define X86_PORT_I8042      0x60u /* data; 0x64 command */
+#define X86_PORT_RTC        0x70u
 #define X86_PORT_DEBUG_EXIT 0xf4u /* isa-debug-exit's customary place */
 #define X86_PORT_COM1       0x3f8u
 #define X86_PORT_PVPANIC    0x505u /* its customary place */

@@ -14,12 +14,21 @@ uint64_t load_low_end(const struct gmem *mem)
     return mem->count > 0 && mem->region[0].gpa == 0 ? mem->region[0].size : 0;
 }
 
-int load_check_place(const struct gmem *mem, uint64_t gpa, uint64_t size, const char *what, struct err *e)
+/* What a kernel may not lie over. Page tables are for the 64-bit entry alone, and it is by Linux' own rules that its
+ * kernels lie at 1 MiB or above; the information for others makes way for them. */
+static const struct reserved {
+    uint64_t start, end;
+    const char *what;
+    bool is_for_linux64;
+} reserved[] = {
+    {X86_BOOT_INFO, X86_LOW_END, "boot information and the page tables of the 64-bit entry go", true},
+    {X86_BASE_END, X86_HIMEM, "boot information goes that every machine has, such as ACPI's tables", false},
+};
+
+int load_check_place(const struct gmem *mem, enum boot_protocol protocol, const struct load_piece *piece, struct err *e)
 {
-    static const struct {
-        uint64_t start, end;
-    } ours[] = {{X86_BOOT_INFO, X86_LOW_END}, {X86_BASE_END, X86_HIMEM}};
-    const uint64_t low_end = load_low_end(mem);
+    const uint64_t low_end = load_low_end(mem), gpa = piece->gpa, size = piece->size;
+    const char *what = piece->name;
     uint64_t end;
     if (!checked_add(gpa, size, &end) || end > X86_HOLE_START)
         return err_set(e, -ENOEXEC,
@@ -29,15 +38,42 @@ int load_check_place(const struct gmem *mem, uint64_t gpa, uint64_t size, const 
         return err_set(e, -ENOEXEC, "%s (%llu bytes at 0x%llx) does not fit into %llu MiB; use --memory %lluM or more",
                        what, (unsigned long long)size, (unsigned long long)gpa, (unsigned long long)(low_end >> 20),
                        MIB(end));
-    for (unsigned i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        if (gpa < ours[i].end && end > ours[i].start)
-            return err_set(
-                e, -ENOEXEC,
-                "%s (%llu bytes at 0x%llx) lies over 0x%llx-0x%llx, where the boot information goes; link it "
-                "at 1 MiB or above",
-                what, (unsigned long long)size, (unsigned long long)gpa, (unsigned long long)ours[i].start,
-                (unsigned long long)ours[i].end);
+    for (unsigned i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+        const struct reserved *r = &reserved[i];
+        if (gpa < r->end && end > r->start && (protocol == BOOT_LINUX64 || !r->is_for_linux64))
+            return err_set(e, -ENOEXEC,
+                           "%s (%llu bytes at 0x%llx) lies over 0x%llx-0x%llx, where %s; link it at 1 MiB or above",
+                           what, (unsigned long long)size, (unsigned long long)gpa, (unsigned long long)r->start,
+                           (unsigned long long)r->end, r->what);
     }
+    return 0;
+}
+
+#define INFO_SIZE ((uint64_t)X86_BOOT_END - X86_BOOT_INFO)
+
+/* The piece that lies over [gpa, gpa + INFO_SIZE), or NULL. */
+static const struct load_piece *piece_over(const struct load_piece *pieces, unsigned count, uint64_t gpa)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (pieces[i].gpa < gpa + INFO_SIZE && gpa < pieces[i].gpa + pieces[i].size) return &pieces[i];
+    }
+    return NULL;
+}
+
+/* The lowest place will do: behind each piece that is in the way, and, when low memory is full, behind the kernel. */
+int load_place_info(const struct gmem *mem, const struct load_piece *pieces, unsigned count, struct loaded *l,
+                    struct err *e)
+{
+    const struct load_piece *over;
+    uint64_t at = X86_BOOT_INFO;
+    while ((over = piece_over(pieces, count, at)) != NULL) at = align_up(over->gpa + over->size, GMEM_PAGE);
+    if (at + INFO_SIZE > X86_BASE_END && at < X86_HIMEM)
+        at = align_up(l->end > X86_HIMEM ? l->end : X86_HIMEM, GMEM_PAGE);
+    if (at + INFO_SIZE > load_low_end(mem))
+        return err_set(e, -ENOEXEC, "leaves no room for its boot information in %llu MiB; use --memory %lluM or more",
+                       (unsigned long long)(load_low_end(mem) >> 20), MIB(at + INFO_SIZE));
+    if (at >= X86_HIMEM && at + INFO_SIZE > l->end) l->end = at + INFO_SIZE;
+    l->info = at;
     return 0;
 }
 
@@ -59,7 +95,8 @@ static int refuse_unknown(const struct image *img, struct err *e)
     };
     uint8_t head[64] = {0};
     const uint64_t len = img->size < sizeof(head) ? img->size : sizeof(head);
-    const int rc = image_read(img, 0, head, len, e);
+    int rc = image_read(img, 0, head, len, e);
+    if (!rc) rc = multiboot_check_others(img, e);
     if (rc) return rc;
     for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (memcmp(head + known[i].off, known[i].magic, known[i].len) == 0)
@@ -71,7 +108,7 @@ static int refuse_unknown(const struct image *img, struct err *e)
 int load_kernel(const struct image *img, const struct gmem *mem, struct loaded *out, struct err *e)
 {
     struct multiboot_header mb;
-    struct loaded l = {.cmdline_max = LOAD_CMDLINE_MAX};
+    struct loaded l = {.cmdline_max = LOAD_CMDLINE_MAX, .info = X86_BOOT_INFO};
     int rc;
     if (is_bzimage(img))
         rc = load_bzimage(img, mem, &l, e);

@@ -21,9 +21,10 @@ enum boot_protocol {
 struct loaded {
     enum boot_protocol protocol;
     uint64_t entry;
-    uint64_t end;               /* first byte after what the kernel occupies or will unpack to */
-    uint64_t initrd_end;        /* the initrd must end at or below this */
-    uint32_t cmdline_max;       /* characters */
+    uint64_t info;        /* what lies from X86_BOOT_INFO to X86_BOOT_END goes here: there, or beside the kernel */
+    uint64_t end;         /* first byte after what the kernel occupies or will unpack to, and after info if above */
+    uint64_t initrd_end;  /* the initrd must end at or below this */
+    uint32_t cmdline_max; /* characters */
     struct setup_header header; /* BOOT_LINUX64: what goes into the zero page */
 };
 
@@ -37,7 +38,8 @@ int load_initrd(const struct image *img, const struct gmem *mem, const struct lo
 bool is_bzimage(const struct image *img);
 int load_bzimage(const struct image *img, const struct gmem *mem, struct loaded *out, struct err *e);
 bool is_elf(const struct image *img);
-/* PVH when the image has the note, Multiboot when it has that header, else the 64-bit boot protocol. */
+/* PVH when the image has the note, Multiboot when it has that header, else the 64-bit boot protocol: but not when a
+ * mark in the file says that it is made for another entry. */
 int load_elf(const struct image *img, const struct gmem *mem, struct loaded *out, struct err *e);
 
 struct multiboot_header {
@@ -47,6 +49,9 @@ struct multiboot_header {
 };
 #define MULTIBOOT_HAS_ADDRESSES (1u << 16)
 bool multiboot_find(const struct image *img, struct multiboot_header *out);
+/* Called when nothing else is known of the image: -ENOEXEC when it has a header that can't be booted by, one of
+ * Multiboot 2 or one of Multiboot 1 where no boot loader looks. */
+int multiboot_check_others(const struct image *img, struct err *e);
 /* The image's features must be ones we have. */
 int multiboot_check(const struct multiboot_header *h, struct err *e);
 /* An image that says in its header where it goes. */
@@ -57,7 +62,16 @@ int load_multiboot(const struct image *img, const struct multiboot_header *h, co
 
 /* End of RAM below the hole. */
 uint64_t load_low_end(const struct gmem *mem);
-/* May a kernel occupy [gpa, gpa+size)? `what` begins the sentence: "segment 2". */
-int load_check_place(const struct gmem *mem, uint64_t gpa, uint64_t size, const char *what, struct err *e);
+/* A piece of a kernel, size > 0; `name` begins a sentence: "segment 2". */
+struct load_piece {
+    uint64_t gpa, size;
+    char name[24];
+};
+/* May a kernel of this protocol occupy it? */
+int load_check_place(const struct gmem *mem, enum boot_protocol protocol, const struct load_piece *piece,
+                     struct err *e);
+/* Chooses l->info so that it lies over no piece; all have been checked. Raises l->end when it lies above the kernel. */
+int load_place_info(const struct gmem *mem, const struct load_piece *pieces, unsigned count, struct loaded *l,
+                    struct err *e);
 
 #endif

@@ -82,7 +82,7 @@ int load_bzimage(const struct image *img, const struct gmem *mem, struct loaded 
     if (len <= ENTRY_64)
         return err_set(e, -ENOEXEC, "has only %llu bytes of kernel, no room for its entry; get a whole copy",
                        (unsigned long long)len);
-    rc = load_check_place(mem, base, need, "the kernel", e);
+    rc = load_check_place(mem, BOOT_LINUX64, &(struct load_piece){base, need, "the kernel"}, e);
     if (!rc) rc = image_place(img, off, len, mem, base, e);
     if (rc) return rc;
 

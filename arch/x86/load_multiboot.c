@@ -38,6 +38,35 @@ bool multiboot_find(const struct image *img, struct multiboot_header *out)
     return false;
 }
 
+/* Multiboot 2, 3.1.1: the header is wholly in the first 32768 bytes, 8-aligned; its first four words add up to zero. */
+#define MB2_SEARCH 32768u
+#define MB2_HEADER 16u
+#define MB2_MAGIC  0xe85250d6u
+
+int multiboot_check_others(const struct image *img, struct err *e)
+{
+    uint8_t head[MB2_SEARCH];
+    const uint64_t len = img->size < MB2_SEARCH ? img->size : MB2_SEARCH;
+    const int rc = image_read(img, 0, head, len, e);
+    if (rc) return rc;
+    for (uint64_t off = 0; off + MB_HEADER <= len; off += 4) {
+        const uint32_t magic = le32_read(head + off),
+                       sum = magic + le32_read(head + off + 4) + le32_read(head + off + 8);
+        if (magic == MB_MAGIC && sum == 0)
+            return err_set(
+                e, -ENOEXEC,
+                "has its Multiboot 1 header at byte %llu, not wholly in the first %u, where boot loaders look; "
+                "link it to the front",
+                (unsigned long long)off, MB_SEARCH);
+        if (magic == MB2_MAGIC && off % 8 == 0 && off + MB2_HEADER <= len && sum + le32_read(head + off + 12) == 0)
+            return err_set(
+                e, -ENOEXEC,
+                "has a Multiboot 2 header, and that protocol is not booted here; build it with a PVH note or "
+                "a Multiboot 1 header");
+    }
+    return 0;
+}
+
 int multiboot_check(const struct multiboot_header *h, struct err *e)
 {
     const uint32_t unknown = h->flags & MB_MUST_KNOW & ~(MB_PAGE_ALIGN | MB_MEMORY | MB_VIDEO);
@@ -75,12 +104,12 @@ int load_multiboot(const struct image *img, const struct multiboot_header *h, co
     if (h->entry < h->load_addr || h->entry >= end)
         return err_set(e, -ENOEXEC, "has its entry 0x%x outside 0x%x-0x%llx, what it loads; link it anew", h->entry,
                        h->load_addr, (unsigned long long)end);
-    rc = load_check_place(mem, h->load_addr, end - h->load_addr, "the image", e);
-    if (!rc) rc = image_place(img, off, len, mem, h->load_addr, e);
-    if (rc) return rc;
+    const struct load_piece piece = {h->load_addr, end - h->load_addr, "the image"};
+    rc = load_check_place(mem, BOOT_MULTIBOOT, &piece, e);
     out->protocol = BOOT_MULTIBOOT;
     out->entry = h->entry;
     out->end = end;
     out->initrd_end = MB_INITRD_END;
-    return 0;
+    if (!rc) rc = load_place_info(mem, &piece, 1, out, e);
+    return rc ? rc : image_place(img, off, len, mem, h->load_addr, e);
 }

@@ -1,6 +1,10 @@
-/* Which device sits at which port. What is not here is not in the machine, and ACPI says so: no PIC, no PIT, no CMOS
- * clock, no VGA, no PCI. Their ports read as all ones, as the bus does for what nobody claims. The i8042 is here only
- * for kernels that reset through it. */
+/* Which device sits at which port. What is not here is not in the machine, and ACPI says so: no PIC, no PIT, no VGA, no
+ * PCI. Their ports read as all ones, as the bus does for what nobody claims. The i8042 is here only for kernels that
+ * reset through it.
+ *
+ * The clock is here for guests that read a PC's ports without asking. ACPI says that there is none, since who asks has
+ * better: Linux takes the time from kvm-clock, and its driver would only probe for an interrupt. Without ACPI there is
+ * no clock, because Linux then takes pin 8 for its interrupt, and that pin may be a virtio device's. */
 #include "arch/x86/platform.h"
 
 #include "arch/x86/layout.h"
@@ -17,19 +21,20 @@ static uint64_t power_read(void *dev, uint64_t offset, unsigned size)
 static void power_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
     const struct power *p = dev;
-    if (size != 1) return;
+    (void)size;
     if (offset == POWER_SLEEP_CONTROL && (value & SLP_EN) && SLP_TYP((unsigned)value) == POWER_S5)
         end_report(&p->sink, END_POWEROFF, 0, "ACPI S5");
     else if (offset == POWER_RESET && value == POWER_RESET_VALUE)
         end_report(&p->sink, END_RESET, 0, "ACPI reset register");
 }
 
-const struct bus_ops power_bus_ops = {.read = power_read, .write = power_write};
+const struct bus_ops power_bus_ops = {.read = power_read, .write = power_write, .width = 1};
 
 int platform_init(struct platform *p, const struct arch_params *params, struct err *e)
 {
     *p = (struct platform){.serial_irq.fd = -1};
     i8042_init(&p->i8042, params->sink);
+    mc146818_init(&p->rtc, NULL);
     p->debug_exit.sink = p->pvpanic.sink = p->power.sink = params->sink;
     int rc = irq_init(&p->serial_irq, e);
     if (!rc) rc = serial_create(&p->serial, params->console, p->serial_irq, e);
@@ -45,7 +50,8 @@ int platform_init(struct platform *p, const struct arch_params *params, struct e
         {X86_PORT_POWER, POWER_SIZE, &power_bus_ops, &p->power, "power"},
     };
     for (unsigned i = 0; !rc && i < sizeof(ports) / sizeof(ports[0]); i++) rc = bus_add(params->pio, &ports[i], e);
-    return rc;
+    const struct bus_range rtc = {X86_PORT_RTC, MC146818_SIZE, &mc146818_bus_ops, &p->rtc, "rtc"};
+    return rc || !params->has_acpi ? rc : bus_add(params->pio, &rtc, e);
 }
 
 void platform_fini(struct platform *p)

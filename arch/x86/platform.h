@@ -21,6 +21,7 @@ struct platform {
     struct irq serial_irq;
     struct serial *serial;
     struct i8042 i8042;
+    struct mc146818 rtc;
     struct debug_exit debug_exit;
     struct pvpanic pvpanic;
     struct power power;

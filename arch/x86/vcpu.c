@@ -70,12 +70,13 @@ static struct kvm_segment flat(unsigned selector, unsigned type, bool is_64)
     };
 }
 
-static void set_sregs(struct kvm_sregs *s, bool is_64)
+static void set_sregs(struct kvm_sregs *s, const struct loaded *k)
 {
+    const bool is_64 = k->protocol == BOOT_LINUX64;
     s->cs = flat(X86_SEL_CODE, 0xb, is_64);                                 /* execute, read, accessed */
     s->ds = s->es = s->fs = s->gs = s->ss = flat(X86_SEL_DATA, 0x3, false); /* read, write, accessed */
     s->tr = (struct kvm_segment){.limit = 0x67, .selector = X86_SEL_TSS, .type = 0xb, .present = 1};
-    s->gdt.base = X86_GDT;
+    s->gdt.base = k->info + (X86_GDT - X86_BOOT_INFO);
     s->gdt.limit = X86_SEL_TSS + 7;
     s->idt.limit = 0;
     s->cr0 = CR0_PE | CR0_ET | (is_64 ? CR0_PG : 0);
@@ -89,11 +90,11 @@ int vcpu_set_entry(const struct vcpu *v, const struct loaded *k, struct err *e)
     struct kvm_sregs sregs;
     struct kvm_regs regs = {.rflags = RFLAGS_1, .rip = k->entry};
     if (ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0) return vcpu_errno(e, "read the registers", v->id); /* apic_base */
-    set_sregs(&sregs, k->protocol == BOOT_LINUX64);
+    set_sregs(&sregs, k);
     if (k->protocol == BOOT_LINUX64)
-        regs.rsi = X86_BOOT_INFO;
+        regs.rsi = k->info;
     else
-        regs.rbx = X86_BOOT_INFO;
+        regs.rbx = k->info;
     if (k->protocol == BOOT_MULTIBOOT) regs.rax = MULTIBOOT_BOOT_MAGIC;
     if (ioctl(v->fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
         return vcpu_errno(e, "set the registers", v->id);

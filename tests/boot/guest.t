@@ -61,6 +61,12 @@ it_names_every_device() {
     same disks "$(grep -c '^virtio-blk (id 2)' plain)" 2 && says ", 2 disks"
 }
 
+it_has_a_serial_port_alone_when_told_so() {
+    guest 0 --console-device serial --rng && says "guest: all well" && says "virtio-rng (id 4) at" || return 1
+    ! grep "virtio-console" plain || return 1
+    guest 0 --console-device both && says "virtio-console (id 3)"
+}
+
 it_writes_the_scratch_disk_from_the_first_sector_to_the_last() {
     truncate -s 1M scratch
     guest 0 --disk path=scratch,serial=$SCRATCH || return 1
@@ -96,6 +102,7 @@ it_reports_a_disk_that_can_not_be_written() {
 }
 
 promises=(it_ends_with_0_and_a_summary it_starts_every_vcpu_by_ACPI_and_by_MP_table it_counts_the_memory_it_was_given it_names_every_device
+    it_has_a_serial_port_alone_when_told_so
     it_writes_the_scratch_disk_from_the_first_sector_to_the_last it_copes_with_a_disk_of_one_sector_and_an_odd_one
     it_leaves_every_other_disk_as_it_was)
 for promise in "${promises[@]}"; do check "${promise//_/ }" "$promise"; done

@@ -11,6 +11,7 @@
 
 #define FUZZ_RAM   (24u << 20) /* the 16 MiB kernels prefer, and some */
 #define FUZZ_INPUT 65536u
+#define INFO_SIZE  (X86_BOOT_END - X86_BOOT_INFO)
 
 static void fuzz_is_untouched(const uint8_t *ram, uint64_t from, uint64_t to)
 {
@@ -37,11 +38,15 @@ static int fuzz_load(const uint8_t *data, size_t size)
         MUST(rc < 0 && e.code == rc && e.text[0] && l.entry == 0);
     } else {
         MUST(l.entry < l.end && l.end <= FUZZ_RAM && l.cmdline_max > 0 && l.cmdline_max <= LOAD_CMDLINE_MAX);
+        MUST(l.info >= X86_BOOT_INFO && l.info % GMEM_PAGE == 0);
+        MUST(l.info + INFO_SIZE <= (l.info < X86_HIMEM ? X86_BASE_END : l.end));
+        MUST(l.protocol != BOOT_LINUX64 || l.info == X86_BOOT_INFO);
+        fuzz_is_untouched(ram, l.info, l.info + INFO_SIZE);
+        if (l.protocol == BOOT_LINUX64) fuzz_is_untouched(ram, X86_BOOT_INFO, X86_LOW_END);
         uint64_t gpa = 0;
         if (load_initrd(&img, &mem, &l, &gpa, &e) == 0)
             MUST(gpa >= l.end && gpa % GMEM_PAGE == 0 && gpa + size <= FUZZ_RAM && gpa + size <= l.initrd_end);
     }
-    fuzz_is_untouched(ram, X86_BOOT_INFO, X86_LOW_END);
     fuzz_is_untouched(ram, X86_BASE_END, X86_HIMEM);
     free(exact);
     gmem_fini(&mem);

@@ -189,7 +189,7 @@ static void on_exit_write(void *dev, uint64_t offset, unsigned size, uint64_t va
         if (pthread_equal(h->machine.runner[i].thread, pthread_self())) runner_kick(&h->machine.runner[i], RUNNER_END);
 }
 
-static const struct bus_ops exit_ops = {read_nothing, on_exit_write};
+static const struct bus_ops exit_ops = {.read = read_nothing, .write = on_exit_write};
 
 static void on_entered(void *arg, struct runner *r)
 {

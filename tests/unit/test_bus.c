@@ -26,7 +26,7 @@ static void probe_write(void *dev, uint64_t offset, unsigned size, uint64_t valu
     *p = (struct probe){.offset = offset, .size = size, .value = value, .reads = p->reads, .writes = p->writes + 1};
 }
 
-static const struct bus_ops PROBE_OPS = {probe_read, probe_write};
+static const struct bus_ops PROBE_OPS = {.read = probe_read, .write = probe_write};
 
 static struct bus_range range_at(uint64_t base, uint64_t size, struct probe *p)
 {
@@ -162,11 +162,119 @@ static void unclaimed_addresses_read_as_ones(void **state)
     assert_int_equal(bus_read(&b, 0, 2), 0xffff);
     assert_int_equal(bus_read(&b, 0, 4), 0xffffffff);
     assert_true(bus_read(&b, UINT64_MAX, 8) == UINT64_MAX);
-    assert_int_equal(bus_read(&b, 0x100e, 4), 0xffffffff); /* half in, half out */
-    bus_write(&b, 0x100e, 4, 0);
+    bus_write(&b, 0x0ff8, 8, 0);
+    bus_write(&b, 0x1010, 8, 0);
     bus_write(&b, UINT64_MAX, 8, 0);
     assert_int_equal(p.reads + p.writes, 0);
 }
 
+/* ---- splitting: devices that are bytes of memory, and refuse what they must not be asked ---- */
+
+struct bytes {
+    uint8_t *at; /* of the range's first address */
+    uint64_t size;
+    unsigned width; /* 0: any */
+    bool was_asked_wrongly;
+};
+
+static bool is_asked_rightly(struct bytes *m, uint64_t offset, unsigned size)
+{
+    const bool is_power = (size & (size - 1)) == 0 && size <= BUS_MAX_ACCESS;
+    if (offset >= m->size || size > m->size - offset || !is_power || (m->width && size > m->width))
+        m->was_asked_wrongly = true;
+    return !m->was_asked_wrongly;
+}
+
+static uint64_t bytes_read(void *dev, uint64_t offset, unsigned size)
+{
+    struct bytes *m = dev;
+    uint64_t value = UINT64_MAX; /* bits that the access does not have are not heard */
+    if (is_asked_rightly(m, offset, size)) memcpy(&value, m->at + offset, size);
+    return value;
+}
+
+static void bytes_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct bytes *m = dev;
+    if (size < 8 && value >> (8 * size)) m->was_asked_wrongly = true;
+    if (is_asked_rightly(m, offset, size)) memcpy(m->at + offset, &value, size);
+}
+
+static const struct bus_ops byte_ops[] = {
+    {.read = bytes_read, .write = bytes_write},
+    {.read = bytes_read, .write = bytes_write, .width = 1},
+    {.read = bytes_read, .write = bytes_write, .width = 2},
+    {.read = bytes_read, .write = bytes_write, .width = 4},
+};
+
+/* Ranges at random, adjacent ones too, at the start, the middle and the very end of the address space; accesses of 1 to
+ * 8 bytes at each address. What must come of it is simple: each byte for itself. */
+static void every_byte_of_an_access_goes_to_the_range_it_lies_in(void **state)
+{
+    (void)state;
+    const uint64_t origins[] = {0, 0xd0000000, UINT64_MAX - SPACE + 1};
+    srand(2);
+    for (size_t round = 0; round < 60; round++) {
+        const uint64_t origin = origins[round % COUNT_OF(origins)];
+        uint8_t memory[SPACE], before[SPACE], is_claimed[SPACE] = {0};
+        struct bytes dev[BUS_MAX_RANGES];
+        struct bus b;
+        bus_init(&b);
+        for (unsigned i = 0; i < SPACE; i++) memory[i] = (uint8_t)rand();
+        for (unsigned from = (unsigned)rand() % 4; from < SPACE && b.count < BUS_MAX_RANGES;) {
+            unsigned len = 1 + (unsigned)rand() % 12;
+            if (len > SPACE - from || rand() % 16 == 0) len = SPACE - from;
+            const unsigned kind = (unsigned)rand() % COUNT_OF(byte_ops);
+            dev[b.count] = (struct bytes){.at = memory + from, .size = len, .width = byte_ops[kind].width};
+            const struct bus_range r = {origin + from, len, &byte_ops[kind], &dev[b.count], "bytes"};
+            assert_int_equal(bus_add(&b, &r, NULL), 0);
+            memset(is_claimed + from, 1, len);
+            from += len + (unsigned)rand() % 3;
+        }
+        bus_freeze(&b);
+        for (unsigned at = 0; at < SPACE; at++) {
+            for (unsigned size = 1; size <= BUS_MAX_ACCESS; size++) {
+                uint64_t want = 0, value = 0;
+                for (unsigned i = 0; i < size; i++) {
+                    const bool is_there = at + i < SPACE && is_claimed[at + i];
+                    want |= (uint64_t)(is_there ? memory[at + i] : 0xff) << (8 * i);
+                    value |= (uint64_t)(rand() & 0xff) << (8 * i);
+                }
+                assert_true(bus_read(&b, origin + at, size) == want);
+                memcpy(before, memory, sizeof(memory));
+                bus_write(&b, origin + at, size, value);
+                for (unsigned i = 0; i < size && at + i < SPACE; i++)
+                    if (is_claimed[at + i]) before[at + i] = (uint8_t)(value >> (8 * i));
+                assert_memory_equal(memory, before, sizeof(memory));
+            }
+        }
+        for (unsigned i = 0; i < b.count; i++) assert_false(dev[i].was_asked_wrongly);
+    }
+}
+
+static void an_access_that_a_device_takes_whole_is_not_split(void **state)
+{
+    (void)state;
+    struct bus b;
+    struct probe p = {0};
+    bus_init(&b);
+    const struct bus_range r = range_at(0x1000, 0x10, &p);
+    assert_int_equal(bus_add(&b, &r, NULL), 0);
+    bus_freeze(&b);
+    for (unsigned size = 1; size <= 8; size *= 2) {
+        for (uint64_t at = 0; at <= 0x10 - size; at++) {
+            p = (struct probe){0};
+            bus_write(&b, 0x1000 + at, size, UINT64_MAX);
+            (void)bus_read(&b, 0x1000 + at, size);
+            assert_int_equal(p.writes, 1);
+            assert_int_equal(p.reads, 1);
+            assert_int_equal(p.offset, at);
+            assert_int_equal(p.size, size);
+        }
+    }
+}
+
 UNIT_MAIN(UNIT(add_refuses_what_cannot_be), UNIT(a_full_bus_refuses_one_more), UNIT(find_agrees_with_a_byte_map),
-          UNIT(access_reaches_the_device_at_its_offset), UNIT(unclaimed_addresses_read_as_ones))
+          UNIT(access_reaches_the_device_at_its_offset), UNIT(unclaimed_addresses_read_as_ones),
+          UNIT(every_byte_of_an_access_goes_to_the_range_it_lies_in),
+          UNIT(an_access_that_a_device_takes_whole_is_not_split))

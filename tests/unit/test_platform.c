@@ -37,7 +37,7 @@ static void debug_exit_ends_with_the_value_written(void **state)
     static const struct {
         unsigned size;
         uint64_t value;
-    } writes[] = {{1, 0}, {1, 119}, {2, 0x1234}, {4, 0xdeadbeef}};
+    } writes[] = {{1, 0}, {1, 119}, {2, 0x1234}, {4, 0xdeadbeef}, {8, UINT32_MAX}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(writes); i++) {
         struct told t = {0};
@@ -48,6 +48,15 @@ static void debug_exit_ends_with_the_value_written(void **state)
         assert_int_equal(t.value, writes[i].value);
         assert_true(t.detail[0]);
     }
+}
+
+static void debug_exit_takes_a_status_too_large_for_32_bits_for_a_large_one(void **state)
+{
+    struct told t = {0};
+    struct debug_exit d = {.sink = sink_of(&t)};
+    (void)state;
+    debug_exit_bus_ops.write(&d, 0, 8, UINT64_C(1) << 32);
+    assert_int_equal(t.value, UINT32_MAX);
 }
 
 static void debug_exit_marks_milestones_and_goes_on(void **state)
@@ -101,6 +110,7 @@ static void a_crash_kernel_is_told_of_once_and_does_not_hide_a_panic(void **stat
     assert_int_equal(t.reason, END_PANIC);
 }
 
-UNIT_MAIN(UNIT(debug_exit_ends_with_the_value_written), UNIT(debug_exit_marks_milestones_and_goes_on),
-          UNIT(pvpanic_offers_two_events_and_ends_for_one),
+UNIT_MAIN(UNIT(debug_exit_ends_with_the_value_written),
+          UNIT(debug_exit_takes_a_status_too_large_for_32_bits_for_a_large_one),
+          UNIT(debug_exit_marks_milestones_and_goes_on), UNIT(pvpanic_offers_two_events_and_ends_for_one),
           UNIT(a_crash_kernel_is_told_of_once_and_does_not_hide_a_panic))

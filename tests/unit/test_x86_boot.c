@@ -56,7 +56,7 @@ static int teardown(void **state)
 
 static struct loaded kernel(enum boot_protocol protocol)
 {
-    struct loaded l = {.protocol = protocol, .cmdline_max = LOAD_CMDLINE_MAX};
+    struct loaded l = {.protocol = protocol, .cmdline_max = LOAD_CMDLINE_MAX, .info = X86_BOOT_INFO};
     l.header.header = 0x53726448;
     return l;
 }
@@ -132,12 +132,42 @@ static void multiboot_info_names_what_was_loaded(void **state)
     const uint8_t *module = r->ram + le32_read(p + 24);
     assert_int_equal(le32_read(module), 0xe00000);
     assert_int_equal(le32_read(module + 4), 0xe00000 + 12345);
+    assert_true(le32_read(module + 8) >= X86_BOOT_INFO && le32_read(module + 8) < X86_BOOT_INFO + X86_BOOT_ROOM);
+    assert_string_equal((const char *)r->ram + le32_read(module + 8), "");
     const uint8_t *map = r->ram + le32_read(p + 48), *end = map + le32_read(p + 44);
     unsigned entries = 0;
     for (; map < end; map += le32_read(map) + 4) entries++;
     assert_ptr_equal(map, end);
     assert_int_equal(entries, 4);
     assert_string_equal((const char *)r->ram + le32_read(p + 64), "Vireo");
+}
+
+/* Every pointer in it is followed to where it says, and where it lies by default nothing is written. */
+static void information_lies_where_the_kernel_leaves_room(void **state)
+{
+    struct rig *r = *state;
+    static const enum boot_protocol protocols[] = {BOOT_PVH, BOOT_MULTIBOOT};
+    for (unsigned i = 0; i < COUNT_OF(protocols); i++) {
+        struct loaded k = kernel(protocols[i]);
+        k.info = 0x300000;
+        const struct boot_info b = {.kernel = &k, .initrd = 0xe00000, .initrd_size = 1, .rsdp = X86_ACPI};
+        memset(r->ram, 0, RAM_SIZE);
+        assert_int_equal(boot_write_info(&r->mem, &b, &r->err), 0);
+        assert_int_equal(boot_write_cmdline(&r->mem, &k, "k", "words", &r->err), 0);
+        assert_int_equal(boot_write_tables(&r->mem, &k, &r->err), 0);
+        const uint8_t *p = r->ram + k.info;
+        const bool is_pvh = k.protocol == BOOT_PVH;
+        const uint64_t cmdline = is_pvh ? le64_read(p + 24) : le32_read(p + 16);
+        const uint64_t module = is_pvh ? le64_read(p + 16) : le32_read(p + 24);
+        const uint64_t map = is_pvh ? le64_read(p + 40) : le32_read(p + 48);
+        assert_string_equal((const char *)r->ram + cmdline, is_pvh ? "words" : "k words");
+        assert_int_equal(le32_read(r->ram + module), 0xe00000);
+        assert_int_equal(le32_read(r->ram + map + (is_pvh ? 8 : 12)), X86_BASE_END);
+        if (!is_pvh) assert_string_equal((const char *)r->ram + le32_read(p + 64), "Vireo");
+        assert_int_equal(le64_read(r->ram + 0x300000 + X86_GDT - X86_BOOT_INFO + X86_SEL_CODE) >> 53 & 3, 2);
+        for (uint64_t a = 0; a < 0x300000; a++) assert_int_equal(r->ram[a], 0);
+        for (uint64_t a = 0x302000; a < RAM_SIZE; a++) assert_int_equal(r->ram[a], 0);
+    }
 }
 
 static void without_an_initrd_no_protocol_speaks_of_one(void **state)
@@ -195,7 +225,8 @@ static uint64_t translate(const struct rig *r, uint64_t va)
 static void long_mode_maps_ram_and_devices_one_to_one(void **state)
 {
     struct rig *r = *state;
-    assert_int_equal(boot_write_tables(&r->mem, BOOT_LINUX64, &r->err), 0);
+    const struct loaded k = kernel(BOOT_LINUX64);
+    assert_int_equal(boot_write_tables(&r->mem, &k, &r->err), 0);
     for (uint64_t a = 0x1234; a < RAM_SIZE; a += 2 * MIB) assert_int_equal(translate(r, a), a);
     assert_int_equal(translate(r, X86_VIRTIO), X86_VIRTIO);
     assert_int_equal(translate(r, X86_LAPIC + 0x20), X86_LAPIC + 0x20);
@@ -207,7 +238,8 @@ static void long_mode_maps_ram_and_devices_one_to_one(void **state)
 static void protected_mode_has_flat_segments_and_no_page_tables(void **state)
 {
     struct rig *r = *state;
-    assert_int_equal(boot_write_tables(&r->mem, BOOT_PVH, &r->err), 0);
+    const struct loaded k = kernel(BOOT_PVH);
+    assert_int_equal(boot_write_tables(&r->mem, &k, &r->err), 0);
     assert_int_equal(le64_read(r->ram + X86_GDT + X86_SEL_CODE) >> 53 & 3, 2); /* L clear, D set */
     for (uint64_t a = X86_PML4; a < X86_LOW_END; a += 8) assert_int_equal(le64_read(r->ram + a), 0);
 }
@@ -305,7 +337,8 @@ static void sentences_are_cut_never_overrun(void **state)
 
 UNIT_MAIN(RIGGED(memory_map_covers_ram_and_nothing_else), RIGGED_HIGH(memory_map_covers_ram_and_nothing_else),
           RIGGED_HIGH(zero_page_names_what_was_loaded), RIGGED(pvh_start_info_names_what_was_loaded),
-          RIGGED(multiboot_info_names_what_was_loaded), RIGGED(without_an_initrd_no_protocol_speaks_of_one),
+          RIGGED(multiboot_info_names_what_was_loaded), RIGGED(information_lies_where_the_kernel_leaves_room),
+          RIGGED(without_an_initrd_no_protocol_speaks_of_one),
           RIGGED(command_line_is_the_kernels_own_but_for_multiboot),
           RIGGED(command_line_longer_than_the_kernel_takes_is_refused),
           RIGGED(long_mode_maps_ram_and_devices_one_to_one),

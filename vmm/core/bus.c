@@ -29,6 +29,7 @@ static unsigned ranges_below(const struct bus *b, uint64_t addr)
 int bus_add(struct bus *b, const struct bus_range *r, struct err *e)
 {
     assert(!b->is_frozen && r->ops && r->ops->read && r->ops->write);
+    assert((r->ops->width & (r->ops->width - 1)) == 0 && r->ops->width <= BUS_MAX_ACCESS);
     const unsigned long long base = r->base;
     if (r->size == 0) return err_set(e, -EINVAL, "%s at 0x%llx: the range is empty", r->name, base);
     if (r->size - 1 > UINT64_MAX - r->base) {
@@ -72,15 +73,52 @@ static uint64_t mask_of(unsigned size)
     return size >= sizeof(uint64_t) ? UINT64_MAX : (UINT64_C(1) << (8 * size)) - 1;
 }
 
+/* What of an access goes to a device at once. */
+struct piece {
+    const struct bus_range *range; /* NULL: nobody's */
+    unsigned size;
+};
+
+static struct piece piece_at(const struct bus *b, uint64_t addr, unsigned left)
+{
+    struct piece p = {.range = bus_find(b, addr, 1), .size = 1};
+    if (!p.range) return p;
+    const uint64_t room = p.range->size - (addr - p.range->base);
+    const unsigned width = p.range->ops->width ? p.range->ops->width : BUS_MAX_ACCESS;
+    while (2 * p.size <= left && 2 * p.size <= width && 2 * p.size <= room) p.size *= 2;
+    return p;
+}
+
+/* The bytes of an access that there are: none lies beyond the last address. */
+static unsigned within_space(uint64_t addr, unsigned size)
+{
+    return size - 1 > UINT64_MAX - addr ? (unsigned)(UINT64_MAX - addr) + 1 : size;
+}
+
 uint64_t bus_read(const struct bus *b, uint64_t addr, unsigned size)
 {
-    const struct bus_range *r = bus_find(b, addr, size);
-    const uint64_t value = r ? r->ops->read(r->dev, addr - r->base, size) : UINT64_MAX;
-    return value & mask_of(size);
+    const unsigned there = within_space(addr, size);
+    uint64_t value = mask_of(size);
+    for (unsigned done = 0; done < there;) {
+        const struct piece p = piece_at(b, addr + done, there - done);
+        const uint64_t mask = mask_of(p.size) << (8 * done);
+        if (p.range) {
+            const uint64_t got = p.range->ops->read(p.range->dev, addr + done - p.range->base, p.size);
+            value = (value & ~mask) | (got << (8 * done) & mask);
+        }
+        done += p.size;
+    }
+    return value;
 }
 
 void bus_write(const struct bus *b, uint64_t addr, unsigned size, uint64_t value)
 {
-    const struct bus_range *r = bus_find(b, addr, size);
-    if (r) r->ops->write(r->dev, addr - r->base, size, value & mask_of(size));
+    const unsigned there = within_space(addr, size);
+    for (unsigned done = 0; done < there;) {
+        const struct piece p = piece_at(b, addr + done, there - done);
+        if (p.range)
+            p.range->ops->write(p.range->dev, addr + done - p.range->base, p.size,
+                                value >> (8 * done) & mask_of(p.size));
+        done += p.size;
+    }
 }

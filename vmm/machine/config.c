@@ -17,7 +17,13 @@
 void config_init(struct config *c)
 {
     *c = (struct config){
-        .cpus = 1, .memory = DEFAULT_MEMORY, .console = CONSOLE_STDIO, .has_acpi = true, .has_record = true};
+        .cpus = 1,
+        .memory = DEFAULT_MEMORY,
+        .console = CONSOLE_STDIO,
+        .has_virtio_console = true,
+        .has_acpi = true,
+        .has_record = true,
+    };
 }
 
 void config_fini(struct config *c)
@@ -137,6 +143,15 @@ static int set_console(struct config *c, const char *value, struct err *e)
     return rc;
 }
 
+static int set_console_device(struct config *c, const char *value, struct err *e)
+{
+    const bool is_serial = strcmp(value, "serial") == 0;
+    if (!is_serial && strcmp(value, "both") != 0)
+        return err_set(e, -EINVAL, "console-device " VALUE_SHOWN ": must be both or serial", value);
+    c->has_virtio_console = !is_serial;
+    return 0;
+}
+
 static int set_switch(const char *key, bool *out, const char *value, struct err *e)
 {
     if (value_bool(value, out)) return 0;
@@ -202,6 +217,8 @@ static const struct config_key keys[] = {
      "add a disk; FILE is a raw image or block device", KEY_REPEATED, set_disk},
     {"net", "tap=NAME|fd=N[,mac=MAC][,mtu=N][,id=ID]", "add a network card on a tap device", KEY_REPEATED, set_net},
     {"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)", KEY_TEXT, set_console},
+    {"console-device", "both|serial", "serial port and virtio console, or the serial port alone", KEY_TEXT,
+     set_console_device},
     {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console", KEY_TEXT, set_escape},
     {"rng", NULL, "add an entropy device", KEY_TEXT, set_rng},
     {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", KEY_TEXT, set_no_acpi},

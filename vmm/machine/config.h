@@ -101,7 +101,8 @@ struct config {
     unsigned net_count;
     enum config_console console;
     char *console_path;
-    bool has_escape; /* Ctrl-A x on stdio ends the VM: the CLI asks for it when stdin is a terminal */
+    bool has_virtio_console; /* beside the serial port, which every machine has */
+    bool has_escape;         /* Ctrl-A x on stdio ends the VM: the CLI asks for it when stdin is a terminal */
     bool has_rng, has_acpi;
     bool has_record;            /* every exit is counted and timed: vmm/core/record.h */
     uint64_t timeout_ms;        /* 0: none */
@@ -125,7 +126,7 @@ struct config_key {
     int (*set)(struct config *c, const char *value, struct err *e);
 };
 
-void config_init(struct config *c); /* defaults: 1 vCPU, 256 MiB, console stdio, rng off, ACPI and recorder on */
+void config_init(struct config *c); /* defaults: 1 vCPU, 256 MiB, console stdio on both devices, ACPI, recorder */
 void config_fini(struct config *c); /* legal twice */
 
 /* c->sched, made if there is none; NULL: out of memory. */

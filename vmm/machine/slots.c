@@ -87,7 +87,7 @@ static const char *id_of_net(const struct config *cfg, unsigned n)
 
 static unsigned count_consoles(const struct config *cfg)
 {
-    return cfg->console != CONSOLE_OFF;
+    return cfg->console != CONSOLE_OFF && cfg->has_virtio_console;
 }
 
 static int make_console(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
