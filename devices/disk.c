@@ -326,6 +326,7 @@ int disk_start(struct disk *d, struct loop *loop, struct err *e)
     if (rc != 0) return rc;
     d->is_running = true;
     d->is_stopping = false;
+    if (d->engine->started) d->engine->started(d);
     return 0;
 }
 

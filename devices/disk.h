@@ -4,7 +4,7 @@
  * Opening takes an OFD lock (F_OFD_SETLK): shared when read-only, exclusive when writable, so that two writers never
  * meet on one image. Opening also takes every descriptor that the disk will ever need, so that a guest's reset can't
  * fail for want of one: of io_uring where the kernel allows it, else for one worker thread. Only that thread itself is
- * made later, at the first request that takes it, by the thread of the loop.
+ * made later, at the first disk_start, by the thread of the loop.
  *
  * Nothing that may wait for the host's storage runs on the loop thread. Reads that the page cache can serve are done
  * there at once, as are all requests of a file in memory: these in bounded pieces, with the loop's other sources

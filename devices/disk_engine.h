@@ -50,6 +50,7 @@ struct disk_engine {
     /* Carry out r's next step; its disk_step_done may be called before this returns. */
     void (*submit)(struct disk *d, struct disk_request *r);
     void (*kick)(struct disk *d);
+    void (*started)(struct disk *d); /* the disk begins, or begins again; NULL: nothing is to be done */
     void (*again)(struct disk *d);  /* the time of disk_come_back has passed */
     void (*cancel)(struct disk *d); /* finish what was submitted and not begun with -ECANCELED. Never waits */
 };

@@ -1,8 +1,8 @@
 /* Disk I/O by one worker thread: all of it where io_uring is switched off (containers, sysctl kernel.io_uring_disabled)
  * or too old; beside io_uring what changes the disk (disk_uring.c).
  *
- * The thread is made by the loop's thread, whose place among the host's CPUs it inherits, for the first request that
- * takes it. It stays until the disk is closed. Where the host refuses one
+ * The thread is made by the loop's thread, whose place among the host's CPUs it inherits: when the disk is started for
+ * the first time, beside io_uring at the first write. It stays until the disk is closed. Where the host refuses one
  * (pids.max, ulimit -u) the requests that need it fail, and each asks anew.
  *
  * A small write takes a microsecond, to wake the loop for it several: so the thread tells of what is done when it has
@@ -202,6 +202,12 @@ static int worker_attach(struct disk *d)
     return rc;
 }
 
+/* Refused: the first request asks again, and fails with the reason. */
+static void worker_started(struct disk *d)
+{
+    if (!d->worker.has_thread) (void)start_thread(&d->worker);
+}
+
 const struct disk_engine disk_engine_worker = {
     .name = "worker",
     .is_async = true,
@@ -211,6 +217,7 @@ const struct disk_engine disk_engine_worker = {
     .detach = worker_detach,
     .submit = worker_submit,
     .kick = worker_kick,
+    .started = worker_started,
     .again = worker_again,
     .cancel = worker_cancel,
 };

@@ -146,7 +146,7 @@ static void on_runner_gone(void *arg, struct runner *r)
     struct machine *m = arg;
     pthread_mutex_lock(&m->lock);
     r->is_gone = true;
-    atomic_store(&r->tid, 0);
+    atomic_store(&r->callee, 0);
     runner_tell(r, RUNNER_GONE, 0);
     use_vcpu_gone(m);
     if (--m->live == 0) tell_over(m);

@@ -46,7 +46,7 @@ void runner_kick(struct runner *r, enum runner_want want)
 
 void runner_call_out(struct runner *r)
 {
-    const pid_t tid = atomic_load(&r->tid); /* 0: it looks at the flag when it begins */
+    const pid_t tid = atomic_load(&r->callee); /* 0: it looks at the flag when it begins */
     atomic_thread_fence(memory_order_seq_cst);
     __atomic_store_n(&r->vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
     atomic_thread_fence(memory_order_seq_cst);

@@ -75,11 +75,12 @@ struct runner {
     atomic_int want;                  /* enum runner_want; written by whoever kicks, under the machine's lock */
     sem_t resume;                     /* posted for a halted vCPU when want or stop_asked has changed */
     pthread_t thread;
-    _Atomic pid_t tid; /* 0: it has not said yet, or has gone; written by the thread */
-    unsigned refusals; /* KVM_RUN said EAGAIN so often in a row, to a vCPU that may run; the thread's */
-    bool has_thread;   /* control thread */
-    bool is_halted;    /* machine's lock */
-    bool is_gone;      /* machine's lock: never signal it again */
+    _Atomic pid_t callee; /* the thread's id while it is there, 0 before and after: for runner_call_out */
+    pid_t tid;            /* machine's lock; 0: it has not said yet */
+    unsigned refusals;    /* KVM_RUN said EAGAIN so often in a row, to a vCPU that may run; the thread's */
+    bool has_thread;      /* control thread */
+    bool is_halted;       /* machine's lock */
+    bool is_gone;         /* machine's lock: never signal it again */
 };
 
 /* Make the kick signal (SIGURG) interrupt KVM_RUN: an empty handler, where the program has none (any more).

@@ -59,9 +59,9 @@ static void wait_for_schedule(struct machine *m)
 void threads_here(struct machine *m, int vcpu)
 {
     take_name(m, vcpu < 0 ? MACHINE_THREAD_IO : MACHINE_THREAD_VCPU, vcpu < 0 ? 0 : (unsigned)vcpu);
-    if (vcpu >= 0) atomic_store(&m->runner[vcpu].tid, gettid()); /* machine_stop, too, looks at it */
+    if (vcpu >= 0) atomic_store(&m->runner[vcpu].callee, gettid());
     pthread_mutex_lock(&m->lock);
-    if (vcpu < 0) m->io_tid = gettid();
+    *(vcpu < 0 ? &m->io_tid : &m->runner[vcpu].tid) = gettid();
     pthread_cond_broadcast(&m->changed);
     if (m->sched && vcpu >= 0) wait_for_schedule(m);
     const pid_t cookie_of = m->has_cookie && vcpu > 0 ? m->runner[0].tid : 0;
@@ -81,7 +81,7 @@ void threads_disk_here(struct disk_thread *t)
 static pid_t tid_of(struct machine *m, const struct runner *r)
 {
     while (r->tid == 0 && !r->is_gone && m->ending.reason == END_NONE) pthread_cond_wait(&m->changed, &m->lock);
-    return r->tid;
+    return r->is_gone ? 0 : r->tid;
 }
 
 /* Lock held. The same of the I/O thread; 0 also when there is none. */
