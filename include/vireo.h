@@ -111,6 +111,8 @@ VIREO_API void vireo_vm_destroy(struct vireo_vm *vm);
 VIREO_API int vireo_vm_start(struct vireo_vm *vm, struct vireo_error *e);
 /* All vCPUs out of the guest when it returns. -ESRCH: not started, or ended. */
 VIREO_API int vireo_vm_pause(struct vireo_vm *vm);
+/* A guest with a kvmclock (x86) is told that it was held, so that its watchdog doesn't report the gap; so it is after the
+ * process was stopped or frozen. On arm64 there is no such word. */
 VIREO_API int vireo_vm_resume(struct vireo_vm *vm);
 /* Ask it to end; returns at once; any thread. */
 VIREO_API void vireo_vm_stop(struct vireo_vm *vm);
