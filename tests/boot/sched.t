@@ -59,9 +59,25 @@ a_vm_beside_its_program_has_a_threaded_group() {
         equal group "$(group_of "$tid")" /vireo-web
         grep -qx "$tid" $CGROUPS/vireo-web/cgroup.threads
     done
-    for tid in $(others); do [ "$(group_of "$tid")" = / ] || [ "$(cat "/proc/$vmm/task/$tid/comm")" = kvm-nx-lpage-re ]; done
+    for tid in $(others); do
+        case $(cat "/proc/$vmm/task/$tid/comm") in
+            web:* | kvm-nx-lpage-re) equal group "$(group_of "$tid")" /vireo-web ;;
+            vireo) equal group "$(group_of "$tid")" / ;;
+        esac
+    done
     gone
     [ ! -e $CGROUPS/vireo-web ]
+}
+
+vcpus_may_join_alone() {
+    busy --name web --cgroup $CGROUPS --cgroup-threads vcpus
+    local tid
+    for tid in $(vcpus); do equal group "$(group_of "$tid")" /vireo-web; done
+    for tid in $(others); do [ "$(group_of "$tid")" = / ] || [ "$(cat "/proc/$vmm/task/$tid/comm")" = kvm-nx-lpage-re ]; done
+    gone
+    mkdir $CGROUPS/vms
+    refused "only the whole process can join" --cgroup $CGROUPS/vms --cgroup-threads vcpus
+    rmdir $CGROUPS/vms
 }
 
 a_program_inside_a_group_gives_each_vm_its_own() {
@@ -152,6 +168,6 @@ threads_are_scheduled_as_asked_on_a_stock_kernel() {
     "${VIREO%/vireo}/tests/kvm/test_sched"
 }
 
-run_tests a_vm_beside_its_program_has_a_threaded_group a_program_inside_a_group_gives_each_vm_its_own \
+run_tests a_vm_beside_its_program_has_a_threaded_group vcpus_may_join_alone a_program_inside_a_group_gives_each_vm_its_own \
     a_vm_elsewhere_moves_whole_and_leaves_nothing what_a_killed_vm_left_is_replaced a_cap_holds what_may_not_be_written_is_named \
     linux_in_the_guest_sees_the_time_that_was_taken threads_are_scheduled_as_asked_on_a_stock_kernel

@@ -297,6 +297,11 @@ int cgroup_create(struct cgroup **out, const struct sched_config *s, const char 
         if (rc == -ENOENT) err_hint(e, "make it first (mkdir); Vireo makes its own group inside");
     }
     if (!rc) rc = find_kind(g, e);
+    if (!rc && g->kind == V2_DOMAIN && s->has_vcpus_alone)
+        rc = err_set(e, -EINVAL,
+                     "cgroup-threads vcpus: in cgroup %.400s only the whole process can join; leave the key out, or "
+                     "start the program inside that cgroup",
+                     g->path);
     if (!rc && g->kind == V2_DOMAIN) rc = open_home(g, e);
     if (!rc) rc = make_group(g, name, e);
     if (!rc) rc = g->kind == V1 ? set_v1(g, s, e) : set_v2(g, s, e);

@@ -2,11 +2,12 @@
  * what is set there is nobody else's, and nothing has to be put back.
  *
  * Three kinds of directory, told apart by asking the kernel (cgroup-v2.rst "Threads"; cgroup-v1/cgroups.rst):
- *   v1, cpu controller   the vCPU threads join; nothing else moves.
+ *   v1, cpu controller   the machine's threads join; nothing else moves.
  *   v2, threaded         PATH is threaded, or this process lives in it (its group or its threaded domain): the new
- *                        group is made threaded, the vCPU threads join, nothing else moves.
+ *                        group is made threaded, the machine's threads join, nothing else moves.
  *   v2, domain           any other: threads of one process can't lie in two domains, so the whole process joins, and
- *                        goes back when the machine ends. One machine of a process only: a second is refused.
+ *                        goes back when the machine ends. One machine of a process only: a second is refused, and so
+ *                        are vCPUs that are to join alone.
  * In v2 the cpu controller is switched on for PATH's children where it is not, and stays on: other groups may have come
  * to need it.
  *

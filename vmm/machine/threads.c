@@ -44,7 +44,7 @@ void threads_here(struct machine *m, int vcpu)
     take_name(m, vcpu < 0 ? MACHINE_THREAD_IO : MACHINE_THREAD_VCPU, vcpu < 0 ? 0 : (unsigned)vcpu);
     pthread_mutex_lock(&m->lock);
     *(vcpu < 0 ? &m->io_tid : &m->runner[vcpu].tid) = gettid();
-    if (vcpu >= 0) pthread_cond_broadcast(&m->changed); /* tid_of waits for a vCPU's alone */
+    if (vcpu >= 0 || m->sched) pthread_cond_broadcast(&m->changed); /* schedule_io waits for the I/O thread's */
     if (m->sched && vcpu >= 0) wait_for_schedule(m);
     const pid_t cookie_of = m->has_cookie && vcpu > 0 ? m->runner[0].tid : 0;
     pthread_mutex_unlock(&m->lock);
@@ -145,6 +145,19 @@ static int schedule_vcpu(struct machine *m, unsigned i, pid_t tid, struct err *e
     return rc;
 }
 
+/* Threads that the I/O thread makes, those of disks and the kernel's for io_uring, lie where it lies: it joins before a
+ * device can work. */
+static int schedule_io(struct machine *m, struct err *e)
+{
+    pthread_mutex_lock(&m->lock);
+    while (m->has_io_thread && m->io_tid == 0 && m->ending.reason == END_NONE) pthread_cond_wait(&m->changed, &m->lock);
+    const pid_t tid = m->io_tid;
+    pthread_mutex_unlock(&m->lock);
+    if (tid == 0) return 0; /* there is none, or the machine ends */
+    const int rc = m->cgroup && !m->sched->has_vcpus_alone ? cgroup_join(m->cgroup, tid, e) : 0;
+    return rc ? rc : sched_apply(&m->sched->io, tid, "the I/O thread", e);
+}
+
 static int schedule_core(const struct machine *m, bool *has_cookie, struct err *e)
 {
     const int rc = sched_core_create(m->runner[0].tid, has_cookie, e);
@@ -157,7 +170,7 @@ int threads_schedule(struct machine *m, struct err *e)
 {
     bool has_cookie = false;
     if (!m->sched) return 0;
-    int rc = m->io_tid ? sched_apply(&m->sched->io, m->io_tid, "the I/O thread", e) : 0;
+    int rc = schedule_io(m, e);
     for (unsigned i = 0; i < m->vcpu_count && !rc; i++) {
         pthread_mutex_lock(&m->lock);
         const pid_t tid = tid_of(m, &m->runner[i]);
