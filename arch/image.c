@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/checked.h"
+#include "vmm/base/fd.h"
 
 static int open_failed(struct err *e)
 {
@@ -22,7 +23,8 @@ static int open_failed(struct err *e)
 int image_open(struct image *img, const char *path, struct err *e)
 {
     struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait for a writer */
+    const int fd =
+        fd_own(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)); /* a FIFO must not make us wait for a writer */
     if (fd < 0) return open_failed(e);
     int rc = 0;
     if (fstat(fd, &st) < 0)

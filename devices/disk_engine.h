@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "devices/disk.h"
+#include "vmm/base/forked.h"
 
 /* Ways to make a range zero, best first: give the blocks back, keep them but unwritten, write zeros. */
 enum disk_way { WAY_PUNCH, WAY_ZERO_RANGE, WAY_WRITE };
@@ -65,7 +66,8 @@ struct disk_worker {
 struct disk {
     /* Const after opening. */
     int fd;
-    uint64_t size; /* bytes */
+    struct forked forked; /* a child of fork(2) has neither the file nor its lock */
+    uint64_t size;        /* bytes */
     bool is_readonly, can_discard;
     bool is_in_memory;                /* a file of tmpfs */
     const struct disk_engine *engine; /* NULL: chosen at disk_start */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
+#include "vmm/base/fd.h"
 
 static int refuse_open(const char *path, bool is_readonly, struct err *e)
 {
@@ -54,7 +55,7 @@ static bool device_discards(dev_t dev)
         char path[96], text[32] = "";
         (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/discard_max_bytes", major(dev), minor(dev),
                        place[i]);
-        const int fd = open(path, O_RDONLY | O_CLOEXEC);
+        const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
         if (fd < 0) continue;
         const ssize_t n = read(fd, text, sizeof(text) - 1);
         close(fd);
@@ -113,6 +114,19 @@ static int lock_image(const struct disk *d, const char *path, struct err *e)
     return fcntl(d->fd, F_OFD_SETLK, &lock) == 0 ? 0 : refuse_lock(path, d->is_readonly, e);
 }
 
+/* Closing does it too, unless a child has a copy: one that was made by clone(2), or just now. */
+static void unlock_image(const struct disk *d)
+{
+    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    (void)fcntl(d->fd, F_OFD_SETLK, &lock);
+}
+
+static void in_forked_child(void *arg)
+{
+    const struct disk *d = arg;
+    close(d->fd);
+}
+
 static struct disk *new_disk(struct err *e)
 {
     struct disk *const d = calloc(1, sizeof(*d));
@@ -122,6 +136,7 @@ static struct disk *new_disk(struct err *e)
         return NULL;
     }
     d->fd = -1;
+    d->forked = (struct forked){.in_child = in_forked_child, .arg = d};
     return d;
 }
 
@@ -135,8 +150,9 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
     d->on_thread_arg = p->arg;
     /* O_NONBLOCK: a FIFO must not make us wait for its other end. O_EXCL: a block device that the host has mounted is
      * not to be written (open(2)); it means nothing for a file that is there. */
-    d->fd = open(p->path, (p->is_readonly ? O_RDONLY : O_RDWR | O_EXCL) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (d->fd < 0 && errno == EISDIR) d->fd = open(p->path, O_RDONLY | O_CLOEXEC); /* inspect has the better sentence */
+    d->fd = fd_own(open(p->path, (p->is_readonly ? O_RDONLY : O_RDWR | O_EXCL) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (d->fd < 0 && errno == EISDIR)
+        d->fd = fd_own(open(p->path, O_RDONLY | O_CLOEXEC)); /* inspect has the better sentence */
     int rc = d->fd < 0 ? refuse_open(p->path, p->is_readonly, e) : inspect(d, p->path, e);
     if (rc == 0) rc = lock_image(d, p->path, e);
     /* io_uring takes O_NONBLOCK as "fail rather than wait", for files too. */
@@ -145,6 +161,7 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
         disk_close(d);
         return rc;
     }
+    forked_add(&d->forked);
     *out = d;
     return 0;
 }
@@ -157,13 +174,14 @@ int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
     d->size = size;
     d->can_discard = true;
     d->is_in_memory = true;
-    d->fd = memfd_create("vireo-ram-disk", MFD_CLOEXEC);
+    d->fd = fd_own(memfd_create("vireo-ram-disk", MFD_CLOEXEC));
     if (d->fd < 0 || ftruncate(d->fd, (off_t)size) != 0) {
         const int rc = err_errno(e, "RAM disk of %llu bytes", (unsigned long long)size);
         err_as(e, ERR_HOST);
         disk_close(d);
         return rc;
     }
+    forked_add(&d->forked);
     *out = d;
     return 0;
 }
@@ -171,8 +189,10 @@ int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
 void disk_close(struct disk *d)
 {
     if (!d) return;
+    forked_remove(&d->forked);
     disk_stop(d);
-    if (d->fd >= 0) close(d->fd); /* lets go of the lock */
+    if (d->fd >= 0) unlock_image(d);
+    if (d->fd >= 0) close(d->fd);
     free(d);
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "devices/disk_engine.h"
+#include "vmm/base/fd.h"
 
 /* Requests handed over at once; a fuller batch takes a second system call. The completion side has twice as many: all
  * requests of a queue at once. Three pages of kernel memory. */
@@ -107,6 +108,13 @@ static int uring_start(struct disk *d)
     struct io_uring_params p = {0};
     int rc = io_uring_queue_init_params(URING_ENTRIES, &u->ring, &p);
     if (rc != 0) return rc;
+    const int ring_fd = fd_own(u->ring.ring_fd);
+    rc = ring_fd < 0 ? -errno : io_uring_ring_dontfork(&u->ring);
+    u->ring.ring_fd = u->ring.enter_ring_fd = ring_fd;
+    if (rc != 0) {
+        io_uring_queue_exit(&u->ring);
+        return rc;
+    }
     /* 5.6: the first kernel with every operation used here, and it says so by this flag. */
     rc = (p.features & IORING_FEAT_RW_CUR_POS) != 0 ? 0 : -ENOSYS;
     u->source = (struct loop_source){.fd = u->ring.ring_fd, .fn = on_completions, .arg = d};

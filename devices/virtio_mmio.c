@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "vmm/base/endian.h"
+#include "vmm/base/fd.h"
 
 #define MAGIC_VALUE 0x74726976u /* "virt" */
 #define VERSION     2u
@@ -559,7 +560,7 @@ int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params
     (void)pthread_mutex_init(&t->lock, NULL); /* can't fail without attributes */
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) t->bell[i] = (struct doorbell){.t = t, .queue = i, .fd = -1};
     for (unsigned i = 0; i < d->ops->queue_count; i++) {
-        t->bell[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        t->bell[i].fd = fd_own(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
         if (t->bell[i].fd < 0) {
             const int rc = err_errno(e, "%s: eventfd for a doorbell", t->label);
             err_as(e, ERR_HOST);

@@ -13,6 +13,7 @@
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/load_image.h"
 #include "arch/arm64/state.h"
+#include "vmm/base/fd.h"
 
 #define DTB_REACH (512ULL << 20) /* booting.rst: kernels before 4.2 look no farther */
 
@@ -66,7 +67,7 @@ static int place_initrd(const struct arch *a, const char *path, const struct loa
 /* For its owner's eyes: the seeds in it are the guest's. */
 static int dump(const char *path, const void *blob, size_t size, struct err *e)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    const int fd = fd_own(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (fd < 0) return err_errno(e, "dump-dtb: open %s", path);
     const ssize_t n = write(fd, blob, size);
     int rc = n < 0 ? err_errno(e, "dump-dtb: write %s", path) : 0;

@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <vireo.h>
 
+#include "vmm/base/fd.h"
+
 #define LOCK_TRIES   50 /* of 10 ms: whoever holds it makes or removes a socket, in microseconds */
 #define LOCK_WAIT_NS 10000000
 
@@ -32,7 +34,7 @@ static int open_dir(const char *dir, struct err *e)
 {
     struct stat st;
     if (mkdir(dir, 0700) < 0 && errno != EEXIST) return err_errno(e, "make the directory %s", dir);
-    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int fd = fd_own(open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (fd < 0) return err_errno(e, "open the directory %s", dir);
     if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0) return fd;
     close(fd);
@@ -56,7 +58,7 @@ static int lock_dir(int fd, const char *dir, struct err *e)
 /* Does a process listen there? A full backlog is one as well. */
 static bool is_alive(const struct sockaddr_un *addr)
 {
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int fd = fd_own(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (fd < 0) return true; /* not known: leave it alone */
     const bool is = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
                     (errno != ECONNREFUSED && errno != ENOENT); /* only a refusal says that nobody listens */
@@ -88,7 +90,7 @@ static int make_socket(struct control_place *p, struct err *e)
 {
     struct stat st;
     const char *path = p->addr.sun_path;
-    p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    p->fd = fd_own(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (p->fd < 0) return err_errno(e, "a socket for %s", path);
     if (fchmod(p->fd, 0600) < 0 || bind(p->fd, (const struct sockaddr *)&p->addr, sizeof(p->addr)) < 0)
         return err_errno(e, "bind %s", path);
@@ -116,6 +118,12 @@ static int set_path(struct control_place *p, const char *dir, const char *name, 
     return 0;
 }
 
+static void in_forked_child(void *arg)
+{
+    const struct control_place *p = arg;
+    close(p->fd);
+}
+
 int control_place_open(struct control_place *p, const char *dir, const char *name, struct err *e)
 {
     *p = (struct control_place){.fd = -1};
@@ -126,8 +134,14 @@ int control_place_open(struct control_place *p, const char *dir, const char *nam
     rc = lock_dir(dir_fd, p->dir, e);
     if (!rc) rc = clear_place(p, name, e);
     if (!rc) rc = make_socket(p, e);
-    close(dir_fd); /* and with it the lock */
-    if (rc) control_place_close(p);
+    (void)flock(dir_fd, LOCK_UN); /* closing alone would leave it to a child that was forked just now */
+    close(dir_fd);
+    if (rc) {
+        control_place_close(p);
+    } else {
+        p->forked = (struct forked){.in_child = in_forked_child, .arg = p};
+        forked_add(&p->forked);
+    }
     return rc;
 }
 
@@ -136,6 +150,7 @@ void control_place_close(struct control_place *p)
 {
     struct stat st;
     if (p->fd < 0) return;
+    forked_remove(&p->forked);
     const bool is_ours = lstat(p->addr.sun_path, &st) == 0 && st.st_dev == p->dev && st.st_ino == p->ino;
     if (is_ours) (void)unlink(p->addr.sun_path);
     close(p->fd);

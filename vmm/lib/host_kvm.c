@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "vmm/base/fd.h"
 #include "vmm/lib/host.h"
 #include "vmm/machine/config.h"
 
@@ -59,7 +60,7 @@ bool host_is_linux_kernel(const char *path)
 {
     uint8_t head[BZIMAGE_MAGIC_OFF + 4] = {0};
     struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (fd < 0) return false;
     const bool is_read = fstat(fd, &st) == 0 && pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head);
     close(fd);

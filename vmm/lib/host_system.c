@@ -9,6 +9,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
 #include "vmm/lib/host.h"
 
 static bool has_net_admin(void)
@@ -22,7 +23,7 @@ static bool has_net_admin(void)
 static void report_tap(struct host_probe *p)
 {
     const struct host_name name = {"tap", "tap devices"};
-    const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    const int fd = fd_own(open("/dev/net/tun", O_RDWR | O_CLOEXEC));
     if (fd < 0)
         host_fact(p, name, VIREO_MISSING_OPTIONAL,
                   errno == EACCES ? "let this user open /dev/net/tun" : "load the module: modprobe tun",

@@ -25,6 +25,8 @@ struct cgroup;
 /* Make the group of s->cgroup, "vireo-NAME" or, without a name, "vireo-PID.N"; its weight and maximum are set. One left
  * behind by a process that was killed is replaced, one in use refused. */
 int cgroup_create(struct cgroup **out, const struct sched_config *s, const char *name, struct err *e);
+/* In a child of fork(2): the name is not to be held by it. */
+void cgroup_forked(const struct cgroup *g);
 int cgroup_join(struct cgroup *g, pid_t tid, struct err *e);
 /* After its threads have ended and the VM is closed (KVM's own worker thread of a VM lies in the group of the vCPU that
  * made it). NULL is legal. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
 #include "vmm/machine/state.h"
 
 #define IO_STACK (256 * 1024) /* bytes: a chain of VIRTQ_MAX_SIZE segments is 4 KiB, its iovec as much */
@@ -165,7 +166,7 @@ static int arm_timeout(struct machine *m, struct err *e)
 {
     const struct itimerspec in = {.it_value.tv_sec = (time_t)m->timeout_s};
     m->timer = (struct loop_source){
-        .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timeout, .arg = m};
+        .fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)), .fn = on_timeout, .arg = m};
     int rc = m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &in, NULL) < 0 ? -errno : 0;
     if (!rc) rc = loop_add(&m->loop, &m->timer, EPOLLIN);
     if (!rc) return 0;

@@ -15,6 +15,7 @@
 #define VIREO_MACHINE_STATE_H
 
 #include "devices/virtio_mmio.h"
+#include "vmm/base/forked.h"
 #include "vmm/machine/cgroup.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/runner.h"
@@ -42,6 +43,7 @@ enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVE
 struct machine {
     char name[CONFIG_ID_MAX + 1]; /* "": none */
     const struct log *log;
+    struct forked forked; /* a child of fork(2) lets go of the VM */
 
     struct vm vm;
     struct gmem mem;
@@ -90,6 +92,8 @@ void slots_destroy(struct machine *m); /* after every thread has ended, before t
 /* stats.c */
 int stats_create(struct machine *m, struct err *e); /* after the vCPUs, before they run */
 void stats_destroy(struct machine *m);              /* before the VM; legal when half built */
+
+void stats_forked(const struct machine *m); /* in a child of fork(2): each of them keeps the VM */
 
 /* use.c: the vCPU's thread, and the I/O thread or a disk's, as their last act */
 void use_vcpu_gone(struct machine *m);           /* lock held */

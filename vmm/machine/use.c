@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
 #include "vmm/machine/state.h"
 #include "vmm/machine/stats.h"
 
@@ -35,7 +36,7 @@ void use_io_gone(struct machine *m, pid_t *tid)
 /* path: below the folder dir (AT_FDCWD: as it is). */
 static bool read_proc(int dir, const char *path, char text[PROC_TEXT_MAX])
 {
-    const int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+    const int fd = fd_own(openat(dir, path, O_RDONLY | O_CLOEXEC));
     if (fd < 0) return false;
     const ssize_t n = read(fd, text, PROC_TEXT_MAX - 1);
     close(fd);
@@ -84,7 +85,7 @@ void machine_use(struct machine *m, struct machine_use *out)
     for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) /* they stay until the machine is destroyed */
         if (m->disk_thread[i].tid) out->io_cpu_ns += clock_ns(clock_of_thread(m->disk_thread[i].tid));
     pthread_mutex_unlock(&m->lock);
-    const int tasks = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const int tasks = fd_own(open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC));
     for (unsigned i = 0; machine_thread(m, i, &t); i++) {
         if (t.kind == MACHINE_THREAD_IO) out->io_cpu_ns += clock_ns(clock_of_thread(t.tid));
         if (t.kind != MACHINE_THREAD_VCPU) continue;

@@ -13,6 +13,7 @@
 #include "arch/counter.h"
 #include "guest/embed.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
 #include "vmm/machine/machine.h"
 #include "vmm/measure/fair.h"
 
@@ -215,7 +216,7 @@ static int open_threads(struct run *u, struct err *e)
             return err_set(e, -ESRCH, "vCPU %u has no thread", i);
         u->thread[i].clock = clock_of_thread(t.tid);
         (void)snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", t.tid);
-        u->thread[i].stat_fd = open(path, O_RDONLY | O_CLOEXEC);
+        u->thread[i].stat_fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
         if (u->thread[i].stat_fd < 0) return err_errno(e, "run delay of vCPU %u: open %s", i, path);
         if (i == 0) u->r->slice_ns = fair_slice_ns(t.tid, u->p->vcpu_count, u->r->slice_source);
     }
