@@ -267,6 +267,36 @@ closed_files_are_replaced() {
     timeout $RUN_LIMIT_S "$VIREO" run --json=report <&- >&- 2>&- || got=$?
     [ $got = 0 ] && grep -q '"status": 0' report
 }
+# Before a command: in a mount namespace whose /dev has nothing but /dev/kvm.
+without_null=(unshare -m sh -c 'mount -t tmpfs none /dev && mknod -m 666 /dev/kvm c 10 232 && exec "$@"' sh)
+# Nothing of ours is where standard files are; the guest's text goes nowhere, and SIGTERM is heard.
+closed_files_without_null() {
+    local pid i=0 got=0
+    "${without_null[@]}" "$VIREO" run --kernel endless.elf --timeout $RUN_LIMIT_S --json=report <&- >&- 2>&- &
+    pid=$!
+    until [ "$(cat /proc/$pid/comm)" = vireo ] && grep -q :vcpu0 /proc/$pid/task/*/comm; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { kill -9 $pid; return 1; }; done
+    for i in 0 1 2; do [ "$(readlink /proc/$pid/fd/$i)" = / ] || { ls -l /proc/$pid/fd; got=1; }; done
+    kill $pid
+    wait $pid || [ $? = 143 ] || got=1
+    [ $got = 0 ] && grep -q '"signal": 15' report || return 1
+    "${without_null[@]}" "$VIREO" run --kernel status7.elf --json=report <&- >&- 2>&- || got=$?
+    [ $got = 7 ] && grep -q '"status": 7' report
+}
+# holds PID: it has one of these files open.
+holds() { readlink "/proc/$1"/fd/* | grep -qE '/(lock|endless.elf)$'; }
+# 7 is nobody's business, 8 is the kernel, 9 the report.
+inherited_files_are_closed() {
+    local pid got=0
+    : > lock
+    "$VIREO" run --kernel /dev/fd/8 --timeout $RUN_LIMIT_S --verbose --json=/dev/fd/9 7< lock 8< endless.elf 9> report > out-first 2> err-first < /dev/null &
+    pid=$!
+    wait_for_line starting err-first $pid || return 1
+    local i=0
+    while holds $pid; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { ls -l /proc/$pid/fd; got=1; break; }; done
+    kill $pid
+    wait $pid || [ $? = 143 ] || got=1
+    [ $got = 0 ] && grep -q '"signal": 15' report
+}
 boot_times_are_in_order() {
     ends 0 run --kernel status0.elf --boot-times --json || return 1
     local words name
@@ -391,6 +421,7 @@ kvm_tests=(
     "the time limit ends with 124|time_limit_is_124"
     "options override the file, wherever they stand|config_is_overridden"
     "closed standard files are replaced|closed_files_are_replaced"
+    "descriptors that the program inherits are closed, but for those named|inherited_files_are_closed"
     "boot times come in order|boot_times_are_in_order"
     "statistics count every exit by its register|stats_count_the_exits"
     "statistics are JSON with --json|stats_are_json"
@@ -413,6 +444,10 @@ for row in "${kvm_tests[@]}"; do
     # shellcheck disable=SC2086  # words
     if [ -n "$reason" ]; then skip "${row%%|*}" "$reason"; else check "${row%%|*}" ${row##*|}; fi
 done
+null="closed standard files are replaced where there is no /dev/null"
+if [ -n "$reason" ]; then skip "$null" "$reason"
+elif ! unshare -m true; then skip "$null" "hiding /dev/null takes root"
+else check "$null" closed_files_without_null; fi
 foreign="a tap that belongs to another user ends with 126"
 if [ -n "$reason" ]; then skip "$foreign" "$reason"
 elif [ "$(id -u)" != 0 ] || ! unshare -n true || [ ! -e /dev/net/tun ]; then skip "$foreign" "making a tap for another user takes root and /dev/net/tun"

@@ -118,6 +118,7 @@ static int live(struct run *r, struct run_report *out, struct vireo_error *e)
     if (pty) say("console on %s", pty);
     if (r->is_verbose) say("starting");
     if (has_terminal) term_enter();
+    run_close_inherited();
     rc = vireo_vm_start(out->vm, e);
     if (!rc) {
         out->signal = run_wait(&signals, out->vm, r->control);

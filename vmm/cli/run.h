@@ -29,6 +29,10 @@ int run_catch_signals(struct run_signals *s, bool has_terminal);
  * it ends leaves at once: exits. */
 int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control);
 
+/* ---- inherited.c ---- */
+/* Once all that the user named is open: close what the program was started with, but for standard files. */
+void run_close_inherited(void);
+
 /* ---- run_report.c ---- */
 /* What is known of how it went. One of vm and error may be NULL. */
 struct run_report {
