@@ -1,7 +1,7 @@
 #!/bin/bash
 # The command line of the program: what it refuses, how it reports, what it does to a terminal. Needs no KVM but for the last part, which
 # runs guests of three instructions on this machine's /dev/kvm.
-# time limit: 120
+# time limit: 300
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/boot/tap.sh
@@ -297,6 +297,26 @@ inherited_files_are_closed() {
     wait $pid || [ $? = 143 ] || got=1
     [ $got = 0 ] && grep -q '"signal": 15' report
 }
+# Version 1: a group of the test's own below a hierarchy's root.
+quota_is_told() {
+    local group=/sys/fs/cgroup/cpu/test-$$ got=0
+    mkdir $group
+    ends 124 run --kernel endless.elf --timeout 2 --cgroup $group --cgroup-max 10% --stats text &&
+        ends 124 run --kernel endless.elf --timeout 2 --cgroup $group --cgroup-max 10% --stats object --json || got=1
+    rmdir $group
+    [ $got = 0 ] && grep -qE '^throttled by the CPU quota of a cgroup [0-9]+ times, [1-9][0-9.]* ms' text || { cat text; return 1; }
+    [ "$(json_of throttled < object)" -gt 2 ] && [ "$(json_of throttled_ns < object)" -gt 100000000 ] || { cat object; return 1; }
+    ends 124 run --kernel endless.elf --timeout 1 --stats text && ! grep throttled text
+}
+memory_group_is_warned_of() {
+    local group=/sys/fs/cgroup/memory/test-$$ got=0
+    mkdir $group
+    echo $((64 << 20)) > $group/memory.limit_in_bytes
+    # shellcheck disable=SC2016  # the inner shell's
+    timeout $RUN_LIMIT_S sh -c 'echo $$ > '$group'/cgroup.procs && exec "$@"' sh "$VIREO" run --kernel status0.elf --memory 128M > out 2> err < /dev/null || got=$?
+    rmdir $group
+    [ $got = 0 ] && grep -q '^vireo: memory 128M: a memory cgroup of this process allows 64M in all' err && [ "$(wc -l < err)" = 1 ]
+}
 boot_times_are_in_order() {
     ends 0 run --kernel status0.elf --boot-times --json || return 1
     local words name
@@ -444,6 +464,14 @@ for row in "${kvm_tests[@]}"; do
     # shellcheck disable=SC2086  # words
     if [ -n "$reason" ]; then skip "${row%%|*}" "$reason"; else check "${row%%|*}" ${row##*|}; fi
 done
+# group CONTROLLER TEXT TEST: where version 1 has it and a group can be made there.
+group() {
+    if [ -n "$reason" ]; then skip "$2" "$reason"
+    elif ! mkdir "/sys/fs/cgroup/$1/test-$$" 2> /dev/null; then skip "$2" "no version 1 $1 controller to make a group in"
+    else rmdir "/sys/fs/cgroup/$1/test-$$" && check "$2" "$3"; fi
+}
+group cpu "statistics tell that a quota throttled the VM" quota_is_told
+group memory "a memory cgroup smaller than the VM is warned of" memory_group_is_warned_of
 null="closed standard files are replaced where there is no /dev/null"
 if [ -n "$reason" ]; then skip "$null" "$reason"
 elif ! unshare -m true; then skip "$null" "hiding /dev/null takes root"

@@ -125,12 +125,13 @@ what_a_killed_vm_left_is_replaced() {
 # usage_us VM
 usage_us() { sed -n 's/^usage_usec //p' $CGROUPS/vireo-"$1"/cpu.stat; }
 a_cap_holds() {
-    busy --name capped --cgroup $CGROUPS --cgroup-max 40%
+    busy --name capped --cgroup $CGROUPS --cgroup-max 40% --stats stats --json=report
     local from to used percent
     from=${EPOCHREALTIME/[.,]/} used=$(usage_us capped)
     sleep 3
     used=$(($(usage_us capped) - used)) to=${EPOCHREALTIME/[.,]/}
     gone
+    grep -qE '"throttled": [1-9][0-9]*, "throttled_ns": [1-9]' stats
     percent=$((used * 100 / (to - from)))
     echo "a spinning vCPU used $percent % of a CPU"
     [ $percent -ge 20 ] && [ $percent -le 46 ]      # a period more at the edges

@@ -34,10 +34,6 @@ int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, cha
 /* Any thread. take: 0, or -ENOSPC when less is left. A NULL pool has everything. */
 int lib_pool_take(struct vireo_pool *pool, uint64_t bytes, struct err *e);
 void lib_pool_give_back(struct vireo_pool *pool, uint64_t bytes);
-/* The least limit that a memory cgroup (v1 or v2) or its parents set, UINT64_MAX: none. cgroups: what /proc/self/cgroup
- * says; root: where the hierarchies are mounted. */
-uint64_t lib_cgroup_limit(const char *cgroups, const char *root);
-
 /* Pass rc on; when it is an error, *out (may be NULL) is filled from e. */
 int lib_error(struct vireo_error *out, int rc, const struct err *e);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/groups.h"
 #include "vmm/lib/host.h"
 #include "vmm/lib/lib.h"
 #include "vmm/measure/stats_figures.h"
@@ -30,6 +31,21 @@ static void warn_of_emulation(const struct log *log, const char *kernel)
               "kernel %s: %s emulates the guest's kernel code, so Linux is very slow here and fails at the first "
               "instruction the emulator lacks; use a host with VT-x or AMD-V, or: scripts/lab amdv -- vireo run ...",
               kernel, software);
+}
+
+/* No refusal: pages come as the guest touches them, and the limit may be raised meanwhile. But a guest that takes what
+ * it was promised has its whole process killed. Nothing is read where nobody listens. */
+static void warn_of_memory(const struct log *log, uint64_t bytes)
+{
+    char groups[GROUPS_MAX];
+    if (!log->fn || log->level < LOG_WARN) return;
+    groups_read(0, groups);
+    const uint64_t limit = groups_memory_limit(groups, GROUPS_ROOT);
+    if (bytes < limit) return;
+    log_write(log, LOG_WARN,
+              "memory %lluM: a memory cgroup of this process allows %lluM in all, and a guest that uses more has it "
+              "killed; give the guest less, or raise memory.max",
+              (unsigned long long)(bytes >> 20), (unsigned long long)(limit >> 20));
 }
 
 int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const struct vireo_log *log,
@@ -60,6 +76,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
         return lib_error(e, rc, &err);
     }
     warn_of_emulation(&vm->log, c->config.kernel);
+    warn_of_memory(&vm->log, vm->memory);
     *out = vm;
     return 0;
 }

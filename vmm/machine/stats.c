@@ -37,6 +37,7 @@ void stats_destroy(struct machine *m)
         record_destroy(m->runner[i].record);
         if (m->stats_fd[i] >= 0) close(m->stats_fd[i]);
     }
+    free(m->groups);
     free(m->stats_fd);
 }
 

@@ -166,10 +166,9 @@ static int schedule_core(const struct machine *m, bool *has_cookie, struct err *
     return rc;
 }
 
-int threads_schedule(struct machine *m, struct err *e)
+static int schedule(struct machine *m, struct err *e)
 {
     bool has_cookie = false;
-    if (!m->sched) return 0;
     int rc = schedule_io(m, e);
     for (unsigned i = 0; i < m->vcpu_count && !rc; i++) {
         pthread_mutex_lock(&m->lock);
@@ -186,4 +185,11 @@ int threads_schedule(struct machine *m, struct err *e)
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
     return 0;
+}
+
+int threads_schedule(struct machine *m, struct err *e)
+{
+    const int rc = m->sched ? schedule(m, e) : 0;
+    if (!rc) use_begin(m);
+    return rc;
 }
