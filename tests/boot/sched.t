@@ -165,10 +165,23 @@ linux_in_the_guest_sees_the_time_that_was_taken() {
     [ "$(value steal)" -gt 20 ]     # of a boot and a loop that shared the CPU: seconds
 }
 
+# A soft lockup is 4 seconds here; the guest is stopped for 15.
+stopped_linux_reports_no_lockup() {
+    EXTRA="watchdog_thresh=2" linux 'echo begun; i=0; while [ $i -lt 150 ]; do sleep 0.1; i=$((i+1)); done; echo soft=$(dmesg | grep -c "soft lockup") jump=$(dmesg | grep -c .)' &
+    local run=$! tries=0
+    until grep -q begun console 2> /dev/null; do sleep 0.2; tries=$((tries + 1)); [ $tries -lt 600 ] || return 1; done
+    pkill -STOP -x vireo
+    sleep 15
+    pkill -CONT -x vireo
+    wait $run
+    grep soft= console
+    tr -d '\r' < console | grep -q '^soft=0 jump=[1-9]'
+}
+
 threads_are_scheduled_as_asked_on_a_stock_kernel() {
     "${VIREO%/vireo}/tests/kvm/test_sched"
 }
 
 run_tests a_vm_beside_its_program_has_a_threaded_group vcpus_may_join_alone a_program_inside_a_group_gives_each_vm_its_own \
     a_vm_elsewhere_moves_whole_and_leaves_nothing what_a_killed_vm_left_is_replaced a_cap_holds what_may_not_be_written_is_named \
-    linux_in_the_guest_sees_the_time_that_was_taken threads_are_scheduled_as_asked_on_a_stock_kernel
+    linux_in_the_guest_sees_the_time_that_was_taken stopped_linux_reports_no_lockup threads_are_scheduled_as_asked_on_a_stock_kernel
