@@ -308,6 +308,15 @@ quota_is_told() {
     [ "$(json_of throttled < object)" -gt 2 ] && [ "$(json_of throttled_ns < object)" -gt 100000000 ] || { cat object; return 1; }
     ends 124 run --kernel endless.elf --timeout 1 --stats text && ! grep throttled text
 }
+bench_tells_of_a_quota() {
+    local group=/sys/fs/cgroup/cpu/test-$$ got=0
+    mkdir $group
+    echo 10000 > $group/cpu.cfs_quota_us
+    # shellcheck disable=SC2016  # the inner shell's
+    timeout 60 sh -c 'echo $$ > '$group'/cgroup.procs && exec "$@"' sh "$VIREO" bench exits --rows nop --samples 2000 > out 2> err < /dev/null || got=$?
+    rmdir $group
+    [ $got = 0 ] && grep -qE 'the CPU quota of a cgroup stopped this process [1-9][0-9]* times' out || { cat out err; return 1; }
+}
 memory_group_is_warned_of() {
     local group=/sys/fs/cgroup/memory/test-$$ got=0
     mkdir $group
@@ -471,6 +480,7 @@ group() {
     else rmdir "/sys/fs/cgroup/$1/test-$$" && check "$2" "$3"; fi
 }
 group cpu "statistics tell that a quota throttled the VM" quota_is_told
+group cpu "a bench tells that a quota throttled it" bench_tells_of_a_quota
 group memory "a memory cgroup smaller than the VM is warned of" memory_group_is_warned_of
 null="closed standard files are replaced where there is no /dev/null"
 if [ -n "$reason" ]; then skip "$null" "$reason"

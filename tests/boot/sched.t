@@ -167,7 +167,7 @@ linux_in_the_guest_sees_the_time_that_was_taken() {
 
 # A soft lockup is 4 seconds here; the guest is stopped for 15.
 stopped_linux_reports_no_lockup() {
-    EXTRA="watchdog_thresh=2" linux 'echo begun; i=0; while [ $i -lt 150 ]; do sleep 0.1; i=$((i+1)); done; echo soft=$(dmesg | grep -c "soft lockup") jump=$(dmesg | grep -c .)' &
+    EXTRA="watchdog_thresh=2" linux 'echo begun; i=0; while [ $i -lt 150 ]; do sleep 0.1; i=$((i+1)); done; echo soft=$(dmesg | grep -c "soft locku[p]") jump=$(dmesg | grep -c .)' &
     local run=$! tries=0
     until grep -q begun console 2> /dev/null; do sleep 0.2; tries=$((tries + 1)); [ $tries -lt 600 ] || return 1; done
     pkill -STOP -x vireo

@@ -117,3 +117,10 @@ void groups_throttled(const char *groups, const char *root, struct groups_thrott
     *out = (struct groups_throttled){0};
     walk(groups, root, &(struct reader){"cpu", look_at_cpu, out});
 }
+
+void groups_throttled_here(struct groups_throttled *out)
+{
+    char groups[GROUPS_MAX];
+    groups_read(0, groups);
+    groups_throttled(groups, GROUPS_ROOT, out);
+}

@@ -24,4 +24,7 @@ struct groups_throttled {
 };
 void groups_throttled(const char *groups, const char *root, struct groups_throttled *out);
 
+/* The same of this process, for who measures: before and after. */
+void groups_throttled_here(struct groups_throttled *out);
+
 #endif

@@ -14,6 +14,7 @@
 #include "guest/embed.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/groups.h"
 #include "vmm/machine/machine.h"
 #include "vmm/measure/fair.h"
 
@@ -454,7 +455,9 @@ static uint64_t others_charged(const struct run *u)
 
 static int measure(struct run *u, struct err *e)
 {
+    struct groups_throttled stopped, stopped_then;
     struct fair_cpu_time before, after;
+    groups_throttled_here(&stopped);
     int rc = fair_cpu_time(u->p, &before);
     if (rc) return err_set(e, rc, "/proc/stat: %s", strerrordesc_np(-rc));
     const uint64_t others = others_charged(u);
@@ -465,6 +468,8 @@ static int measure(struct run *u, struct err *e)
     read_guests(u, true);
     u->r->vmm_ns = others_charged(u) - others;
     (void)fair_cpu_time(u->p, &after);
+    groups_throttled_here(&stopped_then);
+    u->r->throttled = stopped_then.times - stopped.times;
     u->r->host = (struct fair_cpu_time){after.busy - before.busy, after.idle - before.idle, after.steal - before.steal};
     return 0;
 }
