@@ -106,5 +106,8 @@ enum arch_exit arch_handle_exit(struct arch *a, struct vcpu *v);
 /* KVM_RUN failed or KVM_EXIT_INTERNAL_ERROR / FAIL_ENTRY / unknown: say what the guest was doing (the instruction
  * pointer, the instruction bytes KVM gives) and, where known, why and the way out. vCPU's thread. */
 void arch_explain_error(struct arch *a, struct vcpu *v, int run_errno, char *buf, unsigned size);
+/* The guest is about to go on after time has passed in which it could not run: tell it, where it can be told, so that
+ * its watchdog doesn't take the gap for a processor that hangs. vCPU's thread, before KVM_RUN. */
+void arch_vcpu_was_held(const struct vcpu *v);
 
 #endif

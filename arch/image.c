@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/base/checked.h"
+#include "vmm/base/fd.h"
 
 static int open_failed(struct err *e)
 {
@@ -33,7 +34,8 @@ static int check_file(int fd, uint64_t *size, struct err *e)
 int image_open(struct image *img, const char *path, struct err *e)
 {
     uint64_t size;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait for a writer */
+    /* A FIFO must not make us wait for a writer. */
+    const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (fd < 0) return open_failed(e);
     const int rc = check_file(fd, &size, e);
     if (rc) {

@@ -26,6 +26,8 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/forked.h"
 
 #define LINE_MAX_BYTES   1024                    /* collected before it is written: longer than a kernel's log line */
 #define LINE_HOLD_NS     (4 * 1000 * 1000)       /* a byte waits no longer for its newline: below what an eye sees */
@@ -51,6 +53,7 @@ struct chario {
     void *quit_arg;
     char pty_name[32];
     char *path; /* CHARIO_FILE */
+    struct forked forked;
 
     /* Output, under lock */
     pthread_mutex_t lock;
@@ -417,7 +420,7 @@ static int open_again(int fd, const struct stat *st, int flags)
     char path[32];
     if (!S_ISFIFO(st->st_mode) && !(isatty(fd) && !is_pty_master(fd))) return -1;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd_own(open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 
 static bool is_non_blocking(int fd)
@@ -452,7 +455,7 @@ static void set_input(struct chario *c, int fd)
 static int open_file(struct chario *c, int more_flags, struct err *e)
 {
     struct stat st;
-    c->out_fd = open(c->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags, 0666);
+    c->out_fd = fd_own(open(c->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags, 0666));
     if (c->out_fd < 0) {
         const int rc = err_errno(e, "open %s", c->path);
         if (rc == -ENXIO && stat(c->path, &st) == 0 && S_ISFIFO(st.st_mode))
@@ -491,14 +494,14 @@ static int take_file(struct chario *c, struct err *e)
 static int open_pty(struct chario *c, struct err *e)
 {
     struct termios t;
-    c->out_fd = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    c->out_fd = fd_own(posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
     if (c->out_fd < 0) return err_errno(e, "open a pseudo-terminal");
     c->owns_out = true;
     c->in_fd = c->out_fd;
     if (grantpt(c->out_fd) != 0 || unlockpt(c->out_fd) != 0) return err_errno(e, "unlock the pseudo-terminal");
     errno = ptsname_r(c->out_fd, c->pty_name, sizeof(c->pty_name));
     if (errno != 0) return err_errno(e, "name of the pseudo-terminal");
-    c->pty_slave = open(c->pty_name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    c->pty_slave = fd_own(open(c->pty_name, O_RDWR | O_NOCTTY | O_CLOEXEC));
     if (c->pty_slave < 0) return err_errno(e, "open %s", c->pty_name);
     if (tcgetattr(c->pty_slave, &t) != 0) return err_errno(e, "settings of %s", c->pty_name);
     cfmakeraw(&t);
@@ -518,6 +521,20 @@ static int open_kind(struct chario *c, const struct chario_params *p, struct err
     return err_set(e, -EINVAL, "unknown kind %d", (int)p->kind);
 }
 
+static void close_if(int fd, bool is_ours)
+{
+    if (fd >= 0 && is_ours) close(fd);
+}
+
+/* The end of a pipe or pseudo-terminal is what its reader waits for. */
+static void in_forked_child(void *arg)
+{
+    const struct chario *c = arg;
+    close_if(c->in_fd, c->owns_in);
+    close_if(c->out_fd, c->owns_out);
+    close_if(c->pty_slave, true);
+}
+
 int chario_create(struct chario **out, const struct chario_params *p, struct err *e)
 {
     struct chario *c = calloc(1, sizeof(*c));
@@ -533,18 +550,16 @@ int chario_create(struct chario **out, const struct chario_params *p, struct err
         chario_destroy(c);
         return rc;
     }
+    c->forked = (struct forked){.in_child = in_forked_child, .arg = c};
+    forked_add(&c->forked);
     *out = c;
     return 0;
-}
-
-static void close_if(int fd, bool is_ours)
-{
-    if (fd >= 0 && is_ours) close(fd);
 }
 
 void chario_destroy(struct chario *c)
 {
     if (!c) return;
+    forked_remove(&c->forked);
     for (unsigned i = 0; i < CHARIO_PORTS; i++) chario_flush(c, i);
     close_if(c->timer_source.fd, true);
     close_if(c->in_fd, c->owns_in);
@@ -570,7 +585,7 @@ static int watch_failed(const char *what, int rc, struct err *e)
 static int start_timer(struct chario *c, struct err *e)
 {
     c->timer_source = (struct loop_source){.fn = on_timer, .arg = c};
-    c->timer_source.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    c->timer_source.fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     const int rc = c->timer_source.fd < 0 ? -errno : loop_add(c->loop, &c->timer_source, EPOLLIN);
     return rc ? watch_failed("timer", rc, e) : 0;
 }

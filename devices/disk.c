@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
+#include "vmm/base/fd.h"
 
 /* A step that the kernel asks to take again, and what it may be short of meanwhile comes back or does not: no request
  * goes round for ever. */
@@ -252,7 +253,7 @@ int disk_open_timer(struct disk *d)
 {
     if (d->timer.fd >= 0) return 0;
     d->timer = (struct loop_source){
-        .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timer, .arg = d};
+        .fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)), .fn = on_timer, .arg = d};
     return d->timer.fd < 0 ? -errno : 0;
 }
 

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "devices/disk.h"
+#include "vmm/base/forked.h"
 
 /* What one system call is asked to do at most, so that a file in memory leaves the loop to others after a millisecond
  * or so, and a stop that finds a request with the kernel waits for one piece of it and not for the whole. Copying costs
@@ -51,8 +52,8 @@ struct disk_engine {
     void (*submit)(struct disk *d, struct disk_request *r);
     void (*kick)(struct disk *d);
     void (*started)(struct disk *d); /* the disk begins, or begins again; NULL: nothing is to be done */
-    void (*again)(struct disk *d);  /* the time of disk_come_back has passed */
-    void (*cancel)(struct disk *d); /* finish what was submitted and not begun with -ECANCELED. Never waits */
+    void (*again)(struct disk *d);   /* the time of disk_come_back has passed */
+    void (*cancel)(struct disk *d);  /* finish what was submitted and not begun with -ECANCELED. Never waits */
 };
 
 extern const struct disk_engine disk_engine_uring;  /* io_uring: one system call a batch; writes may go to a thread */
@@ -101,7 +102,8 @@ struct disk_direct {
 struct disk {
     /* Const after opening. */
     int fd;
-    uint64_t size; /* bytes */
+    struct forked forked; /* a child of fork(2) has neither the file nor its lock */
+    uint64_t size;        /* bytes */
     uint32_t block_size;
     bool is_readonly, can_discard, is_locked;
     bool is_in_memory;     /* a file of tmpfs */

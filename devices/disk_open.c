@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
+#include "vmm/base/fd.h"
 
 static int refuse_open(const char *path, bool is_readonly, struct err *e)
 {
@@ -55,7 +56,7 @@ static bool device_discards(dev_t dev)
         char path[96], text[32] = "";
         (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/discard_max_bytes", major(dev), minor(dev),
                        place[i]);
-        const int fd = open(path, O_RDONLY | O_CLOEXEC);
+        const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
         if (fd < 0) continue;
         const ssize_t n = read(fd, text, sizeof(text) - 1);
         close(fd);
@@ -195,6 +196,19 @@ static int refuse_engine(const char *path, int rc, struct err *e)
     return rc;
 }
 
+/* Closing does it too, unless a child has a copy: one that was made by clone(2), or just now. */
+static void unlock_image(const struct disk *d)
+{
+    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    (void)fcntl(d->fd, F_OFD_SETLK, &lock);
+}
+
+static void in_forked_child(void *arg)
+{
+    const struct disk *d = arg;
+    close(d->fd);
+}
+
 static struct disk *new_disk(struct err *e)
 {
     struct disk *const d = calloc(1, sizeof(*d));
@@ -204,6 +218,7 @@ static struct disk *new_disk(struct err *e)
         return NULL;
     }
     d->fd = d->timer.fd = -1;
+    d->forked = (struct forked){.in_child = in_forked_child, .arg = d};
     d->block_size = DISK_SECTOR;
     d->has_nowait = true;
     return d;
@@ -234,8 +249,9 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
     d->on_thread_arg = p->arg;
     /* O_NONBLOCK: a FIFO must not make us wait for its other end. O_EXCL: a block device that the host has mounted is
      * not to be written (open(2)); it means nothing for a file that is there. */
-    d->fd = open(p->path, (p->is_readonly ? O_RDONLY : O_RDWR | O_EXCL) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (d->fd < 0 && errno == EISDIR) d->fd = open(p->path, O_RDONLY | O_CLOEXEC); /* inspect has the better sentence */
+    d->fd = fd_own(open(p->path, (p->is_readonly ? O_RDONLY : O_RDWR | O_EXCL) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (d->fd < 0 && errno == EISDIR)
+        d->fd = fd_own(open(p->path, O_RDONLY | O_CLOEXEC)); /* inspect has the better sentence */
     int rc = d->fd < 0 ? refuse_open(p->path, p->is_readonly, e) : inspect(d, p->path, e);
     if (rc == 0 && !p->is_raw) rc = check_format(d, p->path, e);
     if (rc == 0) rc = round_size(d, p->path, e);
@@ -247,6 +263,7 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
         disk_close(d);
         return rc;
     }
+    forked_add(&d->forked);
     *out = d;
     return 0;
 }
@@ -254,7 +271,7 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
 /* Sealed, so that its size is known for good: see disk_run_step. */
 static int make_memory(uint64_t size)
 {
-    const int fd = memfd_create("vireo-ram-disk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const int fd = fd_own(memfd_create("vireo-ram-disk", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (fd < 0) return -errno;
     if (ftruncate(fd, (off_t)size) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
         return fd;
@@ -282,21 +299,16 @@ int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
         disk_close(d);
         return rc;
     }
+    forked_add(&d->forked);
     *out = d;
     return 0;
-}
-
-/* A forked child may still have the descriptor, and with it the lock: so it is let go by name. */
-static void unlock_image(const struct disk *d)
-{
-    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-    (void)fcntl(d->fd, F_OFD_SETLK, &lock);
 }
 
 void disk_close(struct disk *d)
 {
     if (!d) return;
     assert(!d->is_running || d->in_flight == 0);
+    forked_remove(&d->forked);
     disk_close_engine(d);
     if (d->zeros) munmap(d->zeros, DISK_ZEROS_SIZE);
     if (d->is_locked) unlock_image(d);

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "devices/disk_engine.h"
+#include "vmm/base/fd.h"
 
 /* The kernel takes nothing only when it has no memory for it (EAGAIN). Ask again by the loop, for a second; what is
  * refused then has failed. */
@@ -191,14 +192,20 @@ static void uring_cancel(struct disk *d)
 static int open_ring(struct disk_uring *u)
 {
     struct io_uring_params p = {0};
-    const int rc = io_uring_queue_init_params(DISK_URING_ENTRIES, &u->ring, &p);
+    int rc = io_uring_queue_init_params(DISK_URING_ENTRIES, &u->ring, &p);
     if (rc != 0) return rc;
+    const int ring_fd = fd_own(u->ring.ring_fd);
+    rc = ring_fd < 0 ? -errno : io_uring_ring_dontfork(&u->ring); /* a child has nothing to look for in it */
+    u->ring.ring_fd = u->ring.enter_ring_fd = ring_fd;
+    if (rc != 0) {
+        io_uring_queue_exit(&u->ring);
+        return rc;
+    }
     /* 5.6: the first kernel with every operation used here, and it says so by this flag. */
     if ((p.features & IORING_FEAT_RW_CUR_POS) == 0) {
         io_uring_queue_exit(&u->ring);
         return -ENOSYS;
     }
-    (void)io_uring_ring_dontfork(&u->ring); /* a child has nothing to look for in it */
     return 0;
 }
 

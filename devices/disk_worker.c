@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
+#include "vmm/base/fd.h"
 
 /* The thread calls nothing deeper than a system call. glibc asks for its TLS and a signal frame in it as well. */
 #define WORKER_STACK (256u << 10) /* bytes; arm64 refuses less than 128 KiB (PTHREAD_STACK_MIN) */
@@ -158,7 +159,7 @@ static void worker_cancel(struct disk *d)
 static int worker_open(struct disk *d)
 {
     struct disk_worker *const w = &d->worker;
-    *w = (struct disk_worker){.disk = d, .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    *w = (struct disk_worker){.disk = d, .event_fd = fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))};
     int rc = w->event_fd < 0 ? -errno : disk_open_timer(d);
     if (rc != 0) {
         if (w->event_fd >= 0) close(w->event_fd);

@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
+
 #define TAP_DEVICE    "/dev/net/tun"
 #define LINK_NEWS_MAX 64 /* messages read at a time */
 #define VNET_HDR_SIZE 12 /* VIRTIO 1.2, 5.1.6: with num_buffers */
@@ -27,7 +29,7 @@ static int ask_driver(const char *name)
     struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
     struct ifreq r = {.ifr_data = (char *)&info};
     memcpy(r.ifr_name, name, strlen(name));
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int fd = fd_own(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (fd < 0) return -errno;
     const int rc = ioctl(fd, SIOCETHTOOL, &r) == 0 ? 0 : -errno;
     close(fd);
@@ -97,6 +99,13 @@ static int set_up(struct tap *t, struct err *e)
     return 0;
 }
 
+static void in_forked_child(void *arg)
+{
+    const struct tap *t = arg;
+    close(t->fd);
+    if (t->link_fd >= 0) close(t->link_fd);
+}
+
 static bool is_shortage(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
@@ -107,7 +116,7 @@ static bool is_shortage(int error)
 static int open_link_watch(struct tap *t, struct err *e)
 {
     const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
-    t->link_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+    t->link_fd = fd_own(socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
     if (t->link_fd >= 0 && bind(t->link_fd, (const struct sockaddr *)&links, sizeof(links)) == 0) return 0;
     if (is_shortage(errno)) return err_errno(e, "tap %s: watch its link", t->name);
     if (t->link_fd >= 0) close(t->link_fd);
@@ -126,6 +135,7 @@ static struct tap *wrap_fd(int fd, struct err *e)
     }
     t->fd = fd;
     t->link_fd = -1;
+    t->forked = (struct forked){.in_child = in_forked_child, .arg = t};
     return t;
 }
 
@@ -133,7 +143,7 @@ int tap_open(struct tap **out, const char *name, struct err *e)
 {
     int rc = check_exists(name, e);
     if (rc) return rc;
-    const int fd = open(TAP_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    const int fd = fd_own(open(TAP_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC));
     if (fd < 0) {
         rc = err_errno(e, "tap %s: open %s", name, TAP_DEVICE);
         err_as(e, ERR_HOST);
@@ -174,7 +184,7 @@ static int check_fd(struct tap *t, int fd, struct err *e)
 
 int tap_open_fd(struct tap **out, int fd, struct err *e)
 {
-    const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    const int own = fd_own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
     if (own < 0) return err_errno(e, "fd %d", fd);
     struct tap *t = wrap_fd(own, e);
     if (!t) return -ENOMEM;
@@ -184,6 +194,7 @@ int tap_open_fd(struct tap **out, int fd, struct err *e)
         tap_close(t);
         return rc;
     }
+    forked_add(&t->forked);
     *out = t;
     return 0;
 }
@@ -192,6 +203,7 @@ int tap_open_fd(struct tap **out, int fd, struct err *e)
 void tap_close(struct tap *t)
 {
     if (!t) return;
+    forked_remove(&t->forked);
     if (t->link_fd >= 0) close(t->link_fd);
     close(t->fd);
     free(t);

@@ -10,13 +10,15 @@
 #include <sys/uio.h>
 
 #include "vmm/base/err.h"
+#include "vmm/base/forked.h"
 
 struct tap {
     int fd;
-    int link_fd;       /* readable when the state of some link has changed; -1: not watched */
-    char name[16];     /* "" for an fd whose name the kernel won't tell */
-    bool has_offloads; /* false for what carries frames with the same header and is no tap: a test's socket pair */
-    unsigned offloads; /* as last set */
+    struct forked forked; /* a child of fork(2) is not attached */
+    int link_fd;          /* readable when the state of some link has changed; -1: not watched */
+    char name[16];        /* "" for an fd whose name the kernel won't tell */
+    bool has_offloads;    /* false for what carries frames with the same header and is no tap: a test's socket pair */
+    unsigned offloads;    /* as last set */
 };
 
 /* Attach to an existing tap. Refuses: no such interface, not a tap, not ours (EPERM), in use (EBUSY). Never creates. */

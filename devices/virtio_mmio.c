@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "vmm/base/endian.h"
+#include "vmm/base/fd.h"
 
 #define MAGIC_VALUE 0x74726976u /* "virt" */
 #define VERSION     2u
@@ -612,7 +613,7 @@ static void free_transport(struct virtio_mmio *t)
 /* On failure free_transport cleans up. */
 static int make_bell(struct doorbell *b, struct err *e)
 {
-    b->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    b->fd = fd_own(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (b->fd < 0) {
         const int rc = err_errno(e, "%s: eventfd for a doorbell", b->t->label);
         err_as(e, ERR_HOST);

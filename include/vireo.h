@@ -124,7 +124,10 @@ struct vireo_log {
     uint64_t reserved[2];
 };
 
-/* ---- a VM ---- */
+/* ---- a VM ----
+ * After fork(2) a VM and its control socket are the parent's alone: the child has neither the guest's memory nor the
+ * descriptors that hold a VM, disk, tap or socket, so that these end when the parent ends them. The child may not use
+ * the handles. Children of vfork(2) and clone(2) have the descriptors until they exec. */
 struct vireo_vm;
 
 enum vireo_reason {
@@ -160,6 +163,8 @@ VIREO_API void vireo_vm_destroy(struct vireo_vm *vm);
 VIREO_API int vireo_vm_start(struct vireo_vm *vm, struct vireo_error *e);
 /* All vCPUs out of the guest when it returns. -ESRCH: not started, or ended. */
 VIREO_API int vireo_vm_pause(struct vireo_vm *vm);
+/* A guest with a kvmclock (x86) is told that it was held, so that its watchdog doesn't report the gap; so it is after
+ * the process was stopped or frozen. On arm64 there is no such word. */
 VIREO_API int vireo_vm_resume(struct vireo_vm *vm);
 /* Ask it to end; returns at once; any thread, and any signal handler. Not beside vireo_vm_destroy. */
 VIREO_API void vireo_vm_stop(struct vireo_vm *vm);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "arch/arm64/layout.h"
+#include "vmm/base/fd.h"
 
 #define GIC_PRIVATE_IRQS 32 /* SGIs and PPIs come before the first SPI */
 
@@ -70,8 +71,8 @@ int gic_create(struct gic *g, const struct vm *vm, struct err *e)
         err_as(e, ERR_HOST);
         return rc;
     }
-    g->fd = (int)device.fd;
-    int rc = place(g, e);
+    g->fd = fd_own((int)device.fd);
+    int rc = g->fd < 0 ? err_errno(e, "GICv%d", (int)g->version) : place(g, e);
     if (!rc) rc = set_attr(g, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs, e);
     if (!rc) rc = set_attr(g, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL, e);
     return rc;

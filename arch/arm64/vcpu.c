@@ -4,6 +4,7 @@
 
 #include "arch/arm64/load_image.h"
 #include "arch/arm64/state.h"
+#include "vmm/base/pages.h"
 
 #define REG_MPIDR_EL1        ARM64_SYS_REG(3, 0, 0, 0, 5)
 #define REG_ID_AA64MMFR0_EL1 ARM64_SYS_REG(3, 0, 0, 7, 0)
@@ -51,6 +52,14 @@ int vcpu_set_boot(const struct vcpu *v, uint64_t entry, uint64_t dtb, struct err
     return rc ? rc : vcpu_set(v, VCPU_CORE_REG(regs.pc), entry, e);
 }
 
+/* Nothing to say it with: KVM_KVMCLOCK_CTRL is x86's, and of the paravirtual time of DEN0057 there is only stolen time,
+ * which counts what a runnable vCPU waited. Holding the guest's counter back (KVM_ARM_SET_COUNTER_OFFSET) would make
+ * its wall clock wrong by the length of every pause. vireo-run(1) tells who pauses what to do. */
+void arch_vcpu_was_held(const struct vcpu *v)
+{
+    (void)v;
+}
+
 int vcpu_affinity(const struct vcpu *v, uint64_t *out, struct err *e)
 {
     const int rc = vcpu_get(v, REG_MPIDR_EL1, out, e);
@@ -73,8 +82,8 @@ int vcpu_page_sizes(const struct vcpu *v, unsigned *out, struct err *e)
 int pvtime_create(struct arch *a, struct vm *vm, struct err *e)
 {
     if (!arch_has_steal_time(vm)) return 0;
-    void *p = mmap(NULL, ARM64_PVTIME_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return err_errno(e, "memory for stolen-time records");
+    void *p = pages_map(ARM64_PVTIME_SIZE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (!p) return err_errno(e, "memory for stolen-time records");
     a->pvtime = p;
     return vm_map_ram(vm, ARM64_PVTIME_BASE, ARM64_PVTIME_SIZE, p, false, e);
 }

@@ -85,6 +85,13 @@ static void set_sregs(struct kvm_sregs *s, const struct loaded *k)
     s->efer = is_64 ? EFER_LME | EFER_LMA : 0;
 }
 
+/* Sets PVCLOCK_GUEST_STOPPED in the guest's kvmclock (api.rst, KVM_KVMCLOCK_CTRL), which a watchdog looks for and
+ * clears. EINVAL: the guest has no kvmclock, so there is nobody to tell. */
+void arch_vcpu_was_held(const struct vcpu *v)
+{
+    (void)ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 int vcpu_set_entry(const struct vcpu *v, const struct loaded *k, struct err *e)
 {
     struct kvm_sregs sregs;

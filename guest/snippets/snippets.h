@@ -39,6 +39,7 @@ extern const struct snippet snippet_load;          /* `count` loads of a byte fr
  * (MSR_KVM_STEAL_TIME); arm64: writes to the 64-bit word at target where the record is (PV_TIME_ST of DEN0057). */
 extern const struct snippet snippet_steal;
 /* x86 only. */
+extern const struct snippet snippet_clock;        /* has its kvmclock written to target (4-byte aligned), then spins */
 extern const struct snippet snippet_out;          /* `count` times the byte value to port target; ends */
 extern const struct snippet snippet_out_forever;  /* the same without an end */
 extern const struct snippet snippet_in;           /* `count` bytes from port target; ends with the last one */

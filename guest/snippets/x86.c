@@ -25,12 +25,13 @@ SNIPPET(print, "rep outsb\n" FINISH);
 SNIPPET(cpuid, "mov %eax, %edi\nmov %ecx, %esi\n"
                "1: mov %edi, %eax\nxor %ecx, %ecx\ncpuid\nsub $1, %esi\njnz 1b\n" FINISH);
 SNIPPET(steal, "mov %edi, %eax\nor $1, %eax\nxor %edx, %edx\nmov $0x4b564d03, %ecx\nwrmsr\n1: jmp 1b");
+SNIPPET(clock, "mov %edi, %eax\nor $1, %eax\nxor %edx, %edx\nmov $0x4b564d01, %ecx\nwrmsr\n1: jmp 1b");
 SNIPPET(triple_fault, "ud2");
 
 const struct snippet *const snippet_list[] = {
-    &snippet_exit,          &snippet_halt,  &snippet_spin,  &snippet_tick,         &snippet_store,
-    &snippet_store_forever, &snippet_load,  &snippet_out,   &snippet_out_forever,  &snippet_in,
-    &snippet_print,         &snippet_cpuid, &snippet_steal, &snippet_triple_fault, NULL,
+    &snippet_exit,  &snippet_halt,  &snippet_spin,         &snippet_tick, &snippet_store, &snippet_store_forever,
+    &snippet_load,  &snippet_out,   &snippet_out_forever,  &snippet_in,   &snippet_print, &snippet_cpuid,
+    &snippet_steal, &snippet_clock, &snippet_triple_fault, NULL,
 };
 
 static struct kvm_segment flat_segment(uint16_t selector, uint8_t type)

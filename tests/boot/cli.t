@@ -1,7 +1,7 @@
 #!/bin/bash
 # The command line of the program: what it refuses, how it reports, what it does to a terminal. Needs no KVM but for the last part, which
 # runs guests of three instructions on this machine's /dev/kvm.
-# time limit: 120
+# time limit: 300
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/boot/tap.sh
@@ -325,6 +325,65 @@ closed_files_are_replaced() {
     timeout $RUN_LIMIT_S "$VIREO" run --json=report <&- >&- 2>&- || got=$?
     [ $got = 0 ] && grep -q '"status": 0' report
 }
+# Before a command: in a mount namespace whose /dev has nothing but /dev/kvm.
+without_null=(unshare -m sh -c 'mount -t tmpfs none /dev && mknod -m 666 /dev/kvm c 10 232 && exec "$@"' sh)
+# Nothing of ours is where standard files are; the guest's text goes nowhere, and SIGTERM is heard.
+closed_files_without_null() {
+    local pid i=0 got=0
+    "${without_null[@]}" "$VIREO" run --kernel endless.elf --timeout $RUN_LIMIT_S --json=report <&- >&- 2>&- &
+    pid=$!
+    until [ "$(cat /proc/$pid/comm)" = vireo ] && grep -q :vcpu0 /proc/$pid/task/*/comm; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { kill -9 $pid; return 1; }; done
+    for i in 0 1 2; do [ "$(readlink /proc/$pid/fd/$i)" = / ] || { ls -l /proc/$pid/fd; got=1; }; done
+    kill $pid
+    wait $pid || [ $? = 143 ] || got=1
+    [ $got = 0 ] && grep -q '"signal": 15' report || return 1
+    "${without_null[@]}" "$VIREO" run --kernel status7.elf --json=report <&- >&- 2>&- || got=$?
+    [ $got = 7 ] && grep -q '"status": 7' report
+}
+# holds PID: it has one of these files open.
+holds() { readlink "/proc/$1"/fd/* | grep -qE '/(lock|endless.elf)$'; }
+# 7 is nobody's business, 8 is the kernel, 9 the report.
+inherited_files_are_closed() {
+    local pid got=0
+    : > lock
+    "$VIREO" run --kernel /dev/fd/8 --timeout $RUN_LIMIT_S --verbose --json=/dev/fd/9 7< lock 8< endless.elf 9> report > out-first 2> err-first < /dev/null &
+    pid=$!
+    wait_for_line starting err-first $pid || return 1
+    local i=0
+    while holds $pid; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { ls -l /proc/$pid/fd; got=1; break; }; done
+    kill $pid
+    wait $pid || [ $? = 143 ] || got=1
+    [ $got = 0 ] && grep -q '"signal": 15' report
+}
+# Version 1: a group of the test's own below a hierarchy's root.
+quota_is_told() {
+    local group=/sys/fs/cgroup/cpu/test-$$ got=0
+    mkdir $group
+    ends 124 run --kernel endless.elf --timeout 2 --cgroup $group --cgroup-max 10% --stats text &&
+        ends 124 run --kernel endless.elf --timeout 2 --cgroup $group --cgroup-max 10% --stats object --json || got=1
+    rmdir $group
+    [ $got = 0 ] && grep -qE '^throttled by the CPU quota of a cgroup [0-9]+ times, [1-9][0-9.]* ms' text || { cat text; return 1; }
+    [ "$(json_of throttled < object)" -gt 2 ] && [ "$(json_of throttled_ns < object)" -gt 100000000 ] || { cat object; return 1; }
+    ends 124 run --kernel endless.elf --timeout 1 --stats text && ! grep throttled text
+}
+bench_tells_of_a_quota() {
+    local group=/sys/fs/cgroup/cpu/test-$$ got=0
+    mkdir $group
+    echo 10000 > $group/cpu.cfs_quota_us
+    # shellcheck disable=SC2016  # the inner shell's
+    timeout 60 sh -c 'echo $$ > '$group'/cgroup.procs && exec "$@"' sh "$VIREO" bench exits --rows nop --samples 2000 > out 2> err < /dev/null || got=$?
+    rmdir $group
+    [ $got = 0 ] && grep -qE 'the CPU quota of a cgroup stopped this process [1-9][0-9]* times' out || { cat out err; return 1; }
+}
+memory_group_is_warned_of() {
+    local group=/sys/fs/cgroup/memory/test-$$ got=0
+    mkdir $group
+    echo $((64 << 20)) > $group/memory.limit_in_bytes
+    # shellcheck disable=SC2016  # the inner shell's
+    timeout $RUN_LIMIT_S sh -c 'echo $$ > '$group'/cgroup.procs && exec "$@"' sh "$VIREO" run --kernel status0.elf --memory 128M > out 2> err < /dev/null || got=$?
+    rmdir $group
+    [ $got = 0 ] && grep -q '^vireo: memory 128M: a memory cgroup of this process allows 64M in all' err && [ "$(wc -l < err)" = 1 ]
+}
 boot_times_are_in_order() {
     ends 0 run --kernel status0.elf --boot-times --json || return 1
     local words name
@@ -452,6 +511,7 @@ kvm_tests=(
     "a time limit has units|time_limit_has_units"
     "options override the file, wherever they stand|config_is_overridden"
     "closed standard files are replaced|closed_files_are_replaced"
+    "descriptors that the program inherits are closed, but for those named|inherited_files_are_closed"
     "boot times come in order|boot_times_are_in_order"
     "statistics count every exit by its register|stats_count_the_exits"
     "statistics are JSON with --json|stats_are_json"
@@ -483,4 +543,17 @@ for row in "${tap_tests[@]}"; do
     elif [ "$(id -u)" != 0 ] || ! unshare -n true 2> /dev/null || [ ! -e /dev/net/tun ]; then skip "${row%%|*}" "making such a tap takes root and /dev/net/tun"
     else check "${row%%|*}" "${row##*|}"; fi
 done
+# group CONTROLLER TEXT TEST: where version 1 has it and a group can be made there.
+group() {
+    if [ -n "$reason" ]; then skip "$2" "$reason"
+    elif ! mkdir "/sys/fs/cgroup/$1/test-$$" 2> /dev/null; then skip "$2" "no version 1 $1 controller to make a group in"
+    else rmdir "/sys/fs/cgroup/$1/test-$$" && check "$2" "$3"; fi
+}
+group cpu "statistics tell that a quota throttled the VM" quota_is_told
+group cpu "a bench tells that a quota throttled it" bench_tells_of_a_quota
+group memory "a memory cgroup smaller than the VM is warned of" memory_group_is_warned_of
+null="closed standard files are replaced where there is no /dev/null"
+if [ -n "$reason" ]; then skip "$null" "$reason"
+elif ! unshare -m true; then skip "$null" "hiding /dev/null takes root"
+else check "$null" closed_files_without_null; fi
 tap_done

@@ -59,9 +59,25 @@ a_vm_beside_its_program_has_a_threaded_group() {
         equal group "$(group_of "$tid")" /vireo-web
         grep -qx "$tid" $CGROUPS/vireo-web/cgroup.threads
     done
-    for tid in $(others); do [ "$(group_of "$tid")" = / ] || [ "$(cat "/proc/$vmm/task/$tid/comm")" = kvm-nx-lpage-re ]; done
+    for tid in $(others); do
+        case $(cat "/proc/$vmm/task/$tid/comm") in
+            web:* | kvm-nx-lpage-re) equal group "$(group_of "$tid")" /vireo-web ;;
+            vireo) equal group "$(group_of "$tid")" / ;;
+        esac
+    done
     gone
     [ ! -e $CGROUPS/vireo-web ]
+}
+
+vcpus_may_join_alone() {
+    busy --name web --cgroup $CGROUPS --cgroup-threads vcpus
+    local tid
+    for tid in $(vcpus); do equal group "$(group_of "$tid")" /vireo-web; done
+    for tid in $(others); do [ "$(group_of "$tid")" = / ] || [ "$(cat "/proc/$vmm/task/$tid/comm")" = kvm-nx-lpage-re ]; done
+    gone
+    mkdir $CGROUPS/vms
+    refused "only the whole process can join" --cgroup $CGROUPS/vms --cgroup-threads vcpus
+    rmdir $CGROUPS/vms
 }
 
 a_program_inside_a_group_gives_each_vm_its_own() {
@@ -109,12 +125,13 @@ what_a_killed_vm_left_is_replaced() {
 # usage_us VM
 usage_us() { sed -n 's/^usage_usec //p' $CGROUPS/vireo-"$1"/cpu.stat; }
 a_cap_holds() {
-    busy --name capped --cgroup $CGROUPS --cgroup-max 40%
+    busy --name capped --cgroup $CGROUPS --cgroup-max 40% --stats stats --json=report
     local from to used percent
     from=${EPOCHREALTIME/[.,]/} used=$(usage_us capped)
     sleep 3
     used=$(($(usage_us capped) - used)) to=${EPOCHREALTIME/[.,]/}
     gone
+    grep -qE '"throttled": [1-9][0-9]*, "throttled_ns": [1-9]' stats
     percent=$((used * 100 / (to - from)))
     echo "a spinning vCPU used $percent % of a CPU"
     [ $percent -ge 20 ] && [ $percent -le 46 ]      # a period more at the edges
@@ -148,10 +165,23 @@ linux_in_the_guest_sees_the_time_that_was_taken() {
     [ "$(value steal)" -gt 20 ]     # of a boot and a loop that shared the CPU: seconds
 }
 
+# A soft lockup is 4 seconds here; the guest is busy for 22, of which it is stopped for 15. (Whoever leaves idleness touches the watchdog.)
+stopped_linux_reports_no_lockup() {
+    EXTRA="watchdog_thresh=2" linux 'echo begun; up() { read -r up _ < /proc/uptime; up=${up%.*}; }; up; end=$((up + 22)); while [ $up -lt $end ]; do up; done; echo soft=$(dmesg | grep -c "soft locku[p]") jump=$(dmesg | grep -c .)' &
+    local run=$! tries=0
+    until grep -q begun console 2> /dev/null; do sleep 0.2; tries=$((tries + 1)); [ $tries -lt 600 ] || return 1; done
+    pkill -STOP -x vireo
+    sleep 15
+    pkill -CONT -x vireo
+    wait $run
+    grep soft= console
+    tr -d '\r' < console | grep -q '^soft=0 jump=[1-9]'
+}
+
 threads_are_scheduled_as_asked_on_a_stock_kernel() {
     "${VIREO%/vireo}/tests/kvm/test_sched"
 }
 
-run_tests a_vm_beside_its_program_has_a_threaded_group a_program_inside_a_group_gives_each_vm_its_own \
+run_tests a_vm_beside_its_program_has_a_threaded_group vcpus_may_join_alone a_program_inside_a_group_gives_each_vm_its_own \
     a_vm_elsewhere_moves_whole_and_leaves_nothing what_a_killed_vm_left_is_replaced a_cap_holds what_may_not_be_written_is_named \
-    linux_in_the_guest_sees_the_time_that_was_taken threads_are_scheduled_as_asked_on_a_stock_kernel
+    linux_in_the_guest_sees_the_time_that_was_taken stopped_linux_reports_no_lockup threads_are_scheduled_as_asked_on_a_stock_kernel

@@ -419,6 +419,39 @@ static void a_v1_group_has_the_vcpus_and_is_gone_afterwards(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
+/* Which threads of a machine with a disk in use the group has: vCPUs, I/O, the disk's. */
+static unsigned members(const char *which)
+{
+    char path[64], group[96], text[1024], disk[64];
+    const int fd = guest_file(&(char){0}, 1);
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    (void)snprintf(disk, sizeof(disk), "path=/proc/self/fd/%d", fd);
+    const struct setting s[] = {
+        {"cgroup", make_v1(path)}, {"cgroup-max", "50%"}, {"disk", disk}, {"cgroup-threads", which}, {NULL, NULL}};
+    (void)snprintf(group, sizeof(group), "%s/vireo-fairness", path);
+    struct machine *m = start(s);
+    struct machine_thread t;
+    drive(m);
+    for (unsigned i = 0; i < TRIES && !machine_thread(m, 3, &t); i++) usleep(TRY_US);
+    text_of(group, "tasks", text, sizeof(text));
+    unsigned kinds = 0;
+    for (unsigned i = 0; machine_thread(m, i, &t); i++)
+        if (has_line(text, t.tid)) kinds |= 1u << t.kind;
+    assert_false(has_line(text, getpid()));
+    stop(m);
+    close(fd);
+    assert_int_equal(access(group, F_OK), -1);
+    assert_int_equal(rmdir(path), 0);
+    return kinds;
+}
+
+static void a_cap_is_for_io_and_disks_too_unless_vcpus_are_asked_for(void **state)
+{
+    (void)state;
+    assert_int_equal(members("all"), 1u << MACHINE_THREAD_VCPU | 1u << MACHINE_THREAD_IO | 1u << MACHINE_THREAD_DISK);
+    assert_int_equal(members("vcpus"), 1u << MACHINE_THREAD_VCPU);
+}
+
 /* ---- cgroups, version 2, where this process lies in the root group and may make others */
 
 #define V2 "/sys/fs/cgroup"
@@ -505,6 +538,7 @@ int main(void)
         UNIT(a_v1_group_has_the_vcpus_and_is_gone_afterwards),
         UNIT(machines_of_one_program_have_a_v2_group_each),
         UNIT(a_program_is_not_pulled_away_from_its_first_machine),
+        UNIT(a_cap_is_for_io_and_disks_too_unless_vcpus_are_asked_for),
         UNIT(cgroups_that_can_not_be_had_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,6 +113,15 @@ static void steal_goes_on_to_spin(void **state)
     mini_close(&mini);
 }
 
+/* What is in it is the matter of test_x86_held. */
+static void clock_goes_on_to_spin(void **state)
+{
+    (void)state;
+    open_with("clock", (struct snippet_args){.target = MINI_DATA});
+    assert_int_equal(mini_run(&mini, SPIN_MS), -EINTR);
+    mini_close(&mini);
+}
+
 /* Without an interrupt controller in the kernel x86 hands the halt out; arm64 sleeps in the kernel. */
 static void halt_never_goes_on(void **state)
 {
@@ -217,6 +226,7 @@ static const struct {
     {"tick", UNIT(tick_counts_until_it_is_interrupted)},
     {"spin", UNIT(spin_makes_no_exit)},
     {"steal", UNIT(steal_goes_on_to_spin)},
+    {"clock", UNIT(clock_goes_on_to_spin)},
     {"halt", UNIT(halt_never_goes_on)},
     {"out", UNIT(out_writes_count_times_then_ends)},
     {"out_forever", UNIT(out_forever_does_not_end)},

@@ -44,6 +44,7 @@ finds arch/x86/x86.c '#include "arch/arm64/arm64.h"' 'only arch/arm64' architect
 finds vmm/core/core.c '#include <vireo.h>' 'public interface' floors_below_the_library_do_not_know_it
 finds vmm/machine/machine.c '# include <linux/kvm.h>' 'speak to KVM' kvm_is_spoken_to_in_few_places
 finds vmm/lib/lib.c '#if defined(__aarch64__)' 'arch/ is for' the_architecture_is_not_asked_for_outside_arch
+finds devices/devices.c 'int f(void) { return open("x", 0); }' 'may be 0, 1 or 2' descriptors_stay_out_of_the_way_of_the_standard_ones
 finds vmm/core/gmem.h 'uint9_t x;' 'compile alone' headers_compile_alone
 
 # check-symbols on a library of one function, built here.

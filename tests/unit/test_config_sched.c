@@ -215,6 +215,20 @@ static void weight_and_cap_need_a_cgroup(void **state)
     refuse("cgroup", "", "path is empty");
 }
 
+static void vcpus_may_join_a_cgroup_alone(void **state)
+{
+    (void)state;
+    set("cgroup-threads", "all");
+    assert_null(c.sched); /* as it is anyway */
+    set("cgroup-threads", "vcpus");
+    assert_true(c.sched->has_vcpus_alone);
+    refuse_whole("cgroup-threads: there is no cgroup");
+    set("cgroup-threads", "all");
+    assert_false(c.sched->has_vcpus_alone);
+    refuse("cgroup-threads", "io", "must be all or vcpus");
+    refuse("cgroup-threads", "", "must be all or vcpus");
+}
+
 static void halt_poll_may_be_none(void **state)
 {
     (void)state;
@@ -263,6 +277,7 @@ int main(void)
         FRESH(weights_are_numbers_from_1_to_10000),
         FRESH(caps_are_percent_or_quota_and_period),
         FRESH(weight_and_cap_need_a_cgroup),
+        FRESH(vcpus_may_join_a_cgroup_alone),
         FRESH(halt_poll_may_be_none),
         FRESH(json_takes_lists_where_a_flag_repeats),
     };

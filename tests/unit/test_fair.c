@@ -291,6 +291,14 @@ static void where_the_host_was_stolen_from_nothing_is_judged(void **state)
     verdict(FAIR_F1, FAIR_PASS);
 }
 
+static void where_a_quota_stopped_the_process_nothing_is_judged(void **state)
+{
+    (void)state;
+    r.throttled = 1;
+    verdict(FAIR_F1, FAIR_INCONCLUSIVE);
+    assert_contains(judge(FAIR_F1)->reason, "quota");
+}
+
 /* No steal in /proc/stat, yet the guest of a running vCPU saw 51 of 5,000 ms pass: a host that is emulated. */
 static void where_the_hosts_cpus_stand_still_nothing_is_judged(void **state)
 {
@@ -560,6 +568,7 @@ int main(void)
         T(a_host_that_counts_more_time_than_passed_is_not_believed),
         T(a_host_that_others_use_is_no_reason_to_fail),
         T(where_the_host_was_stolen_from_nothing_is_judged),
+        T(where_a_quota_stopped_the_process_nothing_is_judged),
         T(where_the_hosts_cpus_stand_still_nothing_is_judged),
         T(time_that_vanishes_is_found),
         T(waits_that_are_not_over_do_not_count),

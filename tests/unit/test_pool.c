@@ -11,6 +11,7 @@
 
 #include "tests/unit/ring.h"
 #include "tests/unit/unit.h"
+#include "vmm/base/groups.h"
 #include "vmm/lib/lib.h"
 
 #define MIB     (1ull << 20)
@@ -190,7 +191,7 @@ static void put(const char *root, const char *dir, const char *file, const char 
     (void)fclose(f);
 }
 
-static void the_least_limit_of_the_cgroup_and_its_parents_counts(void **state)
+static void what_the_cgroup_and_its_parents_say_counts(void **state)
 {
     static const struct {
         const char *cgroups;
@@ -215,8 +216,16 @@ static void the_least_limit_of_the_cgroup_and_its_parents_counts(void **state)
     put(root, "/a/b", "memory.max", "max\n");
     put(root, "/a/c", "memory.max", "200\n");
     put(root, "/memory/v", "memory.limit_in_bytes", "70\n");
+    put(root, "/cpu/v", "cpu.stat", "nr_periods 9\nnr_throttled 4\nthrottled_time 5000\n");
+    put(root, "/cpu", "cpu.stat", "nr_periods 0\nnr_throttled 1\nthrottled_time 7\n");
+    put(root, "/a", "cpu.stat", "usage_usec 5\nnr_throttled 2\nthrottled_usec 3\n");
+    struct groups_throttled t;
+    groups_throttled("3:cpu,cpuacct:/v\n0::/a/b\n", root, &t);
+    assert_true(t.is_told && t.times == 7 && t.ns == 8007);
+    groups_throttled("4:memory:/v\n", root, &t);
+    assert_true(!t.is_told && t.times == 0 && t.ns == 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        if (lib_cgroup_limit(cases[i].cgroups, root) != cases[i].limit) fail_msg("case %zu", i);
+        if (groups_memory_limit(cases[i].cgroups, root) != cases[i].limit) fail_msg("case %zu", i);
     (void)snprintf(command, sizeof(command), "rm -r %s", root);
     assert_int_equal(system(command), 0);
 }
@@ -245,7 +254,7 @@ int main(void)
         UNIT(a_refusal_says_what_is_left),
         UNIT(a_pool_is_no_larger_than_what_this_process_may_use),
         UNIT(a_pool_whose_limit_can_not_be_looked_up_is_refused),
-        UNIT(the_least_limit_of_the_cgroup_and_its_parents_counts),
+        UNIT(what_the_cgroup_and_its_parents_say_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

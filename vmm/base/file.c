@@ -1,4 +1,5 @@
 #include "vmm/base/file.h"
+#include "vmm/base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,7 +77,7 @@ int file_read(char **text, size_t *len, const char *path, size_t max, struct err
 {
     struct stat st;
     char *got = NULL;
-    const int fd = open(path, O_RDONLY | FLAGS);
+    const int fd = fd_own(open(path, O_RDONLY | FLAGS));
     int rc = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
     if (rc == 0 && S_ISBLK(st.st_mode)) rc = -ENOTBLK;
     if (rc == 0) rc = read_all(fd, S_ISFIFO(st.st_mode), &got, len, max);
@@ -106,10 +107,10 @@ static bool is_pipe(const char *path)
 /* Opened as it is; a pipe when its reader is there. -1 with errno. */
 static int open_existing(const char *path)
 {
-    int fd = open(path, O_WRONLY | FLAGS);
+    int fd = fd_own(open(path, O_WRONLY | FLAGS));
     for (int ms = 0; fd < 0 && errno == ENXIO && is_pipe(path) && ms < FILE_WAIT_MS; ms += TRY_MS) {
         pause_ms(TRY_MS);
-        fd = open(path, O_WRONLY | FLAGS);
+        fd = fd_own(open(path, O_WRONLY | FLAGS));
     }
     return fd;
 }
@@ -119,9 +120,9 @@ static int open_or_make(const struct file_output *o, bool *is_made)
 {
     int fd = open_existing(o->path);
     if (fd >= 0 || errno != ENOENT) return fd;
-    fd = open(o->path, O_WRONLY | O_CREAT | O_EXCL | FLAGS, o->mode);
+    fd = fd_own(open(o->path, O_WRONLY | O_CREAT | O_EXCL | FLAGS, o->mode));
     *is_made = fd >= 0;
-    return fd < 0 && errno == EEXIST ? open(o->path, O_WRONLY | O_CREAT | FLAGS, o->mode) : fd;
+    return fd < 0 && errno == EEXIST ? fd_own(open(o->path, O_WRONLY | O_CREAT | FLAGS, o->mode)) : fd;
 }
 
 /* One file by two names, or one block device by two nodes. What has no memory of what was written (a terminal, a pipe,
@@ -220,7 +221,7 @@ int file_check_output(const struct file_output *o, struct err *e)
     if (stat(o->path, &st) < 0) return check_absent(o, e);
     int rc = check_identity(o, &st, e);
     if (rc || !S_ISREG(st.st_mode)) return rc;
-    const int fd = open(o->path, O_WRONLY | FLAGS);
+    const int fd = fd_own(open(o->path, O_WRONLY | FLAGS));
     if (fd < 0) return 0; /* whoever opens it in earnest says why */
     rc = check_open(fd, o, e);
     close(fd);

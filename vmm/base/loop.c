@@ -13,6 +13,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
+
 /* At loop_stop jobs are run in rounds, since one may post another; one that posts itself for ever must not keep the
  * loop from ending. What is left then waits for the next loop_run. */
 #define LOOP_LAST_ROUNDS 16
@@ -72,9 +74,9 @@ int loop_init(struct loop *l, struct err *e)
     pthread_mutex_init(&l->lock, NULL); /* neither fails on Linux */
     pthread_cond_init(&l->done, NULL);
 
-    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    l->epoll_fd = fd_own(epoll_create1(EPOLL_CLOEXEC));
     if (l->epoll_fd < 0) return host_failed(e, "epoll_create1");
-    l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    l->wake_fd = fd_own(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (l->wake_fd < 0) return host_failed(e, "eventfd");
     l->wake = (struct loop_source){.fd = l->wake_fd, .fn = on_wake, .arg = l};
     errno = -loop_add(l, &l->wake, EPOLLIN);

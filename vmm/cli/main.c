@@ -31,11 +31,14 @@ const struct command *command_find(const char *name)
 }
 
 /* A program may be started with standard files closed. What is opened next would then be one of them: /dev/kvm as
- * standard output, a disk as standard error. */
-static void open_standard_files(void)
+ * standard output, a disk as standard error. Where there is no /dev/null a directory keeps the place: it can be neither
+ * read nor written. */
+static bool open_standard_files(void)
 {
     for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR);
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0 && open("/", O_RDONLY | O_DIRECTORY) < 0)
+            return false;
+    return true;
 }
 
 int command_become(const struct command *c, char **words)
@@ -69,7 +72,7 @@ static void put_help(void)
 int main(int argc, char **argv)
 {
     const uint64_t started_ns = now_ns();
-    open_standard_files();
+    if (!open_standard_files()) return STATUS_BAD_HOST; /* and no place to say why: no descriptor is to be had */
     const char *word = argc > 1 ? argv[1] : "";
     if (*word == '\0') {
         put_help();

@@ -87,6 +87,7 @@ static int begin(struct run *r, struct vireo_vm *vm, bool has_terminal, struct v
     if (pty) say("console on %s", pty);
     if (r->is_verbose) say("starting");
     if (has_terminal) term_enter();
+    run_close_inherited();
     return vireo_vm_start(vm, e);
 }
 

@@ -50,6 +50,9 @@ bool leave_is_second(int sig);                     /* false: noted now, or an ec
 void leave_hurry(void);                            /* what follows takes two seconds at most: then we leave */
 void leave_relax(void);                            /* ... or what follows may take its time again */
 __attribute__((noreturn)) void leave_now(int sig); /* with the status that is known, or 128+sig */
+/* ---- inherited.c ---- */
+/* Once all that the user named is open: close what the program was started with, but for standard files. */
+void run_close_inherited(void);
 
 /* ---- run_report.c ---- */
 /* What is known of how it went. One of vm and error may be NULL. */

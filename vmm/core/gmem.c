@@ -10,6 +10,7 @@
 #include <sys/sysinfo.h>
 
 #include "vmm/base/checked.h"
+#include "vmm/base/pages.h"
 
 #define HUGE_PAGE (UINT64_C(2) << 20) /* of x86-64 and of arm64 with 4 KiB pages */
 #define MIB       (UINT64_C(1) << 20)
@@ -78,8 +79,8 @@ static int check_host_has(const struct gmem *m, uint64_t size, struct err *e)
 static uint8_t *map_congruent(uint64_t gpa, uint64_t size)
 {
     const uint64_t whole = size + HUGE_PAGE;
-    uint8_t *base = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) return NULL;
+    uint8_t *base = pages_map(whole, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    if (!base) return NULL;
     const uint64_t before = (gpa - (uintptr_t)base) % HUGE_PAGE;
     const uint64_t after = HUGE_PAGE - before;
     if (before > 0) munmap(base, before);

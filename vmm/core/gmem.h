@@ -2,7 +2,8 @@
  *
  * Regions are added while the machine is built, then frozen; from then on the table never changes, so every function
  * is a pure function of it and any thread may call it without a lock. Memory is anonymous, not reserved (the host
- * commits pages as the guest touches them) and advised for transparent huge pages. */
+ * commits pages as the guest touches them), advised for transparent huge pages, never executable, and not there in a
+ * child of fork(2). */
 #ifndef VIREO_CORE_GMEM_H
 #define VIREO_CORE_GMEM_H
 

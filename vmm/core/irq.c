@@ -4,9 +4,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
+
 int irq_init(struct irq *i, struct err *e)
 {
-    i->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    i->fd = fd_own(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (i->fd < 0) return err_errno(e, "eventfd for an interrupt");
     return 0;
 }

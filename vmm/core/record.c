@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+#include "vmm/base/pages.h"
+
 #define HISTS ((size_t)RECORD_CLASSES * 2) /* KVM_RUN and handler of each class */
 
 /* The figures in front: what every exit writes stays on a few pages. Then the buckets, of which only the pages of
@@ -26,9 +28,8 @@ const char *record_class_name(enum record_class c)
 
 struct record *record_create(void)
 {
-    struct layout *l =
-        mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (l == MAP_FAILED) return NULL;
+    struct layout *l = pages_map(sizeof(*l), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    if (!l) return NULL;
     (void)madvise(l, sizeof(*l), MADV_NOHUGEPAGE); /* a huge page would make a vCPU cost megabytes */
     for (unsigned i = 0; i < RECORD_CLASSES; i++) {
         struct record_class_stats *c = &l->record.of[i];

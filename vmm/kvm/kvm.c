@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
+#include "vmm/base/pages.h"
 #include "vmm/kvm/advice.h"
 
 #define KVM_PATH "/dev/kvm"
@@ -21,7 +23,7 @@ static int host_errno(struct err *e, const char *what)
 
 int kvm_open(int *out, struct err *e)
 {
-    const int fd = open(KVM_PATH, O_RDWR | O_CLOEXEC);
+    const int fd = fd_own(open(KVM_PATH, O_RDWR | O_CLOEXEC));
     if (fd < 0) {
         const int rc = host_errno(e, "open " KVM_PATH);
         kvm_advise(e, rc);
@@ -52,7 +54,7 @@ int vm_create_typed(struct vm *vm, unsigned long type, struct err *e)
     if (run_size < (int)sizeof(struct kvm_run)) return host_errno(e, KVM_PATH ": size of a vCPU's shared area");
     vm->run_size = (size_t)run_size;
     do {
-        vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
+        vm->fd = fd_own(ioctl(vm->kvm_fd, KVM_CREATE_VM, type));
     } while (vm->fd < 0 && errno == EINTR);
     if (vm->fd < 0) return host_errno(e, KVM_PATH ": create a VM");
     return 0;
@@ -187,7 +189,7 @@ int vcpu_create(const struct vm *vm, unsigned id, struct vcpu *out, struct err *
 {
     out->id = id;
     out->run_size = vm->run_size;
-    out->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)id);
+    out->fd = fd_own(ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)id));
     if (out->fd < 0) {
         const int rc = err_errno(e, "KVM: create vCPU %u", id);
         err_as(e, ERR_HOST);
@@ -195,8 +197,8 @@ int vcpu_create(const struct vm *vm, unsigned id, struct vcpu *out, struct err *
             err_hint(e, "this host's KVM allows %d vCPUs", vm_check(vm, KVM_CAP_MAX_VCPUS));
         return rc;
     }
-    void *p = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, out->fd, 0);
-    if (p == MAP_FAILED) {
+    void *p = pages_map(vm->run_size, MAP_SHARED, out->fd);
+    if (!p) {
         const int rc = host_errno(e, "KVM: map a vCPU's shared area");
         vcpu_destroy(out);
         return rc;

@@ -6,12 +6,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
+
 #define NAME_SIZE_MAX 256        /* of a descriptor's name field; Linux 6 has 48 */
 #define DATA_MAX      (64 << 10) /* bytes of all values: a vCPU of Linux 6 has 3 KiB, most of it histograms */
 
 int vcpu_stats_open(const struct vcpu *v)
 {
-    return ioctl(v->fd, KVM_GET_STATS_FD, NULL);
+    return fd_own(ioctl(v->fd, KVM_GET_STATS_FD, NULL));
 }
 
 static int read_at(int fd, void *to, size_t size, uint64_t at)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
 #include "vmm/lib/control_place.h"
 #include "vmm/lib/control_request.h"
 #include "vmm/lib/lib.h"
@@ -231,7 +232,7 @@ static void accept_some(struct vireo_control *c)
         uint64_t until = now + CONTROL_CLIENT_MS;
         struct client *k = free_slot(c);
         if (!k) k = least_worthy(c, now, &until);
-        const int fd = k ? accept4(c->place.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+        const int fd = k ? fd_own(accept4(c->place.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) : -1;
         if (fd < 0) {
             const bool is_all = k && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED);
             park(c, is_all ? 0 : until);
@@ -284,9 +285,9 @@ static int create_steps(struct vireo_control *c, const char *dir, struct err *e)
     if (!c->vm->name[0]) return err_set(e, -EINVAL, "the VM has no name to call the socket after");
     int rc = control_place_open(&c->place, dir, c->vm->name, e);
     if (rc) return rc;
-    c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    c->epoll_fd = fd_own(epoll_create1(EPOLL_CLOEXEC));
     if (c->epoll_fd < 0) return err_errno(e, "epoll");
-    c->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    c->timer_fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (c->timer_fd < 0) return err_errno(e, "timerfd");
     rc = watch(c, EPOLL_CTL_ADD, c->place.fd, EPOLLIN, &c->place);
     if (!rc) rc = watch(c, EPOLL_CTL_ADD, c->timer_fd, EPOLLIN, c);

@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include <vireo.h>
 
+#include "vmm/base/fd.h"
+
 #define LOCK_TRIES   50 /* of 10 ms: whoever holds it makes or removes a socket, in microseconds */
 #define LOCK_WAIT_NS 10000000
 
@@ -59,7 +61,7 @@ static int open_parent(const char *dir, char name[CONTROL_PATH_MAX], struct err 
     (void)snprintf(above, sizeof(above), "%.*s", start ? (int)start : 1, start ? dir : ".");
     (void)snprintf(name, CONTROL_PATH_MAX, "%.*s", start < len ? (int)(len - start) : 1,
                    start < len ? dir + start : ".");
-    const int fd = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const int fd = fd_own(open(above, O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (fd < 0) return err_errno(e, "open the directory %s", above);
     if (is_safe_parent(fd)) return fd;
     close(fd);
@@ -76,7 +78,7 @@ static int open_dir(const char *dir, bool is_made, struct err *e)
     if (parent < 0) return parent;
     int rc = 0, fd = -1;
     if (is_made && mkdirat(parent, name, 0700) < 0 && errno != EEXIST) rc = err_errno(e, "make the directory %s", dir);
-    if (!rc) fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (!rc) fd = fd_own(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!rc && fd < 0) rc = err_errno(e, "open the directory %s", dir);
     close(parent);
     if (rc || is_ours_alone(fd)) return rc ? rc : fd;
@@ -112,7 +114,7 @@ static struct sockaddr_un address_in(int dir_fd, const char *file)
 static bool is_alive(int dir_fd, const char *file)
 {
     const struct sockaddr_un addr = address_in(dir_fd, file);
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int fd = fd_own(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (fd < 0) return true; /* not known: leave it alone */
     const bool is = connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 ||
                     (errno != ECONNREFUSED && errno != ENOENT); /* only a refusal says that nobody listens */
@@ -151,7 +153,7 @@ static int make_socket(struct control_place *p, struct err *e)
 {
     struct stat st;
     const struct sockaddr_un addr = address_in(p->dir_fd, p->file);
-    p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    p->fd = fd_own(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (p->fd < 0) return err_errno(e, "a socket for %s", p->path);
     if (fchmod(p->fd, 0600) < 0 || bind(p->fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
         return bind_failed(p, e);
@@ -198,11 +200,23 @@ static int open_steps(struct control_place *p, const char *dir, const char *name
     return rc;
 }
 
+static void in_forked_child(void *arg)
+{
+    const struct control_place *p = arg;
+    close(p->fd);
+    close(p->dir_fd);
+}
+
 int control_place_open(struct control_place *p, const char *dir, const char *name, struct err *e)
 {
     *p = (struct control_place){.fd = -1, .dir_fd = -1};
     const int rc = open_steps(p, dir, name, e);
-    if (rc) control_place_close(p);
+    if (rc) {
+        control_place_close(p);
+    } else {
+        p->forked = (struct forked){.in_child = in_forked_child, .arg = p};
+        forked_add(&p->forked);
+    }
     return rc;
 }
 
@@ -211,6 +225,7 @@ int control_place_open(struct control_place *p, const char *dir, const char *nam
 void control_place_close(struct control_place *p)
 {
     struct stat st;
+    forked_remove(&p->forked);
     const bool is_ours = p->fd >= 0 && p->ino && fstatat(p->dir_fd, p->file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
                          st.st_dev == p->dev && st.st_ino == p->ino;
     if (is_ours) (void)unlinkat(p->dir_fd, p->file, 0);
@@ -235,7 +250,7 @@ static int connect_in(int dir_fd, const char *file, int timeout_ms)
 {
     const struct sockaddr_un addr = address_in(dir_fd, file);
     const struct timeval wait = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int fd = fd_own(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd < 0) return -errno;
     int rc = 0;
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "vmm/base/err.h"
+#include "vmm/base/forked.h"
 #include "vmm/machine/config.h"
 
 #define CONTROL_BACKLOG  16 /* who waits to be accepted: a scraper or two and an impatient user */
@@ -24,6 +25,7 @@ struct control_place {
     int dir_fd;                  /* where the file was put */
     dev_t dev;                   /* of the socket's file, to know it by */
     ino_t ino;                   /* 0: it was not made */
+    struct forked forked;        /* a child of fork(2) does not listen */
 };
 
 /* Make the directory if it is missing (0700), and the socket (0600); dir NULL: the usual one. What a process that died

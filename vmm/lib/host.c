@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
+
 #define CPUINFO_MAX 8192 /* the first processor's lines; a flags line is about 2 KiB */
 
 void host_fact(struct host_probe *p, struct host_name name, enum vireo_verdict v, const char *advice, const char *fmt,
@@ -25,7 +27,7 @@ void host_fact(struct host_probe *p, struct host_name name, enum vireo_verdict v
 void host_read(const char *path, char *buf, unsigned size)
 {
     size_t used = 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
     while (fd >= 0 && used < size - 1) {
         const ssize_t n = read(fd, buf + used, size - 1 - used);
         if (n <= 0) break;

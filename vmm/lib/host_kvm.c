@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "vmm/base/fd.h"
 #include "vmm/lib/host.h"
 #include "vmm/machine/config.h"
 
@@ -75,7 +76,7 @@ static bool is_linux_file(int fd)
 
 bool host_is_linux_kernel(const char *path)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (fd < 0) return false;
     const bool is = is_linux_file(fd);
     close(fd);

@@ -9,6 +9,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
 #include "vmm/lib/host.h"
 
 static bool has_net_admin(void)
@@ -30,7 +31,7 @@ static const char *tun_advice(int error)
 static void report_tap(struct host_probe *p)
 {
     const struct host_name name = {"tap", "tap devices"};
-    const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    const int fd = fd_own(open("/dev/net/tun", O_RDWR | O_CLOEXEC));
     const int error = errno;
     if (fd < 0)
         host_fact(p, name, VIREO_MISSING_OPTIONAL, tun_advice(error), "open /dev/net/tun: %s", strerrordesc_np(error));

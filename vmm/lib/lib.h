@@ -35,10 +35,6 @@ int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, cha
 /* Any thread. take: 0, or -ENOSPC when less is left. A NULL pool has everything. */
 int lib_pool_take(struct vireo_pool *pool, uint64_t bytes, struct err *e);
 void lib_pool_give_back(struct vireo_pool *pool, uint64_t bytes);
-/* The least limit that a memory cgroup (v1 or v2) or its parents set, UINT64_MAX: none. cgroups: what /proc/self/cgroup
- * says; root: where the hierarchies are mounted. */
-uint64_t lib_cgroup_limit(const char *cgroups, const char *root);
-
 /* Of a struct that a program gave: 0, or -EINVAL when a later version's part of it is used. */
 int lib_check_reserved(const uint64_t *reserved, unsigned count, const char *name, struct err *e);
 #define LIB_CHECK_RESERVED(s, name, e)                                                                                 \

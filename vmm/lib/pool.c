@@ -1,17 +1,14 @@
 /* The memory that VMs may have together: a sum under a lock, and where its limit comes from. */
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 
+#include "vmm/base/groups.h"
 #include "vmm/lib/lib.h"
 
-#define CGROUP_ROOT   "/sys/fs/cgroup"
-#define CGROUPS_MAX   4096 /* of /proc/self/cgroup: a dozen hierarchies with long paths */
-#define CGROUP_LEVELS 32   /* a path has fewer; the loop over it needs an end */
-#define MIB(bytes)    ((unsigned long long)((bytes) >> 20))
+#define MIB(bytes) ((unsigned long long)((bytes) >> 20))
 
 struct vireo_pool { /* given <= memory, always */
     pthread_mutex_t lock;
@@ -19,77 +16,16 @@ struct vireo_pool { /* given <= memory, always */
     unsigned vms;
 };
 
-/* The number in a file; UINT64_MAX for "max", and when there is none. */
-static uint64_t limit_in(const char *path)
-{
-    char text[32];
-    FILE *f = fopen(path, "re");
-    const bool is_read = f && fgets(text, sizeof(text), f);
-    if (f) (void)fclose(f);
-    char *end = text;
-    const uint64_t n = is_read ? strtoull(text, &end, 10) : 0;
-    return end == text ? UINT64_MAX : n;
-}
-
-/* The cgroup's own limit and those of the groups it is in. */
-static uint64_t limit_up(const char *hierarchy, const char *group, const char *file)
-{
-    char path[CGROUPS_MAX], *slash = NULL;
-    uint64_t least = UINT64_MAX;
-    (void)snprintf(path, sizeof(path), "%s", group);
-    for (int i = 0; i < CGROUP_LEVELS; i++) {
-        char full[2 * CGROUPS_MAX];
-        (void)snprintf(full, sizeof(full), "%s%s/%s", hierarchy, path, file);
-        const uint64_t n = limit_in(full);
-        if (n < least) least = n;
-        slash = strrchr(path, '/');
-        if (!slash) break;
-        *slash = '\0';
-    }
-    return least;
-}
-
-/* Is `name` among the controllers "cpu,cpuacct" of length len? */
-static bool lists(const char *controllers, size_t len, const char *name)
-{
-    const char *at = memmem(controllers, len, name, strlen(name));
-    if (!at) return false;
-    const char after = at[strlen(name)];
-    return (at == controllers || at[-1] == ',') && (after == ',' || after == ':');
-}
-
-uint64_t lib_cgroup_limit(const char *cgroups, const char *root)
-{
-    uint64_t least = UINT64_MAX;
-    char hierarchy[256], group[CGROUPS_MAX];
-    for (const char *line = cgroups; *line;) { /* cgroups(7): ID:CONTROLLERS:PATH, v2's list is empty */
-        const size_t len = strcspn(line, "\n");
-        const char *controllers = memchr(line, ':', len);
-        const char *path = controllers ? memchr(controllers + 1, ':', len - (size_t)(controllers + 1 - line)) : NULL;
-        const bool is_v2 = path == controllers + 1;
-        if (path && (is_v2 || lists(controllers + 1, (size_t)(path - controllers), "memory"))) {
-            (void)snprintf(hierarchy, sizeof(hierarchy), "%s%s", root, is_v2 ? "" : "/memory");
-            (void)snprintf(group, sizeof(group), "%.*s", (int)(len - (size_t)(path + 1 - line)), path + 1);
-            const uint64_t n = limit_up(hierarchy, group, is_v2 ? "memory.max" : "memory.limit_in_bytes");
-            if (n < least) least = n;
-        }
-        line += len + (line[len] == '\n');
-    }
-    return least;
-}
-
 static int usable(uint64_t *out, struct err *e)
 {
-    char cgroups[CGROUPS_MAX] = "";
+    char groups[GROUPS_MAX];
     struct sysinfo si;
     if (sysinfo(&si) < 0) return err_errno(e, "pool: ask how much memory this host has");
     *out = (uint64_t)si.totalram * si.mem_unit;
-    FILE *f = fopen("/proc/self/cgroup", "re"); /* absent: no cgroups, no limit */
+    const int rc = groups_read(0, groups); /* absent: no cgroups, no limit */
     /* Without a descriptor to look, the pool would be as large as the host. */
-    if (!f) return err_way_out(-errno) ? err_errno(e, "pool: open /proc/self/cgroup") : 0;
-    cgroups[fread(cgroups, 1, sizeof(cgroups) - 1, f)] = '\0';
-    (void)fclose(f);
-    const uint64_t limit = lib_cgroup_limit(cgroups, CGROUP_ROOT);
+    if (err_way_out(rc)) return err_set(e, rc, "pool: open /proc/self/cgroup: %s", strerrordesc_np(-rc));
+    const uint64_t limit = groups_memory_limit(groups, GROUPS_ROOT);
     if (limit < *out) *out = limit;
     return 0;
 }

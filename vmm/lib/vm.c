@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/groups.h"
 #include "vmm/lib/host.h"
 #include "vmm/lib/lib.h"
 #include "vmm/measure/stats_figures.h"
@@ -53,6 +54,21 @@ static void destroy_log(struct vireo_vm *vm)
     log_queue_destroy(vm->log_queue, LOG_LEAVE_MS);
 }
 
+/* No refusal: pages come as the guest touches them, and the limit may be raised meanwhile. But a guest that takes what
+ * it was promised has its whole process killed. Nothing is read where nobody listens. */
+static void warn_of_memory(const struct log *log, uint64_t bytes)
+{
+    char groups[GROUPS_MAX];
+    if (!log->fn || log->level < LOG_WARN) return;
+    groups_read(0, groups);
+    const uint64_t limit = groups_memory_limit(groups, GROUPS_ROOT);
+    if (bytes < limit) return;
+    log_write(log, LOG_WARN,
+              "memory %lluM: a memory cgroup of this process allows %lluM in all, and a guest that uses more has it "
+              "killed; give the guest less, or raise memory.max",
+              (unsigned long long)(bytes >> 20), (unsigned long long)(limit >> 20));
+}
+
 int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const struct vireo_log *log,
                     struct vireo_error *e)
 {
@@ -81,6 +97,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
         return lib_error(e, rc, &err);
     }
     warn_of_emulation(&vm->log, &c->config);
+    warn_of_memory(&vm->log, vm->memory);
     if (vm->log_queue) log_queue_direct(vm->log_queue, false);
     *out = vm;
     return 0;

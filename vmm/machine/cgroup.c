@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
+
 #define GROUP_NAME_MAX (CONFIG_ID_MAX + 16) /* "vireo-" and a machine's name; longer than one with numbers */
 #define UNNAMED_MAX    4096                 /* machines without a name in one process and one cgroup */
 #define PREFIX         "vireo-"
@@ -48,7 +50,7 @@ static int failed(const struct cgroup *g, const char *file, const char *text, st
 /* 0 or -1 with errno. A cgroup file takes a value in one write. */
 static int put(int dir, const char *file, const char *text)
 {
-    const int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+    const int fd = fd_own(openat(dir, file, O_WRONLY | O_CLOEXEC));
     if (fd < 0) return -1;
     const ssize_t n = write(fd, text, strlen(text));
     const int error = errno;
@@ -77,7 +79,7 @@ static bool has_file(int dir, const char *file)
 /* The first line of a short file, or "". */
 static void first_line(int dir, const char *file, char *out, size_t size)
 {
-    const int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
+    const int fd = fd_own(openat(dir, file, O_RDONLY | O_CLOEXEC));
     const ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
     if (fd >= 0) close(fd);
     out[n > 0 ? n : 0] = '\0';
@@ -89,7 +91,7 @@ static void first_line(int dir, const char *file, char *out, size_t size)
 /* Does cgroup.procs of the directory list this process? That of a threaded domain lists all that live below it. */
 static bool lists_us(int dir)
 {
-    const int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    const int fd = fd_own(openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC));
     FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
     char line[32];
     bool is_there = false;
@@ -124,10 +126,10 @@ static int find_kind(struct cgroup *g, struct err *e)
 /* The top directory of the hierarchy that dir lies in: a descriptor, or -1. */
 static int open_root(int dir)
 {
-    int fd = openat(dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = fd_own(openat(dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
     for (unsigned i = 0; fd >= 0 && i < UP_MAX; i++) {
         struct statfs fs;
-        const int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        const int up = fd_own(openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (up < 0 || fstatfs(up, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC) {
             if (up >= 0) close(up);
             return fd;
@@ -165,7 +167,7 @@ static int open_home(struct cgroup *g, struct err *e)
             g->path, home);
     const int root = open_root(g->parent_fd);
     (void)snprintf(file, sizeof(file), "%s%scgroup.procs", home, home[0] ? "/" : "");
-    g->home_fd = root < 0 ? -1 : openat(root, file, O_WRONLY | O_CLOEXEC);
+    g->home_fd = root < 0 ? -1 : fd_own(openat(root, file, O_WRONLY | O_CLOEXEC));
     const int error = errno;
     if (root >= 0) close(root);
     errno = error;
@@ -181,7 +183,7 @@ static int open_home(struct cgroup *g, struct err *e)
 /* One that nobody holds was left behind. 0, or -1 with errno: EBUSY when it is in use. */
 static int remove_stale(const struct cgroup *g)
 {
-    const int fd = openat(g->parent_fd, g->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = fd_own(openat(g->parent_fd, g->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (fd < 0) return errno == ENOENT ? 0 : -1;
     const bool is_held = flock(fd, LOCK_EX | LOCK_NB) < 0;
     int rc = is_held ? -1 : unlinkat(g->parent_fd, g->name, AT_REMOVEDIR);
@@ -200,7 +202,7 @@ static int make_dir(struct cgroup *g)
         if (rc == 0) rc = mkdirat(g->parent_fd, g->name, 0755);
     }
     if (rc < 0) return -1;
-    g->fd = openat(g->parent_fd, g->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g->fd = fd_own(openat(g->parent_fd, g->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (g->fd < 0) {
         const int error = errno;
         (void)unlinkat(g->parent_fd, g->name, AT_REMOVEDIR);
@@ -294,13 +296,18 @@ int cgroup_create(struct cgroup **out, const struct sched_config *s, const char 
     if (!g) return err_set(e, -ENOMEM, "no memory for a cgroup");
     g->fd = g->home_fd = -1;
     (void)snprintf(g->path, sizeof(g->path), "%s", s->cgroup);
-    g->parent_fd = open(s->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    g->parent_fd = fd_own(open(s->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC));
     int rc = 0;
     if (g->parent_fd < 0) {
         rc = err_errno(e, "cgroup %.400s", s->cgroup);
         if (rc == -ENOENT) err_hint(e, "make it first (mkdir); Vireo makes its own group inside");
     }
     if (!rc) rc = find_kind(g, e);
+    if (!rc && g->kind == V2_DOMAIN && s->has_vcpus_alone)
+        rc = err_set(e, -EINVAL,
+                     "cgroup-threads vcpus: in cgroup %.400s only the whole process can join; leave the key out, or "
+                     "start the program inside that cgroup",
+                     g->path);
     if (!rc && g->kind == V2_DOMAIN) rc = open_home(g, e);
     if (!rc) rc = make_group(g, name, e);
     if (!rc) rc = g->kind == V1 ? set_v1(g, s, e) : set_v2(g, s, e);
@@ -309,6 +316,11 @@ int cgroup_create(struct cgroup **out, const struct sched_config *s, const char 
     else
         *out = g;
     return rc;
+}
+
+void cgroup_forked(const struct cgroup *g)
+{
+    close(g->fd); /* which is locked */
 }
 
 int cgroup_join(struct cgroup *g, pid_t tid, struct err *e)

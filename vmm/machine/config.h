@@ -70,6 +70,7 @@ struct sched_config {
     unsigned weight;   /* of that group, as cpu.weight; 0: the kernel's 100 */
     uint64_t quota_us; /* CPU time that the group has in each period_us; 0: no cap */
     uint64_t period_us;
+    bool has_vcpus_alone; /* the I/O thread and those of disks stay out of the group */
     bool has_halt_poll;
     uint64_t halt_poll_ns; /* how long KVM polls at most before a halted vCPU sleeps */
     bool has_core;         /* a core-scheduling cookie for the vCPU threads */

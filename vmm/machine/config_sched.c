@@ -121,6 +121,17 @@ int config_set_cgroup(struct config *c, const char *value, struct err *e)
     return config_sched(c) ? value_path("cgroup", value, &c->sched->cgroup, e) : no_memory("cgroup", e);
 }
 
+int config_set_cgroup_threads(struct config *c, const char *value, struct err *e)
+{
+    const bool has_vcpus_alone = strcmp(value, "vcpus") == 0;
+    if (!has_vcpus_alone && strcmp(value, "all") != 0)
+        return err_set(e, -EINVAL, "cgroup-threads " VALUE_SHOWN ": must be all or vcpus", value);
+    if (!has_vcpus_alone && !c->sched) return 0;
+    if (!config_sched(c)) return no_memory("cgroup-threads", e);
+    c->sched->has_vcpus_alone = has_vcpus_alone;
+    return 0;
+}
+
 int config_set_weight(struct config *c, const char *value, struct err *e)
 {
     uint64_t n;
@@ -196,8 +207,10 @@ int config_sched_check(const struct config *c, struct err *e)
                        "cpu-affinity or nice names vCPU %u, but this machine has vCPUs 0 to %u; ask for more cpus, or "
                        "name fewer",
                        s->named - 1, c->cpus - 1);
-    if ((s->weight || s->quota_us) && !s->cgroup)
+    if ((s->weight || s->quota_us || s->has_vcpus_alone) && !s->cgroup)
         return err_set(e, -EINVAL, "cgroup-%s: there is no cgroup to make the group in; give one with cgroup",
-                       s->weight ? "weight" : "max");
+                       s->weight     ? "weight"
+                       : s->quota_us ? "max"
+                                     : "threads");
     return 0;
 }

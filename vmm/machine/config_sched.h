@@ -8,6 +8,7 @@ int config_set_affinity(struct config *c, const char *value, struct err *e);
 int config_set_nice(struct config *c, const char *value, struct err *e);
 int config_set_slice(struct config *c, const char *value, struct err *e);
 int config_set_cgroup(struct config *c, const char *value, struct err *e);
+int config_set_cgroup_threads(struct config *c, const char *value, struct err *e);
 int config_set_weight(struct config *c, const char *value, struct err *e);
 int config_set_max(struct config *c, const char *value, struct err *e);
 int config_set_halt_poll(struct config *c, const char *value, struct err *e);

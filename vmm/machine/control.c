@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
 #include "vmm/machine/state.h"
 
 /* How long the threads of a machine that is over have for their last steps, which no device's host side holds up. One
@@ -183,7 +184,7 @@ static int refuse_timer(int rc, struct err *e)
 int control_create_timer(struct machine *m, struct err *e)
 {
     m->timer = (struct loop_source){
-        .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = on_timeout, .arg = m};
+        .fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)), .fn = on_timeout, .arg = m};
     const int rc = m->timer.fd < 0 ? -errno : loop_add(&m->loop, &m->timer, EPOLLIN);
     return rc ? refuse_timer(rc, e) : 0;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "guest/embed.h"
+#include "vmm/base/fd.h"
 #include "vmm/machine/state.h"
 
 static void on_device_end(void *arg, enum end_reason reason, uint32_t value, const char *detail)
@@ -225,6 +226,16 @@ int machine_create(struct machine **out, const struct config *cfg, const struct 
     return machine_create_lab(out, cfg, log, &plain, e);
 }
 
+/* KVM frees a VM when the last of these is closed. */
+static void in_forked_child(void *arg)
+{
+    const struct machine *m = arg;
+    stats_forked(m);
+    for (unsigned i = 0; i < m->vcpu_count; i++) close(m->vcpu[i].fd);
+    close(m->vm.fd);
+    if (m->cgroup) cgroup_forked(m->cgroup);
+}
+
 int machine_create_lab(struct machine **out, const struct config *cfg, const struct log *log,
                        const struct machine_lab *lab, struct err *e)
 {
@@ -248,13 +259,15 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     gmem_init(&m->mem);
     bus_init(&m->mmio);
     bus_init(&m->pio);
-    m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    m->event_fd = fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     int rc = m->event_fd < 0 ? err_errno(e, "eventfd for the end of a machine") : 0;
     if (!rc) rc = create_steps(m, cfg, lab, e);
     if (rc) {
         machine_destroy(m);
         return rc;
     }
+    m->forked = (struct forked){.in_child = in_forked_child, .arg = m};
+    forked_add(&m->forked);
     control_mark(m, "created");
     *out = m;
     return 0;
@@ -263,6 +276,7 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
 /* What is left once no thread of the machine runs and its devices are quiet. */
 static void dismantle(struct machine *m)
 {
+    forked_remove(&m->forked);
     slots_destroy(m);
     stats_destroy(m);
     for (unsigned i = 0; i < m->vcpu_count; i++) {

@@ -67,9 +67,12 @@ static int read_want(const struct runner *r)
     return want;
 }
 
-/* false: the thread must end. */
+/* false: the thread must end. Whoever kicks sets immediate_exit first. Without it the signal is none of ours: this
+ * thread was stopped (SIGSTOP, Ctrl-Z), frozen (a cgroup's freezer) or debugged, and the guest was held as by a pause.
+ */
 static bool answer_kick(struct runner *r)
 {
+    bool was_held = __atomic_load_n(&r->vcpu->run->immediate_exit, __ATOMIC_RELAXED) == 0;
     runner_tell(r, RUNNER_EINTR, 0);
     __atomic_store_n(&r->vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
     atomic_thread_fence(memory_order_seq_cst);
@@ -80,7 +83,9 @@ static bool answer_kick(struct runner *r)
         r->host->halt(r->host->arg, r);
         heed_stop(r);
         want = read_want(r);
+        was_held = true;
     }
+    if (was_held && want != RUNNER_END) arch_vcpu_was_held(r->vcpu);
     return want != RUNNER_END;
 }
 
@@ -238,6 +243,11 @@ static bool handle(struct runner *r, int rc)
     return false; /* a VM that KVM has given up (api.rst: EIO) does not look at immediate_exit any more */
 }
 
+/* A vCPU that waited that long for its exit to be handled was held too: its I/O thread waited for a dead disk, or the
+ * process was stopped just then. In ticks, since nobody has measured the counter's rate yet: 1.4 to 8.6 s for TSCs of 6
+ * to 1 GHz, while watchdogs wait 20 s. */
+#define HELD_TICKS (UINT64_C(1) << 33)
+
 static void run_recorded(struct runner *r)
 {
     uint64_t from = counter_read(r->counter);
@@ -250,6 +260,7 @@ static void run_recorded(struct runner *r)
         x.left = left;
         x.done = from = counter_read(r->counter);
         record_exit(r->record, &x);
+        if (__builtin_expect(x.done - x.left > HELD_TICKS, 0) && goes_on) arch_vcpu_was_held(r->vcpu);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
 #include "vmm/machine/config_value.h"
 
 #define ONLINE_PATH "/sys/devices/system/cpu/online"
@@ -29,7 +30,7 @@ struct attr {
 /* false: this host does not tell; then only the kernel can refuse. */
 static bool read_online(cpu_set_t *out, char list[ONLINE_MAX])
 {
-    const int fd = open(ONLINE_PATH, O_RDONLY | O_CLOEXEC);
+    const int fd = fd_own(open(ONLINE_PATH, O_RDONLY | O_CLOEXEC));
     const ssize_t n = fd < 0 ? -1 : read(fd, list, ONLINE_MAX - 1);
     if (fd >= 0) close(fd);
     if (n <= 0) return false;

@@ -18,6 +18,8 @@
 #define VIREO_MACHINE_STATE_H
 
 #include "devices/virtio_mmio.h"
+#include "vmm/base/forked.h"
+#include "vmm/base/groups.h"
 #include "vmm/machine/cgroup.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/runner.h"
@@ -50,6 +52,7 @@ struct machine {
     char name[CONFIG_ID_MAX + 1]; /* "": none */
     const struct log *log;        /* own_log */
     struct log own_log;           /* a copy of the caller's */
+    struct forked forked;         /* a child of fork(2) lets go of the VM */
 
     struct vm vm;
     struct gmem mem;
@@ -87,8 +90,10 @@ struct machine {
     pid_t io_tid;      /* 0: no such thread, or not any more */
     struct disk_thread disk_thread[CONFIG_MAX_DISKS]; /* their tids; the rest is const after machine_create */
     unsigned live;                                    /* runners that have not gone */
-    uint64_t io_cpu_ns, over_ns;     /* of I/O and disk threads that ended; when the last vCPU went, CLOCK_MONOTONIC */
-    uint64_t voluntary, involuntary; /* context switches of the vCPU threads that have gone */
+    uint64_t io_cpu_ns, over_ns; /* of I/O and disk threads that ended; when the last vCPU went, CLOCK_MONOTONIC */
+    char *groups; /* the cgroups of its vCPUs, as groups_read tells; NULL: not started, or nobody can ask */
+    struct groups_throttled throttled_before; /* by these, when it was started */
+    uint64_t voluntary, involuntary;          /* context switches of the vCPU threads that have gone */
     struct ending ending;
     struct machine_milestone milestone[MACHINE_MILESTONES];
     unsigned milestone_count;
@@ -107,7 +112,10 @@ void slots_destroy(struct machine *m); /* once they are stopped, before the VM *
 int stats_create(struct machine *m, struct err *e); /* after the vCPUs, before they run */
 void stats_destroy(struct machine *m);              /* before the VM; legal when half built */
 
-/* use.c: the vCPU's thread, and the I/O thread or a disk's, as their last act */
+void stats_forked(const struct machine *m); /* in a child of fork(2): each of them keeps the VM */
+
+/* use.c: the last two are the last act of a vCPU's thread, and of the I/O thread or a disk's */
+void use_begin(struct machine *m);               /* control thread, once its threads are where they stay */
 void use_vcpu_gone(struct machine *m);           /* lock held */
 void use_io_gone(struct machine *m, pid_t *tid); /* tid: where its id is, which it has no longer */
 

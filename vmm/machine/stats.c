@@ -27,12 +27,19 @@ int stats_create(struct machine *m, struct err *e)
     return 0;
 }
 
+void stats_forked(const struct machine *m)
+{
+    for (unsigned i = 0; m->stats_fd && i < m->vcpu_count; i++)
+        if (m->stats_fd[i] >= 0) close(m->stats_fd[i]);
+}
+
 void stats_destroy(struct machine *m)
 {
     for (unsigned i = 0; m->stats_fd && i < m->vcpu_count; i++) {
         record_destroy(m->runner[i].record);
         if (m->stats_fd[i] >= 0) close(m->stats_fd[i]);
     }
+    free(m->groups);
     free(m->stats_fd);
 }
 

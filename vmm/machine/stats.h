@@ -61,7 +61,8 @@ struct machine_use {
     uint64_t resident, guest_resident; /* bytes: of this process, and of the guest's memory in it */
     uint64_t voluntary, involuntary;   /* context switches of the vCPU threads */
     uint64_t io_cpu_ns;                /* CPU time of the I/O thread and of disks' threads */
-    bool has_resident, has_switches;   /* does the host tell? */
+    uint64_t throttled, throttled_ns;  /* how often, and how long, a CPU quota stopped threads of its cgroups */
+    bool has_resident, has_switches, has_throttled; /* does the host tell? */
 };
 /* Any thread, before, while and after it runs. The guest's memory is looked through: some 0.5 ms a GiB that is in use.
  */

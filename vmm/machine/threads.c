@@ -172,6 +172,18 @@ static int schedule_vcpu(struct machine *m, unsigned i, pid_t tid, struct err *e
     return rc;
 }
 
+/* Threads that the I/O thread makes, those of disks and the kernel's for io_uring, lie where it lies: it joins before a
+ * device can work. */
+static int schedule_io(struct machine *m, struct err *e)
+{
+    pthread_mutex_lock(&m->lock);
+    const pid_t tid = io_tid_of(m);
+    pthread_mutex_unlock(&m->lock);
+    if (tid == 0) return 0; /* there is none, or the machine ends */
+    const int rc = m->cgroup && !m->sched->has_vcpus_alone ? cgroup_join(m->cgroup, tid, e) : 0;
+    return rc ? rc : sched_apply(&m->sched->io, tid, "the I/O thread", e);
+}
+
 static int schedule_core(const struct machine *m, bool *has_cookie, struct err *e)
 {
     const int rc = sched_core_create(m->runner[0].tid, has_cookie, e);
@@ -180,14 +192,10 @@ static int schedule_core(const struct machine *m, bool *has_cookie, struct err *
     return rc;
 }
 
-int threads_schedule(struct machine *m, struct err *e)
+static int schedule(struct machine *m, struct err *e)
 {
     bool has_cookie = false;
-    if (!m->sched) return 0;
-    pthread_mutex_lock(&m->lock);
-    const pid_t io_tid = io_tid_of(m);
-    pthread_mutex_unlock(&m->lock);
-    int rc = io_tid ? sched_apply(&m->sched->io, io_tid, "the I/O thread", e) : 0;
+    int rc = schedule_io(m, e);
     for (unsigned i = 0; i < m->vcpu_count && !rc; i++) {
         pthread_mutex_lock(&m->lock);
         const pid_t tid = tid_of(m, &m->runner[i]);
@@ -203,4 +211,11 @@ int threads_schedule(struct machine *m, struct err *e)
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
     return 0;
+}
+
+int threads_schedule(struct machine *m, struct err *e)
+{
+    const int rc = m->sched ? schedule(m, e) : 0;
+    if (!rc) use_begin(m);
+    return rc;
 }

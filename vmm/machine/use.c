@@ -8,10 +8,36 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
 #include "vmm/machine/state.h"
 #include "vmm/machine/stats.h"
 
 #define PROC_TEXT_MAX 4096 /* of a thread's status file: some 1,500 bytes on Linux 6 */
+
+/* The names are kept, since threads that have ended can't be asked. */
+void use_begin(struct machine *m)
+{
+    struct groups_throttled before;
+    char *groups = m->stats_fd ? malloc(GROUPS_MAX) : NULL;
+    if (!groups) return;
+    groups_read(m->cgroup ? m->runner[0].tid : 0, groups);
+    groups_throttled(groups, GROUPS_ROOT, &before);
+    pthread_mutex_lock(&m->lock);
+    m->groups = groups;
+    m->throttled_before = before;
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* Groups that have gone meanwhile count no more. */
+static void read_throttled(const struct machine *m, struct machine_use *out)
+{
+    struct groups_throttled now = {0};
+    const struct groups_throttled *before = &m->throttled_before;
+    groups_throttled(m->groups, GROUPS_ROOT, &now);
+    out->has_throttled = now.is_told;
+    if (now.times > before->times) out->throttled = now.times - before->times;
+    if (now.ns > before->ns) out->throttled_ns = now.ns - before->ns;
+}
 
 void use_vcpu_gone(struct machine *m)
 {
@@ -35,7 +61,7 @@ void use_io_gone(struct machine *m, pid_t *tid)
 /* path: below the folder dir (AT_FDCWD: as it is). */
 static bool read_proc(int dir, const char *path, char text[PROC_TEXT_MAX])
 {
-    const int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+    const int fd = fd_own(openat(dir, path, O_RDONLY | O_CLOEXEC));
     if (fd < 0) return false;
     const ssize_t n = read(fd, text, PROC_TEXT_MAX - 1);
     close(fd);
@@ -83,8 +109,10 @@ void machine_use(struct machine *m, struct machine_use *out)
     };
     for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) /* they stay until the machine is destroyed */
         if (m->disk_thread[i].tid) out->io_cpu_ns += clock_ns(clock_of_thread(m->disk_thread[i].tid));
+    const bool has_begun = m->groups != NULL; /* and stays */
     pthread_mutex_unlock(&m->lock);
-    const int tasks = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (has_begun) read_throttled(m, out);
+    const int tasks = fd_own(open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC));
     for (unsigned i = 0; machine_thread(m, i, &t); i++) {
         if (t.kind == MACHINE_THREAD_IO) out->io_cpu_ns += clock_ns(clock_of_thread(t.tid));
         if (t.kind != MACHINE_THREAD_VCPU) continue;

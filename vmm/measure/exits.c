@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "guest/embed.h"
+#include "vmm/base/groups.h"
 #include "vmm/machine/config_value.h"
 #include "vmm/machine/stats.h"
 #include "vmm/measure/bench.h"
@@ -316,9 +317,21 @@ static int emit_row(const struct exits_run *run, const struct bench_sink *sink, 
     return emit(sink, row, e);
 }
 
+/* A note, not a refusal: what the quota stopped are outliers, and the quantiles below them stand. */
+static void note_throttling(struct exits_run *run, const struct groups_throttled *before)
+{
+    struct groups_throttled now;
+    groups_throttled_here(&now);
+    if (now.times <= before->times || run->detail[0]) return;
+    (void)snprintf(run->detail, sizeof(run->detail),
+                   "the CPU quota of a cgroup stopped this process %llu times meanwhile, for %.1f ms over all CPUs",
+                   (unsigned long long)(now.times - before->times), (double)(now.ns - before->ns) / 1e6);
+}
+
 static int measure_row(const struct arch_bench_row *what, const struct exits_options *o, const struct bench_sink *sink,
                        struct err *e)
 {
+    struct groups_throttled before;
     struct exits_run run;
     struct machine *m;
     int rc = emit(sink,
@@ -326,7 +339,9 @@ static int measure_row(const struct arch_bench_row *what, const struct exits_opt
                             (int)(o->timeout_ms + BEGIN_GRACE_MS)),
                   e);
     if (rc) return rc;
+    groups_throttled_here(&before);
     rc = exits_run(&run, &m, what, o, sink->is_stopped, e);
+    if (!rc) note_throttling(&run, &before);
     if (!rc) rc = emit_row(&run, sink, e);
     exits_run_fini(&run, m);
     return err_wrap(e, rc, "row %s", what->id);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "vmm/base/fd.h"
 #include "vmm/machine/runner.h"
 #include "vmm/measure/exits.h"
 
@@ -61,7 +62,7 @@ static int fit_window(struct exits_side *s, const struct machine_parts *p, struc
 
 static int make_event(struct exits_side *s, struct err *e)
 {
-    s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->event_fd = fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     return s->event_fd < 0 ? err_errno(e, "eventfd for a row of the bench") : 0;
 }
 

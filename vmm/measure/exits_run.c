@@ -12,6 +12,7 @@
 
 #include "arch/arch.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
 #include "vmm/measure/exits_build.h"
 
 #define POLL_NS 1000000u /* between two looks at a guest that works by itself: each may take its CPU away */
@@ -56,7 +57,7 @@ static void watch_open(struct watch *w, struct machine *m, int stats_fd)
     *w = (struct watch){.status_fd = -1, .stats_fd = stats_fd};
     if (!machine_thread(m, 0, &t)) return;
     (void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", t.tid);
-    w->status_fd = open(path, O_RDONLY | O_CLOEXEC);
+    w->status_fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
     w->switches = involuntary_switches(w->status_fd);
     w->irq = exits_counts_read(stats_fd, NULL).irq;
 }

@@ -126,6 +126,7 @@ struct fair_record {
     uint64_t *at;              /* of each sample, ns */
     struct fair_count *count;  /* [sample * vcpus + vcpu] */
     struct fair_cpu_time host; /* from the first sample to the last */
+    uint64_t throttled;        /* how often a CPU quota around this process stopped it meanwhile */
     uint64_t vmm_ns;           /* what this process's other threads were charged on these CPUs */
     uint64_t paused_ns;
     unsigned pause_sample; /* the first one after the pause; 0: there was none */

@@ -66,8 +66,12 @@ void judge_disturbance(struct judge *j)
     const double free = all > ours ? all - ours : 0;
     j->others = (double)h->busy - ours < free ? (double)h->busy - ours : free; /* C4 tells if that isn't all */
     j->taken = all - ours - (double)h->idle - (double)h->steal;
-    j->out->is_stolen = steal > STEAL_MAX || stall > STEAL_MAX;
-    if (steal > STEAL_MAX)
+    j->out->is_stolen = steal > STEAL_MAX || stall > STEAL_MAX || j->r->throttled;
+    if (j->r->throttled)
+        (void)snprintf(j->out->disturbed, FAIR_TEXT,
+                       "the CPU quota of a cgroup around this process stopped it %llu times; run it outside",
+                       (unsigned long long)j->r->throttled);
+    else if (steal > STEAL_MAX)
         (void)snprintf(j->out->disturbed, FAIR_TEXT,
                        "the host itself lost %.1f %% of these CPUs (steal, /proc/stat), more than %.0f %%", steal * 100,
                        STEAL_MAX * 100);

@@ -13,6 +13,8 @@
 #include "arch/counter.h"
 #include "guest/embed.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/groups.h"
 #include "vmm/machine/machine.h"
 #include "vmm/measure/fair.h"
 
@@ -215,7 +217,7 @@ static int open_threads(struct run *u, struct err *e)
             return err_set(e, -ESRCH, "vCPU %u has no thread", i);
         u->thread[i].clock = clock_of_thread(t.tid);
         (void)snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", t.tid);
-        u->thread[i].stat_fd = open(path, O_RDONLY | O_CLOEXEC);
+        u->thread[i].stat_fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
         if (u->thread[i].stat_fd < 0) return err_errno(e, "run delay of vCPU %u: open %s", i, path);
         if (i == 0) u->r->slice_ns = fair_slice_ns(t.tid, u->p->vcpu_count, u->r->slice_source);
     }
@@ -453,7 +455,9 @@ static uint64_t others_charged(const struct run *u)
 
 static int measure(struct run *u, struct err *e)
 {
+    struct groups_throttled stopped, stopped_then;
     struct fair_cpu_time before, after;
+    groups_throttled_here(&stopped);
     int rc = fair_cpu_time(u->p, &before);
     if (rc) return err_set(e, rc, "/proc/stat: %s", strerrordesc_np(-rc));
     const uint64_t others = others_charged(u);
@@ -464,6 +468,8 @@ static int measure(struct run *u, struct err *e)
     read_guests(u, true);
     u->r->vmm_ns = others_charged(u) - others;
     (void)fair_cpu_time(u->p, &after);
+    groups_throttled_here(&stopped_then);
+    u->r->throttled = stopped_then.times - stopped.times;
     u->r->host = (struct fair_cpu_time){after.busy - before.busy, after.idle - before.idle, after.steal - before.steal};
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/base/fd.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/machine.h"
 
@@ -63,8 +64,8 @@ static int open_counter(int tid, uint64_t config, int leader)
     };
     for (int without = 0; without <= 1; without++) {
         attr.exclude_kernel = without != 0;
-        const long fd = syscall(SYS_perf_event_open, &attr, tid, -1, leader, PERF_FLAG_FD_CLOEXEC);
-        if (fd >= 0) return (int)fd;
+        const int fd = fd_own((int)syscall(SYS_perf_event_open, &attr, tid, -1, leader, PERF_FLAG_FD_CLOEXEC));
+        if (fd >= 0) return fd;
         if (errno != EACCES && errno != EPERM) break;
     }
     return -errno;

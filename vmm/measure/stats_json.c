@@ -132,6 +132,8 @@ static void put_use(FILE *f, const struct machine_use *u)
         fprintf(f, ", \"voluntary_switches\": %" PRIu64 ", \"involuntary_switches\": %" PRIu64, u->voluntary,
                 u->involuntary);
     fprintf(f, ", \"io_cpu_ns\": %" PRIu64, u->io_cpu_ns);
+    if (u->has_throttled)
+        fprintf(f, ", \"throttled\": %" PRIu64 ", \"throttled_ns\": %" PRIu64, u->throttled, u->throttled_ns);
 }
 
 void stats_write_json(FILE *f, const struct stats_snapshot *s)

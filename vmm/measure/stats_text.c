@@ -86,6 +86,14 @@ static void put_threads(FILE *f, const struct stats_snapshot *s)
     for (unsigned i = 0; i < s->thread_count; i++) fprintf(f, "  %d %s\n", s->thread[i].tid, s->thread[i].name);
 }
 
+/* Who reads times must know: a vCPU that is stopped by a quota looks like one that works. */
+static void put_throttled(FILE *f, const struct machine_use *u)
+{
+    if (u->throttled)
+        fprintf(f, "throttled by the CPU quota of a cgroup %" PRIu64 " times, %.3f ms over all CPUs\n", u->throttled,
+                (double)u->throttled_ns / 1e6);
+}
+
 static void put_figures(FILE *f, const struct stats_snapshot *s)
 {
     fprintf(f, "%-22s %14s %-6s %12s %8s %12s\n", "overhead", "value", "unit", "reference", "weight", "contributes");
@@ -139,6 +147,7 @@ void stats_write_text(FILE *f, const struct stats_snapshot *s)
     put_vcpus(f, s);
     put_doorbells(f, s);
     put_threads(f, s);
+    put_throttled(f, &s->use);
     put_foot(f, &s->info);
     put_figures(f, s);
 }

@@ -1,0 +1,129 @@
+#include "vmm/base/groups.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEVELS 32 /* a path has fewer; the loop over it needs an end */
+
+struct reader {
+    const char *controller; /* of v1: its hierarchy's name */
+    void (*look)(void *arg, const char *dir, bool is_v2);
+    void *arg;
+};
+
+int groups_read(pid_t tid, char out[GROUPS_MAX])
+{
+    char path[48] = "/proc/self/cgroup";
+    if (tid) (void)snprintf(path, sizeof(path), "/proc/self/task/%d/cgroup", (int)tid);
+    FILE *f = fopen(path, "re");
+    const int rc = f ? 0 : -errno;
+    out[f ? fread(out, 1, GROUPS_MAX - 1, f) : 0] = '\0';
+    if (f) (void)fclose(f);
+    return rc;
+}
+
+/* The group and those it is in. */
+static void walk_up(const struct reader *r, const char *hierarchy, const char *group, bool is_v2)
+{
+    char path[GROUPS_MAX], *slash;
+    (void)snprintf(path, sizeof(path), "%s", group);
+    for (int i = 0; i < LEVELS; i++) {
+        char dir[2 * GROUPS_MAX];
+        (void)snprintf(dir, sizeof(dir), "%s%s", hierarchy, path);
+        r->look(r->arg, dir, is_v2);
+        slash = strrchr(path, '/');
+        if (!slash) break;
+        *slash = '\0';
+    }
+}
+
+/* Is `name` among the controllers "cpu,cpuacct" of length len? */
+static bool lists(const char *controllers, size_t len, const char *name)
+{
+    const char *at = memmem(controllers, len, name, strlen(name));
+    if (!at) return false;
+    const char after = at[strlen(name)];
+    return (at == controllers || at[-1] == ',') && (after == ',' || after == ':');
+}
+
+/* Lines are ID:CONTROLLERS:PATH; the list of version 2 is empty. */
+static void walk(const char *groups, const char *root, const struct reader *r)
+{
+    char hierarchy[256], group[GROUPS_MAX];
+    for (const char *line = groups; *line;) {
+        const size_t len = strcspn(line, "\n");
+        const char *controllers = memchr(line, ':', len);
+        const char *path = controllers ? memchr(controllers + 1, ':', len - (size_t)(controllers + 1 - line)) : NULL;
+        const bool is_v2 = path && path == controllers + 1;
+        if (path && (is_v2 || lists(controllers + 1, (size_t)(path - controllers), r->controller))) {
+            (void)snprintf(hierarchy, sizeof(hierarchy), "%s%s%s", root, is_v2 ? "" : "/", is_v2 ? "" : r->controller);
+            (void)snprintf(group, sizeof(group), "%.*s", (int)(len - (size_t)(path + 1 - line)), path + 1);
+            walk_up(r, hierarchy, group, is_v2);
+        }
+        line += len + (line[len] == '\n');
+    }
+}
+
+static FILE *open_in(const char *dir, const char *file)
+{
+    char path[2 * GROUPS_MAX + 32];
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, file);
+    return fopen(path, "re");
+}
+
+/* The number in the file; "max" and no file are no limit. */
+static void look_at_memory(void *arg, const char *dir, bool is_v2)
+{
+    uint64_t *least = arg;
+    char text[32];
+    FILE *f = open_in(dir, is_v2 ? "memory.max" : "memory.limit_in_bytes");
+    const bool is_read = f && fgets(text, sizeof(text), f);
+    if (f) (void)fclose(f);
+    char *end = text;
+    const uint64_t n = is_read ? strtoull(text, &end, 10) : 0;
+    if (is_read && end != text && n < *least) *least = n;
+}
+
+uint64_t groups_memory_limit(const char *groups, const char *root)
+{
+    uint64_t least = UINT64_MAX;
+    walk(groups, root, &(struct reader){"memory", look_at_memory, &least});
+    return least;
+}
+
+/* cpu.stat: version 2 has throttled_usec (cgroup-v2.rst, cpu.stat), version 1 throttled_time in nanoseconds. */
+static void look_at_cpu(void *arg, const char *dir, bool is_v2)
+{
+    struct groups_throttled *t = arg;
+    char line[128], name[64];
+    unsigned long long n;
+    (void)is_v2;
+    FILE *f = open_in(dir, "cpu.stat");
+    while (f && fgets(line, sizeof(line), f)) {
+        if (sscanf(line, "%63s %llu", name, &n) != 2) continue;
+        if (strcmp(name, "nr_throttled") == 0) {
+            t->is_told = true;
+            t->times += n;
+        } else if (strcmp(name, "throttled_usec") == 0) {
+            t->ns += n * 1000;
+        } else if (strcmp(name, "throttled_time") == 0) {
+            t->ns += n;
+        }
+    }
+    if (f) (void)fclose(f);
+}
+
+void groups_throttled(const char *groups, const char *root, struct groups_throttled *out)
+{
+    *out = (struct groups_throttled){0};
+    walk(groups, root, &(struct reader){"cpu", look_at_cpu, out});
+}
+
+void groups_throttled_here(struct groups_throttled *out)
+{
+    char groups[GROUPS_MAX];
+    groups_read(0, groups);
+    groups_throttled(groups, GROUPS_ROOT, out);
+}

@@ -1,0 +1,31 @@
+/* The control groups that a process or thread lies in, as far as it can see them: its own and all above (cgroups(7)).
+ * Each of them limits it, so a reader walks up. Any thread. */
+#ifndef VIREO_BASE_GROUPS_H
+#define VIREO_BASE_GROUPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define GROUPS_ROOT "/sys/fs/cgroup" /* where the hierarchies are mounted */
+#define GROUPS_MAX  4096             /* of what /proc says of them: a dozen hierarchies with long paths */
+
+/* What /proc says: of a thread of this process, or (tid 0) of the process. Empty where there are no cgroups, or it
+ * can't be read: -errno. */
+int groups_read(pid_t tid, char out[GROUPS_MAX]);
+
+/* The least memory limit among them in bytes, UINT64_MAX: none. groups: what groups_read gave. */
+uint64_t groups_memory_limit(const char *groups, const char *root);
+
+/* How often, and for how long, CPU quotas of these groups stopped the threads in them, since the groups were made: sums
+ * over the groups and over CPUs. */
+struct groups_throttled {
+    bool is_told; /* a group with the cpu controller is to be seen */
+    uint64_t times, ns;
+};
+void groups_throttled(const char *groups, const char *root, struct groups_throttled *out);
+
+/* The same of this process, for who measures: before and after. */
+void groups_throttled_here(struct groups_throttled *out);
+
+#endif
