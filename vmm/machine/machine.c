@@ -18,9 +18,7 @@ static void on_device_end(void *arg, enum end_reason reason, uint32_t value, con
 
 static void on_guest_mark(void *arg, uint32_t value)
 {
-    char name[MACHINE_MILESTONE_NAME];
-    (void)snprintf(name, sizeof(name), "guest %u", value);
-    control_mark(arg, name);
+    control_guest_mark(arg, value);
 }
 
 static void on_console_quit(void *arg)

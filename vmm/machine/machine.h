@@ -53,8 +53,9 @@ int machine_event_fd(const struct machine *m); /* readable once it has ended; ow
 
 /* What happened when, from machine_create on: "created", "started", "entered" (first KVM_RUN), "console" (first
  * character), "disk 0 (root)" (its driver is ready), "guest 1" (debug-exit register 1), "ended". In order of time. */
-#define MACHINE_MILESTONES     48 /* every device, the phases, and as many of the guest's own */
-#define MACHINE_MILESTONE_NAME 32
+#define MACHINE_GUEST_MILESTONES 32 /* the guest's own: more than a boot has phases */
+#define MACHINE_MILESTONES       (4 + ARCH_MAX_SLOTS + MACHINE_GUEST_MILESTONES) /* the machine's phases, devices */
+#define MACHINE_MILESTONE_NAME   32
 struct machine_milestone {
     char name[MACHINE_MILESTONE_NAME];
     uint64_t ns; /* CLOCK_MONOTONIC */

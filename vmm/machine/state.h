@@ -80,6 +80,7 @@ struct machine {
     struct ending ending;
     struct machine_milestone milestone[MACHINE_MILESTONES];
     unsigned milestone_count;
+    unsigned guest_marks; /* milestones of the guest's own, one more than there are places for: some were lost */
     int event_fd;
 };
 
@@ -109,5 +110,6 @@ extern const struct runner_host control_runner_host; /* without its arg */
 void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
 void control_join(struct machine *m); /* everything that runs is ended and joined */
 void control_mark(struct machine *m, const char *name);
+void control_guest_mark(struct machine *m, uint32_t value);
 
 #endif
