@@ -120,6 +120,13 @@ VIREO_API int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_en
 VIREO_API int vireo_vm_event_fd(const struct vireo_vm *vm);
 VIREO_API const char *vireo_vm_console_pty(const struct vireo_vm *vm); /* "/dev/pts/N" with console=pty, else NULL */
 
+/* Bytes that the guest wrote to its console and nobody got: the reader took nothing for a second or is gone, a write
+ * failed, console-max was reached. The log tells when that begins and why. Any thread; final after vireo_vm_wait. */
+VIREO_API uint64_t vireo_vm_console_dropped(const struct vireo_vm *vm);
+/* The console's terminal has this size now: the guest is told (virtio-console), and a pty takes it on. Any thread. 0;
+ * -ENOTTY: the console is no terminal; -EINVAL: above 65535. */
+VIREO_API int vireo_vm_console_resize(struct vireo_vm *vm, unsigned cols, unsigned rows);
+
 VIREO_API const char *vireo_vm_name(const struct vireo_vm *vm); /* as configured; "" when it has none */
 
 /* Does the console read file descriptor 0 and write 1? A terminal there belongs in raw mode while the VM runs. */

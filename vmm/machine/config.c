@@ -14,8 +14,12 @@
 
 void config_init(struct config *c)
 {
-    *c = (struct config){
-        .cpus = 1, .memory = DEFAULT_MEMORY, .console = CONSOLE_STDIO, .has_acpi = true, .has_record = true};
+    *c = (struct config){.cpus = 1,
+                         .memory = DEFAULT_MEMORY,
+                         .console = CONSOLE_STDIO,
+                         .console_max = CONFIG_CONSOLE_MAX,
+                         .has_acpi = true,
+                         .has_record = true};
 }
 
 void config_fini(struct config *c)
@@ -124,6 +128,15 @@ static int set_console(struct config *c, const char *value, struct err *e)
     return rc;
 }
 
+static int set_console_max(struct config *c, const char *value, struct err *e)
+{
+    uint64_t n;
+    if (!value_size(value, &n) || n > INT64_MAX)
+        return err_set(e, -EINVAL, "console-max " VALUE_SHOWN ": not a size; write 64M, 1G or 0 for no bound", value);
+    c->console_max = n;
+    return 0;
+}
+
 static int set_switch(const char *key, bool *out, const char *value, struct err *e)
 {
     if (value_bool(value, out)) return 0;
@@ -184,6 +197,8 @@ static const struct config_key keys[] = {
      set_disk},
     {"net", "tap=NAME|fd=N[,mac=MAC][,mtu=N][,id=ID]", "add a network card on a tap device", true, set_net},
     {"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)", false, set_console},
+    {"console-max", "SIZE", "what the guest may write to a console's file; 0: all (default 64M)", false,
+     set_console_max},
     {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console", false, set_escape},
     {"rng", NULL, "add an entropy device", false, set_rng},
     {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", false, set_no_acpi},

@@ -205,6 +205,7 @@ static void *io_main(void *arg)
     struct machine *m = arg;
     threads_here(m, -1);
     loop_run(&m->loop);
+    chario_stop(m->console); /* the vCPUs are gone: what they wrote last goes out before anybody has waited in vain */
     use_io_gone(m, &m->io_tid);
     return NULL;
 }

@@ -42,6 +42,8 @@ static int create_console(struct machine *m, const struct config *cfg, struct er
         .has_escape = cfg->has_escape,
         .quit = on_console_quit,
         .quit_arg = m,
+        .max_bytes = cfg->console_max,
+        .log = m->log,
     };
     return err_wrap(e, chario_create(&m->console, &p, e), "console");
 }
@@ -277,4 +279,14 @@ int machine_event_fd(const struct machine *m)
 const char *machine_console_pty(const struct machine *m)
 {
     return chario_pty_name(m->console);
+}
+
+uint64_t machine_console_dropped(const struct machine *m)
+{
+    return chario_dropped(m->console);
+}
+
+int machine_console_resize(struct machine *m, uint16_t cols, uint16_t rows)
+{
+    return chario_resize(m->console, cols, rows);
 }

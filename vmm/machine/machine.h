@@ -78,5 +78,9 @@ struct machine_thread {
 bool machine_thread(struct machine *m, unsigned index, struct machine_thread *out);
 
 const char *machine_console_pty(const struct machine *m); /* or NULL */
+/* Bytes that the guest wrote to its console and nobody got. Any thread; final once machine_wait has returned 0. */
+uint64_t machine_console_dropped(const struct machine *m);
+/* The console's terminal has a new size: tell the guest. Any thread. -ENOTTY: the console is no terminal. */
+int machine_console_resize(struct machine *m, uint16_t cols, uint16_t rows);
 
 #endif
