@@ -180,6 +180,16 @@ static void console_destroy(struct virtio_dev *d)
     free(console_of(d));
 }
 
+/* Of both ports: they share one host's side. */
+static bool console_counter(const struct virtio_dev *d, unsigned index, struct virtio_counter *out)
+{
+    const struct chario *io = ((const struct console *)d)->io;
+    const struct virtio_counter all[] = {{"output_dropped", chario_dropped(io)}, {"input_dropped", chario_unheard(io)}};
+    if (index >= sizeof(all) / sizeof(all[0])) return false;
+    *out = all[index];
+    return true;
+}
+
 static const struct virtio_ops console_ops = {
     .name = "console",
     .id = VIRTIO_ID_CONSOLE,
@@ -192,6 +202,7 @@ static const struct virtio_ops console_ops = {
     .deactivate = console_deactivate,
     .notify = console_notify,
     .destroy = console_destroy,
+    .counter = console_counter,
 };
 
 int virtio_console_create(struct virtio_dev **out, struct chario *io, struct err *e)

@@ -169,6 +169,7 @@ enum vireo_stat_kind {
     VIREO_STAT_KERNEL,   /* one of the kernel's own statistics of the vCPU (KVM_GET_STATS_FD), all in count */
     VIREO_STAT_DOORBELL, /* of no vCPU: exits that a device's queue (number in address) did not cost, as KVM rang its
                             doorbell itself (ioeventfd) */
+    VIREO_STAT_DEVICE,   /* of no vCPU: what a device counts, "rx_dropped", "output_dropped", "guest_faults" */
 };
 
 struct vireo_stat {
@@ -195,9 +196,9 @@ struct vireo_stats {
 
 /* Fill *out, and call fn for each row that counted something: the sum and the classes of all vCPUs together when there
  * are several, then for each vCPU its sum, its classes, each followed by its registers, and the kernel's statistics,
- * and in the end the doorbells. fn NULL: only *out. Any thread, while the VM runs too: then rows may differ by an exit
- * in progress; after vireo_vm_wait they are exact. 0; -ENODATA: the recorder is off (record=off); else -errno. May take
- * 10 ms for the counter's rate. */
+ * and in the end the doorbells and what devices count. fn NULL: only *out. Any thread, while the VM runs too: then rows
+ * may differ by an exit in progress; after vireo_vm_wait they are exact. 0; -ENODATA: the recorder is off (record=off);
+ * else -errno. May take 10 ms for the counter's rate. */
 VIREO_API int vireo_vm_stats(struct vireo_vm *vm, struct vireo_stats *out,
                              void (*fn)(void *arg, const struct vireo_stat *s), void *arg);
 
