@@ -23,7 +23,8 @@ struct run_signals {
     void *arg;
 };
 /* From here on SIGINT, SIGTERM, SIGHUP, SIGQUIT and, with a report, SIGUSR1 (those not ignored) and, with a raw
- * terminal, SIGTSTP and SIGCONT, come by the fd: blocked in this thread and in those it starts. 0 or -errno. */
+ * terminal, SIGTSTP, SIGCONT and SIGWINCH, come by the fd: blocked in this thread and in those it starts. 0 or -errno.
+ */
 int run_catch_signals(struct run_signals *s, bool has_terminal);
 /* Until the VM has ended, serving the control socket (may be NULL). The signal that ended it, or 0. A second one while
  * it ends leaves at once: exits. */

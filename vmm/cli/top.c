@@ -89,6 +89,7 @@ static void put(const char *text, size_t len)
 static void enter(struct top *t)
 {
     if (!t->has_screen) return;
+    term_demand();
     term_enter();
     put(SCREEN_ENTER, strlen(SCREEN_ENTER));
 }
@@ -158,12 +159,17 @@ static int look(struct top *t, struct vireo_error *e)
     return 1;
 }
 
+/* After a stop, whoever stopped us. */
+static void go_on(struct top *t)
+{
+    enter(t);
+    show(t);
+}
+
 static void stop_ourselves(struct top *t)
 {
     leave(t);
     (void)kill(getpid(), SIGSTOP);
-    enter(t);
-    show(t);
 }
 
 /* Is it time to go? */
@@ -174,6 +180,8 @@ static bool on_signal(struct top *t)
         stop_ourselves(t);
     else if (sig == SIGWINCH)
         show(t);
+    else if (sig == SIGCONT)
+        go_on(t);
     else
         return sig != 0;
     return false;
@@ -222,7 +230,7 @@ static int watch(struct top *t, struct vireo_error *e)
 
 static int catch_signals(bool has_screen)
 {
-    const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, has_screen ? SIGWINCH : 0, SIGTSTP, 0};
+    const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, has_screen ? SIGTSTP : 0, SIGWINCH, SIGCONT, 0};
     return signals_catch(list);
 }
 

@@ -2,6 +2,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "vmm/cli/run.h"
@@ -12,10 +14,11 @@
 
 int run_catch_signals(struct run_signals *s, bool has_terminal)
 {
-    int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0, 0, 0, 0}, n = 4;
+    int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0, 0, 0, 0, 0}, n = 4;
     if (s->report) list[n++] = SIGUSR1;
     if (has_terminal) list[n++] = SIGTSTP;
     if (has_terminal) list[n++] = SIGCONT;
+    if (has_terminal) list[n++] = SIGWINCH;
     s->fd = signals_catch(list);
     return s->fd < 0 ? s->fd : 0;
 }
@@ -28,8 +31,21 @@ static void stop_ourselves(void)
     (void)kill(getpid(), SIGSTOP);
 }
 
+/* Only the foreground hears SIGWINCH: a terminal that comes back may have another size too. */
+static void tell_size(struct vireo_vm *vm)
+{
+    struct winsize w;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0) (void)vireo_vm_console_resize(vm, w.ws_col, w.ws_row);
+}
+
+static void go_on(struct vireo_vm *vm)
+{
+    term_enter();
+    tell_size(vm);
+}
+
 /* The ending signal that came, or 0. */
-static int read_signal(const struct run_signals *s)
+static int read_signal(const struct run_signals *s, struct vireo_vm *vm)
 {
     const int sig = signals_read(s->fd);
     if (sig == SIGUSR1)
@@ -37,7 +53,9 @@ static int read_signal(const struct run_signals *s)
     else if (sig == SIGTSTP)
         stop_ourselves();
     else if (sig == SIGCONT)
-        term_enter();
+        go_on(vm);
+    else if (sig == SIGWINCH)
+        tell_size(vm);
     else
         return sig;
     return 0;
@@ -59,10 +77,12 @@ static int wait_for_end(const struct run_signals *s, struct vireo_vm *vm, struct
     uint64_t ended_ns = 0;
     int ended_by = 0;
     for (;;) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR) return ended_by; /* then the caller's wait blocks instead */
+        if (poll(fds, 3, term_watch_ms()) < 0 && errno != EINTR)
+            return ended_by; /* then the caller's wait blocks instead */
         if (fds[0].revents) return ended_by;
+        if (term_watch()) tell_size(vm);
         if (fds[2].revents) serve(control, urgency);
-        const int sig = fds[1].revents ? read_signal(s) : 0;
+        const int sig = fds[1].revents ? read_signal(s, vm) : 0;
         if (sig == 0) continue;
         if (ended_by == sig && now_ns() - ended_ns < ECHO_NS) continue;
         if (ended_by) { /* asked twice: whoever asks won't wait for a clean end */
