@@ -37,7 +37,7 @@ static bool is_non_blocking(int fd)
     return flags >= 0 && (flags & O_NONBLOCK);
 }
 
-/* Where a write may hang, whatever flags it has. */
+/* Where reads and writes may hang, whatever flags they have. */
 static bool is_on_disk(const struct stat *st)
 {
     return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
@@ -64,6 +64,7 @@ static void set_input(struct chario *c, int fd)
     const int again = open_again(fd, &st, O_RDONLY);
     c->owns_in = again >= 0;
     c->in_fd = again >= 0 ? again : fd;
+    c->in_is_slow = is_on_disk(&st);
     c->in_is_terminal = isatty(fd) && !is_pty_master(fd);
 }
 

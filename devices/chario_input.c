@@ -25,7 +25,7 @@
 
 #define TYPED_MAX 256 /* without escapes: what lies in a pipe or file is left there, it may be for others too */
 #define PASTE_MAX (1024 * 1024)           /* with them: more than people paste; memory only once it is used */
-#define READ_MAX  4096                    /* at once: what a terminal has at most */
+#define READ_MAX  SLOW_INPUT_MAX          /* at once: what a terminal has at most */
 #define DEAF_NS   (5000 * 1000 * 1000ull) /* a guest that took nothing for so long does not listen */
 #define LOOK_NS   (500 * 1000 * 1000)     /* between two looks at a terminal that is away or a guest that is slow */
 #define CTRL_A    1
@@ -126,15 +126,23 @@ static void keep(struct chario *c, const uint8_t *bytes, size_t len)
     c->has_told_deaf = true;
 }
 
+static ssize_t read_some(struct chario *c, uint8_t *buf, size_t len)
+{
+    if (c->in_file) return slow_input_read(c->in_file, buf, len);
+    const ssize_t n = read(c->in_fd, buf, len);
+    return n < 0 ? -errno : n;
+}
+
 /* Read once. */
 static void read_input(struct chario *c)
 {
     uint8_t buf[READ_MAX];
     const size_t place = c->typed_size - c->typed_len;
     if (place == 0 && !is_deaf(c)) return;
-    const ssize_t n = read(c->in_fd, buf, place > 0 && place < sizeof(buf) ? place : sizeof(buf));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n < 0 && errno == EIO && is_elsewhere(c)) {
+    const ssize_t n = read_some(c, buf, place > 0 && place < sizeof(buf) ? place : sizeof(buf));
+    c->in_is_awaited = c->in_file && n == -EAGAIN;
+    if (n == -EAGAIN || n == -EINTR) return;
+    if (n == -EIO && is_elsewhere(c)) {
         c->is_away = true;
         return;
     }
@@ -159,7 +167,8 @@ static void rearm(struct chario *c)
     const bool rests = c->is_away || (is_full(c) && !is_deaf(c));
     if (rests && c->look_source.fd >= 0) look_later(c);
     if (!c->in_is_pollable) {
-        if (!rests) loop_post(c->loop, &c->pump_job); /* a chunk a turn, between other devices' events */
+        if (!rests && !c->in_is_awaited)
+            loop_post(c->loop, &c->pump_job); /* a chunk a turn, between other devices' events */
     } else if (rests) {
         loop_remove(c->loop, &c->in_source);
     } else if (!c->in_source.is_added && loop_add(c->loop, &c->in_source, EPOLLIN) != 0) {
@@ -197,6 +206,13 @@ static void on_look(void *arg, uint32_t events)
     c->is_away = c->is_away && is_elsewhere(c);
     deliver(c);
     rearm(c);
+}
+
+/* On the input file's thread. */
+static void on_file_ready(void *arg)
+{
+    struct chario *c = arg;
+    loop_post(c->loop, &c->pump_job);
 }
 
 void chario_input_ready(struct chario *c, enum chario_port port)
@@ -285,6 +301,10 @@ int chario_start_input(struct chario *c, struct err *e)
         const int rc = chario_open_timer(c, &c->look_source, on_look, e);
         if (rc) return rc;
     }
+    if (c->in_is_slow) {
+        const int rc = slow_input_create(&c->in_file, c->in_fd, on_file_ready, c, e);
+        if (rc) return rc;
+    }
     const int rc = loop_add(c->loop, &c->in_source, EPOLLIN);
     c->in_is_pollable = rc != -EPERM;
     if (rc == -EPERM) {
@@ -302,6 +322,8 @@ void chario_stop_input(struct chario *c)
 {
     atomic_store(&c->is_waiting, false);
     loop_remove(c->loop, &c->in_source);
+    slow_input_close(c->in_file);
+    c->in_file = NULL;
     chario_close_timer(c, &c->look_source);
     c->look_is_set = false;
 }

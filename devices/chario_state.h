@@ -15,6 +15,7 @@
 
 #include "devices/chario.h"
 #include "devices/slow_file.h"
+#include "devices/slow_input.h"
 
 #define LINE_MAX_BYTES 1024 /* collected before it is written: longer than a kernel's log line */
 
@@ -34,6 +35,7 @@ struct chario {
     bool may_block;          /* the output could not be opened anew: poll before each write */
     bool is_slow;            /* the output is on a file system or a disk: its writes are another thread's */
     bool in_is_pollable;     /* false: a regular file or /dev/null, which epoll refuses */
+    bool in_is_slow;         /* the input is on a file system or a disk: its reads are another thread's */
     bool in_is_terminal;     /* that others of our session may have to themselves for a while */
     bool has_escape;
     void (*quit)(void *arg);
@@ -66,6 +68,8 @@ struct chario {
     atomic_uint talker;     /* enum chario_port the guest wrote to last: input goes there */
     atomic_uint size;       /* of the terminal: columns << 16 | rows; 0: not known */
     bool is_started, in_has_ended, got_escape;
+    struct slow_input *in_file;    /* the input is on a file system or a disk; from the start to the stop */
+    bool in_is_awaited;            /* in_file's thread reads and will tell */
     bool is_away;                  /* the terminal is another job's now */
     bool look_is_set;              /* look_source's timer runs */
     bool owes_ready[CHARIO_PORTS]; /* chario_try_output took too little */

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/boot/tap.sh
 # shellcheck source=tests/boot/program.sh
 . tests/boot/program.sh
-VIREO=$PWD/build/vireo
+VIREO=${VIREO-$PWD/build/vireo}
 RUN_LIMIT_S=60          # every command here ends within seconds
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -111,14 +111,28 @@ END
 #include <sys/syscall.h>
 #include <unistd.h>
 /* A file system that does not answer, for files called hung. */
-ssize_t write(int fd, const void *p, size_t len)
+static void hang(int fd)
 {
     char link[64], path[512];
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     const ssize_t n = readlink(link, path, sizeof(path) - 1);
     path[n > 0 ? n : 0] = '\0';
     while (strstr(path, "/hung")) pause();
+}
+ssize_t write(int fd, const void *p, size_t len)
+{
+    hang(fd);
     return syscall(SYS_write, fd, p, len);
+}
+ssize_t read(int fd, void *p, size_t len)
+{
+    hang(fd);
+    return syscall(SYS_read, fd, p, len);
+}
+ssize_t __read_chk(int fd, void *p, size_t len, size_t size)
+{
+    (void)size;
+    return read(fd, p, len);
 }
 END
     # shellcheck disable=SC2054  # the linker's
@@ -179,6 +193,12 @@ hung_file_holds_up_no_end() {
     kill -TERM $!
     wait $!
     [ $((SECONDS - begin)) -lt 12 ] && grep -q 'nothing is written any more' err
+}
+hung_input_holds_up_no_end() {
+    local begin=$SECONDS got=0
+    echo typed > hung
+    LD_PRELOAD=./hang.so timeout $RUN_LIMIT_S "$VIREO" run --kernel paste.elf --timeout 2 > out 2> err < hung || got=$?
+    equal status $got 124 && [ $((SECONDS - begin)) -lt 12 ]
 }
 statistics_tell_it() {
     "$VIREO" run --kernel chatter.elf --console file=/dev/full --name told --timeout $RUN_LIMIT_S > out 2> err < /dev/null &
@@ -296,6 +316,7 @@ tests=(
     "a full file system is told of once and counted|full_file_system_is_told_once"
     "what a late reader missed is told and counted|late_reader_is_told_of"
     "a file system that hangs holds up no end|hung_file_holds_up_no_end"
+    "an input that hangs holds up no end|hung_input_holds_up_no_end"
     "statistics show what was dropped|statistics_tell_it"
     "a guest's milestones push none of the host's out|guest_pushes_no_mark_out"
     "a VM started in the background listens once it is brought to the front|job_comes_to_the_front"
