@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/boot/tap.sh
 # shellcheck source=tests/boot/program.sh
 . tests/boot/program.sh
-VIREO=${VIREO-$PWD/build/vireo}
+VIREO=$PWD/build/vireo
 RUN_LIMIT_S=60          # every command here ends within seconds
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -161,14 +161,14 @@ file_is_bounded_by_default() {
 }
 redirected_file_grows_by_so_much() {
     printf 'what was there\n' > log
-    timeout $RUN_LIMIT_S "$VIREO" run --kernel say.elf --console-max 50000 --json=report < /dev/null >> log 2> err
+    timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel say.elf --console-max 50000 --json=report < /dev/null >> log 2> err
     equal size "$(size_of log)" 50015 && equal dropped "$(number console_dropped)" 150000
 }
 nonsense_is_no_size() { ends 125 run --console-max lots && grep -q 'console-max lots: not a size' err; }
 full_device_is_told_once() {
     ends 7 run --kernel say.elf --console file=/dev/full --json=report && equal lines "$(grep -c 'write /dev/full: No space left' err)" 1 &&
         equal dropped "$(number console_dropped)" 200000 && grep -q '200000 bytes that the guest wrote were dropped' err || return 1
-    timeout $RUN_LIMIT_S "$VIREO" run --kernel say.elf < /dev/null > /dev/full 2> err
+    timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel say.elf < /dev/null > /dev/full 2> err
     equal lines "$(grep -c 'No space left' err)" 1 && grep -q '200000 bytes' err
 }
 full_file_system_is_told_once() {
@@ -178,16 +178,16 @@ full_file_system_is_told_once() {
         equal sum $(($(size_of full.log) + $(number console_dropped))) 200000
 }
 late_reader_is_told_of() {
-    timeout $RUN_LIMIT_S "$VIREO" run --kernel say.elf --json=report < /dev/null 2> err | (sleep 4; cat) > got
+    timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel say.elf --json=report < /dev/null 2> err | (sleep 4; cat) > got
     equal lines "$(grep -c 'nobody reads' err)" 1 && [ "$(number console_dropped)" -gt 0 ] &&
         equal sum $(($(size_of got) + $(number console_dropped))) 200000 && grep -q "$(number console_dropped) bytes that the guest wrote were dropped" err
 }
 # The stop takes a second for what is left; ten are for a busy machine.
 hung_file_holds_up_no_end() {
     local begin=$SECONDS got=0
-    LD_PRELOAD=./hang.so timeout $RUN_LIMIT_S "$VIREO" run --kernel chatter.elf --timeout 2 --console file=hung --json=report > out 2> err < /dev/null || got=$?
+    LD_PRELOAD=./hang.so timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel chatter.elf --timeout 2 --console file=hung --json=report > out 2> err < /dev/null || got=$?
     equal status $got 124 && [ $((SECONDS - begin)) -lt 12 ] && [ "$(number console_dropped)" -gt 0 ] && grep -q 'nothing is written any more to hung' err || { cat err; return 1; }
-    LD_PRELOAD=./hang.so timeout $RUN_LIMIT_S "$VIREO" run --kernel chatter.elf --timeout 60 > hung 2> err < /dev/null &
+    LD_PRELOAD=./hang.so timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel chatter.elf --timeout 60 > hung 2> err < /dev/null &
     sleep 2
     begin=$SECONDS
     kill -TERM $!
@@ -197,11 +197,11 @@ hung_file_holds_up_no_end() {
 hung_input_holds_up_no_end() {
     local begin=$SECONDS got=0
     echo typed > hung
-    LD_PRELOAD=./hang.so timeout $RUN_LIMIT_S "$VIREO" run --kernel paste.elf --timeout 2 > out 2> err < hung || got=$?
+    LD_PRELOAD=./hang.so timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel paste.elf --timeout 2 > out 2> err < hung || got=$?
     equal status $got 124 && [ $((SECONDS - begin)) -lt 12 ]
 }
 statistics_tell_it() {
-    "$VIREO" run --kernel chatter.elf --console file=/dev/full --name told --timeout $RUN_LIMIT_S > out 2> err < /dev/null &
+    "$VIREO" run --kernel chatter.elf --console file=/dev/full --name told --timeout -k 5 $RUN_LIMIT_S > out 2> err < /dev/null &
     local i pid=$!
     for ((i = 0; i < 200; i++)); do "$VIREO" stat told > page 2> /dev/null && grep -q 'console 0: [0-9]* output_dropped' page && break; sleep 0.1; done
     "$VIREO" stat told --json > page.json 2> /dev/null
@@ -222,7 +222,7 @@ guest_pushes_no_mark_out() {
 shell_begins() {
     rm -f keys screen
     mkfifo keys
-    timeout $RUN_LIMIT_S script -qfec "bash --norc --noprofile --noediting -i" screen < keys > /dev/null 2>&1 &
+    timeout -k 5 $RUN_LIMIT_S script -qfec "bash --norc --noprofile --noediting -i" screen < keys > /dev/null 2>&1 &
     shell_pid=$!
     exec 9> keys
     type_in "PS1=': '\n"
@@ -254,7 +254,7 @@ guest_answers() {
 }
 job_comes_to_the_front() {
     shell_begins
-    type_in "$VIREO run --kernel echo.elf --timeout $RUN_LIMIT_S &\n"
+    type_in "$VIREO run --kernel echo.elf --timeout -k 5 $RUN_LIMIT_S &\n"
     shows ready && type_in "echo k''ey\n" && shows key && sleep 1 && type_in "stty -a > before\nfg\n" && guest_answers 'IBM' && type_in '\001x' && shows 'from the console' &&
         type_in "stty -a > after; echo do''ne\n" && shows done && cmp before after
     local rc=$?
@@ -263,7 +263,7 @@ job_comes_to_the_front() {
 }
 stopped_job_goes_on() {
     shell_begins
-    type_in "stty -a > before; $VIREO run --kernel echo.elf --timeout $RUN_LIMIT_S\n"
+    type_in "stty -a > before; $VIREO run --kernel echo.elf --timeout -k 5 $RUN_LIMIT_S\n"
     shows ready && guest_answers 'IBM' && pkill_child STOP && shows 'Stopped' && type_in "bg; echo k''ey\n" && shows key && sleep 1 && type_in 'fg\n' &&
         guest_answers 'IBM.*key.*IBM' && pkill_child TSTP && shows 'Stopped.*Stopped' &&
         type_in "\nstty -a > between; fg\n" && guest_answers 'Stopped.*fg.*IBM.*Stopped.*fg.*IBM' && type_in '\001x' && shows 'from the console' &&
@@ -294,7 +294,7 @@ pasted() {
     shift
     rm -f status screen
     (while ! grep -q ready screen 2> /dev/null; do sleep 0.1; done; head -c "$count" /dev/zero | tr '\0' a; cat more) |
-        timeout $RUN_LIMIT_S script -qfec "$VIREO run $*; echo \$? > status" screen > /dev/null
+        timeout -k 5 $RUN_LIMIT_S script -qfec "$VIREO run $*; echo \$? > status" screen > /dev/null
     equal status "$(cat status)" "$WANT"
 }
 paste_arrives_whole() {
