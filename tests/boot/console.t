@@ -256,7 +256,7 @@ job_comes_to_the_front() {
     shell_begins
     type_in "$VIREO run --kernel echo.elf --timeout -k 5 $RUN_LIMIT_S &\n"
     shows ready && type_in "echo k''ey\n" && shows key && sleep 1 && type_in "stty -a > before\nfg\n" && guest_answers 'IBM' && type_in '\001x' && shows 'from the console' &&
-        type_in "stty -a > after; echo do''ne\n" && shows done && cmp before after
+        type_in "stty -a > after; echo do''ne\n" && shows 'done' && cmp before after
     local rc=$?
     shell_ends
     return $rc
@@ -267,7 +267,7 @@ stopped_job_goes_on() {
     shows ready && guest_answers 'IBM' && pkill_child STOP && shows 'Stopped' && type_in "bg; echo k''ey\n" && shows key && sleep 1 && type_in 'fg\n' &&
         guest_answers 'IBM.*key.*IBM' && pkill_child TSTP && shows 'Stopped.*Stopped' &&
         type_in "\nstty -a > between; fg\n" && guest_answers 'Stopped.*fg.*IBM.*Stopped.*fg.*IBM' && type_in '\001x' && shows 'from the console' &&
-        type_in "stty -a > after; echo do''ne\n" && shows done && cmp before between && cmp before after
+        type_in "stty -a > after; echo do''ne\n" && shows 'done' && cmp before between && cmp before after
     local rc=$?
     shell_ends
     return $rc
@@ -281,28 +281,28 @@ pkill_child() {
 job_ends_in_the_background() {
     shell_begins
     type_in "stty -a > before; $VIREO run --kernel echo.elf --timeout 15\n"
-    shows ready && pkill_child STOP && shows 'Stopped' && type_in 'bg\n' && type_in "wait; stty -a > after; echo do''ne\n" && shows done && shows 'Exit 124' &&
+    shows ready && pkill_child STOP && shows 'Stopped' && type_in 'bg\n' && type_in "wait; stty -a > after; echo do''ne\n" && shows 'done' && shows 'Exit 124' &&
         cmp before after
     local rc=$?
     shell_ends
     return $rc
 }
 
-# pasted COUNT OPTION...: so many bytes typed at once once the guest is there, then ./more; the exit status is in ./status.
+# pasted COUNT OPTION...: so many bytes typed at once once the guest is there, then ./more.keys; the exit status is in ./status.
 pasted() {
     local count=$1
     shift
     rm -f status screen
-    (while ! grep -q ready screen 2> /dev/null; do sleep 0.1; done; head -c "$count" /dev/zero | tr '\0' a; cat more) |
+    (while ! grep -q ready screen 2> /dev/null; do sleep 0.1; done; head -c "$count" /dev/zero | tr '\0' a; cat more.keys) |
         timeout -k 5 $RUN_LIMIT_S script -qfec "$VIREO run $*; echo \$? > status" screen > /dev/null
     equal status "$(cat status)" "$WANT"
 }
 paste_arrives_whole() {
-    : > more
+    : > more.keys
     WANT=7 pasted 20000 --kernel paste.elf --timeout 50 && WANT=7 pasted 2000 --kernel slow.elf --timeout 50
 }
 quits_whatever_was_pasted() {
-    printf '\001x' > more
+    printf '\001x' > more.keys
     WANT=0 pasted 100000 --kernel deaf.elf --timeout 50 && WANT=0 pasted 1300000 --kernel deaf.elf --timeout 50 &&
         grep -q 'the guest takes no input' screen
 }

@@ -50,8 +50,8 @@ struct stats_info {
 
 /* *info is filled (cost_ns in the end), then fn called for every row that has a count: the sum and the classes of all
  * vCPUs together when there are several, then for each vCPU its sum, its classes, each followed by its registers, and
- * the kernel's, then the doorbells and what devices count. fn NULL: only *info. 0; -ENODATA: the recorder is off; -ENOMEM; or what reading the
- * kernel's statistics failed with. */
+ * the kernel's, then the doorbells and what devices count. fn NULL: only *info. 0; -ENODATA: the recorder is off;
+ * -ENOMEM; or what reading the kernel's statistics failed with. */
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg);
 
