@@ -138,8 +138,8 @@ END
     # shellcheck disable=SC2054  # the linker's
     local flags=(-nostdlib -static -no-pie -Wl,-Ttext=0x1000000 -Wl,--build-id=none)
     gcc "${flags[@]}" -DCOUNT=20000 say.S -o say.elf && gcc "${flags[@]}" -DCOUNT=0 say.S -o chatter.elf &&
-        gcc "${flags[@]}" -DCOUNT=0 -DECHO listen.S -o echo.elf && gcc "${flags[@]}" -DCOUNT=2000 -DPAUSE=500 listen.S -o slow.elf &&
-        gcc "${flags[@]}" -DCOUNT=20000 listen.S -o paste.elf && gcc "${flags[@]}" -O1 -ffreestanding -fno-stack-protector -mno-sse mark.c -o mark.elf &&
+        gcc "${flags[@]}" -DCOUNT=0 -DECHO listen.S -o echo.elf && gcc "${flags[@]}" -DCOUNT=2000 -DPAUSE=100 listen.S -o slow.elf &&
+        gcc "${flags[@]}" -DCOUNT=10000 listen.S -o paste.elf && gcc "${flags[@]}" -O1 -ffreestanding -fno-stack-protector -mno-sse mark.c -o mark.elf &&
         gcc "${flags[@]}" -DCOUNT=0 -DDEAF listen.S -o deaf.elf && gcc -shared -fPIC hang.c -o hang.so
 }
 
@@ -201,7 +201,7 @@ hung_input_holds_up_no_end() {
     equal status $got 124 && [ $((SECONDS - begin)) -lt 12 ]
 }
 statistics_tell_it() {
-    "$VIREO" run --kernel chatter.elf --console file=/dev/full --name told --timeout -k 5 $RUN_LIMIT_S > out 2> err < /dev/null &
+    "$VIREO" run --kernel chatter.elf --console file=/dev/full --name told --timeout $RUN_LIMIT_S > out 2> err < /dev/null &
     local i pid=$!
     for ((i = 0; i < 200; i++)); do "$VIREO" stat told > page 2> /dev/null && grep -q 'console 0: [0-9]* output_dropped' page && break; sleep 0.1; done
     "$VIREO" stat told --json > page.json 2> /dev/null
@@ -254,7 +254,7 @@ guest_answers() {
 }
 job_comes_to_the_front() {
     shell_begins
-    type_in "$VIREO run --kernel echo.elf --timeout -k 5 $RUN_LIMIT_S &\n"
+    type_in "$VIREO run --kernel echo.elf --timeout $RUN_LIMIT_S &\n"
     shows ready && type_in "echo k''ey\n" && shows key && sleep 1 && type_in "stty -a > before\nfg\n" && guest_answers 'IBM' && type_in '\001x' && shows 'from the console' &&
         type_in "stty -a > after; echo do''ne\n" && shows 'done' && cmp before after
     local rc=$?
@@ -263,7 +263,7 @@ job_comes_to_the_front() {
 }
 stopped_job_goes_on() {
     shell_begins
-    type_in "stty -a > before; $VIREO run --kernel echo.elf --timeout -k 5 $RUN_LIMIT_S\n"
+    type_in "stty -a > before; $VIREO run --kernel echo.elf --timeout $RUN_LIMIT_S\n"
     shows ready && guest_answers 'IBM' && pkill_child STOP && shows 'Stopped' && type_in "bg; echo k''ey\n" && shows key && sleep 1 && type_in 'fg\n' &&
         guest_answers 'IBM.*key.*IBM' && pkill_child TSTP && shows 'Stopped.*Stopped' &&
         type_in "\nstty -a > between; fg\n" && guest_answers 'Stopped.*fg.*IBM.*Stopped.*fg.*IBM' && type_in '\001x' && shows 'from the console' &&
@@ -299,7 +299,7 @@ pasted() {
 }
 paste_arrives_whole() {
     : > more.keys
-    WANT=7 pasted 20000 --kernel paste.elf --timeout 50 && WANT=7 pasted 2000 --kernel slow.elf --timeout 50
+    WANT=7 pasted 10000 --kernel paste.elf --timeout 50 && WANT=7 pasted 2000 --kernel slow.elf --timeout 50
 }
 quits_whatever_was_pasted() {
     printf '\001x' > more.keys
