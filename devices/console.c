@@ -27,9 +27,8 @@ struct console_config { /* 5.3.4 */
 
 struct console {
     struct virtio_dev dev;
-    struct chario *io; /* borrowed */
-    struct console_config config;
-    bool has_size;
+    struct chario *io;   /* borrowed */
+    bool has_size;       /* const: there is a terminal, whose size may change */
     bool has_rx, has_tx; /* the chain is popped and not yet pushed */
     struct virtq_chain rx, tx;
     uint64_t tx_done; /* bytes of tx written */
@@ -47,7 +46,17 @@ static uint64_t console_features(const struct virtio_dev *d)
 
 static void console_config_read(const struct virtio_dev *d, uint32_t off, void *buf, uint32_t len)
 {
-    memcpy(buf, (const uint8_t *)&((const struct console *)d)->config + off, len);
+    uint16_t cols, rows;
+    chario_size(((const struct console *)d)->io, &cols, &rows);
+    const struct console_config config = {le16_make(cols), le16_make(rows), le32_make(1), le32_make(0)};
+    memcpy(buf, (const uint8_t *)&config + off, len);
+}
+
+/* 5.3.6: a configuration change tells of a resize. */
+static void on_resized(void *arg)
+{
+    struct console *c = arg;
+    if (c->dev.features & CONSOLE_F_SIZE) c->dev.up->config_changed(c->dev.up_arg);
 }
 
 /* ---- output ---- */
@@ -142,7 +151,7 @@ static void console_input(void *arg, const uint8_t *bytes, size_t len)
 static int console_activate(struct virtio_dev *d)
 {
     struct console *c = console_of(d);
-    const struct chario_user user = {console_room, console_input, on_output_ready, c};
+    const struct chario_user user = {console_room, console_input, on_output_ready, on_resized, c};
     c->has_rx = c->has_tx = false;
     chario_attach(c->io, CHARIO_VIRTIO, &user);
     return 0;
@@ -172,6 +181,16 @@ static void console_destroy(struct virtio_dev *d)
     free(console_of(d));
 }
 
+/* Of both ports: they share one host's side. */
+static bool console_counter(const struct virtio_dev *d, unsigned index, struct virtio_counter *out)
+{
+    const struct chario *io = ((const struct console *)d)->io;
+    const struct virtio_counter all[] = {{"output_dropped", chario_dropped(io)}, {"input_dropped", chario_unheard(io)}};
+    if (index >= sizeof(all) / sizeof(all[0])) return false;
+    *out = all[index];
+    return true;
+}
+
 static const struct virtio_ops console_ops = {
     .name = "console",
     .id = VIRTIO_ID_CONSOLE,
@@ -184,17 +203,16 @@ static const struct virtio_ops console_ops = {
     .deactivate = console_deactivate,
     .notify = console_notify,
     .destroy = console_destroy,
+    .counter = console_counter,
 };
 
 int virtio_console_create(struct virtio_dev **out, struct chario *io, struct err *e)
 {
     struct console *c = calloc(1, sizeof(*c));
-    uint16_t cols = 0, rows = 0;
     if (!c) return err_set(e, -ENOMEM, "out of memory");
     c->dev.ops = &console_ops;
     c->io = io;
-    c->has_size = chario_size(io, &cols, &rows);
-    c->config = (struct console_config){le16_make(cols), le16_make(rows), le32_make(1), le32_make(0)};
+    c->has_size = chario_has_size(io);
     *out = &c->dev;
     return 0;
 }

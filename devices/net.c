@@ -558,6 +558,18 @@ static void net_destroy(struct virtio_dev *d)
     free(n);
 }
 
+static bool net_counter(const struct virtio_dev *d, unsigned index, struct virtio_counter *out)
+{
+    const struct virtio_net_counts c = virtio_net_counts(d);
+    const struct virtio_counter all[] = {{"rx_frames", c.rx_frames},
+                                         {"rx_dropped", c.rx_dropped},
+                                         {"tx_frames", c.tx_frames},
+                                         {"tx_dropped", c.tx_dropped}};
+    if (index >= sizeof(all) / sizeof(all[0])) return false;
+    *out = all[index];
+    return true;
+}
+
 static const struct virtio_ops net_ops = {
     .name = "net",
     .id = VIRTIO_ID_NET,
@@ -571,6 +583,7 @@ static const struct virtio_ops net_ops = {
     .deactivate = net_deactivate,
     .notify = net_notify,
     .destroy = net_destroy,
+    .counter = net_counter,
 };
 
 enum { MAC_MULTICAST = 1, MAC_LOCAL = 2 }; /* IEEE 802, first byte */

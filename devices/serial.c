@@ -128,11 +128,14 @@ static uint8_t read_rbr(struct serial *s)
     return byte;
 }
 
+static bool is_listening(const struct serial *s)
+{
+    return ((s->ier & IER_RX) || s->polls >= POLLS_OF_A_LISTENER) && !(s->mcr & MCR_LOOP);
+}
+
 static size_t free_room(const struct serial *s)
 {
-    const bool is_listening = (s->ier & IER_RX) || s->polls >= POLLS_OF_A_LISTENER;
-    if (!is_listening || (s->mcr & MCR_LOOP) || s->fifo_count >= fifo_capacity(s)) return 0;
-    return fifo_capacity(s) - s->fifo_count;
+    return is_listening(s) && s->fifo_count < fifo_capacity(s) ? fifo_capacity(s) - s->fifo_count : 0;
 }
 
 /* ---- modem lines: CTS, DSR and DCD are up, or what loop-back makes of the outputs (8.4.7) ---- */
@@ -248,13 +251,15 @@ static void write_register(struct serial *s, unsigned reg, uint8_t value)
 static uint8_t access_register(struct serial *s, unsigned reg, bool is_write, uint8_t value)
 {
     pthread_mutex_lock(&s->lock);
-    const size_t room_before = free_room(s);
+    const bool was_listening = is_listening(s), was_empty = s->fifo_count == 0;
     const bool sends = is_write && reg == RBR_THR && !(s->lcr & LCR_DLAB) && !(s->mcr & MCR_LOOP);
     if (is_write)
         write_register(s, reg, value);
     else
         value = read_register(s, reg);
-    const bool has_room = free_room(s) > room_before;
+    /* Told when the FIFO is empty, not for each byte of it: to wake the loop costs more than the exit itself. A driver
+     * that reads any reads all, as its interrupt comes but once. */
+    const bool has_room = is_listening(s) && (!was_listening || (s->fifo_count == 0 && !was_empty));
     const bool is_pause = is_write ? reg == IER : reg == LSR && s->polls == POLLS_OF_A_FLUSH;
     pthread_mutex_unlock(&s->lock);
 

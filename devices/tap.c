@@ -160,6 +160,7 @@ int tap_open(struct tap **out, const char *name, struct err *e)
         tap_close(t);
         return rc;
     }
+    forked_add(&t->forked);
     *out = t;
     return 0;
 }

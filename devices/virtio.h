@@ -29,6 +29,11 @@ enum virtio_id { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, 
 
 struct virtio_dev;
 
+struct virtio_counter {
+    const char *name; /* "rx_dropped": static, letters and underscores */
+    uint64_t count;
+};
+
 struct virtio_ops {
     const char *name; /* "blk" */
     uint32_t id;
@@ -54,6 +59,8 @@ struct virtio_ops {
     bool (*deactivate)(struct virtio_dev *d);
     void (*notify)(struct virtio_dev *d, unsigned queue); /* the guest rang; drain at most one queue size */
     void (*destroy)(struct virtio_dev *d);                /* frees d; never while active */
+    /* The index-th of what it counts, for statistics; false: there are no more. Any thread. NULL: it counts nothing. */
+    bool (*counter)(const struct virtio_dev *d, unsigned index, struct virtio_counter *out);
 };
 
 /* What a device may say upward; set by the transport (or a test). */

@@ -174,6 +174,13 @@ VIREO_API int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_en
 VIREO_API int vireo_vm_event_fd(const struct vireo_vm *vm);
 VIREO_API const char *vireo_vm_console_pty(const struct vireo_vm *vm); /* "/dev/pts/N" with console=pty, else NULL */
 
+/* Bytes that the guest wrote to its console and nobody got: the reader took nothing for a second or is gone, a write
+ * failed, console-max was reached. The log tells when that begins and why. Any thread; final after vireo_vm_wait. */
+VIREO_API uint64_t vireo_vm_console_dropped(const struct vireo_vm *vm);
+/* The console's terminal has this size now: the guest is told (virtio-console), and a pty takes it on. Any thread. 0;
+ * -ENOTTY: the console is no terminal; -EINVAL: above 65535. */
+VIREO_API int vireo_vm_console_resize(struct vireo_vm *vm, unsigned cols, unsigned rows);
+
 VIREO_API const char *vireo_vm_name(const struct vireo_vm *vm); /* as configured; "" when it has none */
 
 /* Does the console read file descriptor 0 and write 1? A terminal there belongs in raw mode while the VM runs. */
@@ -218,6 +225,7 @@ enum vireo_stat_kind {
     VIREO_STAT_KERNEL,   /* one of the kernel's own statistics of the vCPU (KVM_GET_STATS_FD), all in count */
     VIREO_STAT_DOORBELL, /* of no vCPU: exits that a device's queue (number in address) did not cost, as KVM rang its
                             doorbell itself (ioeventfd) */
+    VIREO_STAT_DEVICE,   /* of no vCPU: what a device counts, "rx_dropped", "output_dropped", "guest_faults" */
 };
 
 struct vireo_stat {
@@ -245,9 +253,9 @@ struct vireo_stats {
 
 /* Fill *out, and call fn for each row that counted something: the sum and the classes of all vCPUs together when there
  * are several, then for each vCPU its sum, its classes, each followed by its registers, and the kernel's statistics,
- * and in the end the doorbells. fn NULL: only *out. Any thread, while the VM runs too: then rows may differ by an exit
- * in progress; after vireo_vm_wait they are exact. 0; -ENODATA: the recorder is off (record=off); else -errno. May take
- * 10 ms for the counter's rate. */
+ * and in the end the doorbells and what devices count. fn NULL: only *out. Any thread, while the VM runs too: then rows
+ * may differ by an exit in progress; after vireo_vm_wait they are exact. 0; -ENODATA: the recorder is off (record=off);
+ * else -errno. May take 10 ms for the counter's rate. */
 VIREO_API int vireo_vm_stats(struct vireo_vm *vm, struct vireo_stats *out,
                              void (*fn)(void *arg, const struct vireo_stat *s), void *arg);
 

@@ -47,7 +47,7 @@ static inline void on_quit(void *arg)
 
 static inline void attach(struct bench *b, enum chario_port port)
 {
-    const struct chario_user user = {guest_room, guest_input, guest_output_ready, &b->guest[port]};
+    const struct chario_user user = {guest_room, guest_input, guest_output_ready, NULL, &b->guest[port]};
     chario_attach(b->io, port, &user);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/chario_bench.h"
+#include "vmm/base/clock.h"
 
 #define CTRL_A "\001"
 
@@ -78,6 +79,15 @@ static void end_of_input_ends_input_only(void **state)
     close_pipe(out);
 }
 
+/* A file's reads come from another thread, in its own time. */
+static void turns_until(struct bench *b, size_t len)
+{
+    for (unsigned ms = 0; ms < 20000 && b->guest[CHARIO_SERIAL].len < len; ms++) {
+        turns(b, 2);
+        usleep(1000);
+    }
+}
+
 /* epoll refuses them. */
 static void regular_files_and_dev_null_are_input_too(void **state)
 {
@@ -93,11 +103,11 @@ static void regular_files_and_dev_null_are_input_too(void **state)
     turns(&b, 5);
     b.guest[CHARIO_SERIAL].room = 10;
     chario_input_ready(b.io, CHARIO_SERIAL);
-    turns(&b, 2);
+    turns_until(&b, 10);
     assert_int_equal(b.guest[CHARIO_SERIAL].len, 10);
     b.guest[CHARIO_SERIAL].room = 1000;
     chario_input_ready(b.io, CHARIO_SERIAL);
-    turns(&b, 20);
+    turns_until(&b, 900);
     assert_string_equal(b.guest[CHARIO_SERIAL].got, text);
     bench_fini(&b);
 
@@ -187,6 +197,110 @@ static void the_escape_works_when_the_guest_reads_nothing(void **state)
     close_pipe(in);
 }
 
+/* ---- what is pasted ---- */
+
+/* A guest that checks what it gets, and has room for so much each time it is asked to make some. */
+struct reader {
+    size_t room, got;
+    unsigned wrong;
+};
+
+static char nth_byte(size_t i)
+{
+    return (char)('a' + i % 23);
+}
+static size_t reader_room(void *arg)
+{
+    return ((struct reader *)arg)->room;
+}
+static void reader_input(void *arg, const uint8_t *bytes, size_t len)
+{
+    struct reader *r = arg;
+    for (size_t i = 0; i < len; i++) r->wrong += bytes[i] != (uint8_t)nth_byte(r->got + i);
+    r->got += len;
+    r->room -= len;
+}
+
+struct paste {
+    int fd;
+    size_t len;
+};
+
+static void *paste(void *arg)
+{
+    const struct paste *p = arg;
+    char buf[1000];
+    for (size_t done = 0; done < p->len;) {
+        const size_t n = p->len - done < sizeof(buf) ? p->len - done : sizeof(buf);
+        for (size_t i = 0; i < n; i++) buf[i] = nth_byte(done + i);
+        const ssize_t written = write(p->fd, buf, n);
+        if (written < 0) return arg;
+        done += (size_t)written;
+    }
+    return NULL;
+}
+
+/* The last is more than is kept: the terminal must hold the rest back. */
+static void what_is_pasted_arrives_whole_however_slowly_the_guest_reads(void **state)
+{
+    static const struct {
+        size_t len, room;
+    } rows[] = {{2000, 16}, {100000, 100}, {1500000, 4096}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int in[2];
+        struct bench b;
+        pthread_t t;
+        void *failed;
+        struct reader r = {0};
+        open_pipe(in);
+        struct chario_params p = fds(in[0], STDERR_FILENO);
+        p.has_escape = true;
+        bench_init(&b, p);
+        chario_attach(b.io, CHARIO_SERIAL,
+                      &(struct chario_user){.room = reader_room, .input = reader_input, .arg = &r});
+        struct paste what = {in[1], rows[i].len};
+        assert_int_equal(pthread_create(&t, NULL, paste, &what), 0);
+        for (unsigned k = 0; k < 50; k++) turns(&b, 1); /* nobody listens yet */
+        const uint64_t end = now_ns() + 60000000000u;
+        while (r.got < rows[i].len && now_ns() < end) {
+            r.room = rows[i].room;
+            chario_input_ready(b.io, CHARIO_SERIAL);
+            turns(&b, 2);
+        }
+        assert_int_equal(r.got, rows[i].len);
+        assert_int_equal(r.wrong, 0);
+        assert_int_equal(chario_unheard(b.io), 0);
+        pthread_join(t, &failed);
+        assert_null(failed);
+        bench_fini(&b);
+        close_pipe(in);
+    }
+}
+
+static void the_escape_works_behind_more_than_is_kept(void **state)
+{
+    int in[2];
+    struct bench b;
+    pthread_t t;
+    (void)state;
+    open_pipe(in);
+    struct chario_params p = fds(in[0], STDERR_FILENO);
+    p.has_escape = true;
+    bench_init(&b, p);
+    struct paste what = {in[1], 1500000};
+    assert_int_equal(pthread_create(&t, NULL, paste, &what), 0);
+    for (unsigned k = 0; k < 100000 && chario_unheard(b.io) == 0; k++) turns(&b, 1);
+    assert_true(chario_unheard(b.io) > 0);
+    for (unsigned k = 0; k < 1000; k++) turns(&b, 1);
+    pthread_join(t, NULL);
+    assert_int_equal(write(in[1], CTRL_A "x", 2), 2);
+    for (unsigned k = 0; k < 1000 && b.quits == 0; k++) turns(&b, 1);
+    assert_int_equal(b.quits, 1);
+    bench_fini(&b);
+    close_pipe(in);
+}
+
 /* ---- a pseudo-terminal ---- */
 
 static void peers_of_the_pty_come_and_go(void **state)
@@ -271,4 +385,5 @@ UNIT_MAIN(UNIT(input_comes_in_order_as_there_is_room), UNIT(input_follows_the_po
           UNIT(end_of_input_ends_input_only), UNIT(regular_files_and_dev_null_are_input_too),
           UNIT(a_closed_input_is_none), UNIT(escapes_are_taken_out_of_the_input),
           UNIT(the_escape_works_when_the_guest_reads_nothing), UNIT(peers_of_the_pty_come_and_go),
-          UNIT(room_made_by_a_vcpu_is_never_overlooked))
+          UNIT(what_is_pasted_arrives_whole_however_slowly_the_guest_reads),
+          UNIT(the_escape_works_behind_more_than_is_kept), UNIT(room_made_by_a_vcpu_is_never_overlooked))

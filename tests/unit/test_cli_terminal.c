@@ -41,6 +41,17 @@ void vireo_vm_stop(struct vireo_vm *vm)
         assert_int_equal(raise(again), 0); /* the user asks again */
 }
 
+/* The guest ends when its terminal has this size. */
+#define END_COLS 99
+#define END_ROWS 33
+
+int vireo_vm_console_resize(struct vireo_vm *vm, unsigned cols, unsigned rows)
+{
+    (void)vm;
+    if (cols == END_COLS && rows == END_ROWS) assert_int_equal(eventfd_write(vm_fd, 1), 0);
+    return 0;
+}
+
 int vireo_control_fd(const struct vireo_control *c)
 {
     (void)c;
@@ -211,6 +222,28 @@ static void stopped_job_gives_the_terminal_back_and_takes_it_again(void **state)
     assert_int_equal(kill(pid, SIGTERM), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == SIGTERM);
+    close(master);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void a_resized_terminal_is_told_to_the_vm(void **state)
+{
+    (void)state;
+    const struct winsize w = {.ws_col = END_COLS, .ws_row = END_ROWS};
+    int master, status, ready[2];
+    char c;
+    assert_int_equal(pipe(ready), 0);
+    const pid_t pid = forkpty(&master, NULL, NULL, NULL);
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(CHILD_LIMIT_S);
+        run_in_terminal(ready[1]);
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    assert_int_equal(ioctl(master, TIOCSWINSZ, &w), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     close(master);
     close(ready[0]);
     close(ready[1]);
@@ -398,6 +431,6 @@ static void whoever_leaves_at_once_leaves_nothing_behind(void **state)
 }
 
 UNIT_MAIN(UNIT(terminal_is_given_back_on_every_way_out), UNIT(background_job_leaves_the_terminal_alone),
-          UNIT(stopped_job_gives_the_terminal_back_and_takes_it_again),
+          UNIT(stopped_job_gives_the_terminal_back_and_takes_it_again), UNIT(a_resized_terminal_is_told_to_the_vm),
           UNIT(signals_end_the_vm_from_the_waiting_thread), UNIT(every_signal_that_can_end_the_process_ends_the_vm),
           UNIT(signals_are_heard_before_and_after_too), UNIT(whoever_leaves_at_once_leaves_nothing_behind))

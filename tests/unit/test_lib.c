@@ -91,6 +91,20 @@ bool machine_thread(struct machine *m, unsigned index, struct machine_thread *ou
     return true;
 }
 
+uint64_t machine_console_dropped(const struct machine *m)
+{
+    (void)m;
+    return 5;
+}
+
+int machine_console_resize(struct machine *m, uint16_t cols, uint16_t rows)
+{
+    (void)m;
+    assert_int_equal(cols, 65535);
+    assert_int_equal(rows, 1);
+    return -ENOTTY;
+}
+
 const char *machine_console_pty(const struct machine *m)
 {
     (void)m;
@@ -208,6 +222,10 @@ static void calls_reach_the_machine(void **state)
     assert_int_equal(fake.stopped, END_STOPPED);
     assert_int_equal(vireo_vm_event_fd(vm), 42);
     assert_string_equal(vireo_vm_console_pty(vm), "/dev/pts/1");
+    assert_int_equal(vireo_vm_console_dropped(vm), 5);
+    assert_int_equal(vireo_vm_console_resize(vm, 65535, 1), -ENOTTY);
+    assert_int_equal(vireo_vm_console_resize(vm, 65536, 1), -EINVAL);
+    assert_int_equal(vireo_vm_console_resize(vm, 1, 65536), -EINVAL);
     assert_string_equal(vireo_vm_name(vm), "web");
     assert_true(vireo_vm_uses_stdio(vm));
     assert_true(vireo_vm_milestone(vm, 0, &m));

@@ -59,6 +59,9 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
     const struct stats_row bell = {
         .kind = STATS_DOORBELL, .vcpu = -1, .name = "doorbell", .device = "disk 0 (root)", .addr = 1, .count = 77};
     fn(arg, &bell);
+    const struct stats_row dropped = {
+        .kind = STATS_DEVICE, .vcpu = -1, .name = "output_dropped", .device = "console 0", .count = 4321};
+    fn(arg, &dropped);
     return 0;
 }
 
@@ -168,6 +171,8 @@ static void json_has_every_row_and_who_the_vm_is(void **state)
     must_be(number(row_of(o, "kernel"), "count"), 5000);
     must_be(number(row_of(o, "doorbell"), "queue"), 1);
     must_be(number(row_of(o, "doorbell"), "count"), 77);
+    must_be(number(row_of(o, "device"), "count"), 4321);
+    assert_string_equal(json_string_value(json_object_get(row_of(o, "device"), "device")), "console 0");
     must_be(number(json_array_get(json_object_get(o, "threads"), 0), "tid"), 4711);
     assert_null(json_object_get(row_of(o, "class"), "run_steps"));
     json_decref(o);
@@ -248,6 +253,7 @@ static void prometheus_gets_families_with_cumulative_buckets(void **state)
         "vireo_exit_run_seconds_bucket{vm=\"web\",class=\"mmio write\",le=\"+Inf\"} 1000\n",
         "vireo_exit_run_seconds_sum{vm=\"web\",class=\"mmio write\"} 0.003\n",
         "vireo_exits_saved_total{vm=\"web\",device=\"disk 0 (root)\",queue=\"1\"} 77\n",
+        "vireo_device_events_total{vm=\"web\",device=\"console 0\",event=\"output_dropped\"} 4321\n",
         "vireo_kvm_stat{vm=\"web\",vcpu=\"0\",name=\"exits\",unit=\"\"} 5000\n",
         "vireo_overhead{vm=\"web\",figure=\"vm_exit_count\",unit=\"1/s\"} 2500\n",
         "vireo_context_switches_total{vm=\"web\"} 400\n",
@@ -271,6 +277,7 @@ static void text_has_the_table_the_doorbells_the_threads_and_the_figures(void **
         "vCPU 0: 1000 exits, 3.000 ms in KVM_RUN, 0.500 ms in the monitor\n",
         "  kernel: exits 5000\n",
         "  disk 0 (root), queue 1: 77\n",
+        "  console 0: 4321 output_dropped\n",
         "  4711 web:io\n",
         "unavailable: no vCPU runs\n",
         "recording an exit takes 30 ns here",

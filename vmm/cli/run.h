@@ -25,8 +25,8 @@ struct run_signals {
     void (*report)(void *arg); /* on SIGUSR1, in run_wait; NULL: that signal is left alone */
     void *arg;
 };
-/* From here on what leave_guard guards against, SIGUSR1 with a report only, and, with a raw terminal, SIGTSTP and
- * SIGCONT, come by the fd: blocked in this thread and in those it starts. 0 or -errno. */
+/* From here on what leave_guard guards against, SIGUSR1 with a report only, and, with a raw terminal, SIGTSTP,
+ * SIGCONT and SIGWINCH, come by the fd: blocked in this thread and in those it starts. 0 or -errno. */
 int run_catch_signals(struct run_signals *s, bool has_terminal);
 void run_release_signals(struct run_signals *s); /* and from here on by the handlers again; legal twice */
 /* Until the VM has ended, serving the control socket (may be NULL). The signal that ended it, or 0. A second one leaves

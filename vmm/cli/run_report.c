@@ -67,6 +67,8 @@ static void print_object(FILE *f, const struct run_report *r)
     if (r->vm && vireo_vm_name(r->vm)[0]) fprintf(f, ", \"name\": \"%s\"", vireo_vm_name(r->vm)); /* needs no escapes */
     if (has_value) fprintf(f, ", \"value\": %" PRIu32, r->end.value);
     if (r->signal) fprintf(f, ", \"signal\": %d", r->signal);
+    if (r->vm && vireo_vm_console_dropped(r->vm))
+        fprintf(f, ", \"console_dropped\": %" PRIu64, vireo_vm_console_dropped(r->vm));
     if (!r->error && r->end.vcpu >= 0) fprintf(f, ", \"vcpu\": %d", r->end.vcpu);
     fprintf(f, ", \"detail\": ");
     print_json_string(f, r->error ? r->error->text : r->end.detail);

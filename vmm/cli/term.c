@@ -1,3 +1,7 @@
+/* A terminal belongs to one job of its session at a time, and only the shell says to which. It tells a job that goes on
+ * after a stop (SIGCONT), and nobody when `fg` brings a running job to the front. So whoever wants raw mode and does
+ * not have the terminal looks again now and then, and whoever has lost it leaves its settings alone: they are another
+ * job's. */
 #include "vmm/cli/term.h"
 
 #include <signal.h>
@@ -5,12 +9,15 @@
 #include <termios.h>
 #include <unistd.h>
 
+#define WATCH_MS 500 /* what someone who types `fg` waits at most; a look costs one system call */
+
 /* The one mutable global of the program: a handler of a fatal signal has no other way to know. Written by the main
  * thread only, and before is_raw says that it may be read. */
 static struct {
     struct termios saved;
     volatile sig_atomic_t is_saved, is_raw;
     void (*then)(int sig); /* what else a fault must not leave behind; NULL: nothing */
+    bool is_wanted;        /* raw mode, as soon as the terminal is ours */
 } term;
 
 bool term_is_console(void)
@@ -35,9 +42,14 @@ void term_guard_faults(void (*then)(int sig))
     for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) (void)sigaction(fatal[i], &sa, NULL);
 }
 
-void term_enter(void)
+/* Async-signal-safe, as both calls are. */
+static bool is_ours(void)
 {
-    if (tcgetpgrp(STDIN_FILENO) != getpgrp()) return; /* a background job must not touch it */
+    return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+static void make_raw(void)
+{
     if (!term.is_saved) {
         if (tcgetattr(STDIN_FILENO, &term.saved) < 0) return;
         term.is_saved = 1;
@@ -50,9 +62,40 @@ void term_enter(void)
     (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }
 
+void term_enter(void)
+{
+    term.is_wanted = tcgetpgrp(STDIN_FILENO) >= 0; /* of another session: nobody ever gives it to us */
+    if (is_ours())
+        make_raw();
+    else
+        term.is_raw = 0;
+}
+
+void term_demand(void)
+{
+    struct termios as_it_is;
+    if (tcgetattr(STDIN_FILENO, &as_it_is) == 0) (void)tcsetattr(STDIN_FILENO, TCSANOW, &as_it_is);
+}
+
+bool term_watch(void)
+{
+    if (!term.is_wanted) return false;
+    const bool was_raw = term.is_raw, can = is_ours();
+    if (!can) term.is_raw = 0;
+    if (can && !was_raw) make_raw();
+    return can && !was_raw;
+}
+
+int term_watch_ms(void)
+{
+    return term.is_wanted && !term.is_raw ? WATCH_MS : -1;
+}
+
 void term_leave(void)
 {
+    term.is_wanted = false;
     if (!term.is_raw) return;
     term.is_raw = 0;
+    if (!is_ours()) return;                              /* SIGTTOU would stop us */
     (void)tcsetattr(STDIN_FILENO, TCSANOW, &term.saved); /* draining could wait for a Ctrl-Q for ever */
 }

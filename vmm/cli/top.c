@@ -86,6 +86,7 @@ static void put(const char *text, size_t len)
 static void enter(struct top *t)
 {
     if (!t->has_screen) return;
+    term_demand();
     term_enter();
     put(SCREEN_ENTER, strlen(SCREEN_ENTER));
 }
@@ -155,12 +156,17 @@ static int look(struct top *t, struct vireo_error *e)
     return 1;
 }
 
+/* After a stop, whoever stopped us. */
+static void go_on(struct top *t)
+{
+    enter(t);
+    show(t);
+}
+
 static void stop_ourselves(struct top *t)
 {
     leave(t);
     (void)kill(getpid(), SIGSTOP);
-    enter(t);
-    show(t);
 }
 
 /* Is it time to go? */
@@ -171,6 +177,8 @@ static bool on_signal(struct top *t)
         stop_ourselves(t);
     else if (sig == SIGWINCH)
         show(t);
+    else if (sig == SIGCONT)
+        go_on(t);
     else
         return sig != 0;
     return false;
@@ -219,7 +227,7 @@ static int watch(struct top *t, struct vireo_error *e)
 
 static int catch_signals(bool has_screen)
 {
-    const int list[] = {SIGTSTP, has_screen ? SIGWINCH : 0, 0};
+    const int list[] = {has_screen ? SIGTSTP : SIGCONT, SIGCONT, SIGWINCH, 0};
     sigset_t of_pipe;
     const int fd = signals_catch(list);
     sigemptyset(&of_pipe);

@@ -2,6 +2,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "vmm/cli/run.h"
@@ -13,6 +15,7 @@ int run_catch_signals(struct run_signals *s, bool has_terminal)
     if (!s->report) sigdelset(&s->set, SIGUSR1);
     if (has_terminal && !signals_is_ignored(SIGTSTP)) sigaddset(&s->set, SIGTSTP);
     if (has_terminal && !signals_is_ignored(SIGCONT)) sigaddset(&s->set, SIGCONT);
+    if (has_terminal) sigaddset(&s->set, SIGWINCH);
     s->fd = signals_open(&s->set);
     return s->fd < 0 ? s->fd : 0;
 }
@@ -34,8 +37,21 @@ static void stop_ourselves(void)
     (void)kill(getpid(), SIGSTOP);
 }
 
+/* Only the foreground hears SIGWINCH: a terminal that comes back may have another size too. */
+static void tell_size(struct vireo_vm *vm)
+{
+    struct winsize w;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0) (void)vireo_vm_console_resize(vm, w.ws_col, w.ws_row);
+}
+
+static void go_on(struct vireo_vm *vm)
+{
+    term_enter();
+    tell_size(vm);
+}
+
 /* The ending signal that came, or 0. */
-static int read_signal(const struct run_signals *s)
+static int read_signal(const struct run_signals *s, struct vireo_vm *vm)
 {
     const int sig = signals_read(s->fd);
     if (sig == SIGUSR1)
@@ -43,7 +59,9 @@ static int read_signal(const struct run_signals *s)
     else if (sig == SIGTSTP)
         stop_ourselves();
     else if (sig == SIGCONT)
-        term_enter();
+        go_on(vm);
+    else if (sig == SIGWINCH)
+        tell_size(vm);
     else
         return sig;
     return 0;
@@ -63,10 +81,12 @@ static int wait_for_end(const struct run_signals *s, struct vireo_vm *vm, struct
                            {.fd = s->fd, .events = POLLIN},
                            {.fd = control ? vireo_control_fd(control) : -1, .events = POLLIN}};
     for (;;) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR) return leave_asked(); /* then the caller's wait blocks instead */
+        if (poll(fds, 3, term_watch_ms()) < 0 && errno != EINTR)
+            return leave_asked(); /* then the caller's wait blocks instead */
         if (fds[0].revents) return leave_asked();
+        if (term_watch()) tell_size(vm);
         if (fds[2].revents) serve(control, urgency);
-        const int sig = fds[1].revents ? read_signal(s) : 0;
+        const int sig = fds[1].revents ? read_signal(s, vm) : 0;
         if (sig == 0) continue;
         const bool is_first = leave_asked() == 0;
         if (leave_is_second(sig)) leave_now(sig); /* whoever asks twice won't wait for a clean end */

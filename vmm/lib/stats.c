@@ -8,7 +8,7 @@
 #include "vmm/measure/stats_figures.h"
 #include "vmm/measure/stats_page.h"
 
-_Static_assert((int)VIREO_STAT_DOORBELL == (int)STATS_DOORBELL, "kinds are passed on as they are");
+_Static_assert((int)VIREO_STAT_DEVICE == (int)STATS_DEVICE, "kinds are passed on as they are");
 _Static_assert((int)VIREO_STATS_PROMETHEUS == (int)STATS_PROMETHEUS, "and so are formats");
 _Static_assert(LIB_UUID_MAX == UUID_STR_LEN, "it fits");
 

@@ -194,6 +194,17 @@ const char *vireo_vm_console_pty(const struct vireo_vm *vm)
     return machine_console_pty(vm->machine);
 }
 
+uint64_t vireo_vm_console_dropped(const struct vireo_vm *vm)
+{
+    return machine_console_dropped(vm->machine);
+}
+
+int vireo_vm_console_resize(struct vireo_vm *vm, unsigned cols, unsigned rows)
+{
+    if (cols > UINT16_MAX || rows > UINT16_MAX) return -EINVAL;
+    return machine_console_resize(vm->machine, (uint16_t)cols, (uint16_t)rows);
+}
+
 const char *vireo_vm_name(const struct vireo_vm *vm)
 {
     return vm->name;

@@ -20,6 +20,7 @@ void config_init(struct config *c)
         .cpus = 1,
         .memory = DEFAULT_MEMORY,
         .console = CONSOLE_STDIO,
+        .console_max = CONFIG_CONSOLE_MAX,
         .has_virtio_console = true,
         .has_acpi = true,
         .has_record = true,
@@ -143,6 +144,15 @@ static int set_console(struct config *c, const char *value, struct err *e)
     return rc;
 }
 
+static int set_console_max(struct config *c, const char *value, struct err *e)
+{
+    uint64_t n;
+    if (!value_size(value, &n) || n > INT64_MAX)
+        return err_set(e, -EINVAL, "console-max " VALUE_SHOWN ": not a size; write 64M, 1G or 0 for no bound", value);
+    c->console_max = n;
+    return 0;
+}
+
 static int set_console_device(struct config *c, const char *value, struct err *e)
 {
     const bool is_serial = strcmp(value, "serial") == 0;
@@ -217,6 +227,8 @@ static const struct config_key keys[] = {
      "add a disk; FILE is a raw image or block device", KEY_REPEATED, set_disk},
     {"net", "tap=NAME|fd=N[,mac=MAC][,mtu=N][,id=ID]", "add a network card on a tap device", KEY_REPEATED, set_net},
     {"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)", KEY_TEXT, set_console},
+    {"console-max", "SIZE", "what the guest may write to a console's file; 0: all (default 64M)", KEY_OR_NUMBER,
+     set_console_max},
     {"console-device", "both|serial", "serial port and virtio console, or the serial port alone", KEY_TEXT,
      set_console_device},
     {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console", KEY_TEXT, set_escape},

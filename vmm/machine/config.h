@@ -32,6 +32,7 @@
 #define CONFIG_PERIOD_MAX  1000000ULL
 #define CONFIG_PERIOD      100000ULL            /* us: the kernel's own default, for a percentage */
 #define CONFIG_TIMEOUT_MAX (366 * 24 * 60 * 60) /* s, a year: in nanoseconds it still fits 64 bits with ease */
+#define CONFIG_CONSOLE_MAX (64ULL << 20)        /* by default: the log of years, and no file system is full of it */
 #define CONFIG_JSON_MAX    (1u << 20) /* the largest sensible file is a few KiB; the parser keeps it all in memory */
 #define CONFIG_JSON_DEPTH  3          /* the object, a list in it, an object in that */
 
@@ -102,6 +103,7 @@ struct config {
     unsigned net_count;
     enum config_console console;
     char *console_path;
+    uint64_t console_max;    /* bytes that the guest may add to a file; 0: no bound */
     bool has_virtio_console; /* beside the serial port, which every machine has */
     bool has_escape;         /* Ctrl-A x on stdio ends the VM: the CLI asks for it when stdin is a terminal */
     bool has_rng, has_acpi;

@@ -18,10 +18,10 @@
  * that is slower, as on a host with far too much to do, is joined by machine_destroy. */
 #define JOIN_MS 1000
 
-/* Lock held. The last place is kept for the end, however many milestones the guest has of its own. */
-static void mark(struct machine *m, const char *name, bool is_end)
+/* Lock held. There is a place for each that the host may mark. */
+static void mark(struct machine *m, const char *name)
 {
-    if (m->milestone_count >= MACHINE_MILESTONES - (is_end ? 0u : 1u)) return;
+    if (m->milestone_count == MACHINE_MILESTONES) return;
     struct machine_milestone *s = &m->milestone[m->milestone_count++];
     (void)snprintf(s->name, sizeof(s->name), "%s", name);
     s->ns = now_ns();
@@ -30,8 +30,25 @@ static void mark(struct machine *m, const char *name, bool is_end)
 void control_mark(struct machine *m, const char *name)
 {
     pthread_mutex_lock(&m->lock);
-    mark(m, name, false);
+    mark(m, name);
     pthread_mutex_unlock(&m->lock);
+}
+
+/* The guest's own have places of their own, so that however many it has, it pushes none of the host's out. */
+void control_guest_mark(struct machine *m, uint32_t value)
+{
+    char name[MACHINE_MILESTONE_NAME];
+    (void)snprintf(name, sizeof(name), "guest %u", value);
+    pthread_mutex_lock(&m->lock);
+    const bool is_first_lost = m->guest_marks++ == MACHINE_GUEST_MILESTONES;
+    if (m->guest_marks <= MACHINE_GUEST_MILESTONES)
+        mark(m, name);
+    else
+        m->guest_marks = MACHINE_GUEST_MILESTONES + 1;
+    pthread_mutex_unlock(&m->lock);
+    if (is_first_lost)
+        log_write(m->log, LOG_WARN, "the guest marks more than %d milestones: \"%s\" and later ones are not kept",
+                  MACHINE_GUEST_MILESTONES, name);
 }
 
 /* Lock held. The console keeps the time of its first character itself, so that output costs no lock: the milestone is
@@ -97,7 +114,7 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
         m->ending.value = value;
         m->ending.vcpu = vcpu;
         (void)snprintf(m->ending.detail, sizeof(m->ending.detail), "%s", detail);
-        mark(m, "ended", true);
+        mark(m, "ended");
         tell_step(m, RUNNER_ENDED, vcpu, (int)reason);
         if (m->phase == MACHINE_BUILT)
             tell_over(m); /* nothing runs: over at once */
@@ -206,6 +223,7 @@ static void *io_main(void *arg)
     struct machine *m = arg;
     threads_here(m, -1);
     loop_run(&m->loop);
+    chario_stop(m->console); /* the vCPUs are gone: what they wrote last goes out before anybody has waited in vain */
     use_io_gone(m, &m->io_tid);
     pthread_mutex_lock(&m->lock);
     m->is_io_gone = true;

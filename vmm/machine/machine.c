@@ -19,9 +19,7 @@ static void on_device_end(void *arg, enum end_reason reason, uint32_t value, con
 
 static void on_guest_mark(void *arg, uint32_t value)
 {
-    char name[MACHINE_MILESTONE_NAME];
-    (void)snprintf(name, sizeof(name), "guest %u", value);
-    control_mark(arg, name);
+    control_guest_mark(arg, value);
 }
 
 static void on_console_quit(void *arg)
@@ -45,6 +43,8 @@ static int create_console(struct machine *m, const struct config *cfg, struct er
         .has_escape = cfg->has_escape,
         .quit = on_console_quit,
         .quit_arg = m,
+        .max_bytes = cfg->console_max,
+        .log = m->log,
     };
     return err_wrap(e, chario_create(&m->console, &p, e), "console");
 }
@@ -339,4 +339,14 @@ int machine_event_fd(const struct machine *m)
 const char *machine_console_pty(const struct machine *m)
 {
     return chario_pty_name(m->console);
+}
+
+uint64_t machine_console_dropped(const struct machine *m)
+{
+    return chario_dropped(m->console);
+}
+
+int machine_console_resize(struct machine *m, uint16_t cols, uint16_t rows)
+{
+    return chario_resize(m->console, cols, rows);
 }

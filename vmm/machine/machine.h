@@ -60,8 +60,9 @@ int machine_event_fd(const struct machine *m); /* readable once it has ended; ow
 
 /* What happened when, from machine_create on: "created", "started", "entered" (first KVM_RUN), "console" (first
  * character), "disk 0 (root)" (its driver is ready), "guest 1" (debug-exit register 1), "ended". In order of time. */
-#define MACHINE_MILESTONES     48 /* every device, the phases, and as many of the guest's own */
-#define MACHINE_MILESTONE_NAME 32
+#define MACHINE_GUEST_MILESTONES 32 /* the guest's own: more than a boot has phases */
+#define MACHINE_MILESTONES       (4 + ARCH_MAX_SLOTS + MACHINE_GUEST_MILESTONES) /* the machine's phases, devices */
+#define MACHINE_MILESTONE_NAME   32
 struct machine_milestone {
     char name[MACHINE_MILESTONE_NAME];
     uint64_t ns; /* CLOCK_MONOTONIC */
@@ -85,5 +86,9 @@ struct machine_thread {
 bool machine_thread(struct machine *m, unsigned index, struct machine_thread *out);
 
 const char *machine_console_pty(const struct machine *m); /* or NULL */
+/* Bytes that the guest wrote to its console and nobody got. Any thread; final once machine_wait has returned 0. */
+uint64_t machine_console_dropped(const struct machine *m);
+/* The console's terminal has a new size: tell the guest. Any thread. -ENOTTY: the console is no terminal. */
+int machine_console_resize(struct machine *m, uint16_t cols, uint16_t rows);
 
 #endif

@@ -97,6 +97,7 @@ struct machine {
     struct ending ending;
     struct machine_milestone milestone[MACHINE_MILESTONES];
     unsigned milestone_count;
+    unsigned guest_marks; /* milestones of the guest's own, one more than there are places for: some were lost */
     int event_fd;
 };
 
@@ -136,5 +137,6 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
 int control_create_timer(struct machine *m, struct err *e); /* for timeout_ms; it runs from machine_start on */
 void control_join(struct machine *m);                       /* everything that runs is ended and joined */
 void control_mark(struct machine *m, const char *name);
+void control_guest_mark(struct machine *m, uint32_t value);
 
 #endif

@@ -274,6 +274,25 @@ static void tell_doorbells(const struct report *r)
     }
 }
 
+static void tell_count(const struct report *r, const struct slot *s, const struct virtio_counter *c)
+{
+    const struct stats_row row = {
+        .kind = STATS_DEVICE, .vcpu = -1, .name = c->name, .device = s->label, .count = c->count};
+    if (row.count) r->fn(r->arg, &row);
+}
+
+static void tell_devices(const struct report *r)
+{
+    for (unsigned i = 0; i < r->m->slot_count; i++) {
+        const struct slot *s = &r->m->slot[i];
+        const struct virtio_dev *d = virtio_mmio_dev(s->transport);
+        const uint64_t faults = atomic_load_explicit(&d->fault_count, memory_order_relaxed);
+        struct virtio_counter c = {"guest_faults", faults};
+        tell_count(r, s, &c);
+        for (unsigned k = 0; d->ops->counter && d->ops->counter(d, k, &c); k++) tell_count(r, s, &c);
+    }
+}
+
 static int tell(struct report *r)
 {
     const struct group all = {-1, r->record, r->m->vcpu_count};
@@ -284,6 +303,7 @@ static int tell(struct report *r)
     }
     for (unsigned i = 0; i < all.count && !rc; i++) rc = tell_vcpu(r, i);
     if (!rc) tell_doorbells(r);
+    if (!rc) tell_devices(r);
     return rc;
 }
 

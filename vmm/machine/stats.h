@@ -24,6 +24,7 @@ enum stats_kind {
     STATS_LOST,     /* count: exits whose register found no place in the table; in their class they are */
     STATS_KERNEL,   /* count: one of the kernel's own statistics, name and unit */
     STATS_DOORBELL, /* of no vCPU: exits of a device's queue that ioeventfd saved: device, addr (the queue), count */
+    STATS_DEVICE,   /* of no vCPU: what a device counts, "rx_dropped" or "guest_faults" (all do): device, count */
 };
 
 struct stats_row {
@@ -49,8 +50,8 @@ struct stats_info {
 
 /* *info is filled (cost_ns in the end), then fn called for every row that has a count: the sum and the classes of all
  * vCPUs together when there are several, then for each vCPU its sum, its classes, each followed by its registers, and
- * the kernel's, then the doorbells. fn NULL: only *info. 0; -ENODATA: the recorder is off; -ENOMEM; or what reading the
- * kernel's statistics failed with. */
+ * the kernel's, then the doorbells and what devices count. fn NULL: only *info. 0; -ENODATA: the recorder is off;
+ * -ENOMEM; or what reading the kernel's statistics failed with. */
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg);
 

@@ -50,17 +50,17 @@ static void put_entry(FILE *f, const struct stats_entry *e)
 {
     static const char *const kinds[] = {
         [STATS_VCPU] = "vcpu", [STATS_CLASS] = "class",       [STATS_REGISTER] = "register",
-        [STATS_LOST] = "lost", [STATS_DOORBELL] = "doorbell",
+        [STATS_LOST] = "lost", [STATS_DOORBELL] = "doorbell", [STATS_DEVICE] = "device",
     };
     const struct stats_row *r = &e->row;
     put_row_head(f, kinds[r->kind], r->vcpu, r->name);
     fprintf(f, ", \"count\": %" PRIu64, r->count);
     if (r->kind == STATS_REGISTER) put_register(f, r);
-    if (r->kind == STATS_DOORBELL) {
+    if (r->kind == STATS_DOORBELL || r->kind == STATS_DEVICE) {
         fprintf(f, ", \"device\": ");
         stats_put_quoted(f, r->device);
-        fprintf(f, ", \"queue\": %" PRIu64, r->addr);
     }
+    if (r->kind == STATS_DOORBELL) fprintf(f, ", \"queue\": %" PRIu64, r->addr);
     if (r->kind <= STATS_REGISTER) {
         put_times(f, "run", &r->run, r->kind == STATS_CLASS);
         put_times(f, "handler", &r->handler, r->kind == STATS_CLASS);

@@ -127,6 +127,19 @@ static void put_doorbells(FILE *f, const struct stats_snapshot *s)
     }
 }
 
+static void put_devices(FILE *f, const struct stats_snapshot *s)
+{
+    put_family(f, "device_events_total", "counter", "What devices count: frames, bytes dropped, faults of the guest.");
+    for (size_t i = 0; i < s->count; i++) {
+        const struct stats_row *r = &s->entry[i].row;
+        if (r->kind != STATS_DEVICE) continue;
+        put_start(f, s, "device_events_total", "");
+        fprintf(f, ",device=");
+        stats_put_quoted(f, r->device);
+        fprintf(f, ",event=\"%s\"} %" PRIu64 "\n", r->name, r->count);
+    }
+}
+
 static void put_kernels(FILE *f, const struct stats_snapshot *s)
 {
     put_family(f, "kvm_stat", "untyped", "The kernel's own statistics of a vCPU (KVM_GET_STATS_FD).");
@@ -178,6 +191,7 @@ void stats_write_prometheus(FILE *f, const struct stats_snapshot *s)
     put_histograms(f, s, true);
     put_histograms(f, s, false);
     put_doorbells(f, s);
+    put_devices(f, s);
     put_kernels(f, s);
     put_figures(f, s);
     put_use(f, s);

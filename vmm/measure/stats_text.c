@@ -80,6 +80,18 @@ static void put_doorbells(FILE *f, const struct stats_snapshot *s)
     }
 }
 
+static void put_devices(FILE *f, const struct stats_snapshot *s)
+{
+    bool has_any = false;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct stats_row *r = &s->entry[i].row;
+        if (r->kind != STATS_DEVICE) continue;
+        if (!has_any) fprintf(f, "counted by devices\n");
+        fprintf(f, "  %s: %" PRIu64 " %s\n", r->device, r->count, r->name);
+        has_any = true;
+    }
+}
+
 static void put_threads(FILE *f, const struct stats_snapshot *s)
 {
     if (s->thread_count) fprintf(f, "threads\n");
@@ -132,7 +144,8 @@ static void put_vcpus(FILE *f, const struct stats_snapshot *s)
         case STATS_REGISTER: put_register(f, r, vcpu_ns); break;
         case STATS_LOST: fprintf(f, "  %" PRIu64 " exits of registers that found no place\n", r->count); break;
         case STATS_KERNEL:
-        case STATS_DOORBELL: break;
+        case STATS_DOORBELL:
+        case STATS_DEVICE: break;
         }
         const bool is_last = i + 1 == s->count || s->entry[i + 1].row.vcpu != r->vcpu;
         if (is_last && r->vcpu >= 0) put_kernels(f, s, r->vcpu);
@@ -146,6 +159,7 @@ void stats_write_text(FILE *f, const struct stats_snapshot *s)
             s->subject->uuid, getpid(), (double)s->use.age_ns / 1e9);
     put_vcpus(f, s);
     put_doorbells(f, s);
+    put_devices(f, s);
     put_threads(f, s);
     put_throttled(f, &s->use);
     put_foot(f, &s->info);

@@ -1,0 +1,331 @@
+/* From the guest to the host. See chario.h for what each function promises.
+ *
+ * Three ways to write: to what never blocks (pipes, sockets and terminals of our own file description), to a terminal
+ * that could not be opened anew (poll first), and to files, whose writes are slow_file's. Whoever takes nothing for a
+ * second is not waited for again until he takes something. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "devices/chario_state.h"
+#include "vmm/base/clock.h"
+
+#define LINE_HOLD_NS     (4 * 1000 * 1000)       /* a byte waits no longer for its newline: below what an eye sees */
+#define STALL_MAX_NS     (1000 * 1000 * 1000ull) /* how long one output waits for a reader that takes nothing */
+#define STOP_MAX_NS      (1000 * 1000 * 1000ull) /* and how long all that is left does in the end */
+#define SLOW_WRITE_BYTES 256 /* to a terminal we could not open anew: what poll's "writable" is sure to cover */
+
+/* ---- what was dropped ---- */
+
+static const char *name_of_output(const struct chario *c)
+{
+    if (c->path) return c->path;
+    return c->pty_name[0] ? c->pty_name : "the console's output";
+}
+
+/* Loop thread: a loss may be found on a vCPU, which has better to do. */
+static void tell_losses(void *arg)
+{
+    struct chario *c = arg;
+    const unsigned news = atomic_load(&c->losses) & ~c->told;
+    const char *name = name_of_output(c);
+    c->told |= news;
+    if (news & 1u << LOSS_UNREAD)
+        log_write(c->log, LOG_WARN, "console: %s %s; what the guest writes is dropped until that changes",
+                  c->is_slow ? "nothing is written any more to" : "nobody reads", name);
+    if (news & 1u << LOSS_FAILED)
+        log_write(c->log, LOG_WARN, "console: write %s: %s; what the guest writes is dropped until it works again",
+                  name, strerrordesc_np(atomic_load(&c->fail_code)));
+    if (news & 1u << LOSS_FULL)
+        log_write(c->log, LOG_WARN,
+                  "console: %s has reached console-max (%" PRIu64
+                  " bytes); what the guest writes is dropped until the file is cut",
+                  name, c->max_bytes);
+}
+
+/* Any thread. error 0: console-max. */
+static void lose(void *arg, uint64_t len, int error)
+{
+    struct chario *c = arg;
+    const enum chario_loss loss = error == 0                              ? LOSS_FULL
+                                  : error == EAGAIN || error == ETIMEDOUT ? LOSS_UNREAD
+                                                                          : LOSS_FAILED;
+    int none = 0;
+    if (len == 0) return;
+    atomic_fetch_add_explicit(&c->dropped, len, memory_order_relaxed);
+    if (atomic_load_explicit(&c->losses, memory_order_relaxed) & 1u << loss) return;
+    if (loss == LOSS_FAILED) atomic_compare_exchange_strong(&c->fail_code, &none, error);
+    atomic_fetch_or(&c->losses, 1u << loss);
+    if (c->loop) loop_post(c->loop, &c->tell_job);
+}
+
+/* A pipe whose reader is gone raises SIGPIPE in the writing thread, and unlike send(2) write(2) has no flag against it.
+ * A thread that has it blocked pays one system call here. In another none can be pending already, so the one that is
+ * there after the write is ours, and is taken back. */
+static ssize_t write_without_sigpipe(int fd, const uint8_t *p, size_t len)
+{
+    const struct timespec at_once = {0};
+    sigset_t pipe_set, old;
+    sigemptyset(&pipe_set);
+    sigaddset(&pipe_set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_set, &old);
+    if (sigismember(&old, SIGPIPE)) return write(fd, p, len);
+
+    const ssize_t n = write(fd, p, len);
+    const int error = errno;
+    if (n < 0 && error == EPIPE) sigtimedwait(&pipe_set, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = error;
+    return n;
+}
+
+/* One write that neither blocks nor raises a signal. Bytes taken, or -errno. */
+static ssize_t write_some(const struct chario *c, const uint8_t *p, size_t len)
+{
+    ssize_t n;
+    if (c->file) {
+        const size_t taken = slow_file_put(c->file, p, len);
+        return taken > 0 ? (ssize_t)taken : -EAGAIN;
+    }
+    if (c->has_stopped) return -ETIMEDOUT;
+    if (c->may_block) {
+        struct pollfd ready = {.fd = c->out_fd, .events = POLLOUT};
+        if (poll(&ready, 1, 0) <= 0) return -EAGAIN;
+        if (len > SLOW_WRITE_BYTES) len = SLOW_WRITE_BYTES;
+    }
+    if (c->is_socket)
+        n = send(c->out_fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    else if (c->is_pipe)
+        n = write_without_sigpipe(c->out_fd, p, len);
+    else
+        n = write(c->out_fd, p, len);
+    return n < 0 ? -errno : n;
+}
+
+static void wait_writable(const struct chario *c, uint64_t now, uint64_t deadline)
+{
+    struct pollfd ready = {.fd = c->out_fd, .events = POLLOUT};
+    if (c->file)
+        (void)slow_file_wait(c->file, deadline);
+    else
+        (void)poll(&ready, 1, (int)((deadline - now) / 1000000u) + 1);
+}
+
+/* Write len bytes. From a reader that has taken nothing for STALL_MAX_NS what comes is dropped, at once, until it takes
+ * something again; for a slow one we wait, for wait_ns at most.
+ * Returns the number of bytes done with: all of them, unless wait_ns is 0. */
+static size_t put(struct chario *c, const uint8_t *p, size_t len, uint64_t wait_ns)
+{
+    size_t done = 0;
+    uint64_t deadline = 0;
+    int error = 0;
+    while (done < len && c->out_fd >= 0) {
+        const ssize_t n = write_some(c, p + done, len - done);
+        if (n > 0) {
+            done += (size_t)n;
+            c->stalled_since = 0;
+            continue;
+        }
+        if (n == -EINTR) continue;
+        error = n == 0 ? EIO : (int)-n;
+        if (error != EAGAIN) break; /* EPIPE, EIO, ENOSPC, ...: dropped; the next output tries again */
+        const uint64_t now = now_ns();
+        if (c->stalled_since == 0) c->stalled_since = now;
+        if (deadline == 0) deadline = now + wait_ns;
+        if (now - c->stalled_since >= STALL_MAX_NS) break;
+        if (wait_ns == 0) return done;
+        if (now >= deadline) break;
+        wait_writable(c, now, deadline);
+    }
+    if (c->out_fd >= 0) lose(c, len - done, error);
+    return len;
+}
+
+static void put_line(struct chario *c, struct line *l, uint64_t wait_ns)
+{
+    if (l->len == 0) return;
+    const size_t done = put(c, l->bytes, l->len, wait_ns);
+    l->len -= done;
+    memmove(l->bytes, l->bytes + done, l->len);
+}
+
+static void set_timer(struct chario *c)
+{
+    const struct itimerspec t = {.it_value.tv_nsec = LINE_HOLD_NS};
+    if (!c->timer_is_set) c->timer_is_set = timerfd_settime(c->timer_source.fd, 0, &t, NULL) == 0;
+}
+
+/* The same for who could not get the lock: at worst the timer fires once in vain. */
+static void set_timer_anyway(const struct chario *c)
+{
+    const struct itimerspec t = {.it_value.tv_nsec = LINE_HOLD_NS};
+    timerfd_settime(c->timer_source.fd, 0, &t, NULL);
+}
+
+/* Lock held. */
+static void put_help(struct chario *c)
+{
+    static const char text[] = "\r\nCtrl-A x       end the virtual machine\r\n"
+                               "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n"
+                               "Ctrl-A h       this help\r\n";
+    c->owes_help = false;
+    (void)put(c, (const uint8_t *)text, sizeof(text) - 1, 0);
+}
+
+/* Loop thread, which other devices need: never waits, neither for a reader nor for a vCPU that is waiting for one. */
+static void on_timer(void *arg, uint32_t events)
+{
+    struct chario *c = arg;
+    uint64_t expirations;
+    (void)events;
+    if (read(c->timer_source.fd, &expirations, sizeof(expirations)) < 0) return;
+    if (pthread_mutex_trylock(&c->lock) != 0) {
+        set_timer_anyway(c);
+        return;
+    }
+    c->timer_is_set = false;
+    for (unsigned i = 0; i < CHARIO_PORTS; i++) {
+        put_line(c, &c->line[i], 0);
+        if (c->line[i].len > 0) set_timer(c);
+    }
+    if (c->owes_help) put_help(c);
+    pthread_mutex_unlock(&c->lock);
+    for (unsigned i = 0; i < CHARIO_PORTS; i++) {
+        if (!c->owes_ready[i]) continue;
+        c->owes_ready[i] = false;
+        if (c->user[i].output_ready) c->user[i].output_ready(c->user[i].arg);
+    }
+}
+
+static void note_talker(struct chario *c, enum chario_port port)
+{
+    if (atomic_load_explicit(&c->first_ns, memory_order_relaxed) == 0) atomic_store(&c->first_ns, now_ns());
+    if (atomic_load_explicit(&c->talker, memory_order_relaxed) == port) return;
+    atomic_store(&c->talker, port);
+    chario_input_ready(c, port); /* what the other port had no room for goes here now */
+}
+
+void chario_output(struct chario *c, enum chario_port port, const uint8_t *bytes, size_t len)
+{
+    struct line *l = &c->line[port];
+    if (len == 0) return;
+    note_talker(c, port);
+    pthread_mutex_lock(&c->lock);
+    while (len > 0) {
+        const size_t n = len < LINE_MAX_BYTES - l->len ? len : LINE_MAX_BYTES - l->len;
+        memcpy(l->bytes + l->len, bytes, n);
+        l->len += n;
+        if (!c->collects || l->len == LINE_MAX_BYTES || memchr(bytes, '\n', n)) put_line(c, l, STALL_MAX_NS);
+        bytes += n;
+        len -= n;
+    }
+    if (l->len > 0) set_timer(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
+size_t chario_try_output(struct chario *c, enum chario_port port, const uint8_t *bytes, size_t len)
+{
+    size_t done = 0;
+    note_talker(c, port);
+    if (!c->is_started) { /* no timer would call output_ready */
+        chario_output(c, port, bytes, len);
+        return len;
+    }
+    if (pthread_mutex_trylock(&c->lock) == 0) {
+        put_line(c, &c->line[port], 0);
+        if (c->line[port].len == 0) done = put(c, bytes, len, 0);
+        pthread_mutex_unlock(&c->lock);
+    }
+    if (done < len) {
+        c->owes_ready[port] = true;
+        set_timer_anyway(c);
+    }
+    return done;
+}
+
+void chario_flush(struct chario *c, enum chario_port port)
+{
+    pthread_mutex_lock(&c->lock);
+    put_line(c, &c->line[port], STALL_MAX_NS);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void chario_show_help(struct chario *c)
+{
+    c->owes_help = true;
+    set_timer_anyway(c);
+}
+
+uint64_t chario_dropped(const struct chario *c)
+{
+    return atomic_load_explicit(&c->dropped, memory_order_relaxed);
+}
+
+uint64_t chario_first_output_ns(const struct chario *c)
+{
+    return atomic_load(&c->first_ns);
+}
+
+/* ---- life ---- */
+
+/* max_bytes is of what this machine adds to a file that it did not begin: a log that several share. */
+static int start_file(struct chario *c, struct err *e)
+{
+    struct stat st;
+    if (fstat(c->out_fd, &st) != 0) return err_errno(e, "stat %s", name_of_output(c));
+    const bool is_file = S_ISREG(st.st_mode);
+    const struct slow_file_params p = {
+        .fd = c->out_fd,
+        .size_max = c->max_bytes && is_file ? c->max_bytes + (uint64_t)st.st_size : 0,
+        .lost = lose,
+        .arg = c,
+    };
+    struct slow_file *file = NULL;
+    const int rc = slow_file_create(&file, &p, e);
+    if (rc) return rc;
+    pthread_mutex_lock(&c->lock);
+    c->file = file;
+    pthread_mutex_unlock(&c->lock);
+    return 0;
+}
+
+int chario_start_output(struct chario *c, struct err *e)
+{
+    c->tell_job = (struct loop_job){.fn = tell_losses, .arg = c};
+    int rc = c->is_slow ? start_file(c, e) : 0;
+    if (!rc) rc = chario_open_timer(c, &c->timer_source, on_timer, e);
+    if (rc) return rc;
+    pthread_mutex_lock(&c->lock);
+    c->collects = true;
+    pthread_mutex_unlock(&c->lock);
+    return 0;
+}
+
+/* One deadline for all that is left, so that the end is near however many lines there are. */
+void chario_stop_output(struct chario *c)
+{
+    const uint64_t deadline = now_ns() + STOP_MAX_NS;
+    pthread_mutex_lock(&c->lock);
+    c->collects = false;
+    for (unsigned i = 0; i < CHARIO_PORTS; i++) {
+        const uint64_t now = now_ns();
+        put_line(c, &c->line[i], now < deadline ? deadline - now : 1); /* 1: no time, and done with all the same */
+    }
+    c->timer_is_set = false;
+    struct slow_file *file = c->file;
+    c->has_stopped = c->is_slow;
+    c->file = NULL;
+    pthread_mutex_unlock(&c->lock);
+    slow_file_close(file, deadline);
+    chario_close_timer(c, &c->timer_source);
+    tell_losses(c);
+    const uint64_t dropped = chario_dropped(c);
+    if (dropped) log_write(c->log, LOG_WARN, "console: %" PRIu64 " bytes that the guest wrote were dropped", dropped);
+}

@@ -1,0 +1,196 @@
+/* See slow_file.h. One ring under one lock; the thread writes from the ring without the lock, since what it writes is
+ * not given free before it is done.
+ *
+ * System calls of the thread: fstat, write, futex, and close when it was left to itself. */
+#include "devices/slow_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/base/fd.h"
+
+#define PIECE_MAX (64u * 1024) /* of one write, so that room comes back while a slow disk still works */
+/* The thread calls nothing deeper than a system call. glibc asks for its TLS and a signal frame in it as well. */
+#define STACK (256u << 10) /* bytes; arm64 refuses less than 128 KiB (PTHREAD_STACK_MIN) */
+
+struct slow_file {
+    /* Const after creation, but for what is said at is_left. */
+    struct slow_file_params p;
+    int fd;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* guards the rest */
+    pthread_cond_t changed;
+    size_t head, used; /* bytes[head] is the next to be written; only the thread moves it */
+    bool is_closing;   /* nothing comes any more */
+    bool is_left;      /* nobody waits any more: p.lost must not be called, and the thread frees this */
+    bool is_gone;      /* the thread needs nothing of this any more */
+    uint8_t bytes[SLOW_FILE_BYTES];
+};
+
+static void destroy(struct slow_file *f)
+{
+    if (f->fd >= 0) close(f->fd);
+    pthread_cond_destroy(&f->changed);
+    pthread_mutex_destroy(&f->lock);
+    free(f);
+}
+
+/* Bytes written; 0: the file has reached its size; -errno. */
+static ssize_t write_piece(const struct slow_file *f, const uint8_t *p, size_t len)
+{
+    struct stat st;
+    if (f->p.size_max) {
+        if (fstat(f->fd, &st) != 0) return -errno;
+        const uint64_t size = (uint64_t)st.st_size;
+        if (size >= f->p.size_max) return 0;
+        if (len > f->p.size_max - size) len = (size_t)(f->p.size_max - size);
+    }
+    const ssize_t n = write(f->fd, p, len);
+    if (n == 0) return -EIO; /* no file does that */
+    return n < 0 ? -errno : n;
+}
+
+/* Lock held, but for the write. A piece that can't be written is lost as a whole: the next one tries again. */
+static void work_once(struct slow_file *f)
+{
+    const size_t to_end = SLOW_FILE_BYTES - f->head;
+    size_t len = f->used < to_end ? f->used : to_end;
+    if (len > PIECE_MAX) len = PIECE_MAX;
+    pthread_mutex_unlock(&f->lock);
+    const ssize_t n = write_piece(f, f->bytes + f->head, len);
+    pthread_mutex_lock(&f->lock);
+    const size_t done = n > 0 ? (size_t)n : len;
+    if (n <= 0 && !f->is_left) f->p.lost(f->p.arg, len, (int)-n);
+    f->head = (f->head + done) % SLOW_FILE_BYTES;
+    f->used -= done;
+    pthread_cond_broadcast(&f->changed);
+}
+
+static void *work(void *arg)
+{
+    struct slow_file *const f = arg;
+    pthread_mutex_lock(&f->lock);
+    while (!f->is_left) {
+        if (f->used > 0)
+            work_once(f);
+        else if (f->is_closing)
+            break;
+        else
+            pthread_cond_wait(&f->changed, &f->lock);
+    }
+    const bool is_left = f->is_left;
+    f->is_gone = true;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    if (is_left) destroy(f);
+    return NULL;
+}
+
+/* The thread takes none of the process's signals: they are for whoever waits for them, and no write ends early. */
+static int start_thread(struct slow_file *f)
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+    int rc = pthread_attr_init(&attr);
+    if (rc != 0) return rc;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_attr_setstacksize(&attr, STACK);
+    if (rc == 0) rc = pthread_create(&f->thread, &attr, work, f);
+    if (rc == 0) (void)pthread_setname_np(f->thread, "vireo:console");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return rc;
+}
+
+static void init_lock(struct slow_file *f)
+{
+    pthread_condattr_t attr;
+    pthread_mutex_init(&f->lock, NULL); /* none of these fails on Linux */
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&f->changed, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+int slow_file_create(struct slow_file **out, const struct slow_file_params *p, struct err *e)
+{
+    struct slow_file *f = calloc(1, sizeof(*f));
+    if (!f) return err_set(e, -ENOMEM, "no memory for a file's buffer");
+    f->p = *p;
+    init_lock(f);
+    f->fd = fd_own(fcntl(p->fd, F_DUPFD_CLOEXEC, 0));
+    int rc = f->fd < 0 ? err_errno(e, "a descriptor for a file's thread") : 0;
+    if (!rc) {
+        const int error = start_thread(f);
+        if (error) rc = err_set(e, -error, "a file's thread: %s", strerrordesc_np(error));
+    }
+    if (rc) {
+        err_as(e, ERR_HOST);
+        destroy(f);
+        return rc;
+    }
+    *out = f;
+    return 0;
+}
+
+size_t slow_file_put(struct slow_file *f, const uint8_t *bytes, size_t len)
+{
+    pthread_mutex_lock(&f->lock);
+    const size_t room = SLOW_FILE_BYTES - f->used;
+    if (len > room) len = room;
+    const size_t at = (f->head + f->used) % SLOW_FILE_BYTES;
+    const size_t first = len < SLOW_FILE_BYTES - at ? len : SLOW_FILE_BYTES - at;
+    memcpy(f->bytes + at, bytes, first);
+    memcpy(f->bytes, bytes + first, len - first);
+    f->used += len;
+    if (len > 0) pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    return len;
+}
+
+/* Lock held. false: the deadline has passed. */
+static bool wait_until(struct slow_file *f, uint64_t deadline_ns)
+{
+    const struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
+                                   .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    return pthread_cond_timedwait(&f->changed, &f->lock, &until) != ETIMEDOUT;
+}
+
+bool slow_file_wait(struct slow_file *f, uint64_t deadline_ns)
+{
+    pthread_mutex_lock(&f->lock);
+    while (f->used == SLOW_FILE_BYTES && wait_until(f, deadline_ns)) continue;
+    const bool has_room = f->used < SLOW_FILE_BYTES;
+    pthread_mutex_unlock(&f->lock);
+    return has_room;
+}
+
+void slow_file_close(struct slow_file *f, uint64_t deadline_ns)
+{
+    if (!f) return;
+    const pthread_t thread = f->thread;
+    pthread_mutex_lock(&f->lock);
+    f->is_closing = true;
+    pthread_cond_broadcast(&f->changed);
+    while (!f->is_gone && wait_until(f, deadline_ns)) continue;
+    const bool is_gone = f->is_gone;
+    f->is_left = !is_gone;
+    if (!is_gone && f->used > 0) f->p.lost(f->p.arg, f->used, ETIMEDOUT);
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    if (!is_gone) {
+        pthread_detach(thread);
+        return;
+    }
+    pthread_join(thread, NULL); /* it has nothing left to do */
+    destroy(f);
+}

@@ -1,0 +1,28 @@
+/* A file that is read by a thread of its own, as slow_file.h has it for writing: a read of a file system that hangs
+ * does not return. One read at a time, of so many bytes as there is place for: what nobody asked for stays in the file.
+ *
+ * All but what the thread does: loop thread, or while none runs. */
+#ifndef VIREO_DEVICES_SLOW_INPUT_H
+#define VIREO_DEVICES_SLOW_INPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "vmm/base/err.h"
+
+#define SLOW_INPUT_MAX 4096 /* bytes of one read */
+
+struct slow_input;
+
+/* ready is called by the file's thread when slow_input_read has something to return; it must not call anything here.
+ * 0 and the thread runs, with all signals blocked, on a descriptor of its own; or -errno with *e filled. */
+int slow_input_create(struct slow_input **out, int fd, void (*ready)(void *arg), void *arg, struct err *e);
+/* As read(2) but with -errno: the bytes of the read before, at most as many as that one asked for, or -EAGAIN. Then a
+ * read of len bytes (at most SLOW_INPUT_MAX) has begun, and ready tells of its end. */
+ssize_t slow_input_read(struct slow_input *s, uint8_t *buf, size_t len);
+/* Returns at once: a thread that is in a read frees what it has when it comes back. NULL is legal. */
+void slow_input_close(struct slow_input *s);
+
+#endif
