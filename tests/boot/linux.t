@@ -39,20 +39,6 @@ the_virtio_console_is_there_as_hvc0() {
     said "over virtio"
 }
 
-# The kernel hears of it as a window that was resized, hvc_console.c's hvc_resize.
-a_resized_terminal_is_told_to_the_virtio_console() {
-    # shellcheck disable=SC2016  # the guest's
-    local command='exec 3<> /dev/hvc0; size() { stty size <&3; }; until [ "$(size)" = "31 91" ]; do sleep 1; done; echo it is small
-        until [ "$(size)" = "40 120" ]; do sleep 1; done; echo it is large'
-    printf '%s\n' "$VIREO" run --timeout $BOOT_LIMIT_S --json=report --kernel "$IMAGES/vmlinuz" --initrd "$IMAGES/initramfs" \
-        --cmdline "console=ttyS0 quiet $(encoded "$command")" > words
-    sleep $BOOT_LIMIT_S | script -qfec 'stty cols 91 rows 31; tty > name; mapfile -t words < words; "${words[@]}"' console > /dev/null &
-    eventually said "it is small"
-    stty -F "$(cat name)" cols 120 rows 40
-    eventually said "it is large"
-    eventually grep -q poweroff report
-}
-
 the_guests_own_status_is_handed_back() {
     ends_with 17 guest-status linux 'exit 17'
 }
@@ -83,6 +69,6 @@ a_vm_is_watched_while_it_runs() {
 }
 
 run_tests one_vcpu_boots_from_the_initrd_alone two_vcpus_boot_from_a_disk the_elf_kernel_inside_the_bzimage_boots_too \
-    entropy_comes_from_the_host_if_asked_for the_virtio_console_is_there_as_hvc0 a_resized_terminal_is_told_to_the_virtio_console \
+    entropy_comes_from_the_host_if_asked_for the_virtio_console_is_there_as_hvc0 \
     the_guests_own_status_is_handed_back a_reboot_ends_the_run_with_status_0 a_kernel_panic_is_status_120 the_time_limit_is_status_124 \
     a_guest_under_the_embedded_default_ends_with_0 sixteen_vcpus_come_up a_vm_is_watched_while_it_runs
