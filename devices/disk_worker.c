@@ -12,15 +12,12 @@
  * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, futex, read and write of an eventfd,
  * timerfd_settime; the thread's first and last are those of on_thread. */
 #include <errno.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
 #include "vmm/base/fd.h"
-
-/* The thread calls nothing deeper than a system call. glibc asks for its TLS and a signal frame in it as well. */
-#define WORKER_STACK (256u << 10) /* bytes; arm64 refuses less than 128 KiB (PTHREAD_STACK_MIN) */
+#include "vmm/base/thread.h"
 
 #define TELL_AT 16       /* requests done: half of what a busy driver has in flight */
 #define LOOK_NS 1000000L /* at most so long something done is not told */
@@ -109,21 +106,11 @@ static void worker_again(struct disk *d)
     d->engine->kick(d);
 }
 
-/* The thread takes none of the process's signals: they are for whoever waits for them. */
 static int start_thread(struct disk_worker *w)
 {
-    pthread_attr_t attr;
-    sigset_t all, before;
-    int rc = pthread_attr_init(&attr);
-    if (rc != 0) return -rc;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_attr_setstacksize(&attr, WORKER_STACK);
-    if (rc == 0) rc = pthread_create(&w->thread, &attr, work, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
+    const int rc = thread_make(&w->thread, NULL, 0, work, w);
     w->has_thread = rc == 0;
-    return -rc;
+    return rc;
 }
 
 static void worker_submit(struct disk *d, struct disk_request *r)

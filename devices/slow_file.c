@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,10 +13,9 @@
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
+#include "vmm/base/thread.h"
 
 #define PIECE_MAX (64u * 1024) /* of one write, so that room comes back while a slow disk still works */
-/* The thread calls nothing deeper than a system call. glibc asks for its TLS and a signal frame in it as well. */
-#define STACK (256u << 10) /* bytes; arm64 refuses less than 128 KiB (PTHREAD_STACK_MIN) */
 
 struct slow_file {
     /* Const after creation, but for what is said at is_left. */
@@ -94,23 +91,6 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* The thread takes none of the process's signals: they are for whoever waits for them, and no write ends early. */
-static int start_thread(struct slow_file *f)
-{
-    pthread_attr_t attr;
-    sigset_t all, before;
-    int rc = pthread_attr_init(&attr);
-    if (rc != 0) return rc;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_attr_setstacksize(&attr, STACK);
-    if (rc == 0) rc = pthread_create(&f->thread, &attr, work, f);
-    if (rc == 0) (void)pthread_setname_np(f->thread, "vireo:console");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return rc;
-}
-
 static void init_lock(struct slow_file *f)
 {
     pthread_condattr_t attr;
@@ -130,8 +110,8 @@ int slow_file_create(struct slow_file **out, const struct slow_file_params *p, s
     f->fd = fd_own(fcntl(p->fd, F_DUPFD_CLOEXEC, 0));
     int rc = f->fd < 0 ? err_errno(e, "a descriptor for a file's thread") : 0;
     if (!rc) {
-        const int error = start_thread(f);
-        if (error) rc = err_set(e, -error, "a file's thread: %s", strerrordesc_np(error));
+        rc = thread_make(&f->thread, "vireo:console", 0, work, f);
+        if (rc) rc = err_thread(e, err_set(e, rc, "a file's thread: %s", strerrordesc_np(-rc)));
     }
     if (rc) {
         err_as(e, ERR_HOST);

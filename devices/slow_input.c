@@ -5,16 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
-
-/* The thread calls nothing deeper than a system call. glibc asks for its TLS and a signal frame in it as well. */
-#define STACK (256u << 10) /* bytes; arm64 refuses less than 128 KiB (PTHREAD_STACK_MIN) */
+#include "vmm/base/thread.h"
 
 enum state { IDLE, WANTED, READING, DONE };
 
@@ -67,23 +63,6 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* The thread takes none of the process's signals: they are for whoever waits for them, and no read ends early. */
-static int start_thread(struct slow_input *s)
-{
-    pthread_attr_t attr;
-    sigset_t all, before;
-    int rc = pthread_attr_init(&attr);
-    if (rc != 0) return rc;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_attr_setstacksize(&attr, STACK);
-    if (rc == 0) rc = pthread_create(&s->thread, &attr, work, s);
-    if (rc == 0) (void)pthread_setname_np(s->thread, "vireo:input");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return rc;
-}
-
 int slow_input_create(struct slow_input **out, int fd, void (*ready)(void *arg), void *arg, struct err *e)
 {
     struct slow_input *s = calloc(1, sizeof(*s));
@@ -95,8 +74,8 @@ int slow_input_create(struct slow_input **out, int fd, void (*ready)(void *arg),
     s->fd = fd_own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
     int rc = s->fd < 0 ? err_errno(e, "a descriptor for a file's thread") : 0;
     if (!rc) {
-        const int error = start_thread(s);
-        if (error) rc = err_set(e, -error, "a file's thread: %s", strerrordesc_np(error));
+        rc = thread_make(&s->thread, "vireo:input", 0, work, s);
+        if (rc) rc = err_thread(e, err_set(e, rc, "a file's thread: %s", strerrordesc_np(-rc)));
     }
     if (rc) {
         err_as(e, ERR_HOST);

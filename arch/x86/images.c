@@ -1,11 +1,10 @@
 #include "arch/x86/images.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
-#define THREAD_FROM  (4 << 20)    /* bytes of kernel: a smaller one is loaded before a thread has paid for itself */
-#define THREAD_STACK (128 * 1024) /* bytes: the loaders' largest buffer is 32 KiB */
+#include "vmm/base/thread.h"
+
+#define THREAD_FROM (4 << 20) /* bytes of kernel: a smaller one is loaded before a thread has paid for itself */
 
 struct arch_images {
     const struct gmem *mem;
@@ -58,15 +57,7 @@ struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_
     if (!i) return NULL;
     i->mem = mem;
     i->boot = *b;
-    sigset_t all, old; /* the program's signals are for the program's threads */
-    sigfillset(&all);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, THREAD_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    i->has_thread = pthread_create(&i->thread, &attr, load_main, i) == 0;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
+    i->has_thread = thread_make(&i->thread, NULL, 0, load_main, i) == 0;
     if (i->has_thread) return i;
     free(i); /* arch_load meets the same want of threads, or none */
     return NULL;

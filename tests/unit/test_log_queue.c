@@ -7,15 +7,16 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
+#include "vmm/base/thread.h"
 
 static bool has_no_threads;
-static int create_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+static int make_thread(pthread_t *out, const char *name, int but, void *(*fn)(void *), void *arg)
 {
-    return has_no_threads ? EAGAIN : pthread_create(thread, attr, fn, arg);
+    return has_no_threads ? -EAGAIN : thread_make(out, name, but, fn, arg);
 }
-#define pthread_create create_thread
+#define thread_make make_thread
 #include "vmm/base/log_queue.c" /* NOLINT(bugprone-suspicious-include) */
-#undef pthread_create
+#undef thread_make
 
 #define LONG_MS 60000 /* a machine may be busy */
 #define SOON_MS 50

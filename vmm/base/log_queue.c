@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
-
-#define THREAD_STACK (256 * 1024) /* bytes: somebody else's function, printf and a buffer of it */
+#include "vmm/base/thread.h"
 
 struct line {
     uint64_t lost_before; /* lines that found no place before this one */
@@ -104,7 +102,6 @@ static void be_ordinary(void)
 static void *thread_main(void *arg)
 {
     struct log_queue *q = arg;
-    (void)pthread_setname_np(pthread_self(), "vireo:log");
     be_ordinary();
     pthread_mutex_lock(&q->lock);
     const bool has_old = q->has_old;
@@ -115,20 +112,11 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Lock held, so that the new thread finds its predecessor. It takes no signal. */
+/* Lock held, so that the new thread finds its predecessor. */
 static bool start_thread(struct log_queue *q)
 {
-    pthread_attr_t attr;
     pthread_t thread;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, THREAD_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const bool is_made = pthread_create(&thread, &attr, thread_main, q) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    if (!is_made) return false;
+    if (thread_make(&thread, "vireo:log", 0, thread_main, q)) return false;
     q->has_old = q->has_thread;
     q->old = q->thread;
     q->has_thread = true;

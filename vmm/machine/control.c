@@ -12,6 +12,7 @@
 
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/thread.h"
 #include "vmm/machine/state.h"
 
 /* How long the threads of a machine that is over have for their last steps, which no device's host side holds up. One
@@ -241,7 +242,7 @@ static int start_io(struct machine *m, struct err *e)
     if (!rc && m->timeout_ms) rc = start_timer(m, e);
     if (rc) return rc;
     loop_on_poke(&m->loop, on_stop_asked, m);
-    rc = threads_make(&m->io_thread, io_main, m);
+    rc = thread_make(&m->io_thread, NULL, 0, io_main, m);
     m->has_io_thread = rc == 0;
     if (rc == 0) return 0;
     err_set(e, rc, "I/O thread: %s", strerrordesc_np(-rc));

@@ -10,6 +10,7 @@
 
 #include "guest/embed.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/thread.h"
 #include "vmm/machine/state.h"
 
 static void on_device_end(void *arg, enum end_reason reason, uint32_t value, const char *detail)
@@ -317,7 +318,7 @@ static bool leave_behind(struct machine *m, const char *device)
     pthread_t thread;
     log_write(m->log, LOG_WARN, "%s: the host does not answer; what its requests hold is freed when it does", device);
     m->own_log = (struct log){0};
-    if (threads_make(&thread, wait_and_dismantle, m)) return false;
+    if (thread_make(&thread, "vireo:stuck", 0, wait_and_dismantle, m)) return false;
     pthread_detach(thread);
     return true;
 }

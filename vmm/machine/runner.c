@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vmm/base/endian.h"
+#include "vmm/base/thread.h"
 
 #define KICK_SIGNAL SIGURG /* ignored by default, so nobody is hurt if one strays */
 
@@ -280,21 +281,10 @@ static void *runner_main(void *arg)
 
 int runner_start(struct runner *r, struct err *e)
 {
-    /* The thread takes no signal but the kick: the program's handlers run on the program's threads. Blocking SIGPIPE
-     * here is also what lets a console write to a closed pipe come back as EPIPE. */
-    sigset_t all_but_kick, old;
-    sigfillset(&all_but_kick);
-    sigdelset(&all_but_kick, KICK_SIGNAL);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, RUNNER_STACK);
-    pthread_sigmask(SIG_SETMASK, &all_but_kick, &old);
-    const int rc = pthread_create(&r->thread, &attr, runner_main, r);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
+    const int rc = thread_make(&r->thread, NULL, KICK_SIGNAL, runner_main, r);
     if (rc) {
-        err_set(e, -rc, "thread for vCPU %u: %s", r->vcpu->id, strerrordesc_np(rc));
-        return err_thread(e, -rc);
+        err_set(e, rc, "thread for vCPU %u: %s", r->vcpu->id, strerrordesc_np(-rc));
+        return err_thread(e, rc);
     }
     r->has_thread = true;
     return 0;

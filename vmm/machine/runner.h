@@ -26,8 +26,7 @@
 #include "vmm/core/record.h"
 #include "vmm/kvm/kvm.h"
 
-#define RUNNER_STACK (256 * 1024) /* bytes: the deepest handler (explaining an error) needs a tenth */
-#define CACHE_LINE   64
+#define CACHE_LINE 64
 
 enum runner_want { RUNNER_RUN, RUNNER_PAUSE, RUNNER_END };
 

@@ -126,8 +126,6 @@ int threads_halt_poll(const struct machine *m, struct err *e);                  
 void threads_destroy(struct machine *m); /* after the VM; legal when half built */
 /* Once all threads are made: do what cfg->sched asked, then let the vCPUs go. On failure they wait on, for the end. */
 int threads_schedule(struct machine *m, struct err *e);
-/* A thread with all signals blocked, as they are for whoever waits for them, and a small stack. 0 or -errno. */
-int threads_make(pthread_t *out, void *(*fn)(void *arg), void *arg);
 void threads_here(struct machine *m, int vcpu); /* by each thread itself, first: its name and id; -1: the I/O thread */
 void threads_disk_here(struct disk_thread *t);  /* the same by a disk's thread */
 

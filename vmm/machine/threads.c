@@ -3,29 +3,12 @@
  * by the control thread, so that no guest instruction runs otherwise and a refusal reaches machine_start. */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "vmm/machine/sched.h"
 #include "vmm/machine/state.h"
-
-#define STACK (256 * 1024) /* bytes: a chain of VIRTQ_MAX_SIZE segments is 4 KiB, its iovec as much */
-
-int threads_make(pthread_t *out, void *(*fn)(void *arg), void *arg)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int rc = pthread_create(out, &attr, fn, arg);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return -rc;
-}
 
 /* The end of the name tells which thread it is, so the machine's name is what gets cut. index: of its kind. */
 static void name_of(const struct machine *m, enum machine_thread_kind kind, unsigned index,
