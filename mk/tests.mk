@@ -57,6 +57,14 @@ fuzz: ## the fuzz targets, into build/fuzz
 test-fuzz: fuzz ## replay every corpus, then fuzz each target for 20 s (FUZZ_SECONDS=N)
 	tests/run tests/fuzz/fuzz.t
 
+# ---- what takes longer than `make check` may: the same promises, held for longer
+SOAK_ROUNDS := 20000
+.PHONY: soak
+soak: all fuzz ## an hour: machines started and stopped by the thousand, floods of a minute, each fuzz target for 3 minutes
+	+$(SUBMAKE) $(KVM_BINS) $(UNIT_BINS)
+	TEST_ROUNDS=$(SOAK_ROUNDS) SOAK_S=60 FUZZ_SECONDS=180 tests/run $(BUILD)/tests/kvm/test_machine $(BUILD)/tests/kvm/test_ends \
+		$(BUILD)/tests/kvm/test_conformance tests/boot/stall.t tests/boot/ends.t tests/boot/console.t tests/fuzz/fuzz.t
+
 # ---- everything
 SANITIZERS := asan tsan
 sanitized = $(foreach s,$(SANITIZERS),$(patsubst %.c,build/$(s)/%,$(UNIT_SRCS) $(KVM_SRCS)))

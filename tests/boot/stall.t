@@ -1,7 +1,7 @@
 #!/bin/bash
 # A host that lets us wait takes nothing away: a disk whose file does not answer, and limits on threads that are reached. With the built-in
 # guest on this machine's /dev/kvm.
-# time limit: 300
+# time limit: 400
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/boot/tap.sh
@@ -92,6 +92,34 @@ stat_while_a_write_stalls() {
     kill -TERM $pid
     ends_with 143 '"reason": "stopped"' && has 'vCPU' stat
 }
+
+# A guest that asks for as much zeroing as its disk's queue holds, again and again (flood.c). On a disk in memory all of it is ours to do.
+flood() { # FOLDER NAME OPTION...: a disk there; with the flags of gcc in FLAGS
+    local disk=$1/flood-$$.img name=$2
+    shift 2
+    gcc -O2 -Wall -Wextra -Werror -ffreestanding -fno-stack-protector -mgeneral-regs-only -nostdlib -static -no-pie \
+        -Wl,-Ttext=0x200000,--build-id=none -I"$TREE/include" ${FLAGS-} "$TREE/tests/boot/flood.c" -o flood || return 1
+    rm -f report
+    truncate -s 256M "$disk"
+    "$VIREO" run --name "$name" --kernel flood --console off --disk "path=$disk" --json=report --boot-times "$@" < /dev/null > out 2> err &
+    pid=$!
+}
+flooded_limit() { # FOLDER
+    flood "$1" flood --timeout "${SOAK_S:-2}" && ends_with 124 '"reason": "timeout"' && has '"guest 1"' report
+    local rc=$?
+    rm -f "$1/flood-$$.img"
+    return $rc
+}
+flooded_signal_and_stat() {
+    flood "$1" flood --timeout 60 || return 1
+    local i rc=0
+    for ((i = 0; i < 100; i++)); do timeout $RUN_LIMIT_S "$VIREO" stat flood > stat 2> /dev/null && break; sleep 0.1; done
+    kill -TERM $pid
+    ends_with 143 '"reason": "stopped"' && has 'vCPU' stat || rc=1
+    rm -f "$1/flood-$$.img"
+    return $rc
+}
+flooded_resets() { FLAGS=-DRESETS flooded_limit "$1"; }
 
 # A program whose VM has a stalled write: wait comes back in time, so does destroy, and what was left behind is gone once the write is answered.
 build_embedder() {
@@ -210,6 +238,12 @@ check "the tools are built" build_tools
 check_here "a time limit holds while a write to the disk's file stalls" limit_while_a_write_stalls
 check_here "a signal ends the VM while a write to the disk's file stalls" signal_while_a_write_stalls
 check_here "vireo stat answers while a write to the disk's file stalls" stat_while_a_write_stalls
+for folder in . /dev/shm; do
+    kind=$(stat -f -c %T $folder)
+    check_here "a time limit holds while a guest floods its disk ($kind)" flooded_limit $folder
+    check_here "vireo stat and a signal are answered while a guest floods its disk ($kind)" flooded_signal_and_stat $folder
+    check_here "a time limit holds while a guest resets its disk under a flood ($kind)" flooded_resets $folder
+done
 check_here "a program's wait and destroy come back while a write stalls, and nothing stays behind after it" embedder_while_a_write_stalls
 if [ "$(id -u)" = 0 ]; then check_here "too few threads are status 126, with the way out, never a hang" few_threads
 else skip "too few threads are status 126, with the way out, never a hang" "root alone can be another user here"; fi

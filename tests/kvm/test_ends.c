@@ -19,8 +19,8 @@
 
 #define STATUS     77
 #define ARM64_EXIT 0x09020000 /* debug exit there; x86 snippets know their port */
-#define ROUNDS     200
-#define ALARM_MAX  2000 /* us until the handler runs: some dozen pauses, or none */
+#define ROUNDS     200        /* TEST_ROUNDS in the environment: so many */
+#define ALARM_MAX  2000       /* us until the handler runs: some dozen pauses, or none */
 
 /* ---- a machine whose guest spins */
 
@@ -86,8 +86,10 @@ static void stop_by_alarm_in(struct machine *m, long us)
 /* The handler interrupts this thread wherever it is: in the kicks of a pause, with the machine's lock, asleep. */
 static void stop_at_any_moment(bool has_io)
 {
+    const char *more = getenv("TEST_ROUNDS");
+    const int rounds = more ? atoi(more) : ROUNDS;
     unsigned seed = 1;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         struct machine *m = start(&snippet_tick, "2", has_io);
         seed = seed * 1103515245u + 12345u;
         stop_by_alarm_in(m, 1 + (long)(seed >> 16) % ALARM_MAX);
