@@ -222,6 +222,8 @@ static void what_the_cgroup_and_its_parents_say_counts(void **state)
     struct groups_throttled t;
     groups_throttled("3:cpu,cpuacct:/v\n0::/a/b\n", root, &t);
     assert_true(t.is_told && t.times == 7 && t.ns == 8007);
+    groups_throttled("3:cpu,cpuacct:/\n", root, &t); /* as in a container: the root is counted once */
+    assert_true(t.is_told && t.times == 1 && t.ns == 7);
     groups_throttled("4:memory:/v\n", root, &t);
     assert_true(!t.is_told && t.times == 0 && t.ns == 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

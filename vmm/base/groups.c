@@ -1,11 +1,16 @@
 #include "vmm/base/groups.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define LEVELS 32 /* a path has fewer; the loop over it needs an end */
+#include "vmm/base/fd.h"
+
+#define LEVELS   32   /* a path has fewer; the loop over it needs an end */
+#define STAT_MAX 1024 /* of cpu.stat: some 200 bytes, and room for lines of later kernels before ours */
 
 struct reader {
     const char *controller; /* of v1: its hierarchy's name */
@@ -13,22 +18,29 @@ struct reader {
     void *arg;
 };
 
+/* Read at every start of a VM: one call each to open, read and close. 0 or -errno; the text is cut to fit. */
+static int read_text(const char *path, char *out, size_t size)
+{
+    const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
+    const ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
+    const int rc = n < 0 ? -errno : 0;
+    if (fd >= 0) close(fd);
+    out[n > 0 ? n : 0] = '\0';
+    return rc;
+}
+
 int groups_read(pid_t tid, char out[GROUPS_MAX])
 {
     char path[48] = "/proc/self/cgroup";
     if (tid) (void)snprintf(path, sizeof(path), "/proc/self/task/%d/cgroup", (int)tid);
-    FILE *f = fopen(path, "re");
-    const int rc = f ? 0 : -errno;
-    out[f ? fread(out, 1, GROUPS_MAX - 1, f) : 0] = '\0';
-    if (f) (void)fclose(f);
-    return rc;
+    return read_text(path, out, GROUPS_MAX);
 }
 
 /* The group and those it is in. */
 static void walk_up(const struct reader *r, const char *hierarchy, const char *group, bool is_v2)
 {
     char path[GROUPS_MAX], *slash;
-    (void)snprintf(path, sizeof(path), "%s", group);
+    (void)snprintf(path, sizeof(path), "%s", strcmp(group, "/") == 0 ? "" : group); /* the root is looked at once */
     for (int i = 0; i < LEVELS; i++) {
         char dir[2 * GROUPS_MAX];
         (void)snprintf(dir, sizeof(dir), "%s%s", hierarchy, path);
@@ -66,11 +78,11 @@ static void walk(const char *groups, const char *root, const struct reader *r)
     }
 }
 
-static FILE *open_in(const char *dir, const char *file)
+static int read_in(const char *dir, const char *file, char *out, size_t size)
 {
     char path[2 * GROUPS_MAX + 32];
     (void)snprintf(path, sizeof(path), "%s/%s", dir, file);
-    return fopen(path, "re");
+    return read_text(path, out, size);
 }
 
 /* The number in the file; "max" and no file are no limit. */
@@ -78,12 +90,10 @@ static void look_at_memory(void *arg, const char *dir, bool is_v2)
 {
     uint64_t *least = arg;
     char text[32];
-    FILE *f = open_in(dir, is_v2 ? "memory.max" : "memory.limit_in_bytes");
-    const bool is_read = f && fgets(text, sizeof(text), f);
-    if (f) (void)fclose(f);
+    if (read_in(dir, is_v2 ? "memory.max" : "memory.limit_in_bytes", text, sizeof(text))) return;
     char *end = text;
-    const uint64_t n = is_read ? strtoull(text, &end, 10) : 0;
-    if (is_read && end != text && n < *least) *least = n;
+    const uint64_t n = strtoull(text, &end, 10);
+    if (end != text && n < *least) *least = n;
 }
 
 uint64_t groups_memory_limit(const char *groups, const char *root)
@@ -97,11 +107,11 @@ uint64_t groups_memory_limit(const char *groups, const char *root)
 static void look_at_cpu(void *arg, const char *dir, bool is_v2)
 {
     struct groups_throttled *t = arg;
-    char line[128], name[64];
+    char text[STAT_MAX], name[64], *rest = text;
     unsigned long long n;
     (void)is_v2;
-    FILE *f = open_in(dir, "cpu.stat");
-    while (f && fgets(line, sizeof(line), f)) {
+    if (read_in(dir, "cpu.stat", text, sizeof(text))) return;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
         if (sscanf(line, "%63s %llu", name, &n) != 2) continue;
         if (strcmp(name, "nr_throttled") == 0) {
             t->is_told = true;
@@ -112,7 +122,6 @@ static void look_at_cpu(void *arg, const char *dir, bool is_v2)
             t->ns += n;
         }
     }
-    if (f) (void)fclose(f);
 }
 
 void groups_throttled(const char *groups, const char *root, struct groups_throttled *out)
