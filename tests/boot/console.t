@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/boot/tap.sh
 # shellcheck source=tests/boot/program.sh
 . tests/boot/program.sh
+TREE=$PWD
 VIREO=$PWD/build/vireo
 RUN_LIMIT_S=60          # every command here ends within seconds
 work=$(mktemp -d)
@@ -19,6 +20,7 @@ cd "$work" || exit 1
 # say.S      prints 20,000 lines of 10 bytes and ends with status 7; COUNT of them, 0: never ends
 # listen.S   says "ready", adds one to each byte it gets and sends it back, ends with status 7 after COUNT of them, else never;
 #            -DDEAF: hears nothing
+# size.c     waits for a terminal of 80 columns, says "ready", waits until they are others, ends with their number
 # mark.c     100 milestones, then a driver of the first device, then status 7
 build_guests() {
     cat > say.S << 'END'
@@ -105,6 +107,17 @@ void _start(void)
     for (;;) continue;
 }
 END
+    cat > size.c << 'END'
+#include <vireo_guest.h>
+#define COLS     (*(volatile uint16_t *)((uintptr_t)VIREO_X86_VIRTIO + 0x100)) /* VIRTIO 1.2, 5.3.4 */
+void _start(void)
+{
+    while (COLS != 80) continue;
+    for (const char *c = "ready\n"; *c; c++) vireo_guest_out8(VIREO_X86_PORT_SERIAL, (uint8_t)*c);
+    while (COLS == 80) continue; /* the interrupt is for drivers that negotiated VIRTIO_CONSOLE_F_SIZE: test_console_size */
+    vireo_guest_exit(COLS);
+}
+END
     cat > hang.c << 'END'
 #include <string.h>
 #include <stdio.h>
@@ -140,6 +153,7 @@ END
     gcc "${flags[@]}" -DCOUNT=20000 say.S -o say.elf && gcc "${flags[@]}" -DCOUNT=0 say.S -o chatter.elf &&
         gcc "${flags[@]}" -DCOUNT=0 -DECHO listen.S -o echo.elf && gcc "${flags[@]}" -DCOUNT=2000 -DPAUSE=100 listen.S -o slow.elf &&
         gcc "${flags[@]}" -DCOUNT=10000 listen.S -o paste.elf && gcc "${flags[@]}" -O1 -ffreestanding -fno-stack-protector -mno-sse mark.c -o mark.elf &&
+        gcc "${flags[@]}" -O1 -ffreestanding -fno-stack-protector -mno-sse -I"$TREE/include" size.c -o size.elf &&
         gcc "${flags[@]}" -DCOUNT=0 -DDEAF listen.S -o deaf.elf && gcc -shared -fPIC hang.c -o hang.so
 }
 
@@ -288,6 +302,16 @@ job_ends_in_the_background() {
     return $rc
 }
 
+# With this terminal's own ioctl, as a window does it: the kernel sends SIGWINCH.
+resize_reaches_the_guest() {
+    rm -f status screen tty
+    timeout -k 5 $RUN_LIMIT_S script -qfec "stty cols 80 rows 24; tty > tty; $VIREO run --kernel size.elf --timeout 50; echo \$? > status" screen > /dev/null < /dev/null &
+    local pid=$!
+    shows ready && sleep 0.2 && stty -F "$(cat tty)" cols 101 rows 33
+    wait $pid
+    equal status "$(cat status)" 101
+}
+
 # pasted COUNT OPTION...: so many bytes typed at once once the guest is there, then ./more.keys; the exit status is in ./status.
 pasted() {
     local count=$1
@@ -322,6 +346,7 @@ tests=(
     "a VM started in the background listens once it is brought to the front|job_comes_to_the_front"
     "a stopped VM gets its terminal back, however it was stopped|stopped_job_goes_on"
     "a VM that ends in the background leaves the terminal alone|job_ends_in_the_background"
+    "a resized terminal is told to the guest|resize_reaches_the_guest"
     "what is pasted arrives whole|paste_arrives_whole"
     "Ctrl-A x quits however much was pasted|quits_whatever_was_pasted"
 )
