@@ -29,7 +29,7 @@ LIST
         no_fence_in_vcpu reads_want_first pauses_half_done halt_tells_nobody waits_once last_reason_wins resume_forgets_the_end \
         start_forgets_the_end starts_unlocked kick_posts_nothing
     variant 'runner -DLIVE CLAIM=runs' never_clears resume_tells_nobody
-    variant 'runner -DBY_HANDLER -DVCPUS=1 -DLIVE CLAIM=ends' begins_unheeding answers_unheeding calls_without_exit
+    variant 'runner -DBY_HANDLER -DVCPUS=1 -DLIVE CLAIM=ends' answers_unheeding calls_without_exit control_unheeding
     variant 'runner -DREFUSES -DVCPUS=1 -DLIVE CLAIM=ends' tries_again_unheeding
     variant ring "${both_ways[@]}" raises_before_status
     variant 'ring -DFLAGS' "${both_ways[@]}"

@@ -259,12 +259,9 @@ proctype vcpu(byte v)
     byte w;
 #ifdef BY_HANDLER
     has_tid[v] = 1; /* threads_here: sequentially consistent, and nothing is buffered yet */
-#ifndef BREAK_begins_unheeding
-    heed_stop(v);
-#endif
 #endif
 kvm_run: /* vcpu_run: what was half done is finished, then immediate_exit is looked at (api.rst 5) */
-    atomic { is_in_run[v] = 1; is_half_done[v] = 0 }
+    atomic { assert(!says_paused); is_in_run[v] = 1; is_half_done[v] = 0 }
     if
 #ifdef REFUSES
     :: atomic { is_in_run[v] = 0; signalled[v] = 0; is_half_done[v] = 0 } /* EAGAIN: try_again */
@@ -362,6 +359,9 @@ bit asks_run;   /* start or resume happened, no pause since */
 
 inline machine_pause()
 {
+#if defined(BY_HANDLER) && !defined(BREAK_control_unheeding)
+    heed_stop(CONTROL);
+#endif
     lock(CONTROL);
     if
     :: has_begun && !is_paused && !is_over && ending == 0 ->
@@ -387,6 +387,9 @@ inline machine_pause()
 
 inline machine_resume()
 {
+#if defined(BY_HANDLER) && !defined(BREAK_control_unheeding)
+    heed_stop(CONTROL);
+#endif
     lock(CONTROL);
     if
 #ifdef BREAK_resume_forgets_the_end

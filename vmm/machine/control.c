@@ -269,8 +269,9 @@ static int start_runners(struct machine *m, struct err *e)
     return rc;
 }
 
-/* machine_stop does no more than ask where nothing runs that could hear it. */
-static void heed_early_stop(struct machine *m)
+/* machine_stop does no more than ask, and nothing may run that hears it; nor does whoever pauses and resumes without end
+ * keep it waiting. */
+static void heed_stop(struct machine *m)
 {
     if (atomic_load(&m->stop_asked)) control_end(m, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
 }
@@ -279,7 +280,7 @@ int machine_start(struct machine *m, struct err *e)
 {
     atomic_store(&m->has_begun,
                  true); /* from here on machine_stop calls threads, and what it asked before is seen here */
-    heed_early_stop(m);
+    heed_stop(m);
     pthread_mutex_lock(&m->lock);
     const bool can = m->phase == MACHINE_BUILT && m->ending.reason == END_NONE && !m->has_io_thread;
     pthread_mutex_unlock(&m->lock);
@@ -306,6 +307,7 @@ static bool all_halted(const struct machine *m)
 int machine_pause(struct machine *m)
 {
     int rc = -ESRCH;
+    heed_stop(m);
     pthread_mutex_lock(&m->lock);
     if (m->phase == MACHINE_PAUSED && m->ending.reason == END_NONE) rc = 0;
     if (m->phase == MACHINE_RUNNING && m->ending.reason == END_NONE) {
@@ -322,6 +324,7 @@ int machine_pause(struct machine *m)
 int machine_resume(struct machine *m)
 {
     int rc = -ESRCH;
+    heed_stop(m);
     pthread_mutex_lock(&m->lock);
     if (m->phase == MACHINE_RUNNING && m->ending.reason == END_NONE) rc = 0;
     if (m->phase == MACHINE_PAUSED && m->ending.reason == END_NONE) {
@@ -387,7 +390,7 @@ static int left_ms(const struct timespec *until)
 
 static bool is_over(struct machine *m)
 {
-    if (!atomic_load(&m->has_begun)) heed_early_stop(m);
+    if (!atomic_load(&m->has_begun)) heed_stop(m);
     pthread_mutex_lock(&m->lock);
     const bool is = m->phase == MACHINE_OVER;
     pthread_mutex_unlock(&m->lock);

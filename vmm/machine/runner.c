@@ -47,7 +47,7 @@ void runner_kick(struct runner *r, enum runner_want want)
 
 void runner_call_out(struct runner *r)
 {
-    const pid_t tid = atomic_load(&r->callee); /* 0: it looks at the flag when it begins */
+    const pid_t tid = atomic_load(&r->callee); /* 0: its first KVM_RUN finds immediate_exit set */
     atomic_thread_fence(memory_order_seq_cst);
     __atomic_store_n(&r->vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
     atomic_thread_fence(memory_order_seq_cst);
@@ -269,7 +269,6 @@ static void *runner_main(void *arg)
 {
     struct runner *r = arg;
     r->host->entered(r->host->arg, r);
-    heed_stop(r); /* it was asked before this thread could be called out */
     if (r->record) {
         run_recorded(r);
     } else {
