@@ -161,7 +161,8 @@ VIREO_API int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *
  * thread among it, is freed when they are answered. */
 VIREO_API void vireo_vm_destroy(struct vireo_vm *vm);
 VIREO_API int vireo_vm_start(struct vireo_vm *vm, struct vireo_error *e);
-/* All vCPUs out of the guest when it returns. -ESRCH: not started, or ended. */
+/* All vCPUs out of the guest when it returns. -ESRCH: not started, or ended. -ETIMEDOUT: a vCPU has not come within
+ * five seconds, as it resets a disk whose file does not answer; the guest runs on. */
 VIREO_API int vireo_vm_pause(struct vireo_vm *vm);
 /* A guest with a kvmclock (x86) is told that it was held, so that its watchdog doesn't report the gap; so it is after
  * the process was stopped or frozen. On arm64 there is no such word. */

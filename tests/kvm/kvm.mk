@@ -7,5 +7,6 @@ $(BUILD)/tests/kvm/test_sched: TEST_LDFLAGS := -Wl,--wrap=disk_open
 SCHED_FAULTS := sched_setaffinity sched_getaffinity setpriority mkdirat openat fstatfs syscall prctl
 $(BUILD)/tests/kvm/test_sched_faults: TEST_LDFLAGS := $(SCHED_FAULTS:%=-Wl,--wrap=%)
 # The test holds a thread back, and lets KVM_RUN be refused.
-$(BUILD)/tests/kvm/test_ends: TEST_LDFLAGS := -Wl,--wrap=pthread_create -Wl,--wrap=ioctl
+$(BUILD)/tests/kvm/test_ends: TEST_LDFLAGS := -Wl,--wrap=pthread_create -Wl,--wrap=ioctl \
+	-Wl,--wrap=pthread_kill -Wl,--wrap=tgkill
 $(BUILD)/tests/kvm/test_x86_supported: TEST_LDFLAGS := -Wl,--wrap=ioctl

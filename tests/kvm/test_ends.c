@@ -166,6 +166,57 @@ static void a_program_that_takes_the_kicks_signal_away_can_still_pause_and_stop(
     }
 }
 
+/* A signal that is pending when the program sets it to be ignored is thrown away: these get lost on their way. */
+static atomic_uint lost_signals;
+
+static bool is_lost(void)
+{
+    unsigned left = atomic_load(&lost_signals);
+    while (left > 0 && !atomic_compare_exchange_weak(&lost_signals, &left, left - 1)) continue;
+    return left > 0;
+}
+
+int __real_pthread_kill(pthread_t thread, int signo);
+int __wrap_pthread_kill(pthread_t thread, int signo);
+int __wrap_pthread_kill(pthread_t thread, int signo)
+{
+    return is_lost() ? 0 : __real_pthread_kill(thread, signo);
+}
+
+int __real_tgkill(pid_t pid, pid_t tid, int signo);
+int __wrap_tgkill(pid_t pid, pid_t tid, int signo);
+int __wrap_tgkill(pid_t pid, pid_t tid, int signo)
+{
+    return is_lost() ? 0 : __real_tgkill(pid, tid, signo);
+}
+
+static void a_kick_that_is_lost_is_sent_again(void **state)
+{
+    (void)state;
+    for (int has_io = 0; has_io < 2; has_io++) {
+        struct machine *m = start(&snippet_tick, "2", has_io != 0);
+        atomic_store(&lost_signals, 3);
+        assert_int_equal(machine_pause(m), 0);
+        assert_int_equal(machine_resume(m), 0);
+        atomic_store(&lost_signals, 3);
+        machine_stop(m);
+        must_end(m, END_STOPPED);
+        assert_int_equal(atomic_load(&lost_signals), 0);
+    }
+}
+
+/* Who has an I/O thread needs nobody to wait by machine_wait. */
+static void a_lost_kick_is_sent_again_while_only_the_event_fd_is_polled(void **state)
+{
+    (void)state;
+    struct machine *m = start(&snippet_tick, "2", true);
+    struct pollfd event = {.fd = machine_event_fd(m), .events = POLLIN};
+    atomic_store(&lost_signals, 3);
+    machine_stop(m);
+    assert_int_equal(poll(&event, 1, GUEST_END_MS), 1);
+    must_end(m, END_STOPPED);
+}
+
 /* ---- an I/O thread that the host lets wait */
 
 static atomic_bool holds_threads;
@@ -274,6 +325,7 @@ UNIT_MAIN(UNIT(a_signal_handler_may_stop_a_machine_at_any_moment),
           UNIT(a_machine_that_is_stopped_before_its_start_is_over),
           UNIT(whoever_waits_for_a_machine_never_started_hears_of_its_stop),
           UNIT(a_program_that_takes_the_kicks_signal_away_can_still_pause_and_stop),
+          UNIT(a_kick_that_is_lost_is_sent_again), UNIT(a_lost_kick_is_sent_again_while_only_the_event_fd_is_polled),
           UNIT(starting_does_not_wait_for_the_io_thread),
           UNIT(a_host_that_has_no_more_threads_for_kvm_ends_the_machine_and_is_named),
           UNIT(a_lack_of_threads_that_passes_is_waited_out),

@@ -19,6 +19,13 @@
  * that is slower, as on a host with far too much to do, is joined by machine_destroy. */
 #define JOIN_MS 1000
 
+/* How often vCPUs that were called are reminded, and how long a pause waits for one that does not come: it resets a
+ * disk whose file does not answer. */
+#define REMIND_MS 50
+#define PAUSE_MS  5000
+/* How often a machine without an I/O thread is looked after while it is waited for. */
+#define LOOK_MS 1000
+
 /* Lock held. There is a place for each that the host may mark. */
 static void mark(struct machine *m, const char *name)
 {
@@ -84,6 +91,24 @@ static void kick_all(struct machine *m, enum runner_want want)
     for (unsigned i = 0; i < m->vcpu_count; i++) runner_kick(&m->runner[i], want);
 }
 
+/* Lock held. Somebody waits for vCPUs that should have come out of the guest. */
+static void remind(struct machine *m)
+{
+    const bool is_called = m->ending.reason != END_NONE || m->phase == MACHINE_PAUSED || atomic_load(&m->stop_asked);
+    if (!is_called || m->live == 0) return;
+    (void)runner_mind_signal();
+    for (unsigned i = 0; i < m->vcpu_count; i++) runner_remind(&m->runner[i]);
+}
+
+/* Lock held. Who only polls the event fd reminds nobody: the loop does. */
+static void set_reminder(const struct machine *m)
+{
+    const struct timespec often = {.tv_nsec = REMIND_MS * 1000000L};
+    const struct itimerspec t = {.it_interval = often, .it_value = often};
+    if (m->timer.fd >= 0)
+        (void)timerfd_settime(m->timer.fd, 0, &t, NULL); /* our own timer, and a good time: can't fail */
+}
+
 /* Lock held. What the whole machine does is told to the first vCPU's listener. */
 static void tell_step(const struct machine *m, enum runner_step step, int vcpu, int value)
 {
@@ -121,7 +146,10 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
             tell_over(m); /* nothing runs: over at once */
         else
             kick_all(m, RUNNER_END);
+        set_reminder(m);
         pthread_cond_broadcast(&m->changed);
+    } else {
+        remind(m);
     }
     pthread_mutex_unlock(&m->lock);
     if (is_news) slots_abandon(m);
@@ -180,12 +208,19 @@ const struct runner_host control_runner_host = {
     .gone = on_runner_gone,
 };
 
-static void on_timeout(void *arg, uint32_t events)
+/* Of the time limit; once the machine ends, of the reminders. */
+static void on_timer(void *arg, uint32_t events)
 {
     struct machine *m = arg;
     char detail[64];
+    uint64_t times;
     (void)events;
-    loop_remove(&m->loop, &m->timer);
+    if (read(m->timer.fd, &times, sizeof(times)) < 0) return; /* EAGAIN: it was set anew meanwhile */
+    pthread_mutex_lock(&m->lock);
+    const bool is_ending = m->ending.reason != END_NONE;
+    if (is_ending) remind(m);
+    pthread_mutex_unlock(&m->lock);
+    if (is_ending) return;
     const bool is_whole = m->timeout_ms % 1000 == 0;
     (void)snprintf(detail, sizeof(detail), "the time limit of %llu %s has passed",
                    (unsigned long long)(is_whole ? m->timeout_ms / 1000 : m->timeout_ms), is_whole ? "s" : "ms");
@@ -202,7 +237,7 @@ static int refuse_timer(int rc, struct err *e)
 int control_create_timer(struct machine *m, struct err *e)
 {
     m->timer = (struct loop_source){
-        .fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)), .fn = on_timeout, .arg = m};
+        .fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)), .fn = on_timer, .arg = m};
     const int rc = m->timer.fd < 0 ? -errno : loop_add(&m->loop, &m->timer, EPOLLIN);
     return rc ? refuse_timer(rc, e) : 0;
 }
@@ -269,8 +304,8 @@ static int start_runners(struct machine *m, struct err *e)
     return rc;
 }
 
-/* machine_stop does no more than ask, and nothing may run that hears it; nor does whoever pauses and resumes without end
- * keep it waiting. */
+/* machine_stop does no more than ask, and nothing may run that hears it; nor does whoever pauses and resumes without
+ * end keep it waiting. */
 static void heed_stop(struct machine *m)
 {
     if (atomic_load(&m->stop_asked)) control_end(m, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
@@ -278,12 +313,14 @@ static void heed_stop(struct machine *m)
 
 int machine_start(struct machine *m, struct err *e)
 {
-    atomic_store(&m->has_begun,
-                 true); /* from here on machine_stop calls threads, and what it asked before is seen here */
+    /* From here on machine_stop calls threads, and what it asked before is seen here. */
+    const bool was_started = atomic_exchange(&m->has_begun, true);
     heed_stop(m);
     pthread_mutex_lock(&m->lock);
     const bool can = m->phase == MACHINE_BUILT && m->ending.reason == END_NONE && !m->has_io_thread;
     pthread_mutex_unlock(&m->lock);
+    if (!can && !was_started)
+        return err_set(e, -EALREADY, "this machine was stopped before its start; create a new one");
     if (!can) return err_set(e, -EALREADY, "this machine was started before; create a new one");
     control_mark(m, "started");
     int rc = start_io(m, e);
@@ -296,6 +333,33 @@ int machine_start(struct machine *m, struct err *e)
     return rc;
 }
 
+/* Of CLOCK_MONOTONIC, NULL: none. */
+static const struct timespec *deadline_of(int timeout_ms, struct timespec *out)
+{
+    if (timeout_ms < 0) return NULL;
+    const uint64_t ns = now_ns() + (uint64_t)timeout_ms * 1000000u;
+    *out = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    return out;
+}
+
+static int left_ms(const struct timespec *until)
+{
+    if (!until) return -1;
+    const uint64_t ns = (uint64_t)until->tv_sec * 1000000000u + (uint64_t)until->tv_nsec, now = now_ns();
+    return ns <= now ? 0 : (int)((ns - now + 999999u) / 1000000u);
+}
+
+/* Lock held. Wait for a change, reminding vCPUs meanwhile. False: the time is over. */
+static bool wait_and_remind(struct machine *m, const struct timespec *until)
+{
+    struct timespec soon;
+    const int left = left_ms(until);
+    if (left == 0) return false;
+    (void)deadline_of(left > 0 && left < REMIND_MS ? left : REMIND_MS, &soon);
+    if (pthread_cond_timedwait(&m->changed, &m->lock, &soon) == ETIMEDOUT) remind(m);
+    return true;
+}
+
 /* Lock held: is every vCPU either halted or gone? */
 static bool all_halted(const struct machine *m)
 {
@@ -304,8 +368,20 @@ static bool all_halted(const struct machine *m)
     return true;
 }
 
+/* Lock held. All are halted, or have their last exit still to finish: nobody enters the guest before it reads want. */
+static void let_go(struct machine *m)
+{
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        runner_tell(&m->runner[i], RUNNER_WANT, RUNNER_RUN);
+        atomic_store_explicit(&m->runner[i].want, RUNNER_RUN, memory_order_relaxed);
+        if (m->runner[i].is_halted) (void)sem_post(&m->runner[i].resume);
+    }
+    m->phase = MACHINE_RUNNING;
+}
+
 int machine_pause(struct machine *m)
 {
+    struct timespec at;
     int rc = -ESRCH;
     heed_stop(m);
     pthread_mutex_lock(&m->lock);
@@ -313,9 +389,12 @@ int machine_pause(struct machine *m)
     if (m->phase == MACHINE_RUNNING && m->ending.reason == END_NONE) {
         kick_all(m, RUNNER_PAUSE);
         m->phase = MACHINE_PAUSED;
-        while (!all_halted(m) && m->ending.reason == END_NONE) pthread_cond_wait(&m->changed, &m->lock);
-        rc = m->ending.reason == END_NONE ? 0 : -ESRCH;
+        const struct timespec *until = deadline_of(PAUSE_MS, &at);
+        bool is_in_time = true;
+        while (is_in_time && !all_halted(m) && m->ending.reason == END_NONE) is_in_time = wait_and_remind(m, until);
+        rc = m->ending.reason != END_NONE ? -ESRCH : all_halted(m) ? 0 : -ETIMEDOUT;
         if (rc == 0) tell_step(m, RUNNER_PAUSED, -1, 0);
+        if (rc == -ETIMEDOUT) let_go(m);
     }
     pthread_mutex_unlock(&m->lock);
     return rc;
@@ -328,13 +407,7 @@ int machine_resume(struct machine *m)
     pthread_mutex_lock(&m->lock);
     if (m->phase == MACHINE_RUNNING && m->ending.reason == END_NONE) rc = 0;
     if (m->phase == MACHINE_PAUSED && m->ending.reason == END_NONE) {
-        /* All are halted: nobody is in KVM_RUN, so the store under the lock is enough. */
-        for (unsigned i = 0; i < m->vcpu_count; i++) {
-            runner_tell(&m->runner[i], RUNNER_WANT, RUNNER_RUN);
-            atomic_store_explicit(&m->runner[i].want, RUNNER_RUN, memory_order_relaxed);
-            if (m->runner[i].is_halted) (void)sem_post(&m->runner[i].resume);
-        }
-        m->phase = MACHINE_RUNNING;
+        let_go(m);
         rc = 0;
     }
     pthread_mutex_unlock(&m->lock);
@@ -372,22 +445,6 @@ void machine_stop(struct machine *m)
     errno = saved;
 }
 
-/* Of CLOCK_MONOTONIC, NULL: none. */
-static const struct timespec *deadline_of(int timeout_ms, struct timespec *out)
-{
-    if (timeout_ms < 0) return NULL;
-    const uint64_t ns = now_ns() + (uint64_t)timeout_ms * 1000000u;
-    *out = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
-    return out;
-}
-
-static int left_ms(const struct timespec *until)
-{
-    if (!until) return -1;
-    const uint64_t ns = (uint64_t)until->tv_sec * 1000000000u + (uint64_t)until->tv_nsec, now = now_ns();
-    return ns <= now ? 0 : (int)((ns - now + 999999u) / 1000000u);
-}
-
 static bool is_over(struct machine *m)
 {
     if (!atomic_load(&m->has_begun)) heed_stop(m);
@@ -404,7 +461,11 @@ static bool wait_over(struct machine *m, const struct timespec *until)
     while (!is_over(m)) {
         const int left = left_ms(until);
         if (left == 0) return false;
-        (void)poll(&event, 1, left); /* EINTR: asked again */
+        const int most = m->has_io ? left : left > 0 && left < LOOK_MS ? left : LOOK_MS;
+        if (poll(&event, 1, most) != 0) continue; /* EINTR: asked again */
+        pthread_mutex_lock(&m->lock);
+        remind(m);
+        pthread_mutex_unlock(&m->lock);
     }
     return true;
 }
@@ -422,10 +483,8 @@ static bool is_io_gone(const struct machine *m)
 /* False: the time is over. */
 static bool wait_gone(struct machine *m, bool (*is_gone)(const struct machine *m), const struct timespec *until)
 {
-    int rc = 0;
     pthread_mutex_lock(&m->lock);
-    while (!is_gone(m) && rc != ETIMEDOUT)
-        rc = until ? pthread_cond_timedwait(&m->changed, &m->lock, until) : pthread_cond_wait(&m->changed, &m->lock);
+    while (!is_gone(m) && wait_and_remind(m, until)) continue;
     const bool is = is_gone(m);
     pthread_mutex_unlock(&m->lock);
     return is;

@@ -204,7 +204,6 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     if (!rc && (rc = runner_mind_signal())) err_set(e, rc, "handler for SIGURG, which calls vCPUs out of the guest");
     m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */
     if (!rc) rc = loop_init(&m->loop, e);
-    if (!rc && m->timeout_ms) rc = control_create_timer(m, e);
     if (!rc) rc = create_console(m, cfg, e);
     if (!rc) rc = threads_create(m, cfg, e);
     if (!rc) rc = kvm_open(&m->vm.kvm_fd, e);
@@ -215,7 +214,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     if (!rc) rc = load(m, &boot, e);
     arch_images_end(boot.images);
     m->has_io = m->slot_count > 0 || m->timeout_ms > 0; /* whoever has a console has a slot for it */
-    return rc;
+    return !rc && m->has_io ? control_create_timer(m, e) : rc;
 }
 
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e)

@@ -44,7 +44,8 @@ void machine_destroy(struct machine *m);
 #define MACHINE_STUCK_MS 300 /* a disk that works answers all that is in flight sooner, and nobody notices the wait */
 
 int machine_start(struct machine *m, struct err *e);
-/* On return every vCPU is outside KVM_RUN with its last exit finished. 0; -ESRCH: it has ended or wasn't started. */
+/* On return every vCPU is outside KVM_RUN with its last exit finished. 0; -ESRCH: it has ended or wasn't started;
+ * -ETIMEDOUT: a vCPU has not come within five seconds, as it resets a disk whose file does not answer: all run on. */
 int machine_pause(struct machine *m);
 int machine_resume(struct machine *m);
 /* Ask it to end; returns at once. The first reason wins. */

@@ -45,6 +45,11 @@ void runner_kick(struct runner *r, enum runner_want want)
     runner_tell(r, RUNNER_SIGNALLED, 0);
 }
 
+void runner_remind(const struct runner *r)
+{
+    if (r->has_thread && !r->is_gone && !r->is_halted) pthread_kill(r->thread, KICK_SIGNAL);
+}
+
 void runner_call_out(struct runner *r)
 {
     const pid_t tid = atomic_load(&r->callee); /* 0: its first KVM_RUN finds immediate_exit set */

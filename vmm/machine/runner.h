@@ -88,6 +88,9 @@ int runner_mind_signal(void);
 int runner_start(struct runner *r, struct err *e);
 /* Tell it what to do. The caller holds the machine's lock. Legal before start and after the thread has gone. */
 void runner_kick(struct runner *r, enum runner_want want);
+/* Signal it once more, in case the first one was lost: the program had set the signal to be ignored just then, and the
+ * kernel throws a pending one away (signal(7)). The caller holds the machine's lock. Changes nothing else. */
+void runner_remind(const struct runner *r);
 /* Make it look at *stop_asked, which is set already. Async-signal-safe; not beside the machine's destruction. */
 void runner_call_out(struct runner *r);
 

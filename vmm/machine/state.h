@@ -132,7 +132,7 @@ void threads_disk_here(struct disk_thread *t);  /* the same by a disk's thread *
 /* control.c */
 extern const struct runner_host control_runner_host; /* without its arg */
 void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
-int control_create_timer(struct machine *m, struct err *e); /* for timeout_ms; it runs from machine_start on */
+int control_create_timer(struct machine *m, struct err *e); /* where there is a loop that runs */
 void control_join(struct machine *m);                       /* everything that runs is ended and joined */
 void control_mark(struct machine *m, const char *name);
 void control_guest_mark(struct machine *m, uint32_t value);
