@@ -67,6 +67,9 @@ void chario_output(struct chario *c, enum chario_port port, const uint8_t *bytes
 /* The same for the loop thread, which must not wait: returns how many bytes were taken (or dropped, after a second in
  * which none were); when not all, output_ready is called. */
 size_t chario_try_output(struct chario *c, enum chario_port port, const uint8_t *bytes, size_t len);
+/* The machine ends: until chario_stop nobody waits for a reader any more, and who does now goes on within a moment;
+ * what can't be written at once is dropped. Any thread, without a lock; NULL is legal. */
+void chario_hurry(struct chario *c);
 void chario_flush(struct chario *c, enum chario_port port); /* write what is collected now; any thread */
 /* Bytes of output that nobody took, could not be written, or were beyond max_bytes; any thread, final after stop. */
 uint64_t chario_dropped(const struct chario *c);

@@ -56,6 +56,8 @@ struct chario {
     bool has_stopped;       /* and is_slow: nothing is written any more */
     bool timer_is_set;
     uint64_t stalled_since; /* when the reader was first found to take nothing; 0: it takes */
+    uint64_t stall_debt;    /* how long it did so before, as far as what it took has not paid for it */
+    atomic_bool hurries;    /* the machine ends; any thread sets it, without the lock */
     atomic_ullong dropped, first_ns;
     atomic_uint losses;   /* a bit for each enum chario_loss that has happened */
     atomic_int fail_code; /* errno of the first LOSS_FAILED */
