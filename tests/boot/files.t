@@ -102,6 +102,21 @@ outputs_spare_the_shells() {
     "$VIREO" run --kernel kernel --json=shell >> shell 2> err < /dev/null || got=$?
     [ $got = 125 ] && grep -q 'json shell: that is the file of standard output' err && [ "$(cat shell)" = kept ]
 }
+# A file that is there, by its own name and by the shell's, as each of the three.
+console_spares_the_shells() {
+    local got name
+    for name in shell /dev/stdout; do
+        echo kept > shell && got=0
+        timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel kernel --console file=$name >> shell 2> err < /dev/null || got=$?
+        [ $got = 125 ] && grep -q "console $name: that is the file of standard output" err && [ "$(cat shell)" = kept ] || { cat err; return 1; }
+    done
+    got=0
+    timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel kernel --console file=shell < shell > out 2> err || got=$?
+    [ $got = 125 ] && grep -q 'console shell: that is the file of standard input' err && [ "$(cat shell)" = kept ] || return 1
+    got=0
+    timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel kernel --console file=shell < /dev/null > out 2>> shell || got=$?
+    [ $got = 125 ] && grep -q '^kept$' shell && grep -q 'console shell: that is the file of standard error' shell
+}
 # Where the machine is not known, neither is what it reads: only an empty file, or an earlier report, is written.
 wrong_configuration_spares_all() {
     keeps disk.img refuses "cpus 0" run --json=disk.img --cpus 0 --disk path=disk.img && grep -q 'holds no earlier report' err &&
@@ -147,6 +162,7 @@ check "a pipe's reader may come late" late_reader_is_in_time
 check "no output is a file that is read" outputs_spare_inputs
 check "no output is another one" outputs_spare_each_other
 check "no output is where the shell writes" outputs_spare_the_shells
+check "no console is where the shell writes or reads" console_spares_the_shells
 check "a refused configuration costs no file" wrong_configuration_spares_all
 check "a result and a program are spared too" result_is_spared
 check "devices are outputs" devices_are_outputs
