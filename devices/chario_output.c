@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -99,7 +98,7 @@ static ssize_t write_without_sigpipe(int fd, const uint8_t *p, size_t len)
 static ssize_t write_some(const struct chario *c, const uint8_t *p, size_t len)
 {
     ssize_t n;
-    if (c->file) {
+    if (c->file_has_begun) {
         const size_t taken = slow_file_put(c->file, p, len);
         return taken > 0 ? (ssize_t)taken : -EAGAIN;
     }
@@ -122,7 +121,7 @@ static void wait_writable(const struct chario *c, uint64_t now, uint64_t deadlin
 {
     struct pollfd ready = {.fd = c->out_fd, .events = POLLOUT};
     if (deadline - now > WAIT_SLICE_NS) deadline = now + WAIT_SLICE_NS;
-    if (c->file)
+    if (c->file_has_begun)
         (void)slow_file_wait(c->file, deadline);
     else
         (void)poll(&ready, 1, (int)((deadline - now) / 1000000u) + 1);
@@ -310,33 +309,27 @@ uint64_t chario_first_output_ns(const struct chario *c)
 /* ---- life ---- */
 
 /* max_bytes is of what this machine adds to a file that it did not begin: a log that several share. */
-static int start_file(struct chario *c, struct err *e)
+int chario_make_output(struct chario *c, struct err *e)
 {
-    struct stat st;
-    if (fstat(c->out_fd, &st) != 0) return err_errno(e, "stat %s", name_of_output(c));
-    const bool is_file = S_ISREG(st.st_mode);
     const struct slow_file_params p = {
         .fd = c->out_fd,
-        .size_max = c->max_bytes && is_file ? c->max_bytes + (uint64_t)st.st_size : 0,
+        .truncates = c->path != NULL,
+        .grow_max = c->max_bytes,
         .lost = lose,
         .arg = c,
     };
-    struct slow_file *file = NULL;
-    const int rc = slow_file_create(&file, &p, e);
-    if (rc) return rc;
-    pthread_mutex_lock(&c->lock);
-    c->file = file;
-    pthread_mutex_unlock(&c->lock);
-    return 0;
+    c->tell_job = (struct loop_job){.fn = tell_losses, .arg = c};
+    const int rc = c->is_slow ? slow_file_create(&c->file, &p, e) : 0;
+    return rc ? rc : chario_open_timer(c, &c->timer_source, on_timer, e);
 }
 
 int chario_start_output(struct chario *c, struct err *e)
 {
-    c->tell_job = (struct loop_job){.fn = tell_losses, .arg = c};
-    int rc = c->is_slow ? start_file(c, e) : 0;
-    if (!rc) rc = chario_open_timer(c, &c->timer_source, on_timer, e);
+    int rc = chario_start_timer(c, &c->timer_source, e);
+    if (!rc && c->file) rc = slow_file_start(c->file, e);
     if (rc) return rc;
     pthread_mutex_lock(&c->lock);
+    c->file_has_begun = c->file != NULL;
     c->collects = true;
     pthread_mutex_unlock(&c->lock);
     return 0;
@@ -357,9 +350,10 @@ void chario_stop_output(struct chario *c)
     struct slow_file *file = c->file;
     c->has_stopped = c->is_slow;
     c->file = NULL;
+    c->file_has_begun = false;
     pthread_mutex_unlock(&c->lock);
     slow_file_close(file, deadline);
-    chario_close_timer(c, &c->timer_source);
+    loop_remove(c->loop, &c->timer_source);
     tell_losses(c);
     const uint64_t dropped = chario_dropped(c);
     if (dropped) log_write(c->log, LOG_WARN, "console: %" PRIu64 " bytes that the guest wrote were dropped", dropped);

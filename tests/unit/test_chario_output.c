@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -350,30 +351,93 @@ static void file_is_created_or_truncated_and_every_refusal_is_a_sentence(void **
 static void a_file_is_left_alone_until_the_start(void **state)
 {
     char old[] = "/tmp/vireo-chario-XXXXXX";
-    static const char *const missing[] = {"/tmp/vireo-chario-none", "/no/where"};
+    static const char missing[] = "/tmp/vireo-chario-none";
     struct chario *io = NULL;
     struct stat st;
     struct err e = {0};
-    struct loop loop;
     (void)state;
     const int fd = mkstemp(old);
     assert_int_equal(write(fd, "old", 3), 3);
     assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = old}, &e), 0);
     chario_destroy(io);
     assert_int_equal(lseek(fd, 0, SEEK_END), 3);
-    for (unsigned i = 0; i < COUNT_OF(missing); i++) {
-        assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = missing[i]}, &e), 0);
-        if (i == 1) { /* this one can't be made */
-            assert_int_equal(loop_init(&loop, NULL), 0);
-            assert_int_equal(chario_start(io, &loop, &e), -ENOENT);
-            assert_contains(e.text, "open /no/where: ");
-            loop_fini(&loop);
-        }
-        chario_destroy(io);
-        assert_int_equal(stat(missing[i], &st), -1);
-    }
+    assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = missing}, &e), 0);
+    assert_int_equal(stat(missing, &st), 0);
+    chario_destroy(io);
+    assert_int_equal(stat(missing, &st), -1);
+    io = NULL;
+    assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = "/no/where"}, &e),
+                     -ENOENT);
+    assert_contains(e.text, "open /no/where: ");
+    assert_null(io);
     close(fd);
     unlink(old);
+}
+
+/* Another VM may not make it its disk between our creation and our start, which empties it. */
+static void a_file_is_nobody_elses_from_the_creation_on(void **state)
+{
+    char path[] = "/tmp/vireo-chario-XXXXXX";
+    const struct chario_params p = {.kind = CHARIO_FILE, .path = path};
+    struct chario *first = NULL, *second = NULL;
+    struct err e = {0};
+    const int fd = mkstemp(path);
+    (void)state;
+    assert_int_equal(chario_create(&first, &p, &e), 0);
+    struct flock disk = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &disk), -1);
+    assert_int_equal(chario_create(&second, &p, &e), -EBUSY);
+    assert_contains(e.text, "has locked that file");
+    chario_destroy(first);
+    disk.l_pid = 0;
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &disk), 0);
+    assert_int_equal(chario_create(&second, &p, &e), -EBUSY);
+    close(fd);
+
+    const struct file_name others[] = {{"disk 0", path, false}};
+    const struct chario_params same = {.kind = CHARIO_FILE, .path = path, .others = others, .other_count = 1};
+    assert_int_equal(chario_create(&second, &same, &e), -EEXIST);
+    assert_contains(e.text, "that is the file of disk 0");
+    assert_null(second);
+    unlink(path);
+}
+
+/* The next descriptor would be beyond the limit. */
+static void no_descriptors(const struct rlimit *usual)
+{
+    const int next = dup(STDERR_FILENO);
+    assert_true(next >= 0);
+    close(next);
+    const struct rlimit none = {.rlim_cur = (rlim_t)next, .rlim_max = usual->rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
+static void a_start_takes_no_descriptor(void **state)
+{
+    char path[] = "/tmp/vireo-chario-XXXXXX", typed[] = "/tmp/vireo-chario-XXXXXX";
+    const int out = mkstemp(path), in = mkstemp(typed);
+    struct chario_params rows[] = {
+        fds(in, out), fds(-1, out), {.kind = CHARIO_FILE, .path = path}, {.kind = CHARIO_PTY}};
+    struct rlimit usual;
+    struct bench b = {0};
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct err e = {0};
+        rows[i].has_escape = true;
+        rows[i].quit = on_quit;
+        assert_int_equal(loop_init(&b.loop, NULL), 0);
+        assert_int_equal(chario_create(&b.io, &rows[i], NULL), 0);
+        no_descriptors(&usual);
+        const int rc = chario_start(b.io, &b.loop, &e);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+        if (rc) fail_msg("%s", e.text);
+        bench_fini(&b);
+    }
+    close(in);
+    close(out);
+    unlink(path);
+    unlink(typed);
 }
 
 static void a_full_disk_drops_and_goes_on(void **state)
@@ -452,5 +516,6 @@ UNIT_MAIN(UNIT(a_shared_pipe_stays_blocking), UNIT(a_reader_that_stops_costs_one
           UNIT(try_output_never_waits_and_says_when_to_go_on), UNIT(try_output_drops_after_a_second_without_a_reader),
           UNIT(a_reader_that_drips_is_waited_for_a_second_in_all), UNIT(nobody_waits_once_the_machine_ends),
           UNIT(file_is_created_or_truncated_and_every_refusal_is_a_sentence),
-          UNIT(a_file_is_left_alone_until_the_start), UNIT(a_full_disk_drops_and_goes_on),
+          UNIT(a_file_is_left_alone_until_the_start), UNIT(a_file_is_nobody_elses_from_the_creation_on),
+          UNIT(a_start_takes_no_descriptor), UNIT(a_full_disk_drops_and_goes_on),
           UNIT(a_pty_that_nobody_reads_costs_one_second), UNIT(threads_lose_no_line))
