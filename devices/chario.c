@@ -69,44 +69,56 @@ static void set_input(struct chario *c, int fd)
     c->in_is_terminal = isatty(fd) && !is_pty_master(fd);
 }
 
-/* Appending, so that a log rotated by truncation gets no hole; non-blocking for the case of a named pipe. */
-static int open_file(struct chario *c, int more_flags, struct err *e)
+static int open_failed(const struct chario *c, struct err *e)
 {
     struct stat st;
-    c->out_fd = fd_own(open(c->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags, 0666));
-    if (c->out_fd < 0) {
-        const int rc = err_errno(e, "open %s", c->path);
-        if (rc == -ENXIO && stat(c->path, &st) == 0 && S_ISFIFO(st.st_mode))
-            err_hint(e, "nobody reads that pipe yet: start its reader first");
-        if (rc == -ENOENT) err_hint(e, "make the directory first, or use another path");
-        if (rc == -EISDIR) err_hint(e, "name a file in it");
-        if (rc == -EACCES) err_hint(e, "use a path this user may write to");
-        return rc;
-    }
+    const int rc = err_errno(e, "open %s", c->path);
+    if (rc == -ENXIO && stat(c->path, &st) == 0 && S_ISFIFO(st.st_mode))
+        err_hint(e, "nobody reads that pipe yet: start its reader first");
+    if (rc == -ENOENT) err_hint(e, "make the directory first, or use another path");
+    if (rc == -EISDIR) err_hint(e, "name a file in it");
+    if (rc == -EACCES) err_hint(e, "use a path this user may write to");
+    return rc;
+}
+
+/* Appending, so that a log rotated by truncation gets no hole; non-blocking for the case of a named pipe. O_EXCL tells
+ * who made it. */
+static int open_or_make(struct chario *c)
+{
+    const int flags = O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    const int fd = fd_own(open(c->path, flags));
+    if (fd >= 0 || errno != ENOENT) return fd;
+    const int made = fd_own(open(c->path, flags | O_CREAT | O_EXCL, 0666));
+    c->was_made = made >= 0;
+    return made < 0 && errno == EEXIST ? fd_own(open(c->path, flags | O_CREAT, 0666)) : made;
+}
+
+/* What is there is left as it is: a machine that is refused for another reason must not have cost an old log. But it is
+ * ours from here on, so that nobody has made it his disk by the time we start and empty it. */
+static int open_file(struct chario *c, const struct chario_params *p, struct err *e)
+{
+    struct stat st;
+    const struct file_output o = {.what = "file", .path = p->path, .others = p->others, .count = p->other_count};
+    c->path = strdup(p->path);
+    if (!c->path) return err_set(e, -ENOMEM, "out of memory");
+    c->out_fd = open_or_make(c);
+    if (c->out_fd < 0) return open_failed(c, e);
     c->owns_out = true;
-    if (fstat(c->out_fd, &st) != 0) return err_errno(e, "stat %s", c->path);
+    int rc = file_check_fd(c->out_fd, &o, e);
+    if (!rc) rc = file_lock(c->out_fd, &o, e);
+    if (!rc && fstat(c->out_fd, &st) != 0) rc = err_errno(e, "stat %s", c->path);
+    if (rc) return rc;
     c->is_pipe = S_ISFIFO(st.st_mode);
     c->is_slow = is_on_disk(&st);
     return 0;
 }
 
-/* What is there is opened, so that a bad path is refused early, and left as it is: a machine that is refused for
- * another reason must not have cost an old log. */
-static int find_file(struct chario *c, const char *path, struct err *e)
+/* It was never ours to fill. Whatever else has come to its name meanwhile stays. */
+static void unmake_file(const struct chario *c)
 {
-    c->path = strdup(path);
-    if (!c->path) return err_set(e, -ENOMEM, "out of memory");
-    const int rc = open_file(c, 0, e);
-    return rc == -ENOENT ? 0 : rc;
-}
-
-/* Now it is needed. */
-static int take_file(struct chario *c, struct err *e)
-{
-    if (!c->path) return 0;
-    if (c->out_fd < 0) return open_file(c, O_CREAT | O_TRUNC, e);
-    if (ftruncate(c->out_fd, 0) != 0 && errno != EINVAL) return err_errno(e, "truncate %s", c->path);
-    return 0; /* EINVAL: a device or a pipe, which has no length */
+    struct stat ours, there;
+    if (!c->was_made || fstat(c->out_fd, &ours) != 0 || stat(c->path, &there) != 0) return;
+    if (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino && ours.st_size == 0) (void)unlink(c->path);
 }
 
 /* Raw, so that what the guest writes is not echoed back to it as input before a peer has set the terminal. */
@@ -132,7 +144,7 @@ static int open_kind(struct chario *c, const struct chario_params *p, struct err
 {
     switch (p->kind) {
     case CHARIO_OFF: return 0;
-    case CHARIO_FILE: return find_file(c, p->path, e);
+    case CHARIO_FILE: return open_file(c, p, e);
     case CHARIO_PTY: return open_pty(c, e);
     case CHARIO_STDIO: set_input(c, STDIN_FILENO); return set_output(c, STDOUT_FILENO, "standard output", e);
     case CHARIO_FDS: set_input(c, p->in_fd); return set_output(c, p->out_fd, "output", e);
@@ -152,6 +164,7 @@ static void in_forked_child(void *arg)
     close_if(c->in_fd, c->owns_in);
     close_if(c->out_fd, c->owns_out);
     close_if(c->pty_slave, true);
+    if (c->file) slow_file_in_child(c->file);
 }
 
 int chario_create(struct chario **out, const struct chario_params *p, struct err *e)
@@ -166,6 +179,7 @@ int chario_create(struct chario **out, const struct chario_params *p, struct err
     c->log = p->log;
     c->max_bytes = p->max_bytes;
     int rc = open_kind(c, p, e);
+    if (!rc) rc = chario_make_output(c, e);
     if (!rc) rc = chario_make_input(c, e);
     if (rc) {
         chario_destroy(c);
@@ -182,6 +196,11 @@ void chario_destroy(struct chario *c)
     if (!c) return;
     forked_remove(&c->forked);
     for (unsigned i = 0; i < CHARIO_PORTS; i++) chario_flush(c, i);
+    slow_file_close(c->file, 0); /* there are none but where there was no start */
+    slow_input_close(c->in_file);
+    unmake_file(c);
+    close_if(c->timer_source.fd, true);
+    close_if(c->look_source.fd, true);
     close_if(c->in_fd, c->owns_in);
     close_if(c->out_fd, c->owns_out);
     close_if(c->pty_slave, true);
@@ -196,32 +215,34 @@ const char *chario_pty_name(const struct chario *c)
     return c->pty_name[0] ? c->pty_name : NULL;
 }
 
-int chario_open_timer(struct chario *c, struct loop_source *timer, void (*fn)(void *arg, uint32_t events),
-                      struct err *e)
+static int refuse_timer(int rc, struct err *e)
 {
-    *timer = (struct loop_source){.fn = fn, .arg = c};
-    timer->fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-    const int rc = timer->fd < 0 ? -errno : loop_add(c->loop, timer, EPOLLIN);
-    if (!rc) return 0;
     err_set(e, rc, "watch the timer: %s", strerrordesc_np(-rc));
     err_as(e, ERR_HOST);
     return rc;
 }
 
-void chario_close_timer(struct chario *c, struct loop_source *timer)
+int chario_open_timer(struct chario *c, struct loop_source *timer, void (*fn)(void *arg, uint32_t events),
+                      struct err *e)
 {
-    loop_remove(c->loop, timer);
-    close_if(timer->fd, true);
-    timer->fd = -1;
+    *timer = (struct loop_source){.fn = fn, .arg = c};
+    timer->fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    return timer->fd < 0 ? refuse_timer(-errno, e) : 0;
+}
+
+int chario_start_timer(struct chario *c, struct loop_source *timer, struct err *e)
+{
+    const int rc = timer->fd < 0 ? 0 : loop_add(c->loop, timer, EPOLLIN);
+    return rc ? refuse_timer(rc, e) : 0;
 }
 
 int chario_start(struct chario *c, struct loop *loop, struct err *e)
 {
     c->loop = loop;
     c->is_started = true;
-    int rc = take_file(c, e);
-    if (!rc) rc = chario_start_output(c, e);
+    int rc = chario_start_output(c, e);
     if (!rc) rc = chario_start_input(c, e);
+    c->was_made = c->was_made && rc != 0;
     if (rc) chario_stop(c);
     return rc;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "vmm/base/err.h"
+#include "vmm/base/file.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 
@@ -20,7 +21,12 @@ enum chario_kind { CHARIO_OFF, CHARIO_STDIO, CHARIO_FILE, CHARIO_PTY, CHARIO_FDS
 
 struct chario_params {
     enum chario_kind kind;
-    const char *path;        /* CHARIO_FILE: output only; created or truncated by chario_start, not before */
+    /* CHARIO_FILE: output only. Made by chario_create if it is not there, locked as long as the chario lives, and
+     * emptied after chario_start, not before; one that was made and never started is removed again. It must be none of
+     * the others, which chario_create looks at. */
+    const char *path;
+    const struct file_name *others;
+    unsigned other_count;
     int in_fd, out_fd;       /* CHARIO_FDS: borrowed; in_fd -1: no input */
     bool has_escape;         /* Ctrl-A x calls quit, Ctrl-A Ctrl-A sends one Ctrl-A, as in QEMU */
     void (*quit)(void *arg); /* loop thread */
@@ -48,7 +54,8 @@ int chario_create(struct chario **out, const struct chario_params *p, struct err
 void chario_destroy(struct chario *c);               /* flushes; NULL is legal */
 const char *chario_pty_name(const struct chario *c); /* "/dev/pts/3", or NULL */
 
-/* Start / stop reading input on this loop. Loop thread or before it runs. End of file on input ends input only, and a
+/* Start needs memory and threads of the host, but no descriptor, and waits for no file.
+ * Start / stop reading input on this loop. Loop thread or before it runs. End of file on input ends input only, and a
  * terminal that is another job's now has not ended. stop writes what is left, for a second at most whatever the host's
  * side does, and says in the log how much was dropped in all. */
 int chario_start(struct chario *c, struct loop *loop, struct err *e);
@@ -67,6 +74,9 @@ void chario_output(struct chario *c, enum chario_port port, const uint8_t *bytes
 /* The same for the loop thread, which must not wait: returns how many bytes were taken (or dropped, after a second in
  * which none were); when not all, output_ready is called. */
 size_t chario_try_output(struct chario *c, enum chario_port port, const uint8_t *bytes, size_t len);
+/* The machine ends: until chario_stop nobody waits for a reader any more, and who does now goes on within a moment;
+ * what can't be written at once is dropped. Any thread, without a lock; NULL is legal. */
+void chario_hurry(struct chario *c);
 void chario_flush(struct chario *c, enum chario_port port); /* write what is collected now; any thread */
 /* Bytes of output that nobody took, could not be written, or were beyond max_bytes; any thread, final after stop. */
 uint64_t chario_dropped(const struct chario *c);

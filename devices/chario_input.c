@@ -290,22 +290,21 @@ int chario_make_input(struct chario *c, struct err *e)
     if (c->in_fd < 0) return 0;
     c->typed_size = c->has_escape ? PASTE_MAX : TYPED_MAX;
     c->typed = malloc(c->typed_size);
-    return c->typed ? 0 : err_set(e, -ENOMEM, "no memory for what is typed");
+    if (!c->typed) return err_set(e, -ENOMEM, "no memory for what is typed");
+    int rc = 0;
+    if (c->has_escape || c->in_is_terminal) rc = chario_open_timer(c, &c->look_source, on_look, e);
+    if (!rc && c->in_is_slow) rc = slow_input_create(&c->in_file, c->in_fd, on_file_ready, c, e);
+    return rc;
 }
 
 int chario_start_input(struct chario *c, struct err *e)
 {
     c->in_source = (struct loop_source){.fd = c->in_fd, .fn = on_input, .arg = c};
     if (c->in_fd < 0) return 0;
-    if (c->has_escape || c->in_is_terminal) {
-        const int rc = chario_open_timer(c, &c->look_source, on_look, e);
-        if (rc) return rc;
-    }
-    if (c->in_is_slow) {
-        const int rc = slow_input_create(&c->in_file, c->in_fd, on_file_ready, c, e);
-        if (rc) return rc;
-    }
-    const int rc = loop_add(c->loop, &c->in_source, EPOLLIN);
+    int rc = chario_start_timer(c, &c->look_source, e);
+    if (!rc && c->in_file) rc = slow_input_start(c->in_file, e);
+    if (rc) return rc;
+    rc = loop_add(c->loop, &c->in_source, EPOLLIN);
     c->in_is_pollable = rc != -EPERM;
     if (rc == -EPERM) {
         loop_post(c->loop, &c->pump_job);
@@ -324,6 +323,6 @@ void chario_stop_input(struct chario *c)
     loop_remove(c->loop, &c->in_source);
     slow_input_close(c->in_file);
     c->in_file = NULL;
-    chario_close_timer(c, &c->look_source);
+    loop_remove(c->loop, &c->look_source);
     c->look_is_set = false;
 }

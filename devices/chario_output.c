@@ -2,7 +2,9 @@
  *
  * Three ways to write: to what never blocks (pipes, sockets and terminals of our own file description), to a terminal
  * that could not be opened anew (poll first), and to files, whose writes are slow_file's. Whoever takes nothing for a
- * second is not waited for again until he takes something. */
+ * second is not waited for again until he takes something. The second is a sum, which each byte taken pays back in
+ * part: a reader that takes a byte now and then would stop the guest as surely as one that takes none. Once the machine
+ * ends no vCPU waits any more; what is left has one second in all. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -10,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 #define LINE_HOLD_NS     (4 * 1000 * 1000)       /* a byte waits no longer for its newline: below what an eye sees */
 #define STALL_MAX_NS     (1000 * 1000 * 1000ull) /* how long one output waits for a reader that takes nothing */
 #define STOP_MAX_NS      (1000 * 1000 * 1000ull) /* and how long all that is left does in the end */
+#define WAIT_SLICE_NS    (50 * 1000 * 1000ull)   /* of a wait: so late it hears that the machine ends */
+#define PAID_NS          (10 * 1000 * 1000ull) /* of waiting, by each byte taken: a terminal of 1200 baud is no laggard */
 #define SLOW_WRITE_BYTES 256 /* to a terminal we could not open anew: what poll's "writable" is sure to cover */
 
 /* ---- what was dropped ---- */
@@ -50,6 +53,11 @@ static void tell_losses(void *arg)
                   name, c->max_bytes);
 }
 
+static void drop(struct chario *c, uint64_t len)
+{
+    atomic_fetch_add_explicit(&c->dropped, len, memory_order_relaxed);
+}
+
 /* Any thread. error 0: console-max. */
 static void lose(void *arg, uint64_t len, int error)
 {
@@ -59,7 +67,7 @@ static void lose(void *arg, uint64_t len, int error)
                                                                           : LOSS_FAILED;
     int none = 0;
     if (len == 0) return;
-    atomic_fetch_add_explicit(&c->dropped, len, memory_order_relaxed);
+    drop(c, len);
     if (atomic_load_explicit(&c->losses, memory_order_relaxed) & 1u << loss) return;
     if (loss == LOSS_FAILED) atomic_compare_exchange_strong(&c->fail_code, &none, error);
     atomic_fetch_or(&c->losses, 1u << loss);
@@ -90,7 +98,7 @@ static ssize_t write_without_sigpipe(int fd, const uint8_t *p, size_t len)
 static ssize_t write_some(const struct chario *c, const uint8_t *p, size_t len)
 {
     ssize_t n;
-    if (c->file) {
+    if (c->file_has_begun) {
         const size_t taken = slow_file_put(c->file, p, len);
         return taken > 0 ? (ssize_t)taken : -EAGAIN;
     }
@@ -112,14 +120,30 @@ static ssize_t write_some(const struct chario *c, const uint8_t *p, size_t len)
 static void wait_writable(const struct chario *c, uint64_t now, uint64_t deadline)
 {
     struct pollfd ready = {.fd = c->out_fd, .events = POLLOUT};
-    if (c->file)
+    if (deadline - now > WAIT_SLICE_NS) deadline = now + WAIT_SLICE_NS;
+    if (c->file_has_begun)
         (void)slow_file_wait(c->file, deadline);
     else
         (void)poll(&ready, 1, (int)((deadline - now) / 1000000u) + 1);
 }
 
-/* Write len bytes. From a reader that has taken nothing for STALL_MAX_NS what comes is dropped, at once, until it takes
- * something again; for a slow one we wait, for wait_ns at most.
+/* Lock held, as below. */
+static uint64_t stalled_ns(const struct chario *c, uint64_t now)
+{
+    const uint64_t sum = c->stall_debt + (c->stalled_since ? now - c->stalled_since : 0);
+    return sum < STALL_MAX_NS ? sum : STALL_MAX_NS;
+}
+
+static void note_taken(struct chario *c, size_t len)
+{
+    if (c->stalled_since == 0 && c->stall_debt == 0) return;
+    const uint64_t debt = stalled_ns(c, now_ns()), paid = len * PAID_NS;
+    c->stall_debt = debt > paid ? debt - paid : 0;
+    c->stalled_since = 0;
+}
+
+/* Write len bytes. From a reader that has been waited for STALL_MAX_NS what comes is dropped, at once, until it takes
+ * something again; for a slow one we wait, for wait_ns at most, and not at all once the machine ends.
  * Returns the number of bytes done with: all of them, unless wait_ns is 0. */
 static size_t put(struct chario *c, const uint8_t *p, size_t len, uint64_t wait_ns)
 {
@@ -130,7 +154,7 @@ static size_t put(struct chario *c, const uint8_t *p, size_t len, uint64_t wait_
         const ssize_t n = write_some(c, p + done, len - done);
         if (n > 0) {
             done += (size_t)n;
-            c->stalled_since = 0;
+            note_taken(c, (size_t)n);
             continue;
         }
         if (n == -EINTR) continue;
@@ -139,8 +163,12 @@ static size_t put(struct chario *c, const uint8_t *p, size_t len, uint64_t wait_
         const uint64_t now = now_ns();
         if (c->stalled_since == 0) c->stalled_since = now;
         if (deadline == 0) deadline = now + wait_ns;
-        if (now - c->stalled_since >= STALL_MAX_NS) break;
+        if (stalled_ns(c, now) >= STALL_MAX_NS) break;
         if (wait_ns == 0) return done;
+        if (atomic_load_explicit(&c->hurries, memory_order_relaxed)) {
+            drop(c, len - done);
+            return len;
+        }
         if (now >= deadline) break;
         wait_writable(c, now, deadline);
     }
@@ -257,6 +285,11 @@ void chario_flush(struct chario *c, enum chario_port port)
     pthread_mutex_unlock(&c->lock);
 }
 
+void chario_hurry(struct chario *c)
+{
+    if (c) atomic_store_explicit(&c->hurries, true, memory_order_relaxed);
+}
+
 void chario_show_help(struct chario *c)
 {
     c->owes_help = true;
@@ -276,33 +309,27 @@ uint64_t chario_first_output_ns(const struct chario *c)
 /* ---- life ---- */
 
 /* max_bytes is of what this machine adds to a file that it did not begin: a log that several share. */
-static int start_file(struct chario *c, struct err *e)
+int chario_make_output(struct chario *c, struct err *e)
 {
-    struct stat st;
-    if (fstat(c->out_fd, &st) != 0) return err_errno(e, "stat %s", name_of_output(c));
-    const bool is_file = S_ISREG(st.st_mode);
     const struct slow_file_params p = {
         .fd = c->out_fd,
-        .size_max = c->max_bytes && is_file ? c->max_bytes + (uint64_t)st.st_size : 0,
+        .truncates = c->path != NULL,
+        .grow_max = c->max_bytes,
         .lost = lose,
         .arg = c,
     };
-    struct slow_file *file = NULL;
-    const int rc = slow_file_create(&file, &p, e);
-    if (rc) return rc;
-    pthread_mutex_lock(&c->lock);
-    c->file = file;
-    pthread_mutex_unlock(&c->lock);
-    return 0;
+    c->tell_job = (struct loop_job){.fn = tell_losses, .arg = c};
+    const int rc = c->is_slow ? slow_file_create(&c->file, &p, e) : 0;
+    return rc ? rc : chario_open_timer(c, &c->timer_source, on_timer, e);
 }
 
 int chario_start_output(struct chario *c, struct err *e)
 {
-    c->tell_job = (struct loop_job){.fn = tell_losses, .arg = c};
-    int rc = c->is_slow ? start_file(c, e) : 0;
-    if (!rc) rc = chario_open_timer(c, &c->timer_source, on_timer, e);
+    int rc = chario_start_timer(c, &c->timer_source, e);
+    if (!rc && c->file) rc = slow_file_start(c->file, e);
     if (rc) return rc;
     pthread_mutex_lock(&c->lock);
+    c->file_has_begun = c->file != NULL;
     c->collects = true;
     pthread_mutex_unlock(&c->lock);
     return 0;
@@ -313,6 +340,7 @@ void chario_stop_output(struct chario *c)
 {
     const uint64_t deadline = now_ns() + STOP_MAX_NS;
     pthread_mutex_lock(&c->lock);
+    atomic_store_explicit(&c->hurries, false, memory_order_relaxed); /* of those who heard it, none is left */
     c->collects = false;
     for (unsigned i = 0; i < CHARIO_PORTS; i++) {
         const uint64_t now = now_ns();
@@ -322,9 +350,10 @@ void chario_stop_output(struct chario *c)
     struct slow_file *file = c->file;
     c->has_stopped = c->is_slow;
     c->file = NULL;
+    c->file_has_begun = false;
     pthread_mutex_unlock(&c->lock);
     slow_file_close(file, deadline);
-    chario_close_timer(c, &c->timer_source);
+    loop_remove(c->loop, &c->timer_source);
     tell_losses(c);
     const uint64_t dropped = chario_dropped(c);
     if (dropped) log_write(c->log, LOG_WARN, "console: %" PRIu64 " bytes that the guest wrote were dropped", dropped);

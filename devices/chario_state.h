@@ -43,7 +43,8 @@ struct chario {
     void *quit_arg;
     const struct log *log;
     char pty_name[32];
-    char *path; /* CHARIO_FILE */
+    char *path;    /* CHARIO_FILE */
+    bool was_made; /* it: until the start, so that it is removed if there is none */
     struct forked forked;
     uint64_t max_bytes;
     struct loop *loop;
@@ -51,11 +52,14 @@ struct chario {
     /* Output, under lock */
     pthread_mutex_t lock;
     struct line line[CHARIO_PORTS];
-    struct slow_file *file; /* is_slow: from the start to the stop, constant between them */
+    struct slow_file *file; /* is_slow: from the creation to the stop, constant between them */
+    bool file_has_begun;    /* its thread runs: before and after it nothing else writes */
     bool collects;          /* started: there is a timer that writes what is left lying */
     bool has_stopped;       /* and is_slow: nothing is written any more */
     bool timer_is_set;
     uint64_t stalled_since; /* when the reader was first found to take nothing; 0: it takes */
+    uint64_t stall_debt;    /* how long it did so before, as far as what it took has not paid for it */
+    atomic_bool hurries;    /* the machine ends; any thread sets it, without the lock */
     atomic_ullong dropped, first_ns;
     atomic_uint losses;   /* a bit for each enum chario_loss that has happened */
     atomic_int fail_code; /* errno of the first LOSS_FAILED */
@@ -70,7 +74,7 @@ struct chario {
     atomic_uint talker;     /* enum chario_port the guest wrote to last: input goes there */
     atomic_uint size;       /* of the terminal: columns << 16 | rows; 0: not known */
     bool is_started, in_has_ended, got_escape;
-    struct slow_input *in_file;    /* the input is on a file system or a disk; from the start to the stop */
+    struct slow_input *in_file;    /* the input is on a file system or a disk; from the creation to the stop */
     bool in_is_awaited;            /* in_file's thread reads and will tell */
     bool is_away;                  /* the terminal is another job's now */
     bool look_is_set;              /* look_source's timer runs */
@@ -84,6 +88,7 @@ struct chario {
 };
 
 /* chario_output.c. Loop thread, or while none runs. */
+int chario_make_output(struct chario *c, struct err *e); /* once it is open */
 int chario_start_output(struct chario *c, struct err *e);
 void chario_stop_output(struct chario *c);
 void chario_show_help(struct chario *c);
@@ -95,8 +100,8 @@ void chario_stop_input(struct chario *c);
 void chario_read_size(struct chario *c); /* of the terminal that the output or the pty is */
 
 /* chario.c */
-void chario_close_timer(struct chario *c, struct loop_source *timer); /* legal when there is none */
 int chario_open_timer(struct chario *c, struct loop_source *timer, void (*fn)(void *arg, uint32_t events),
                       struct err *e);
+int chario_start_timer(struct chario *c, struct loop_source *timer, struct err *e); /* legal when there is none */
 
 #endif

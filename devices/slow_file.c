@@ -1,7 +1,7 @@
 /* See slow_file.h. One ring under one lock; the thread writes from the ring without the lock, since what it writes is
  * not given free before it is done.
  *
- * System calls of the thread: fstat, write, futex, and close when it was left to itself. */
+ * System calls of the thread: ftruncate, fstat, write, futex, and close when it was left to itself. */
 #include "devices/slow_file.h"
 
 #include <errno.h>
@@ -22,6 +22,11 @@ struct slow_file {
     struct slow_file_params p;
     int fd;
     pthread_t thread;
+    bool has_thread;
+
+    /* The thread's. */
+    bool has_begun;
+    uint64_t size_max; /* 0: none */
 
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
@@ -40,15 +45,29 @@ static void destroy(struct slow_file *f)
     free(f);
 }
 
-/* Bytes written; 0: the file has reached its size; -errno. */
-static ssize_t write_piece(const struct slow_file *f, const uint8_t *p, size_t len)
+/* What can't be done now is tried again before the next write: what is new never lands behind what is old. */
+static int begin(struct slow_file *f)
 {
     struct stat st;
-    if (f->p.size_max) {
+    if (f->has_begun) return 0;
+    if (f->p.truncates && ftruncate(f->fd, 0) != 0) return -errno;
+    if (f->p.grow_max && fstat(f->fd, &st) != 0) return -errno;
+    if (f->p.grow_max && S_ISREG(st.st_mode)) f->size_max = f->p.grow_max + (uint64_t)st.st_size;
+    f->has_begun = true;
+    return 0;
+}
+
+/* Bytes written; 0: the file has reached its size; -errno. */
+static ssize_t write_piece(struct slow_file *f, const uint8_t *p, size_t len)
+{
+    struct stat st;
+    const int rc = begin(f);
+    if (rc) return rc;
+    if (f->size_max) {
         if (fstat(f->fd, &st) != 0) return -errno;
         const uint64_t size = (uint64_t)st.st_size;
-        if (size >= f->p.size_max) return 0;
-        if (len > f->p.size_max - size) len = (size_t)(f->p.size_max - size);
+        if (size >= f->size_max) return 0;
+        if (len > f->size_max - size) len = (size_t)(f->size_max - size);
     }
     const ssize_t n = write(f->fd, p, len);
     if (n == 0) return -EIO; /* no file does that */
@@ -74,6 +93,7 @@ static void work_once(struct slow_file *f)
 static void *work(void *arg)
 {
     struct slow_file *const f = arg;
+    (void)begin(f); /* a guest that says nothing leaves an empty file too */
     pthread_mutex_lock(&f->lock);
     while (!f->is_left) {
         if (f->used > 0)
@@ -109,10 +129,6 @@ int slow_file_create(struct slow_file **out, const struct slow_file_params *p, s
     init_lock(f);
     f->fd = fd_own(fcntl(p->fd, F_DUPFD_CLOEXEC, 0));
     int rc = f->fd < 0 ? err_errno(e, "a descriptor for a file's thread") : 0;
-    if (!rc) {
-        rc = thread_make(&f->thread, "vireo:console", 0, work, f);
-        if (rc) rc = err_thread(e, err_set(e, rc, "a file's thread: %s", strerrordesc_np(-rc)));
-    }
     if (rc) {
         err_as(e, ERR_HOST);
         destroy(f);
@@ -120,6 +136,21 @@ int slow_file_create(struct slow_file **out, const struct slow_file_params *p, s
     }
     *out = f;
     return 0;
+}
+
+int slow_file_start(struct slow_file *f, struct err *e)
+{
+    int rc = thread_make(&f->thread, "vireo:console", 0, work, f);
+    f->has_thread = rc == 0;
+    if (rc == 0) return 0;
+    rc = err_thread(e, err_set(e, rc, "a file's thread: %s", strerrordesc_np(-rc)));
+    err_as(e, ERR_HOST);
+    return rc;
+}
+
+void slow_file_in_child(const struct slow_file *f)
+{
+    close(f->fd);
 }
 
 size_t slow_file_put(struct slow_file *f, const uint8_t *bytes, size_t len)
@@ -157,6 +188,10 @@ bool slow_file_wait(struct slow_file *f, uint64_t deadline_ns)
 void slow_file_close(struct slow_file *f, uint64_t deadline_ns)
 {
     if (!f) return;
+    if (!f->has_thread) {
+        destroy(f);
+        return;
+    }
     const pthread_t thread = f->thread;
     pthread_mutex_lock(&f->lock);
     f->is_closing = true;

@@ -20,6 +20,7 @@ struct slow_input {
     void (*ready)(void *arg);
     void *arg;
     pthread_t thread;
+    bool has_thread;
 
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
@@ -73,10 +74,6 @@ int slow_input_create(struct slow_input **out, int fd, void (*ready)(void *arg),
     pthread_cond_init(&s->changed, NULL);
     s->fd = fd_own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
     int rc = s->fd < 0 ? err_errno(e, "a descriptor for a file's thread") : 0;
-    if (!rc) {
-        rc = thread_make(&s->thread, "vireo:input", 0, work, s);
-        if (rc) rc = err_thread(e, err_set(e, rc, "a file's thread: %s", strerrordesc_np(-rc)));
-    }
     if (rc) {
         err_as(e, ERR_HOST);
         destroy(s);
@@ -84,6 +81,16 @@ int slow_input_create(struct slow_input **out, int fd, void (*ready)(void *arg),
     }
     *out = s;
     return 0;
+}
+
+int slow_input_start(struct slow_input *s, struct err *e)
+{
+    int rc = thread_make(&s->thread, "vireo:input", 0, work, s);
+    s->has_thread = rc == 0;
+    if (rc == 0) return 0;
+    rc = err_thread(e, err_set(e, rc, "a file's thread: %s", strerrordesc_np(-rc)));
+    err_as(e, ERR_HOST);
+    return rc;
 }
 
 ssize_t slow_input_read(struct slow_input *s, uint8_t *buf, size_t len)
@@ -106,6 +113,10 @@ ssize_t slow_input_read(struct slow_input *s, uint8_t *buf, size_t len)
 void slow_input_close(struct slow_input *s)
 {
     if (!s) return;
+    if (!s->has_thread) {
+        destroy(s);
+        return;
+    }
     const pthread_t thread = s->thread;
     pthread_mutex_lock(&s->lock);
     const bool is_reading = s->state == READING;

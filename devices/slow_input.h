@@ -17,8 +17,9 @@
 struct slow_input;
 
 /* ready is called by the file's thread when slow_input_read has something to return; it must not call anything here.
- * 0 and the thread runs, with all signals blocked, on a descriptor of its own; or -errno with *e filled. */
+ * Memory and a descriptor of its own: nothing is read yet. 0 or -errno with *e filled, as below. */
 int slow_input_create(struct slow_input **out, int fd, void (*ready)(void *arg), void *arg, struct err *e);
+int slow_input_start(struct slow_input *s, struct err *e); /* the thread runs, with all signals blocked; once */
 /* As read(2) but with -errno: the bytes of the read before, at most as many as that one asked for, or -EAGAIN. Then a
  * read of len bytes (at most SLOW_INPUT_MAX) has begun, and ready tells of its end. */
 ssize_t slow_input_read(struct slow_input *s, uint8_t *buf, size_t len);

@@ -137,6 +137,11 @@ ssize_t write(int fd, const void *p, size_t len)
     hang(fd);
     return syscall(SYS_write, fd, p, len);
 }
+int ftruncate(int fd, off_t len)
+{
+    hang(fd);
+    return (int)syscall(SYS_ftruncate, fd, len);
+}
 ssize_t read(int fd, void *p, size_t len)
 {
     hang(fd);
@@ -201,6 +206,9 @@ hung_file_holds_up_no_end() {
     local begin=$SECONDS got=0
     LD_PRELOAD=./hang.so timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel chatter.elf --timeout 2 --console file=hung --json=report > out 2> err < /dev/null || got=$?
     equal status $got 124 && [ $((SECONDS - begin)) -lt 12 ] && [ "$(number console_dropped)" -gt 0 ] && grep -q 'nothing is written any more to hung' err || { cat err; return 1; }
+    begin=$SECONDS && got=0
+    LD_PRELOAD=./hang.so timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel deaf.elf --timeout 2 --console file=hung > out 2> err < /dev/null || got=$?
+    equal status $got 124 && [ $((SECONDS - begin)) -lt 12 ] || return 1 # not even emptied
     LD_PRELOAD=./hang.so timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel chatter.elf --timeout 60 > hung 2> err < /dev/null &
     sleep 2
     begin=$SECONDS

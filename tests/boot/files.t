@@ -102,6 +102,21 @@ outputs_spare_the_shells() {
     "$VIREO" run --kernel kernel --json=shell >> shell 2> err < /dev/null || got=$?
     [ $got = 125 ] && grep -q 'json shell: that is the file of standard output' err && [ "$(cat shell)" = kept ]
 }
+# A file that is there, by its own name and by the shell's, as each of the three.
+console_spares_the_shells() {
+    local got name
+    for name in shell /dev/stdout; do
+        echo kept > shell && got=0
+        timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel kernel --console file=$name >> shell 2> err < /dev/null || got=$?
+        [ $got = 125 ] && grep -q "console $name: that is the file of standard output" err && [ "$(cat shell)" = kept ] || { cat err; return 1; }
+    done
+    got=0
+    timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel kernel --console file=shell < shell > out 2> err || got=$?
+    [ $got = 125 ] && grep -q 'console shell: that is the file of standard input' err && [ "$(cat shell)" = kept ] || return 1
+    got=0
+    timeout -k 5 $RUN_LIMIT_S "$VIREO" run --kernel kernel --console file=shell < /dev/null > out 2>> shell || got=$?
+    [ $got = 125 ] && grep -q '^kept$' shell && grep -q 'console shell: that is the file of standard error' shell
+}
 # Where the machine is not known, neither is what it reads: only an empty file, or an earlier report, is written.
 wrong_configuration_spares_all() {
     keeps disk.img refuses "cpus 0" run --json=disk.img --cpus 0 --disk path=disk.img && grep -q 'holds no earlier report' err &&
@@ -123,18 +138,23 @@ devices_are_outputs() {
 # ---- beside a VM that runs
 
 has_kvm() { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }
-# Its disk, which nobody names to the second one but as an output.
+# Its disk, which nobody names to the second one but as an output; and its console's file, by any name for it.
 locked_files_are_spared() {
     local pid rc=0 option i=0
     make_files 2> /dev/null
     printf '.globl _start\n_start: jmp _start\n' > endless.S
     gcc -nostdlib -static -no-pie -Wl,-Ttext=0x1000000 -Wl,--build-id=none endless.S -o endless.elf || return 1
-    "$VIREO" run --kernel endless.elf --disk path=disk.img --timeout 100 --verbose > out-first 2> err-first < /dev/null &
+    "$VIREO" run --kernel endless.elf --disk path=disk.img --console file=said --timeout 100 --verbose > out-first 2> err-first < /dev/null &
     pid=$!
     until grep -q starting err-first; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { kill -9 $pid; cat err-first; return 1; }; done
     for option in --json=disk.img --stats=hard.img --console=file=soft.img; do
         keeps disk.img refuses "has locked that file, as a VM does its disks" run --kernel endless.elf "$option" --timeout 1 || rc=1
     done
+    truncate -s 1M said # the guest has said nothing: now it is as long as a disk
+    for option in --json=said --console=file=said; do
+        refuses "has locked that file" run --kernel endless.elf "$option" --timeout 1 || rc=1
+    done
+    refuses "said is in use by another VM" run --kernel endless.elf --disk path=said --timeout 1 || rc=1
     kill $pid
     wait $pid
     return $rc
@@ -147,6 +167,7 @@ check "a pipe's reader may come late" late_reader_is_in_time
 check "no output is a file that is read" outputs_spare_inputs
 check "no output is another one" outputs_spare_each_other
 check "no output is where the shell writes" outputs_spare_the_shells
+check "no console is where the shell writes or reads" console_spares_the_shells
 check "a refused configuration costs no file" wrong_configuration_spares_all
 check "a result and a program are spared too" result_is_spared
 check "devices are outputs" devices_are_outputs

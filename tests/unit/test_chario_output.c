@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -231,6 +233,89 @@ static void try_output_drops_after_a_second_without_a_reader(void **state)
     close_pipe(out);
 }
 
+/* ---- readers that drip ---- */
+
+/* A socket so small that each byte taken makes room for one. */
+static void open_drip(int end[2])
+{
+    const int small = 1;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, end), 0);
+    assert_int_equal(setsockopt(end[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+}
+
+struct drip {
+    int fd;
+    atomic_bool is_over;
+};
+
+static void *drip(void *arg)
+{
+    struct drip *d = arg;
+    char byte;
+    for (unsigned i = 1; !d->is_over; i++) {
+        usleep(10000);
+        if (i % 50 == 0) (void)!recv(d->fd, &byte, 1, MSG_DONTWAIT);
+    }
+    return NULL;
+}
+
+static void *say_newline(void *arg)
+{
+    output(arg, "\n");
+    return NULL;
+}
+
+/* A byte each half second: without an end each output would wait for that. */
+static void a_reader_that_drips_is_waited_for_a_second_in_all(void **state)
+{
+    int end[2];
+    struct bench b;
+    pthread_t t;
+    (void)state;
+    open_drip(end);
+    bench_init(&b, fds(-1, end[1]));
+    struct drip d = {.fd = end[0]};
+    assert_int_equal(pthread_create(&t, NULL, drip, &d), 0);
+    const uint64_t begin = now_ns();
+    for (unsigned i = 0; i < 10000 && now_ns() - begin < 30 * ONE_SECOND_NS; i++) output(&b, "\n");
+    assert_in_range(now_ns() - begin, ONE_SECOND_NS, 10 * ONE_SECOND_NS);
+    assert_true(chario_dropped(b.io) > 0);
+    d.is_over = true;
+    pthread_join(t, NULL);
+    bench_fini(&b);
+    close_pipe(end);
+}
+
+/* Each waits a second without it, so that all eight are far from where the line is drawn. */
+static void nobody_waits_once_the_machine_ends(void **state)
+{
+    char page[4096];
+    int end[2];
+    (void)state;
+    memset(page, 'x', sizeof(page));
+    const uint64_t begin = now_ns();
+    for (unsigned i = 0; i < 8; i++) {
+        struct bench b;
+        pthread_t t;
+        open_pipe(end);
+        assert_int_equal(fcntl(end[1], F_SETPIPE_SZ, sizeof(page)), sizeof(page));
+        assert_int_equal(write(end[1], page, sizeof(page)), sizeof(page));
+        bench_init(&b, fds(-1, end[1]));
+        assert_int_equal(pthread_create(&t, NULL, say_newline, &b), 0);
+        usleep(20000);
+        chario_hurry(b.io); /* as it waits, or before */
+        pthread_join(t, NULL);
+        assert_int_equal(chario_dropped(b.io), 1);
+        assert_int_equal(read(end[0], page, sizeof(page)), sizeof(page));
+        output(&b, "last"); /* no newline: the stop writes it, and it may wait */
+        bench_fini(&b);
+        assert_int_equal(read(end[0], page, sizeof(page)), 4);
+        close_pipe(end);
+        memset(page, 'x', sizeof(page));
+    }
+    assert_in_range(now_ns() - begin, 0, 5 * ONE_SECOND_NS);
+}
+
 /* ---- files ---- */
 
 static void file_is_created_or_truncated_and_every_refusal_is_a_sentence(void **state)
@@ -266,30 +351,93 @@ static void file_is_created_or_truncated_and_every_refusal_is_a_sentence(void **
 static void a_file_is_left_alone_until_the_start(void **state)
 {
     char old[] = "/tmp/vireo-chario-XXXXXX";
-    static const char *const missing[] = {"/tmp/vireo-chario-none", "/no/where"};
+    static const char missing[] = "/tmp/vireo-chario-none";
     struct chario *io = NULL;
     struct stat st;
     struct err e = {0};
-    struct loop loop;
     (void)state;
     const int fd = mkstemp(old);
     assert_int_equal(write(fd, "old", 3), 3);
     assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = old}, &e), 0);
     chario_destroy(io);
     assert_int_equal(lseek(fd, 0, SEEK_END), 3);
-    for (unsigned i = 0; i < COUNT_OF(missing); i++) {
-        assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = missing[i]}, &e), 0);
-        if (i == 1) { /* this one can't be made */
-            assert_int_equal(loop_init(&loop, NULL), 0);
-            assert_int_equal(chario_start(io, &loop, &e), -ENOENT);
-            assert_contains(e.text, "open /no/where: ");
-            loop_fini(&loop);
-        }
-        chario_destroy(io);
-        assert_int_equal(stat(missing[i], &st), -1);
-    }
+    assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = missing}, &e), 0);
+    assert_int_equal(stat(missing, &st), 0);
+    chario_destroy(io);
+    assert_int_equal(stat(missing, &st), -1);
+    io = NULL;
+    assert_int_equal(chario_create(&io, &(struct chario_params){.kind = CHARIO_FILE, .path = "/no/where"}, &e),
+                     -ENOENT);
+    assert_contains(e.text, "open /no/where: ");
+    assert_null(io);
     close(fd);
     unlink(old);
+}
+
+/* Another VM may not make it its disk between our creation and our start, which empties it. */
+static void a_file_is_nobody_elses_from_the_creation_on(void **state)
+{
+    char path[] = "/tmp/vireo-chario-XXXXXX";
+    const struct chario_params p = {.kind = CHARIO_FILE, .path = path};
+    struct chario *first = NULL, *second = NULL;
+    struct err e = {0};
+    const int fd = mkstemp(path);
+    (void)state;
+    assert_int_equal(chario_create(&first, &p, &e), 0);
+    struct flock disk = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &disk), -1);
+    assert_int_equal(chario_create(&second, &p, &e), -EBUSY);
+    assert_contains(e.text, "has locked that file");
+    chario_destroy(first);
+    disk.l_pid = 0;
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &disk), 0);
+    assert_int_equal(chario_create(&second, &p, &e), -EBUSY);
+    close(fd);
+
+    const struct file_name others[] = {{"disk 0", path, false}};
+    const struct chario_params same = {.kind = CHARIO_FILE, .path = path, .others = others, .other_count = 1};
+    assert_int_equal(chario_create(&second, &same, &e), -EEXIST);
+    assert_contains(e.text, "that is the file of disk 0");
+    assert_null(second);
+    unlink(path);
+}
+
+/* The next descriptor would be beyond the limit. */
+static void no_descriptors(const struct rlimit *usual)
+{
+    const int next = dup(STDERR_FILENO);
+    assert_true(next >= 0);
+    close(next);
+    const struct rlimit none = {.rlim_cur = (rlim_t)next, .rlim_max = usual->rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
+static void a_start_takes_no_descriptor(void **state)
+{
+    char path[] = "/tmp/vireo-chario-XXXXXX", typed[] = "/tmp/vireo-chario-XXXXXX";
+    const int out = mkstemp(path), in = mkstemp(typed);
+    struct chario_params rows[] = {
+        fds(in, out), fds(-1, out), {.kind = CHARIO_FILE, .path = path}, {.kind = CHARIO_PTY}};
+    struct rlimit usual;
+    struct bench b = {0};
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct err e = {0};
+        rows[i].has_escape = true;
+        rows[i].quit = on_quit;
+        assert_int_equal(loop_init(&b.loop, NULL), 0);
+        assert_int_equal(chario_create(&b.io, &rows[i], NULL), 0);
+        no_descriptors(&usual);
+        const int rc = chario_start(b.io, &b.loop, &e);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+        if (rc) fail_msg("%s", e.text);
+        bench_fini(&b);
+    }
+    close(in);
+    close(out);
+    unlink(path);
+    unlink(typed);
 }
 
 static void a_full_disk_drops_and_goes_on(void **state)
@@ -366,6 +514,8 @@ UNIT_MAIN(UNIT(a_shared_pipe_stays_blocking), UNIT(a_reader_that_stops_costs_one
           UNIT(a_pending_sigpipe_of_the_host_program_is_left_to_it), UNIT(a_long_line_is_not_held_back),
           UNIT(lines_of_two_devices_are_not_mixed), UNIT(the_first_output_has_its_time_noted),
           UNIT(try_output_never_waits_and_says_when_to_go_on), UNIT(try_output_drops_after_a_second_without_a_reader),
+          UNIT(a_reader_that_drips_is_waited_for_a_second_in_all), UNIT(nobody_waits_once_the_machine_ends),
           UNIT(file_is_created_or_truncated_and_every_refusal_is_a_sentence),
-          UNIT(a_file_is_left_alone_until_the_start), UNIT(a_full_disk_drops_and_goes_on),
+          UNIT(a_file_is_left_alone_until_the_start), UNIT(a_file_is_nobody_elses_from_the_creation_on),
+          UNIT(a_start_takes_no_descriptor), UNIT(a_full_disk_drops_and_goes_on),
           UNIT(a_pty_that_nobody_reads_costs_one_second), UNIT(threads_lose_no_line))

@@ -21,9 +21,20 @@ static ssize_t write_or_hang(int fd, const void *p, size_t len)
     return write(fd, p, len);
 }
 
-#define write write_or_hang
+static int truncate_or_hang(int fd, off_t len)
+{
+    if (hangs) {
+        sem_post(&hanging);
+        while (sem_wait(&go_on) != 0) continue;
+    }
+    return ftruncate(fd, len);
+}
+
+#define write     write_or_hang
+#define ftruncate truncate_or_hang
 #include "devices/slow_file.c"
 #undef write
+#undef ftruncate
 
 #define SECOND 1000000000ull
 
@@ -39,11 +50,12 @@ static void on_lost(void *arg, uint64_t len, int error)
     l->error = error;
 }
 
-static struct slow_file *open_slow(int fd, uint64_t size_max, struct loss *loss)
+static struct slow_file *open_slow(int fd, uint64_t grow_max, struct loss *loss)
 {
     struct slow_file *f = NULL;
-    const struct slow_file_params p = {.fd = fd, .size_max = size_max, .lost = on_lost, .arg = loss};
+    const struct slow_file_params p = {.fd = fd, .grow_max = grow_max, .lost = on_lost, .arg = loss};
     assert_int_equal(slow_file_create(&f, &p, NULL), 0);
+    assert_int_equal(slow_file_start(f, NULL), 0);
     return f;
 }
 
@@ -108,6 +120,55 @@ static void a_write_that_hangs_holds_up_nobody(void **state)
     close(fd);
 }
 
+static void a_file_that_cannot_be_emptied_holds_up_nobody(void **state)
+{
+    struct loss loss = {0};
+    struct slow_file *f = NULL;
+    const int fd = new_file();
+    const struct slow_file_params p = {.fd = fd, .truncates = true, .lost = on_lost, .arg = &loss};
+    (void)state;
+    assert_int_equal(write(fd, "old", 3), 3);
+    sem_init(&hanging, 0, 0);
+    sem_init(&go_on, 0, 0);
+    hangs = true;
+    assert_int_equal(slow_file_create(&f, &p, NULL), 0);
+    assert_int_equal(slow_file_start(f, NULL), 0); /* returns */
+    sem_wait(&hanging);
+    assert_int_equal(slow_file_put(f, (const uint8_t *)"new", 3), 3);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 3);
+    hangs = false;
+    sem_post(&go_on);
+    slow_file_close(f, now_ns() + 60 * SECOND);
+    assert_int_equal(loss.bytes, 0);
+    char got[8] = "";
+    assert_int_equal(pread(fd, got, sizeof(got), 0), 6); /* where the descriptor was: the first three are a hole */
+    assert_string_equal(got + 3, "new");
+    assert_int_equal(got[0], 0);
+    close(fd);
+}
+
+static void what_is_new_never_lands_behind_what_is_old(void **state)
+{
+    char path[] = "/tmp/vireo-slow-XXXXXX";
+    struct loss loss = {0};
+    struct slow_file *f = NULL;
+    const int fd = mkstemp(path), reads = open(path, O_RDONLY); /* which can't be truncated */
+    const struct slow_file_params p = {.fd = reads, .truncates = true, .lost = on_lost, .arg = &loss};
+    (void)state;
+    hangs = false;
+    assert_int_equal(write(fd, "old", 3), 3);
+    assert_int_equal(slow_file_create(&f, &p, NULL), 0);
+    assert_int_equal(slow_file_start(f, NULL), 0);
+    assert_int_equal(slow_file_put(f, (const uint8_t *)"new", 3), 3);
+    slow_file_close(f, now_ns() + 60 * SECOND);
+    assert_int_equal(loss.bytes, 3);
+    assert_int_equal(loss.error, EINVAL);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 3);
+    unlink(path);
+    close(reads);
+    close(fd);
+}
+
 static void a_file_grows_to_its_bound_and_on_once_it_was_cut(void **state)
 {
     static const uint8_t bytes[1000];
@@ -148,4 +209,5 @@ static void a_write_that_fails_is_told_with_its_reason(void **state)
 }
 
 UNIT_MAIN(UNIT(everything_is_written_in_order), UNIT(a_write_that_hangs_holds_up_nobody),
+          UNIT(a_file_that_cannot_be_emptied_holds_up_nobody), UNIT(what_is_new_never_lands_behind_what_is_old),
           UNIT(a_file_grows_to_its_bound_and_on_once_it_was_cut), UNIT(a_write_that_fails_is_told_with_its_reason))

@@ -54,6 +54,7 @@ static void a_read_takes_what_was_asked_for_and_no_more(void **state)
     hangs = false;
     sem_init(&ready, 0, 0);
     assert_int_equal(slow_input_create(&s, fd, on_ready, &ready, NULL), 0);
+    assert_int_equal(slow_input_start(s, NULL), 0);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         uint8_t got[100] = "";
         assert_int_equal(slow_input_read(s, got, rows[i].len), -EAGAIN);
@@ -76,6 +77,7 @@ static void an_error_is_told(void **state)
     hangs = false;
     sem_init(&ready, 0, 0);
     assert_int_equal(slow_input_create(&s, dir, on_ready, &ready, NULL), 0);
+    assert_int_equal(slow_input_start(s, NULL), 0);
     assert_int_equal(slow_input_read(s, got, 1), -EAGAIN);
     sem_wait(&ready);
     assert_int_equal(slow_input_read(s, got, 1), -EISDIR);
@@ -96,6 +98,7 @@ static void a_read_that_hangs_holds_up_nobody(void **state)
     sem_init(&go_on, 0, 0);
     hangs = true;
     assert_int_equal(slow_input_create(&s, fd, on_ready, &ready, NULL), 0);
+    assert_int_equal(slow_input_start(s, NULL), 0);
     assert_int_equal(slow_input_read(s, got, 3), -EAGAIN);
     sem_wait(&hanging);
     assert_int_equal(slow_input_read(s, got, 3), -EAGAIN);

@@ -148,18 +148,33 @@ static int check_identity(const struct file_output *o, const struct stat *st, st
     return 0;
 }
 
+static int locked_by_other(const struct file_output *o, struct err *e)
+{
+    return err_set(e, -EBUSY,
+                   "%s %.300s: another VM or process has locked that file, as a VM does its disks and its console's "
+                   "file; name another file",
+                   o->what, o->path);
+}
+
 /* A VM locks its disks so; other programs' record locks tell as well (fcntl(2), F_OFD_GETLK). Where locks can't be
  * asked for, there are none. */
 static int check_lock(int fd, const struct file_output *o, struct err *e)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK) return 0;
-    return err_set(e, -EBUSY,
-                   "%s %.300s: another VM or process has locked that file, as a VM does its disks; name another file",
-                   o->what, o->path);
+    return locked_by_other(o, e);
 }
 
-static int check_open(int fd, const struct file_output *o, struct err *e)
+/* Of the open file description: a lock of the process would be gone with any descriptor of the file that it closes. */
+int file_lock(int fd, const struct file_output *o, struct err *e)
+{
+    struct stat st;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || fcntl(fd, F_OFD_SETLK, &lock) == 0) return 0;
+    return errno == EAGAIN || errno == EACCES ? locked_by_other(o, e) : 0;
+}
+
+int file_check_fd(int fd, const struct file_output *o, struct err *e)
 {
     struct stat st;
     if (fstat(fd, &st) < 0) return err_errno(e, "%s %.300s", o->what, o->path);
@@ -180,7 +195,7 @@ int file_open_output(int *out, const struct file_output *o, struct err *e)
     bool is_made = false;
     const int fd = open_or_make(o, &is_made);
     if (fd < 0) return open_failed(o, e);
-    const int rc = check_open(fd, o, e);
+    const int rc = file_check_fd(fd, o, e);
     if (rc == 0) {
         *out = fd;
         return 0;
@@ -223,7 +238,7 @@ int file_check_output(const struct file_output *o, struct err *e)
     if (rc || !S_ISREG(st.st_mode)) return rc;
     const int fd = fd_own(open(o->path, O_WRONLY | FLAGS));
     if (fd < 0) return 0; /* whoever opens it in earnest says why */
-    rc = check_open(fd, o, e);
+    rc = file_check_fd(fd, o, e);
     close(fd);
     return rc;
 }

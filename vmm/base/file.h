@@ -39,6 +39,12 @@ int file_open_output(int *fd, const struct file_output *o, struct err *e);
 /* The same checks, with nothing made and nothing left open; a path with nothing behind it is good. */
 int file_check_output(const struct file_output *o, struct err *e);
 
+/* The same checks on what is open already. */
+int file_check_fd(int fd, const struct file_output *o, struct err *e);
+/* Lock a file that is open to be written, as long as this opening of it lasts; -EBUSY: somebody else has. Where there
+ * are no locks it is not locked, and what is no file needs none. */
+int file_lock(int fd, const struct file_output *o, struct err *e);
+
 /* All of it, or -errno; -ETIMEDOUT: a pipe's reader has taken nothing for FILE_WAIT_MS. */
 int file_write(int fd, const void *data, size_t len);
 

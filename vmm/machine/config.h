@@ -159,7 +159,12 @@ int config_check(const struct config *c, struct err *e);
 
 /* The files that a configuration names, its own included, into out; how many. The strings are c's. */
 unsigned config_files(const struct config *c, struct file_name out[CONFIG_MAX_FILES]);
-/* Is one that is written (the console's, the device tree's) one that is read, or the other one, or locked by somebody?
+/* What none of its outputs may be: these files but the one of the given path (that very pointer), and the process's
+ * standard ones, which a name such as /dev/stdout leads to as well. */
+#define CONFIG_MAX_OTHERS (CONFIG_MAX_FILES + 3)
+unsigned config_others(const struct config *c, const char *path, struct file_name out[CONFIG_MAX_OTHERS]);
+/* Is one that is written (the console's, the device tree's) one that is read, or the other one, or where the
+ * process's own output goes, or locked by somebody?
  * Looks at files and makes none. */
 int config_check_files(const struct config *c, struct err *e);
 

@@ -20,18 +20,32 @@ unsigned config_files(const struct config *c, struct file_name out[CONFIG_MAX_FI
     return n;
 }
 
+unsigned config_others(const struct config *c, const char *path, struct file_name out[CONFIG_MAX_OTHERS])
+{
+    static const struct file_name standard[] = {{"standard input", "/proc/self/fd/0", false},
+                                                {"standard output", "/proc/self/fd/1", true},
+                                                {"standard error", "/proc/self/fd/2", true}};
+    struct file_name files[CONFIG_MAX_FILES];
+    const unsigned count = config_files(c, files);
+    unsigned n = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (files[i].path != path) out[n++] = files[i];
+    for (size_t i = 0; i < sizeof(standard) / sizeof(standard[0]); i++) out[n++] = standard[i];
+    return n;
+}
+
 int config_check_files(const struct config *c, struct err *e)
 {
-    struct file_name files[CONFIG_MAX_FILES];
+    struct file_name files[CONFIG_MAX_FILES], others[CONFIG_MAX_OTHERS];
     const unsigned count = config_files(c, files);
     int rc = 0;
     for (unsigned i = 0; i < count && !rc; i++) {
-        const struct file_name it = files[i];
-        if (!it.is_output) continue;
-        files[i].path = NULL; /* it is not another */
-        const struct file_output o = {.what = it.what, .path = it.path, .others = files, .count = count};
+        if (!files[i].is_output) continue;
+        const struct file_output o = {.what = files[i].what,
+                                      .path = files[i].path,
+                                      .others = others,
+                                      .count = config_others(c, files[i].path, others)};
         rc = file_check_output(&o, e);
-        files[i] = it;
     }
     return rc;
 }

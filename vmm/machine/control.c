@@ -153,6 +153,7 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
     }
     pthread_mutex_unlock(&m->lock);
     if (is_news) slots_abandon(m);
+    if (is_news) chario_hurry(m->console);
 }
 
 static int index_of(const struct machine *m, const struct runner *r)

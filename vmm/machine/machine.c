@@ -36,9 +36,12 @@ static int create_console(struct machine *m, const struct config *cfg, struct er
         [CONSOLE_FILE] = CHARIO_FILE,
         [CONSOLE_PTY] = CHARIO_PTY,
     };
+    struct file_name others[CONFIG_MAX_OTHERS];
     const struct chario_params p = {
         .kind = kinds[cfg->console],
         .path = cfg->console_path,
+        .others = others,
+        .other_count = config_others(cfg, cfg->console_path, others),
         .in_fd = -1,
         .out_fd = -1,
         .has_escape = cfg->has_escape,
