@@ -64,7 +64,8 @@ man_options() {
             print line (open ? "]" : ""); open = 0
         }' | sort
 }
-help_options() { sed -n 's/^  \(--[a-z][^ ]*\( [^ ]\+\)*\)\(  .*\)\?$/\1/p' out | sort; }
+# A long syntax goes on in the next line, with a "[".
+help_options() { sed ':a; N; $!ba; s/\n \+\[/[/g' out | sed -n 's/^  \(--[a-z][^ ]*\( [^ ]\+\)*\)\(  .*\)\?$/\1/p' | sort; }
 man_says_what_help_says() {
     local c
     for c in run bench report stat top doctor; do
