@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -148,12 +149,22 @@ static int check_identity(const struct file_output *o, const struct stat *st, st
     return 0;
 }
 
+/* The locks of flock(2), which shell scripts take, are of another kind and can only be asked for by taking one. A
+ * shared one is enough: whoever keeps others out has an exclusive one. */
+static bool is_flocked(int fd)
+{
+    const int rc = flock(fd, LOCK_SH | LOCK_NB);
+    if (rc == 0) (void)flock(fd, LOCK_UN);
+    return rc < 0 && errno == EWOULDBLOCK;
+}
+
 /* A VM locks its disks so; other programs' record locks tell as well (fcntl(2), F_OFD_GETLK). Where locks can't be
  * asked for, there are none. */
 static int check_lock(int fd, const struct file_output *o, struct err *e)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK) return 0;
+    const bool is_locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    if (!is_locked && !is_flocked(fd)) return 0;
     return err_set(e, -EBUSY,
                    "%s %.300s: another VM or process has locked that file, as a VM does its disks; name another file",
                    o->what, o->path);
