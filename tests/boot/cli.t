@@ -139,6 +139,7 @@ bad_files() {
         refuses "Is a directory" --config . && refuses 'name "?[2J"' --config escape.json &&
         refuses "more than 1 MiB" --config /dev/zero
 }
+sizes_as_people_write_them() { refuses "memory 2048T: this host has" --memory 2048T && refuses "memory 1000T: this host has" --memory 1000T; }
 bad_report() { refuses "json /nowhere/report: No such file" --json=/nowhere/report --kernel x; }
 
 # leaves_alone FUNCTION: what lies in ./bad and which interfaces there are is the same after it.
@@ -482,6 +483,7 @@ check "what can not be scheduled so is refused" bad_schedules
 check "an initrd without a kernel is refused" lone_initrd
 check "a bad configuration file is refused with its line" bad_files
 check "a refusal is an object too with --json" refusal_is_an_object
+check "too much memory is told in the unit it was asked in" sizes_as_people_write_them
 check "output that can't be written is an error" full_output
 check "a report that can't be written is refused before anything runs" bad_report
 

@@ -346,11 +346,12 @@ static int check_ids(const struct config *c, struct err *e)
 static int check_memory(const struct config *c, struct err *e)
 {
     struct sysinfo si;
+    char shown[VALUE_SIZE_MAX];
     if (sysinfo(&si) < 0) return err_errno(e, "memory: ask how much this host has");
     const uint64_t total = (uint64_t)si.totalram * si.mem_unit;
     if (c->memory <= total) return 0;
-    return err_set(e, -E2BIG, "memory %lluM: this host has %lluM; ask for less", (unsigned long long)(c->memory >> 20),
-                   (unsigned long long)(total >> 20));
+    value_show_size(c->memory, shown);
+    return err_set(e, -E2BIG, "memory %s: this host has %lluM; ask for less", shown, (unsigned long long)(total >> 20));
 }
 
 int config_check(const struct config *c, struct err *e)
