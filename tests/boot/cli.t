@@ -254,6 +254,15 @@ no_kvm_is_126() {
     [ $got = 126 ] && [ "$(json_of vm < out)" = 0 ] && [ "$(json_of linux < out)" = 0 ] || return 1
     ! [ -e /sys/class/misc/kvm ] || ! grep firmware out
 }
+something_else_at_kvm() {
+    local make got
+    for make in 'mknod -m 666 /dev/kvm c 1 3' ': > /dev/kvm'; do
+        got=0
+        unshare -m sh -c "mount -t tmpfs -o dev none /dev && mknod -m 666 /dev/null c 1 3 && $make"' && exec "$@"' sh "$VIREO" run > out 2> err || got=$?
+        [ $got = 126 ] && grep '^vireo: /dev/kvm: not a KVM device' err || return 1
+        if [ -e /sys/class/misc/kvm ]; then hints "mknod /dev/kvm c 10 232" || return 1; fi
+    done
+}
 advice_fits_the_processor() {
     local row
     for row in "vmx hypervisor|modprobe kvm_intel" "svm|modprobe kvm_amd" "hypervisor|hypervisor above" "svm_lock|in the firmware"; do
@@ -490,6 +499,7 @@ check "a report that can't be written is refused before anything runs" bad_repor
 check "doctor --json is JSON, with a reason when Linux can't run" doctor_speaks_json
 host_tests=(
     "a host without /dev/kvm ends with 126|no_kvm_is_126"
+    "something else at /dev/kvm is called that|something_else_at_kvm"
     "how KVM is to be had depends on the processor|advice_fits_the_processor"
     "a user without permission gets the way out|no_permission_is_126"
 )
