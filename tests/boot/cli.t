@@ -139,6 +139,13 @@ bad_files() {
         refuses "Is a directory" --config . && refuses 'name "?[2J"' --config escape.json &&
         refuses "more than 1 MiB" --config /dev/zero
 }
+report_on_standard_output() {
+    ends 125 run --json=- --cpus 0 && grep -q '^{"reason": "error", "status": 125, ' out && [ ! -e - ]
+}
+empty_paths() {
+    local option
+    for option in --json --stats --config; do refuses "$option=: the path is empty; name a file" $option= || return 1; done
+}
 sizes_as_people_write_them() { refuses "memory 2048T: this host has" --memory 2048T && refuses "memory 1000T: this host has" --memory 1000T; }
 bad_report() { refuses "json /nowhere/report: No such file" --json=/nowhere/report --kernel x; }
 
@@ -492,6 +499,8 @@ check "what can not be scheduled so is refused" bad_schedules
 check "an initrd without a kernel is refused" lone_initrd
 check "a bad configuration file is refused with its line" bad_files
 check "a refusal is an object too with --json" refusal_is_an_object
+check "--json=- is standard output" report_on_standard_output
+check "an empty path is called that" empty_paths
 check "too much memory is told in the unit it was asked in" sizes_as_people_write_them
 check "output that can't be written is an error" full_output
 check "a report that can't be written is refused before anything runs" bad_report

@@ -21,12 +21,12 @@ static void set_json(void *ctx, const char *value)
 {
     struct run *r = ctx;
     r->has_json = true;
-    r->json_path = value;
+    r->json_path = value && strcmp(value, "-") != 0 ? value : NULL;
 }
 
 static const struct cli_option options[] = {
     {"config", "FILE", "read keys from a JSON file first; options here add to it or override it", set_config_path},
-    {"json", "[FILE]", "say how it ended as one JSON line, last on standard output or in FILE", set_json},
+    {"json", "[FILE|-]", "say how it ended as one JSON line, last on standard output or in FILE", set_json},
     {"verbose", NULL, "say what is going on, on standard error", set_is_verbose},
     {"boot-times", NULL, "at the end print when each phase was reached (in the object with --json)",
      set_has_boot_times},
