@@ -37,7 +37,7 @@ _vireo() {
         while IFS=$'\t' read -r name arg; do
             [ "$name" = "$before" ] || continue
             arg=${arg%%$'\t'*}
-            [ -n "$arg" ] && { [[ $arg != \[* ]] || [ -n "$key" ]; } || break
+            [ "$arg" != - ] && { [[ $arg != \[* ]] || [ -n "$key" ]; } || break
             _vireo_value "$arg" "$cur"
             return
         done <<< "${list//$'\t\t'/$'\t'-$'\t'}"

@@ -64,7 +64,8 @@ man_options() {
             print line (open ? "]" : ""); open = 0
         }' | sort
 }
-help_options() { sed -n 's/^  \(--[a-z][^ ]*\( [^ ]\+\)*\)\(  .*\)\?$/\1/p' out | sort; }
+# A long syntax goes on in the next line, with a "[".
+help_options() { sed ':a; N; $!ba; s/\n \+\[/[/g' out | sed -n 's/^  \(--[a-z][^ ]*\( [^ ]\+\)*\)\(  .*\)\?$/\1/p' | sort; }
 man_says_what_help_says() {
     local c
     for c in run bench report stat top doctor; do
@@ -138,6 +139,14 @@ bad_files() {
         refuses "Is a directory" --config . && refuses 'name "?[2J"' --config escape.json &&
         refuses "more than 1 MiB" --config /dev/zero
 }
+report_on_standard_output() {
+    ends 125 run --json=- --cpus 0 && grep -q '^{"reason": "error", "status": 125, ' out && [ ! -e - ]
+}
+empty_paths() {
+    local option
+    for option in --json --stats --config; do refuses "$option=: the path is empty; name a file" $option= || return 1; done
+}
+sizes_as_people_write_them() { refuses "memory 2048T: this host has" --memory 2048T && refuses "memory 1000T: this host has" --memory 1000T; }
 bad_report() { refuses "json /nowhere/report: No such file" --json=/nowhere/report --kernel x; }
 
 # leaves_alone FUNCTION: what lies in ./bad and which interfaces there are is the same after it.
@@ -251,6 +260,15 @@ no_kvm_is_126() {
     without_kvm "$VIREO" doctor --json > out || got=$?
     [ $got = 126 ] && [ "$(json_of vm < out)" = 0 ] && [ "$(json_of linux < out)" = 0 ] || return 1
     ! [ -e /sys/class/misc/kvm ] || ! grep firmware out
+}
+something_else_at_kvm() {
+    local make got
+    for make in 'mknod -m 666 /dev/kvm c 1 3' ': > /dev/kvm'; do
+        got=0
+        unshare -m sh -c "mount -t tmpfs -o dev none /dev && mknod -m 666 /dev/null c 1 3 && $make"' && exec "$@"' sh "$VIREO" run > out 2> err || got=$?
+        [ $got = 126 ] && grep '^vireo: /dev/kvm: not a KVM device' err || return 1
+        if [ -e /sys/class/misc/kvm ]; then hints "mknod /dev/kvm c 10 232" || return 1; fi
+    done
 }
 advice_fits_the_processor() {
     local row
@@ -481,12 +499,16 @@ check "what can not be scheduled so is refused" bad_schedules
 check "an initrd without a kernel is refused" lone_initrd
 check "a bad configuration file is refused with its line" bad_files
 check "a refusal is an object too with --json" refusal_is_an_object
+check "--json=- is standard output" report_on_standard_output
+check "an empty path is called that" empty_paths
+check "too much memory is told in the unit it was asked in" sizes_as_people_write_them
 check "output that can't be written is an error" full_output
 check "a report that can't be written is refused before anything runs" bad_report
 
 check "doctor --json is JSON, with a reason when Linux can't run" doctor_speaks_json
 host_tests=(
     "a host without /dev/kvm ends with 126|no_kvm_is_126"
+    "something else at /dev/kvm is called that|something_else_at_kvm"
     "how KVM is to be had depends on the processor|advice_fits_the_processor"
     "a user without permission gets the way out|no_permission_is_126"
 )

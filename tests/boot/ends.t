@@ -1,7 +1,7 @@
 #!/bin/bash
 # Nothing takes away the end of `vireo run`: not a reader of its standard error that has stalled or gone, not a signal of any kind and at any
 # moment, not a host that keeps one of its threads. With guests of a few instructions on this machine's /dev/kvm.
-# time limit: 280
+# time limit: 360
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/boot/tap.sh
@@ -28,12 +28,17 @@ build_guests() {
     done
     gcc -shared -fPIC -O1 -o slow.so -xc - << 'END'
 /* A host that keeps us: while ./slow-create is there a VM is not created, while ./slow-run is there a vCPU that runs does not come back, while
- * ./slow-io is there the I/O thread does not, and while ./slow-destroy is there memory is not given back. ./slow says that it has begun. */
+ * ./slow-io is there the I/O thread does not, while ./slow-destroy is there memory is not given back, and while ./slow-file is there a write to
+ * FILE.slow or its truncation does not end, and no handler of a signal runs on that thread, as on a network file system whose server is gone.
+ * ./slow says that it has begun. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -42,6 +47,28 @@ static void keep(const char *name)
     if (access(name, F_OK) != 0) return;
     close(open("slow", O_CREAT | O_WRONLY, 0666));
     while (access(name, F_OK) == 0) usleep(10000);
+}
+static void keep_file(int fd)
+{
+    char link[40], path[512];
+    sigset_t all, old;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    const ssize_t n = readlink(link, path, sizeof(path));
+    if (n < 5 || memcmp(path + n - 5, ".slow", 5) != 0) return;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &old);
+    keep("slow-file");
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+ssize_t write(int fd, const void *data, size_t len)
+{
+    keep_file(fd);
+    return syscall(SYS_write, fd, data, len);
+}
+int ftruncate(int fd, off_t len)
+{
+    keep_file(fd);
+    return (int)syscall(SYS_ftruncate, fd, len);
 }
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -242,7 +269,7 @@ top_gives_it_back() { top_after USR2 && top_after XCPU && top_after TERM stopped
 second_signal_leaves() {
     local pid
     true > slow-run
-    LD_PRELOAD=$PWD/slow.so start --kernel endless.elf && wait_for -e slow && kill -TERM $pid && sleep 0.2 && kill -HUP $pid && ended 129 && has '"signal": 1, '
+    LD_PRELOAD=$PWD/slow.so start --kernel endless.elf && wait_for -e slow && kill -TERM $pid && sleep 0.8 && kill -HUP $pid && ended 129 && has '"signal": 1, '
     local rc=$?
     rm -f slow-run
     return $rc
@@ -250,8 +277,8 @@ second_signal_leaves() {
 # It depends on who is first, the library, which waits for no thread for ever, or the second signal.
 second_signal_after_the_end() {
     local pid rc
-    LD_PRELOAD=$PWD/slow.so start --kernel endless.elf --timeout 30 && true > slow-io && kill -TERM $pid && wait_for -e slow &&
-        kill -HUP $pid && ends_within && [ ! -e "$SOCKET" ] && has '"status": 1'
+    LD_PRELOAD=$PWD/slow.so start --kernel endless.elf --timeout 30 && true > slow-io && kill -TERM $pid && wait_for -e slow && sleep 0.8 &&
+        { kill -HUP $pid || true; } && ends_within && [ ! -e "$SOCKET" ] && has '"status": 1'
     rc=$?
     rm -f slow-io
     return $rc
@@ -298,7 +325,66 @@ destroy_that_hangs() {
     return $rc
 }
 
+# in_slow STATUS OPTION...: a VM some of whose files do not answer from ./slow-file on; it has ended with that status.
+in_slow() {
+    local want=$1 pid rc
+    shift
+    rm -f report err slow
+    true > slow-file
+    LD_PRELOAD=$PWD/slow.so "$VIREO" run --name web "$@" < /dev/null > out 2> err &
+    pid=$!
+    ended "$want"
+    rc=$?
+    rm -f slow-file
+    return $rc
+}
+slow_files_before_the_start() {
+    in_slow 125 --kernel endless.elf --timeout 2 --json=report --stats page.slow && has '^vireo: stats: could not be written' err &&
+        has '"status": 125, "name": "web", "detail": "stats: could not be written' && in_slow 125 --kernel endless.elf --timeout 2 --json=report.slow
+}
+# late_slow FILE STATUS OPTION...: the same, but that it answers until the VM runs.
+# shellcheck disable=SC2016
+late_slow() {
+    local file=$1 want=$2 pid rc
+    shift 2
+    rm -f report err slow
+    : > "$file"
+    LD_PRELOAD=$PWD/slow.so start --kernel endless.elf "$@" && true > slow-file && { [ -z "${USR1-}" ] || { sleep 0.3; kill -USR1 $pid; wait_for -e slow; }; } &&
+        { [ -z "${END-}" ] || kill -$END $pid; } && ended "$want"
+    rc=$?
+    rm -f slow-file
+    return $rc
+}
+slow_reports_at_the_end() {
+    late_slow page.slow 125 --timeout 2 --stats page.slow && has '"reason": "timeout", "status": 125' && has '^vireo: stats: could not be written' err &&
+        late_slow report.slow 125 --timeout 2 --json=report.slow && has '^vireo: json: could not be written' err
+}
+slow_report_on_usr1() {
+    USR1=1 late_slow page.slow 125 --timeout 3 --stats page.slow && has '"reason": "timeout", "status": 125' &&
+        USR1=1 END=TERM late_slow page.slow 125 --stats page.slow && has '"status": 125'
+}
+# The object says what the shell is told.
+status_of_the_object() {
+    local row
+    for row in "--stats /dev/full" "--stats -" "--boot-times"; do
+        # shellcheck disable=SC2086  # words
+        vireo run --kernel status7.elf --json=report $row < /dev/null 2> /dev/full > out
+        echo "$? $(sed -n 's/.*"status": \([0-9]*\).*/\1/p' report)"
+    done > statuses
+    [ "$(sort -u statuses)" = "$(printf '125 125\n7 7')" ] || { cat statuses; return 1; }
+}
+# A supervisor may ask by two signals at once, as systemd does with SendSIGHUP.
+two_signals_at_once() {
+    local pid
+    start --kernel endless.elf && kill -STOP $pid && kill -TERM $pid && kill -HUP $pid && kill -CONT $pid && ended 129 && has '"detail": "ended by signal'
+}
+
 tests=(
+    "files that do not answer keep no run from ending before its start|slow_files_before_the_start"
+    "reports that do not get written keep no run|slow_reports_at_the_end"
+    "a report on SIGUSR1 that hangs keeps neither the limit nor a signal|slow_report_on_usr1"
+    "the status in the object is the exit status|status_of_the_object"
+    "two different signals at once are one request|two_signals_at_once"
     "a full pipe for standard error holds up neither VM nor end|stalled_reader_of full"
     "a terminal in Ctrl-S does neither|stalled_reader_of stopped"
     "a report that a stalled reader does not take ends with 125|stalled_reports"

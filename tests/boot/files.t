@@ -160,6 +160,19 @@ locked_files_are_spared() {
     return $rc
 }
 
+flocked_files_are_spared() {
+    local option
+    echo precious > held
+    exec 8<> held
+    flock -x 8
+    for option in --json=held --stats=held --console=file=held; do
+        keeps held refuses "another VM or process has locked that file" run --kernel none "$option" || return 1
+    done
+    keeps held refuses "has locked that file" bench exits --rows nop --samples 1000 --processes 1 --output held || return 1
+    exec 8>&-
+    ends 127 run --kernel none --json=held && [ -s held ]
+}
+
 check "a pipe is a configuration like any other" pipes_are_configurations
 check "a pipe without another end is not waited for for ever" waits_not_for_ever
 check "a report goes into a pipe that is read" a_pipes_reader_gets_the_report
@@ -171,6 +184,7 @@ check "no console is where the shell writes or reads" console_spares_the_shells
 check "a refused configuration costs no file" wrong_configuration_spares_all
 check "a result and a program are spared too" result_is_spared
 check "devices are outputs" devices_are_outputs
+check "a file that a script has locked is no output" flocked_files_are_spared
 locked="a file that another VM has locked is no output"
 if has_kvm && [ "$(uname -m)" = x86_64 ]; then check "$locked" locked_files_are_spared
 else skip "$locked" "no usable /dev/kvm on this machine, or no x86-64"; fi

@@ -25,6 +25,7 @@ static int vm_fd = -1;
 static struct vireo_vm *const the_vm = (struct vireo_vm *)&vm_fd; /* only passed around */
 static bool vm_is_stubborn;                                       /* does not end when asked */
 static int again;                                                 /* ... but has this signal sent */
+static uint64_t wait_ns;                                          /* ... after that time */
 
 int vireo_vm_event_fd(const struct vireo_vm *vm)
 {
@@ -35,10 +36,12 @@ int vireo_vm_event_fd(const struct vireo_vm *vm)
 void vireo_vm_stop(struct vireo_vm *vm)
 {
     (void)vm;
-    if (!vm_is_stubborn)
+    if (!vm_is_stubborn) {
         assert_int_equal(eventfd_write(vm_fd, 1), 0);
-    else
-        assert_int_equal(raise(again), 0); /* the user asks again */
+        return;
+    }
+    for (uint64_t begin = now_ns(); now_ns() - begin < wait_ns;) (void)usleep(1000);
+    assert_int_equal(kill(getpid(), again), 0); /* the user asks again, but not at once */
 }
 
 /* The guest ends when its terminal has this size. */
@@ -49,6 +52,14 @@ int vireo_vm_console_resize(struct vireo_vm *vm, unsigned cols, unsigned rows)
 {
     (void)vm;
     if (cols == END_COLS && rows == END_ROWS) assert_int_equal(eventfd_write(vm_fd, 1), 0);
+    return 0;
+}
+
+int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_end *out)
+{
+    (void)vm;
+    (void)timeout_ms;
+    *out = (struct vireo_end){.name = "timeout", .status = 124};
     return 0;
 }
 
@@ -133,7 +144,7 @@ static void enter_and_fault(int ready)
 {
     term_enter();
     tell(ready);
-    (void)raise(SIGSEGV);
+    (void)kill(getpid(), SIGSEGV);
 }
 
 static void enter_in_background(int ready)
@@ -185,7 +196,7 @@ static void run_in_terminal(int ready)
 {
     struct run_signals s = {.fd = -1};
     vm_fd = eventfd(0, 0);
-    leave_guard();
+    if (leave_guard()) _exit(106);
     if (run_catch_signals(&s, true) != 0) _exit(96);
     term_enter();
     tell(ready);
@@ -268,7 +279,7 @@ static struct run_signals caught(void)
 {
     struct run_signals s = {.fd = -1};
     vm_fd = eventfd(0, 0);
-    leave_guard();
+    if (leave_guard()) _exit(106);
     if (vm_fd < 0 || run_catch_signals(&s, false) != 0) _exit(101);
     return s;
 }
@@ -283,7 +294,7 @@ static void end_by_itself(void)
 static void end_by_term(void)
 {
     const struct run_signals s = caught();
-    (void)raise(SIGTERM);
+    (void)kill(getpid(), SIGTERM);
     _exit(run_wait(&s, the_vm, NULL));
 }
 
@@ -291,8 +302,8 @@ static void end_by_hup_while_ignored(void)
 {
     (void)signal(SIGHUP, SIG_IGN);
     const struct run_signals s = caught();
-    (void)raise(SIGHUP);
-    (void)raise(SIGQUIT);
+    (void)kill(getpid(), SIGHUP);
+    (void)kill(getpid(), SIGQUIT);
     _exit(run_wait(&s, the_vm, NULL));
 }
 
@@ -300,18 +311,20 @@ static void ask_twice(void)
 {
     vm_is_stubborn = true;
     again = SIGINT;
+    wait_ns = 2 * ECHO_NS;
     const struct run_signals s = caught();
-    (void)raise(SIGTERM);
+    (void)kill(getpid(), SIGTERM);
     (void)run_wait(&s, the_vm, NULL);
 }
 
-/* As timeout(1) does it: the same signal to the process and to its group. Then it is not asked again. */
+/* As timeout(1) does it, the same signal to the process and to its group, or systemd, SIGTERM and SIGHUP. Then it is
+ * not asked again. */
 static void hear_an_echo(void)
 {
     vm_is_stubborn = true;
-    again = SIGTERM;
+    again = SIGHUP;
     const struct run_signals s = caught();
-    (void)raise(SIGTERM);
+    (void)kill(getpid(), SIGTERM);
     (void)alarm(1); /* still waiting then, and that is the second signal */
     (void)run_wait(&s, the_vm, NULL);
 }
@@ -331,7 +344,7 @@ static int ending; /* what a child sends itself */
 static void end_by_any(void)
 {
     const struct run_signals s = caught();
-    (void)raise(ending);
+    (void)kill(getpid(), ending);
     _exit(run_wait(&s, the_vm, NULL));
 }
 
@@ -359,31 +372,60 @@ static void every_signal_that_can_end_the_process_ends_the_vm(void **state)
     assert_int_equal(in_child(fail_to_write), 0);
 }
 
-/* Before the VM is there and after it has gone nobody reads the fd. */
+static void await(int sig)
+{
+    while (leave_asked() != sig) (void)usleep(1000);
+}
+
+/* Before the VM is there and after it has gone nobody waits for it. */
 static void ask_before_and_again(void)
 {
-    leave_guard();
-    (void)raise(SIGTERM);
-    (void)raise(SIGTERM); /* an echo */
-    if (leave_asked() != SIGTERM) _exit(105);
-    (void)raise(SIGHUP);
+    if (leave_guard()) _exit(106);
+    (void)kill(getpid(), SIGTERM);
+    await(SIGTERM);
+    (void)kill(getpid(), SIGHUP); /* an echo */
+    (void)usleep(2 * ECHO_NS / 1000);
+    (void)kill(getpid(), SIGQUIT);
+    for (;;) (void)pause();
 }
 
 static void ask_after_the_end(void)
 {
     struct run_signals s = caught();
     if (eventfd_write(vm_fd, 1) < 0 || run_wait(&s, the_vm, NULL) != 0) _exit(102);
-    (void)raise(SIGTERM);
-    (void)raise(SIGUSR1);
+    leave_watches(NULL);
+    (void)kill(getpid(), SIGTERM);
+    (void)kill(getpid(), SIGUSR1);
+    await(SIGTERM);
     run_release_signals(&s);
-    leave_knows(NULL, 7);
-    (void)raise(SIGINT);
+    leave_knows(NULL, NULL, 7);
+    (void)usleep(2 * ECHO_NS / 1000);
+    (void)kill(getpid(), SIGINT);
+    for (;;) (void)pause();
+}
+
+static void hang_in(const char *output, int status)
+{
+    const struct run_signals s = caught();
+    if (eventfd_write(vm_fd, 1) < 0 || run_wait(&s, the_vm, NULL) != 0) _exit(102);
+    leave_knows(NULL, "poweroff", status);
+    leave_hurry();
+    leave_writes(output);
+    for (;;) (void)pause();
+}
+static void hang_in_a_report(void)
+{
+    hang_in("stats", 0);
+}
+static void hang_in_taking_apart(void)
+{
+    hang_in(NULL, 5);
 }
 
 static void take_too_long_to_end(void)
 {
-    leave_guard();
-    leave_knows(NULL, 7);
+    if (leave_guard()) _exit(106);
+    leave_knows(NULL, NULL, 7);
     leave_hurry();
     for (;;) (void)pause();
 }
@@ -391,23 +433,45 @@ static void take_too_long_to_end(void)
 static void signals_are_heard_before_and_after_too(void **state)
 {
     (void)state;
-    assert_int_equal(in_child(ask_before_and_again), STATUS_SIGNAL + SIGHUP);
+    assert_int_equal(in_child(ask_before_and_again), STATUS_SIGNAL + SIGQUIT);
     assert_int_equal(in_child(ask_after_the_end), 7);
     assert_int_equal(in_child(take_too_long_to_end), 7);
+    assert_int_equal(in_child(hang_in_a_report), STATUS_BAD_COMMAND);
+    assert_int_equal(in_child(hang_in_taking_apart), 5);
 }
 
 static void leave_in_a_hurry(void)
 {
     char path[] = "/tmp/vireo-test-XXXXXX";
-    leave_guard();
+    if (leave_guard()) _exit(106);
     leave_owes_json(STDOUT_FILENO, false);
-    leave_knows("web", -1);
+    leave_knows("web", NULL, -1);
     (void)close(mkstemp(path));
     leave_owes_socket(path);
-    leave_is_second(SIGTERM);
-    (void)raise(SIGTERM);
-    clean_up(SIGRTMIN);
+    (void)kill(getpid(), SIGTERM);
+    await(SIGTERM);
+    clean_up_fault(SIGRTMIN);
     _exit(access(path, F_OK) == 0);
+}
+
+/* The directory was cleaned, and another VM of that name runs. */
+static void leave_when_replaced(void)
+{
+    char path[] = "/tmp/vireo-test-XXXXXX", other[64];
+    if (leave_guard()) _exit(106);
+    (void)close(mkstemp(path));
+    leave_owes_socket(path);
+    (void)snprintf(other, sizeof(other), "%s.new", path);
+    (void)close(open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    if (rename(other, path) < 0) _exit(107);
+    clean_up_fault(SIGTERM);
+    _exit(unlink(path) < 0);
+}
+
+static void the_socket_of_another_vm_stays(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(leave_when_replaced), 0);
 }
 
 static void whoever_leaves_at_once_leaves_nothing_behind(void **state)
@@ -433,4 +497,5 @@ static void whoever_leaves_at_once_leaves_nothing_behind(void **state)
 UNIT_MAIN(UNIT(terminal_is_given_back_on_every_way_out), UNIT(background_job_leaves_the_terminal_alone),
           UNIT(stopped_job_gives_the_terminal_back_and_takes_it_again), UNIT(a_resized_terminal_is_told_to_the_vm),
           UNIT(signals_end_the_vm_from_the_waiting_thread), UNIT(every_signal_that_can_end_the_process_ends_the_vm),
-          UNIT(signals_are_heard_before_and_after_too), UNIT(whoever_leaves_at_once_leaves_nothing_behind))
+          UNIT(signals_are_heard_before_and_after_too), UNIT(whoever_leaves_at_once_leaves_nothing_behind),
+          UNIT(the_socket_of_another_vm_stays))

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -156,13 +157,22 @@ static int locked_by_other(const struct file_output *o, struct err *e)
                    o->what, o->path);
 }
 
+/* The locks of flock(2), which shell scripts take, are of another kind and can only be asked for by taking one. A
+ * shared one is enough: whoever keeps others out has an exclusive one. */
+static bool is_flocked(int fd)
+{
+    const int rc = flock(fd, LOCK_SH | LOCK_NB);
+    if (rc == 0) (void)flock(fd, LOCK_UN);
+    return rc < 0 && errno == EWOULDBLOCK;
+}
+
 /* A VM locks its disks so; other programs' record locks tell as well (fcntl(2), F_OFD_GETLK). Where locks can't be
  * asked for, there are none. */
 static int check_lock(int fd, const struct file_output *o, struct err *e)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK) return 0;
-    return locked_by_other(o, e);
+    const bool is_locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    return is_locked || is_flocked(fd) ? locked_by_other(o, e) : 0;
 }
 
 /* Of the open file description: a lock of the process would be gone with any descriptor of the file that it closes. */

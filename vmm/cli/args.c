@@ -121,6 +121,8 @@ int args_parse(const struct command *c, enum args_kind kind, char **words, void 
             w.value = *++at;
         }
         if (k.own && !k.arg && w.value) return bad_command(e, "--%s=%.200s: it takes no value", w.name, w.value);
+        if (k.own && k.arg && strstr(k.arg, "FILE") && w.value && !*w.value)
+            return bad_command(e, "--%s=: the path is empty; name a file", w.name);
         if (kind == ARGS_OWN && k.own) k.own->set(ctx, w.value);
         if (kind == ARGS_KEYS && !k.own) rc = set_key(c, &w, ctx, e);
         if (rc) return rc;

@@ -29,15 +29,28 @@ int help_print_text(FILE *f, unsigned column, unsigned indent, const char *text)
     return fputc('\n', f);
 }
 
-void help_print_option(FILE *f, const char *name, const char *arg, const char *help)
+/* A long one is broken before a "[", which begins a part that may be left out. How many columns its last line has. */
+static unsigned print_syntax(FILE *f, const char *name, const char *arg)
 {
     const bool is_optional = arg && arg[0] == '[';
-    const int n = is_optional ? fprintf(f, "  --%s[=%s", name, arg + 1)
-                              : fprintf(f, "  --%s%s%s", name, arg ? " " : "", arg ? arg : "");
+    int at = fprintf(f, "  --%s%s", name, is_optional ? "[=" : arg ? " " : "");
+    const int indent = at;
+    for (const char *part = arg ? arg + is_optional : ""; *part;) {
+        const int len = (int)(1 + strcspn(part + 1, "["));
+        if (at > indent && at + len > WIDTH) at = fprintf(f, "\n%*s", indent, "") - 1;
+        at += fprintf(f, "%.*s", len, part);
+        part += len;
+    }
+    return (unsigned)at;
+}
+
+void help_print_option(FILE *f, const char *name, const char *arg, const char *help)
+{
+    const unsigned n = print_syntax(f, name, arg);
     if (n >= COLUMN - 1)
         fprintf(f, "\n%*s", COLUMN, "");
     else
-        fprintf(f, "%*s", COLUMN - n, "");
+        fprintf(f, "%*s", (int)(COLUMN - n), "");
     help_print_text(f, COLUMN, COLUMN, help);
 }
 

@@ -1,35 +1,73 @@
 /* Every way out of `vireo run` but its last return: a second signal, a fault, a host that keeps us. Whatever must not
- * stay behind is undone first: the terminal's mode, the control socket, an empty report. All of it by calls that a
- * signal handler may make (signal-safety(7)).
+ * stay behind is undone first: the terminal's mode, the control socket, an empty report.
  *
- * A signal asks once, and the run then ends as it should: while it waits for the VM by run_wait, before and after that
- * by a handler that takes a note. Whoever asks again, or has waited LEAVE_S for what should take milliseconds, gets
- * out. */
+ * A thread of its own hears the signals and keeps the time, since the main thread may hang in any file operation, and
+ * in one on a dead network no handler of a signal runs either. It touches no file itself: what is to be written before
+ * we go is written by one more thread, which is waited for FAREWELL_S.
+ *
+ * A signal asks once, and the run then ends as it should. Whoever asks again, or has waited LEAVE_S for what should
+ * take milliseconds, gets out. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/cli/run.h"
 #include "vmm/cli/term.h"
 
-#define LEAVE_S        2   /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
-#define JSON_MAX_BYTES 512 /* the sentences below, a name and three numbers */
+#define LEAVE_S        2 /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
+#define WRITE_S        3 /* more than put_text waits for a reader that takes a little now and then */
+#define FAREWELL_S     1 /* for the few bytes that are written last */
+#define STACK_BYTES    (128 << 10) /* for a path and a line; more than any PTHREAD_STACK_MIN with a sanitizer's room */
+#define JSON_MAX_BYTES 512         /* the sentences below, a name and three numbers */
 
-/* The program's second piece of mutable global state, for the same reason as the terminal's: a handler has no other way
- * to know. Written by the main thread, and by a handler on it. */
+/* The program's second piece of mutable global state, for the same reason as the terminal's: a handler of a fault has
+ * no other way to know. Under the lock, which leave_now never gives back, so that nobody writes after it. Handlers of
+ * faults read without it. */
 static struct {
-    volatile sig_atomic_t asked;     /* the signal that asked first; 0: none */
-    volatile sig_atomic_t is_urgent; /* time is over: SIGALRM is not a request but the end */
-    volatile sig_atomic_t status;    /* -1: how it went is not known */
-    volatile sig_atomic_t json_fd;   /* -1: no report is owed */
-    volatile sig_atomic_t has_socket, starts_line;
-    volatile uint64_t asked_ns;
-    const char *volatile name;
-    char socket[PATH_MAX];
-    sigset_t guarded;
-} leave = {.status = -1, .json_fd = -1};
+    pthread_mutex_t lock;
+    atomic_int asked; /* the signal that asked first; 0: none */
+    uint64_t asked_ns;
+    struct vireo_vm *vm;  /* runs, and a signal stops it; NULL: none */
+    bool has_ended;       /* the vm, and the clock has been started for that */
+    bool is_urgent;       /* the clock runs */
+    uint64_t deadline_ns; /* then it is over */
+    const char *writing;  /* the output that the main thread may hang in; NULL: none */
+    const char *name, *reason;
+    int status;  /* -1: how it went is not known */
+    int json_fd; /* -1: no report is owed */
+    bool starts_line;
+    struct {
+        int dir_fd; /* -1: there is no socket */
+        dev_t dev;
+        ino_t ino;
+        char file[NAME_MAX + 1];
+    } socket;
+    int signal_fd, timer_fd;
+} leave = {.lock = PTHREAD_MUTEX_INITIALIZER,
+           .status = -1,
+           .json_fd = -1,
+           .socket.dir_fd = -1,
+           .signal_fd = -1,
+           .timer_fd = -1};
+
+/* ---- what is written last ---- */
+
+/* Why we go. sig 0: the time is over. */
+struct farewell {
+    int sig, status;
+    const char *unwritten; /* the output that hangs; NULL: none */
+    sem_t is_over;
+};
 
 struct json {
     char text[JSON_MAX_BYTES];
@@ -50,61 +88,191 @@ static void append_number(struct json *j, unsigned n)
     append(j, at);
 }
 
-static void write_json(int sig, int status)
+static void append_detail(struct json *j, const struct farewell *f)
+{
+    if (f->unwritten) {
+        append(j, f->unwritten), append(j, ": could not be written: the file does not answer");
+    } else if (f->sig) {
+        const char *short_name = sigabbrev_np(f->sig);
+        append(j, "ended at once by signal ");
+        append_number(j, (unsigned)f->sig);
+        if (short_name) append(j, " (SIG"), append(j, short_name), append(j, ")");
+        append(j, ": what the guest had come to is not known");
+    } else {
+        append(j, "this host kept the program longer than it waits");
+    }
+}
+
+static void write_json(const struct farewell *f)
 {
     struct json j = {.len = 0};
-    const char *short_name = sigabbrev_np(sig);
-    append(&j,
-           leave.starts_line ? "\n{\"reason\": \"stopped\", \"status\": " : "{\"reason\": \"stopped\", \"status\": ");
-    append_number(&j, (unsigned)status);
+    append(&j, leave.starts_line ? "\n{\"reason\": \"" : "{\"reason\": \"");
+    append(&j, leave.reason ? leave.reason : f->sig ? "stopped" : "error");
+    append(&j, "\", \"status\": ");
+    append_number(&j, (unsigned)f->status);
     if (leave.name && leave.name[0]) append(&j, ", \"name\": \""), append(&j, leave.name), append(&j, "\"");
-    append(&j, ", \"signal\": ");
-    append_number(&j, (unsigned)sig);
-    append(&j, ", \"detail\": \"ended at once by signal ");
-    append_number(&j, (unsigned)sig);
-    if (short_name) append(&j, " (SIG"), append(&j, short_name), append(&j, ")");
-    append(&j, ": what the guest had come to is not known\"}\n");
+    if (f->sig) append(&j, ", \"signal\": "), append_number(&j, (unsigned)f->sig);
+    append(&j, ", \"detail\": \"");
+    append_detail(&j, f);
+    append(&j, "\"}\n");
     (void)put_text(leave.json_fd, j.text, j.len);
 }
 
-/* sig: on account of which we go. */
-static void clean_up(int sig)
+/* Only while it is the one that was made here: another VM of that name may have taken the place. */
+static void remove_socket(void)
 {
-    const int status = leave.status >= 0 ? leave.status : STATUS_SIGNAL + sig;
-    term_leave();
-    if (leave.json_fd >= 0) write_json(sig, status);
+    struct stat st;
+    const int dir_fd = leave.socket.dir_fd;
+    if (dir_fd >= 0 && fstatat(dir_fd, leave.socket.file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_dev == leave.socket.dev && st.st_ino == leave.socket.ino)
+        (void)unlinkat(dir_fd, leave.socket.file, 0);
+    leave.socket.dir_fd = -1;
+}
+
+static void clean_up(const struct farewell *f)
+{
+    remove_socket();
+    if (leave.json_fd >= 0) write_json(f);
     leave.json_fd = -1;
-    if (leave.has_socket) (void)unlink(leave.socket);
-    leave.has_socket = false;
 }
 
-void leave_now(int sig)
+/* Of a fault, in its handler: by calls that it may make (signal-safety(7)). */
+static void clean_up_fault(int sig)
 {
-    const int status = leave.status >= 0 ? leave.status : STATUS_SIGNAL + sig;
-    clean_up(sig);
-    _exit(status);
+    const struct farewell f = {.sig = sig, .status = leave.status >= 0 ? leave.status : STATUS_SIGNAL + sig};
+    clean_up(&f);
 }
 
-static void on_signal(int sig, siginfo_t *info, void *context)
+static void *say_farewell(void *arg)
 {
-    const int error = errno;
-    (void)context;
-    if (sig == SIGALRM && leave.is_urgent) leave_now(leave.asked ? leave.asked : SIGALRM);
-    if (!signals_is_of_write(sig, info->si_pid)) {
-        if (leave_is_second(sig)) leave_now(sig);
-        leave_hurry();
+    struct farewell *f = arg;
+    clean_up(f);
+    if (f->unwritten) say("%s: could not be written: the file does not answer", f->unwritten);
+    (void)sem_post(&f->is_over);
+    return NULL;
+}
+
+/* ---- the thread that hears ---- */
+
+static int start_thread(void *(*fn)(void *arg), void *arg)
+{
+    static const int faults[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP};
+    pthread_attr_t attr;
+    pthread_t thread;
+    sigset_t all, old;
+    sigfillset(&all);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&all, faults[i]);
+    if (pthread_attr_init(&attr) != 0) return -ENOMEM;
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    const int error = pthread_create(&thread, &attr, fn, arg);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    (void)pthread_attr_destroy(&attr);
+    return -error;
+}
+
+/* How the VM ended, where the main thread hangs before it could tell. */
+static void learn_reason(void)
+{
+    static struct vireo_end end;
+    if (!leave.vm || leave.reason || vireo_vm_wait(leave.vm, 0, &end) != 0) return;
+    leave.reason = end.name;
+    if (!leave.asked) leave.status = end.status;
+}
+
+/* A report that was asked for and can't be written is a status of its own, but who asks for the end gets that. */
+static int status_of(int sig, const char *unwritten)
+{
+    if (unwritten && (leave.status >= 0 || leave.has_ended || !sig)) return STATUS_BAD_COMMAND;
+    if (leave.status >= 0) return leave.status;
+    return sig ? STATUS_SIGNAL + sig : STATUS_BAD_HOST;
+}
+
+/* With the lock, which stays taken. sig: who asked again; 0: the time is over. */
+__attribute__((noreturn)) static void leave_now(int sig)
+{
+    static struct farewell f; /* its thread may outlive this call */
+    struct timespec until;
+    if (leave.has_ended) learn_reason();
+    f.sig = sig ? sig : leave.asked;
+    f.unwritten = sig ? NULL : leave.writing;
+    f.status = status_of(f.sig, f.unwritten);
+    term_leave();
+    (void)sem_init(&f.is_over, 0, 0);
+    if (clock_gettime(CLOCK_REALTIME, &until) == 0 && start_thread(say_farewell, &f) == 0) {
+        until.tv_sec += FAREWELL_S;
+        while (sem_timedwait(&f.is_over, &until) < 0 && errno == EINTR) continue;
     }
-    errno = error;
+    _exit(f.status);
 }
 
-bool leave_is_second(int sig)
+/* With the lock. 0 s: only wake the thread that hears, which a clock that runs does in time. */
+static void set_clock(unsigned seconds)
+{
+    const struct itimerspec at = {.it_value = {.tv_sec = seconds, .tv_nsec = seconds ? 0 : 1}};
+    if (seconds) leave.deadline_ns = now_ns() + seconds * 1000000000ull;
+    if (seconds) leave.is_urgent = true;
+    if (seconds || !leave.is_urgent) (void)timerfd_settime(leave.timer_fd, 0, &at, NULL);
+}
+
+static void hear(int sig)
 {
     if (leave.asked == 0) {
-        leave.asked = sig;
         leave.asked_ns = now_ns();
-        return false;
+        leave.asked = sig;
+        if (leave.vm)
+            vireo_vm_stop(leave.vm); /* its end starts the clock */
+        else if (!leave.is_urgent)
+            set_clock(LEAVE_S);
+    } else if (now_ns() - leave.asked_ns >= ECHO_NS) {
+        leave_now(sig);
     }
-    return leave.asked != sig || now_ns() - leave.asked_ns >= ECHO_NS;
+}
+
+static void watch_once(struct pollfd *fds)
+{
+    uint64_t count;
+    if (fds[1].revents) (void)!read(leave.timer_fd, &count, sizeof(count));
+    const int sig = fds[0].revents ? signals_read(leave.signal_fd) : 0;
+    if (sig) hear(sig);
+    if (fds[2].revents && leave.vm && !leave.has_ended) {
+        leave.has_ended = true;
+        if (!leave.is_urgent) set_clock(leave.writing ? WRITE_S : LEAVE_S);
+    }
+    if (leave.is_urgent && now_ns() >= leave.deadline_ns) leave_now(0);
+    fds[2].fd = leave.vm && !leave.has_ended ? vireo_vm_event_fd(leave.vm) : -1;
+}
+
+static void *watch(void *arg)
+{
+    struct pollfd fds[] = {{.fd = leave.signal_fd, .events = POLLIN},
+                           {.fd = leave.timer_fd, .events = POLLIN},
+                           {.fd = -1, .events = POLLIN}};
+    (void)arg;
+    for (;;) {
+        if (poll(fds, 3, -1) < 0) continue;
+        (void)pthread_mutex_lock(&leave.lock);
+        watch_once(fds);
+        (void)pthread_mutex_unlock(&leave.lock);
+    }
+    return NULL;
+}
+
+/* ---- what the main thread tells ---- */
+
+int leave_guard(void)
+{
+    static const int none[] = {0};
+    sigset_t usr1;
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    if (!signals_is_ignored(SIGUSR1)) (void)sigprocmask(SIG_BLOCK, &usr1, NULL);
+    term_guard_faults(clean_up_fault);
+    leave.signal_fd = signals_catch(none);
+    if (leave.signal_fd < 0) return leave.signal_fd;
+    leave.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    return leave.timer_fd < 0 ? -errno : start_thread(watch, NULL);
 }
 
 int leave_asked(void)
@@ -114,69 +282,80 @@ int leave_asked(void)
 
 void leave_hurry(void)
 {
-    leave.is_urgent = true;
-    (void)alarm(LEAVE_S);
+    (void)pthread_mutex_lock(&leave.lock);
+    set_clock(LEAVE_S);
+    (void)pthread_mutex_unlock(&leave.lock);
 }
 
 void leave_relax(void)
 {
-    (void)alarm(0);
-    leave.is_urgent = false;
-}
-
-static void guard(int sig)
-{
-    struct sigaction old;
-    const struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
-    if (sigaction(sig, &sa, &old) < 0) return;
-    if (old.sa_handler == SIG_DFL)
-        sigaddset(&leave.guarded, sig);
+    (void)pthread_mutex_lock(&leave.lock);
+    if (leave.asked)
+        set_clock(LEAVE_S);
     else
-        (void)sigaction(sig, &old, NULL); /* ignored by whoever started us: that stays */
+        leave.is_urgent = false;
+    (void)pthread_mutex_unlock(&leave.lock);
 }
 
-/* Before there is something to report, and after that, it is no reason to die: what comes early is read later. Blocked
- * and not handled, so that it interrupts no system call of the library's. */
-static void hold(int sig)
+void leave_writes(const char *output)
 {
-    sigset_t set;
-    if (signals_is_ignored(sig)) return;
-    sigemptyset(&set);
-    sigaddset(&set, sig);
-    sigaddset(&leave.guarded, sig);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)pthread_mutex_lock(&leave.lock);
+    leave.writing = output;
+    if (leave.is_urgent) set_clock(output ? WRITE_S : LEAVE_S);
+    (void)pthread_mutex_unlock(&leave.lock);
 }
 
-void leave_guard(void)
+void leave_watches(struct vireo_vm *vm)
 {
-    int sig;
-    sigemptyset(&leave.guarded);
-    for (unsigned i = 0; (sig = signals_ending(i)) != 0; i++) guard(sig);
-    hold(SIGUSR1);
-    term_guard_faults(clean_up);
-}
-
-const sigset_t *leave_guarded(void)
-{
-    return &leave.guarded;
+    (void)pthread_mutex_lock(&leave.lock);
+    leave.vm = vm;
+    if (vm) leave.is_urgent = false;
+    if (vm && leave.asked) vireo_vm_stop(vm);
+    set_clock(0);
+    (void)pthread_mutex_unlock(&leave.lock);
 }
 
 void leave_owes_json(int fd, bool starts_line)
 {
+    (void)pthread_mutex_lock(&leave.lock);
     leave.starts_line = starts_line;
     leave.json_fd = fd;
+    (void)pthread_mutex_unlock(&leave.lock);
 }
 
 void leave_owes_socket(const char *path)
 {
-    leave.has_socket = false;
-    if (!path || strlen(path) >= sizeof(leave.socket)) return;
-    memcpy(leave.socket, path, strlen(path) + 1);
-    leave.has_socket = true;
+    struct stat st;
+    char dir[PATH_MAX];
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    int dir_fd = -1;
+    if (slash && strlen(path) < sizeof(dir) && strlen(slash + 1) < sizeof(leave.socket.file)) {
+        memcpy(dir, path, (size_t)(slash + 1 - path));
+        dir[slash + 1 - path] = '\0';
+        dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (dir_fd >= 0 && fstatat(dir_fd, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+            close(dir_fd);
+            dir_fd = -1;
+        }
+    }
+    (void)pthread_mutex_lock(&leave.lock);
+    const int old = leave.socket.dir_fd;
+    leave.socket.dir_fd = -1; /* for a handler of a fault that comes in between */
+    if (dir_fd >= 0) {
+        leave.socket.dev = st.st_dev;
+        leave.socket.ino = st.st_ino;
+        memcpy(leave.socket.file, slash + 1, strlen(slash + 1) + 1);
+        leave.socket.dir_fd = dir_fd;
+    }
+    (void)pthread_mutex_unlock(&leave.lock);
+    if (old >= 0) close(old);
 }
 
-void leave_knows(const char *name, int status)
+void leave_knows(const char *name, const char *reason, int status)
 {
+    (void)pthread_mutex_lock(&leave.lock);
     leave.name = name;
+    leave.reason = reason;
     leave.status = status;
+    (void)pthread_mutex_unlock(&leave.lock);
 }

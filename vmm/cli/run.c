@@ -21,12 +21,12 @@ static void set_json(void *ctx, const char *value)
 {
     struct run *r = ctx;
     r->has_json = true;
-    r->json_path = value;
+    r->json_path = value && strcmp(value, "-") != 0 ? value : NULL;
 }
 
 static const struct cli_option options[] = {
     {"config", "FILE", "read keys from a JSON file first; options here add to it or override it", set_config_path},
-    {"json", "[FILE]", "say how it ended as one JSON line, last on standard output or in FILE", set_json},
+    {"json", "[FILE|-]", "say how it ended as one JSON line, last on standard output or in FILE", set_json},
     {"verbose", NULL, "say what is going on, on standard error", set_is_verbose},
     {"boot-times", NULL, "at the end print when each phase was reached (in the object with --json)",
      set_has_boot_times},
@@ -55,9 +55,12 @@ static int configure(struct run *r, const struct command *self, char **words, st
     return rc;
 }
 
+/* A file that does not answer holds up the next reports, and the end for no longer than WRITE_S of leave.c. */
 static void on_usr1(void *arg)
 {
+    leave_writes("stats");
     stats_report(arg);
+    leave_writes(NULL);
 }
 
 /* Only a living VM of the same name is a reason not to run; without a socket only `vireo stat` is missing. */
@@ -96,16 +99,14 @@ static int live(struct run *r, struct run_report *out, struct vireo_error *e)
 {
     const bool has_terminal = vireo_vm_uses_stdio(out->vm) && term_is_console();
     struct run_signals signals = {.report = on_usr1, .arg = out};
-    leave_relax();
     int rc = run_catch_signals(&signals, has_terminal);
     if (rc) return bad_call(e, -rc, "catch signals");
     rc = stats_begin(r, out->vm, e);
     if (!rc) rc = open_control(r, out->vm, e);
     if (!rc) rc = begin(r, out->vm, has_terminal, e);
     if (!rc) out->signal = run_wait(&signals, out->vm, r->control);
-    run_release_signals(&signals); /* what comes now is heard by the handlers, until the process has gone */
+    run_release_signals(&signals);
     if (!rc) (void)vireo_vm_wait(out->vm, -1, &out->end);
-    if (!rc && r->stats_path) stats_report(out);
     term_leave();
     return rc;
 }
@@ -121,6 +122,7 @@ static void conclude(struct run_report *out)
     const bool is_plain = out->end.reason == VIREO_END_POWEROFF || out->end.reason == VIREO_END_RESET ||
                           (out->end.reason == VIREO_END_GUEST_STATUS && out->status == 0);
     const char *name = out->vm ? vireo_vm_name(out->vm) : "";
+    leave_knows(name, out->end.name, out->status);
     if (!is_plain || out->run->is_verbose) say("%s%s%s", name, name[0] ? ": " : "", out->end.detail);
 }
 
@@ -153,9 +155,13 @@ static int open_outputs(struct run_report *out, struct run *r, const struct vire
     if (r->json_path && out->json_fd < 0 && !rc) return e->code;
     if (!rc) rc = stats_open(r, e);
     if (!r->json_path || out->json_fd < 0) return rc;
+    leave_hurry();
+    leave_writes("json");
     out->is_json_kept = rc && !is_a_report(r->json_path, out->json_fd);
+    if (!out->is_json_kept) output_empty(out->json_fd);
+    leave_writes(NULL);
+    leave_relax();
     if (!out->is_json_kept) {
-        output_empty(out->json_fd);
         leave_owes_json(out->json_fd, false);
         return rc;
     }
@@ -173,16 +179,24 @@ static int excuse(struct run_report *out, int rc)
     return 0;
 }
 
-/* All of it before the VM is taken apart: that may take its time, and then nothing is lost. */
+/* All of it before the VM is taken apart: that may take its time, and then nothing is lost. The object comes last,
+ * since its status is the exit status, which the others may change. */
 static void report(struct run *r, struct run_report *out)
 {
+    const bool has_ended = out->vm && !out->error && out->end.reason;
+    leave_writes("stats");
+    if (has_ended && r->stats_path) stats_report(out);
+    out->status = stats_close(r, out->status);
+    leave_writes("boot-times");
     if (r->has_boot_times && !r->has_json) out->status = report_boot_times(out);
+    leave_writes("json");
     leave_owes_json(-1, false);
     if (r->has_json) out->status = report_json(out);
-    out->status = stats_close(r, out->status);
+    leave_writes(NULL);
     vireo_control_destroy(r->control);
     leave_owes_socket(NULL);
-    leave_knows(NULL, out->status);
+    leave_watches(NULL);
+    leave_knows(NULL, NULL, out->status);
 }
 
 static int run_vm(const struct command *self, char **words, uint64_t started_ns)
@@ -195,14 +209,18 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
         say("out of memory");
         return STATUS_BAD_HOST;
     }
-    leave_guard();
-    int rc = configure(&r, self, words, c, &e);
+    int rc = leave_guard();
+    if (rc)
+        (void)bad_call(&e, -rc, "hear signals");
+    else
+        rc = configure(&r, self, words, c, &e);
     rc = open_outputs(&out, &r, c, rc, &e);
     if (r.has_json && !r.json_path) leave_owes_json(STDOUT_FILENO, true);
     const struct vireo_log log = {.fn = on_log, .level = r.is_verbose ? VIREO_LOG_INFO : VIREO_LOG_WARN};
     if (!rc) rc = vireo_vm_create(&out.vm, c, &log, &e);
-    if (out.vm) leave_knows(vireo_vm_name(out.vm), -1);
+    if (out.vm) leave_knows(vireo_vm_name(out.vm), NULL, -1);
     if (!rc) rc = live(&r, &out, &e);
+    leave_hurry();
     rc = excuse(&out, rc);
     if (rc) {
         out.error = &e;

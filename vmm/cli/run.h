@@ -25,31 +25,31 @@ struct run_signals {
     void (*report)(void *arg); /* on SIGUSR1, in run_wait; NULL: that signal is left alone */
     void *arg;
 };
-/* From here on what leave_guard guards against, SIGUSR1 with a report only, and, with a raw terminal, SIGTSTP,
- * SIGCONT and SIGWINCH, come by the fd: blocked in this thread and in those it starts. 0 or -errno. */
+/* From here on SIGUSR1, with a report only, and, with a raw terminal, SIGTSTP, SIGCONT and SIGWINCH come by the fd:
+ * blocked in this thread and in those it starts. 0 or -errno. */
 int run_catch_signals(struct run_signals *s, bool has_terminal);
-void run_release_signals(struct run_signals *s); /* and from here on by the handlers again; legal twice */
-/* Until the VM has ended, serving the control socket (may be NULL). The signal that ended it, or 0. A second one leaves
- * at once (leave_now). */
+void run_release_signals(struct run_signals *s); /* legal twice */
+/* Until the VM has ended, serving the control socket (may be NULL). The signal that asked for its end, or 0. From here
+ * on leave.c watches the vm. */
 int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control);
 
-/* ---- leave.c: no way out leaves anything behind. Main thread ---- */
+/* ---- leave.c: no way out leaves anything behind, and nothing keeps us. Main thread ---- */
 #define ECHO_NS                                                                                                        \
-    500000000ull /* timeout(1) sends its signal twice, to the process and to its group: nobody asks again so soon */
-/* From here on signals that end a process, those that are ignored excepted, are noted when they come for the first
- * time, and then have two seconds of patience; the second leaves at once. SIGUSR1 waits for run_wait. Faults end the
- * process as they do, after the cleaning up. */
-void leave_guard(void);
-const sigset_t *leave_guarded(void);
+    500000000ull /* timeout(1) sends its signal twice, systemd SIGTERM and SIGHUP: nobody asks again so soon */
+/* From here on a thread hears the signals that end a process, those that are ignored excepted: the first is noted and
+ * ends the VM, or is followed by two seconds of patience where none runs; a second one leaves at once. SIGUSR1 waits
+ * for run_wait. Faults end the process as they do, after the cleaning up. 0 or -errno. */
+int leave_guard(void);
 /* What a way out does first, from here on until it is called again. fd -1: the report is written, or none is wanted. */
 void leave_owes_json(int fd, bool starts_line);
-void leave_owes_socket(const char *path);          /* copied; NULL: it is gone */
-void leave_knows(const char *name, int status);    /* name: the VM's, borrowed, or NULL. status -1: still unknown */
-int leave_asked(void);                             /* the signal that was noted; 0: none */
-bool leave_is_second(int sig);                     /* false: noted now, or an echo of that */
-void leave_hurry(void);                            /* what follows takes two seconds at most: then we leave */
-void leave_relax(void);                            /* ... or what follows may take its time again */
-__attribute__((noreturn)) void leave_now(int sig); /* with the status that is known, or 128+sig */
+void leave_owes_socket(const char *path); /* as it is there now; NULL: it is gone */
+/* name: the VM's, borrowed, or NULL. reason: how it ended, static, or NULL. status -1: still unknown. */
+void leave_knows(const char *name, const char *reason, int status);
+int leave_asked(void);                   /* the signal that was noted; 0: none */
+void leave_hurry(void);                  /* what follows takes two seconds at most: then we leave */
+void leave_relax(void);                  /* ... or may take its time again, unless a signal has asked */
+void leave_writes(const char *output);   /* "stats": what follows may hang in that file; NULL: no longer */
+void leave_watches(struct vireo_vm *vm); /* it runs: a signal stops it, its end is leave_hurry. NULL: no longer */
 /* ---- inherited.c ---- */
 /* Once all that the user named is open: close what the program was started with, but for standard files. */
 void run_close_inherited(void);

@@ -22,7 +22,12 @@ int stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e)
     if (vireo_vm_stats(vm, &info, NULL, NULL) == -ENODATA)
         return bad_command(e, "stats %.400s: there are none with record off; leave one of the two out",
                            run->stats_path);
-    if (run->stats_fd != STDERR_FILENO) output_empty(run->stats_fd);
+    if (run->stats_fd == STDERR_FILENO) return 0;
+    leave_hurry();
+    leave_writes("stats");
+    output_empty(run->stats_fd);
+    leave_writes(NULL);
+    leave_relax();
     return 0;
 }
 

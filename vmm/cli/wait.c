@@ -11,8 +11,8 @@
 
 int run_catch_signals(struct run_signals *s, bool has_terminal)
 {
-    s->set = *leave_guarded();
-    if (!s->report) sigdelset(&s->set, SIGUSR1);
+    sigemptyset(&s->set);
+    if (s->report && !signals_is_ignored(SIGUSR1)) sigaddset(&s->set, SIGUSR1);
     if (has_terminal && !signals_is_ignored(SIGTSTP)) sigaddset(&s->set, SIGTSTP);
     if (has_terminal && !signals_is_ignored(SIGCONT)) sigaddset(&s->set, SIGCONT);
     if (has_terminal) sigaddset(&s->set, SIGWINCH);
@@ -50,21 +50,15 @@ static void go_on(struct vireo_vm *vm)
     tell_size(vm);
 }
 
-/* The ending signal that came, or 0. */
-static int read_signal(const struct run_signals *s, struct vireo_vm *vm)
+static void take_signal(const struct run_signals *s, struct vireo_vm *vm)
 {
-    const int sig = signals_read(s->fd);
-    if (sig == SIGUSR1)
-        s->report(s->arg);
-    else if (sig == SIGTSTP)
-        stop_ourselves();
-    else if (sig == SIGCONT)
-        go_on(vm);
-    else if (sig == SIGWINCH)
-        tell_size(vm);
-    else
-        return sig;
-    return 0;
+    switch (signals_read(s->fd)) {
+    case SIGUSR1: s->report(s->arg); break;
+    case SIGTSTP: stop_ourselves(); break;
+    case SIGCONT: go_on(vm); break;
+    case SIGWINCH: tell_size(vm); break;
+    default: break;
+    }
 }
 
 /* The control socket is served beside vCPUs that may keep every CPU busy. */
@@ -74,23 +68,18 @@ static void serve(struct vireo_control *control, struct vireo_urgency *urgency)
     vireo_urgency_renew(urgency);
 }
 
-static int wait_for_end(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control,
-                        struct vireo_urgency *urgency)
+static void wait_for_end(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control,
+                         struct vireo_urgency *urgency)
 {
     struct pollfd fds[] = {{.fd = vireo_vm_event_fd(vm), .events = POLLIN},
                            {.fd = s->fd, .events = POLLIN},
                            {.fd = control ? vireo_control_fd(control) : -1, .events = POLLIN}};
     for (;;) {
-        if (poll(fds, 3, term_watch_ms()) < 0 && errno != EINTR)
-            return leave_asked(); /* then the caller's wait blocks instead */
-        if (fds[0].revents) return leave_asked();
+        if (poll(fds, 3, term_watch_ms()) < 0 && errno != EINTR) return; /* then the caller's wait blocks instead */
+        if (fds[0].revents) return;
         if (term_watch()) tell_size(vm);
         if (fds[2].revents) serve(control, urgency);
-        const int sig = fds[1].revents ? read_signal(s, vm) : 0;
-        if (sig == 0) continue;
-        const bool is_first = leave_asked() == 0;
-        if (leave_is_second(sig)) leave_now(sig); /* whoever asks twice won't wait for a clean end */
-        if (is_first) vireo_vm_stop(vm);
+        if (fds[1].revents) take_signal(s, vm);
     }
 }
 
@@ -98,7 +87,8 @@ int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_cont
 {
     struct vireo_urgency urgency = {0};
     if (control) vireo_urgency_renew(&urgency);
-    const int sig = wait_for_end(s, vm, control, &urgency);
+    leave_watches(vm);
+    wait_for_end(s, vm, control, &urgency);
     vireo_urgency_end(&urgency);
-    return sig;
+    return leave_asked();
 }

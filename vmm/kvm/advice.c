@@ -75,6 +75,18 @@ static void advise_on_absence(struct err *e)
     err_hint(e, "%s", kvm_advice_to_load(&cpu));
 }
 
+void kvm_advise_on_impostor(struct err *e)
+{
+    struct kvm_cpu cpu;
+    if (kvm_is_registered()) {
+        err_hint(e, "put the device in its place: sudo rm " KVM_PATH " && sudo mknod " KVM_PATH
+                    " c 10 232; a container needs it handed in (--device " KVM_PATH ")");
+        return;
+    }
+    kvm_read_cpu(&cpu);
+    err_hint(e, "remove it; then %s", kvm_advice_to_load(&cpu));
+}
+
 /* The name of a group from /etc/group, as getgrgid can't be linked statically; its number where it has none. */
 static void name_of_group(gid_t gid, char out[NAME_LEN])
 {

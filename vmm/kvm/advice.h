@@ -19,5 +19,6 @@ bool kvm_is_registered(void);
 const char *kvm_advice_to_load(const struct kvm_cpu *cpu);
 /* The hint for a failed open, of -errno rc. */
 void kvm_advise(struct err *e, int rc);
+void kvm_advise_on_impostor(struct err *e); /* and for a file there that is no KVM device */
 
 #endif

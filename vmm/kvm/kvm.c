@@ -30,6 +30,13 @@ int kvm_open(int *out, struct err *e)
         return rc;
     }
     const int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+    if (version < 0) {
+        close(fd);
+        err_set(e, -ENOTSUP, KVM_PATH ": not a KVM device, but something else of that name");
+        err_as(e, ERR_HOST);
+        kvm_advise_on_impostor(e);
+        return -ENOTSUP;
+    }
     if (version != KVM_API_VERSION) { /* api.rst 4.1: anything but 12 must be refused */
         close(fd);
         err_set(e, -ENOTSUP, KVM_PATH ": API version %d, need %d", version, KVM_API_VERSION);

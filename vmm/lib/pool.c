@@ -7,6 +7,7 @@
 
 #include "vmm/base/groups.h"
 #include "vmm/lib/lib.h"
+#include "vmm/machine/config_value.h"
 
 #define MIB(bytes) ((unsigned long long)((bytes) >> 20))
 
@@ -91,6 +92,7 @@ void vireo_config_set_pool(struct vireo_config *c, struct vireo_pool *pool)
 int lib_pool_take(struct vireo_pool *pool, uint64_t bytes, struct err *e)
 {
     int rc = 0;
+    char shown[VALUE_SIZE_MAX];
     if (!pool) return 0;
     pthread_mutex_lock(&pool->lock);
     const uint64_t left = pool->memory - pool->given;
@@ -98,8 +100,9 @@ int lib_pool_take(struct vireo_pool *pool, uint64_t bytes, struct err *e)
         pool->given += bytes;
         pool->vms++;
     } else {
-        rc = err_set(e, -ENOSPC, "memory %lluM: the pool has %lluM left of its %lluM; ask for less, or end a VM first",
-                     MIB(bytes), MIB(left), MIB(pool->memory));
+        value_show_size(bytes, shown);
+        rc = err_set(e, -ENOSPC, "memory %s: the pool has %lluM left of its %lluM; ask for less, or end a VM first",
+                     shown, MIB(left), MIB(pool->memory));
     }
     pthread_mutex_unlock(&pool->lock);
     return rc;

@@ -6,6 +6,7 @@
 #include "vmm/base/groups.h"
 #include "vmm/lib/host.h"
 #include "vmm/lib/lib.h"
+#include "vmm/machine/config_value.h"
 #include "vmm/measure/stats_figures.h"
 
 #define GUEST_STATUS_MAX 119 /* above it stand Vireo's own exit statuses */
@@ -58,15 +59,16 @@ static void destroy_log(struct vireo_vm *vm)
  * it was promised has its whole process killed. Nothing is read where nobody listens. */
 static void warn_of_memory(const struct log *log, uint64_t bytes)
 {
-    char groups[GROUPS_MAX];
+    char groups[GROUPS_MAX], shown[VALUE_SIZE_MAX];
     if (!log->fn || log->level < LOG_WARN) return;
     groups_read(0, groups);
     const uint64_t limit = groups_memory_limit(groups, GROUPS_ROOT);
     if (bytes < limit) return;
+    value_show_size(bytes, shown);
     log_write(log, LOG_WARN,
-              "memory %lluM: a memory cgroup of this process allows %lluM in all, and a guest that uses more has it "
+              "memory %s: a memory cgroup of this process allows %lluM in all, and a guest that uses more has it "
               "killed; give the guest less, or raise memory.max",
-              (unsigned long long)(bytes >> 20), (unsigned long long)(limit >> 20));
+              shown, (unsigned long long)(limit >> 20));
 }
 
 int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const struct vireo_log *log,

@@ -223,7 +223,7 @@ static const struct config_key keys[] = {
     {"dump-dtb", "FILE", "write the guest's device tree to FILE (arm64)", KEY_TEXT, set_dump_dtb},
     {"cpus", "N", "number of vCPUs (default 1)", KEY_NUMBER, set_cpus},
     {"memory", "SIZE", "guest memory, such as 512M or 2G (default 256M)", KEY_OR_NUMBER, set_memory},
-    {"disk", "path=FILE[,readonly][,id=ID][,serial=TEXT][,block-size=N][,lock=on|off][,format=raw]",
+    {"disk", "path=FILE[,readonly][,id=ID][,serial=TEXT][,block-size=N][,lock=off][,format=raw]",
      "add a disk; FILE is a raw image or block device", KEY_REPEATED, set_disk},
     {"net", "tap=NAME|fd=N[,mac=MAC][,mtu=N][,id=ID]", "add a network card on a tap device", KEY_REPEATED, set_net},
     {"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)", KEY_TEXT, set_console},
@@ -346,11 +346,12 @@ static int check_ids(const struct config *c, struct err *e)
 static int check_memory(const struct config *c, struct err *e)
 {
     struct sysinfo si;
+    char shown[VALUE_SIZE_MAX];
     if (sysinfo(&si) < 0) return err_errno(e, "memory: ask how much this host has");
     const uint64_t total = (uint64_t)si.totalram * si.mem_unit;
     if (c->memory <= total) return 0;
-    return err_set(e, -E2BIG, "memory %lluM: this host has %lluM; ask for less", (unsigned long long)(c->memory >> 20),
-                   (unsigned long long)(total >> 20));
+    value_show_size(c->memory, shown);
+    return err_set(e, -E2BIG, "memory %s: this host has %lluM; ask for less", shown, (unsigned long long)(total >> 20));
 }
 
 int config_check(const struct config *c, struct err *e)
