@@ -66,6 +66,8 @@ static void set_input(struct chario *c, int fd)
     c->owns_in = again >= 0;
     c->in_fd = again >= 0 ? again : fd;
     c->in_is_slow = is_on_disk(&st);
+    c->in_is_socket = S_ISSOCK(st.st_mode);
+    c->in_may_block = again < 0 && !is_non_blocking(fd);
     c->in_is_terminal = isatty(fd) && !is_pty_master(fd);
 }
 

@@ -13,9 +13,11 @@
  * nothing. The shell that makes us the foreground again tells nobody (it sends SIGCONT to stopped jobs only), so we
  * look now and then, as long as it is away. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <termios.h>
 #include <unistd.h>
@@ -126,10 +128,14 @@ static void keep(struct chario *c, const uint8_t *bytes, size_t len)
     c->has_told_deaf = true;
 }
 
+/* Never waits: that there was something to read when the loop looked does not mean that nobody else has read it since.
+ * Bytes read, 0 at the end, or -errno. */
 static ssize_t read_some(struct chario *c, uint8_t *buf, size_t len)
 {
     if (c->in_file) return slow_input_read(c->in_file, buf, len);
-    const ssize_t n = read(c->in_fd, buf, len);
+    struct pollfd ready = {.fd = c->in_fd, .events = POLLIN};
+    if (c->in_may_block && !c->in_is_socket && poll(&ready, 1, 0) <= 0) return -EAGAIN;
+    const ssize_t n = c->in_is_socket ? recv(c->in_fd, buf, len, MSG_DONTWAIT) : read(c->in_fd, buf, len);
     return n < 0 ? -errno : n;
 }
 

@@ -37,6 +37,8 @@ struct chario {
     bool is_slow;            /* the output is on a file system or a disk: its writes are another thread's */
     bool in_is_pollable;     /* false: a regular file or /dev/null, which epoll refuses */
     bool in_is_slow;         /* the input is on a file system or a disk: its reads are another thread's */
+    bool in_is_socket;       /* the input, for the way to read without waiting */
+    bool in_may_block;       /* the input could not be opened anew: poll before each read */
     bool in_is_terminal;     /* that others of our session may have to themselves for a while */
     bool has_escape;
     void (*quit)(void *arg);

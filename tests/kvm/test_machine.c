@@ -116,6 +116,30 @@ static void must_end(struct machine *m, enum end_reason reason, uint32_t value)
     machine_destroy(m);
 }
 
+/* Between its creation and its start, which empties it: nobody's disk is lost so. */
+static void a_consoles_file_is_nobodys_disk_before_the_start_either(void **state)
+{
+    struct machine *other = NULL;
+    struct config c;
+    struct err e = {0};
+    (void)state;
+    const int fd = memfd_create("console", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    struct machine *m = build(&snippet_tick, &(struct snippet_args){.target = word_gpa()}, fd);
+    config_init(&c);
+    guest_set(&c, "console", "off");
+    guest_set(&c, "disk", "path=/proc/self/fd/%d", fd);
+    assert_int_equal(machine_create(&other, &c, NULL, &e), -EBUSY);
+    assert_non_null(strstr(e.text, "in use by another VM"));
+    assert_null(other);
+    machine_destroy(m);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 1 << 20); /* it was not started */
+    if (machine_create(&other, &c, NULL, &e)) fail_msg("%s", e.text);
+    machine_destroy(other);
+    config_fini(&c);
+    close(fd);
+}
+
 /* ---- ends ---- */
 
 static void the_guests_status_is_the_end(void **state)
@@ -312,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(the_guests_status_is_the_end),
+        UNIT(a_consoles_file_is_nobodys_disk_before_the_start_either),
         UNIT(accesses_where_nothing_is_read_as_ones_and_change_nothing),
         UNIT(a_guests_milestones_do_not_crowd_out_the_end),
         UNIT(a_stopped_guest_ends_as_stopped),
