@@ -27,7 +27,7 @@
 #define LEAVE_S        2 /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
 #define WRITE_S        3 /* more than put_text waits for a reader that takes a little now and then */
 #define FAREWELL_S     1 /* for the few bytes that are written last */
-#define STACK_BYTES    (128 << 10) /* for a path and a line; more than any PTHREAD_STACK_MIN with a sanitizer's room */
+#define STACK_BYTES    (256 << 10) /* for a path and a line, above every PTHREAD_STACK_MIN */
 #define JSON_MAX_BYTES 512         /* the sentences below, a name and three numbers */
 
 /* The program's second piece of mutable global state, for the same reason as the terminal's: a handler of a fault has
