@@ -71,7 +71,8 @@ int bad_call(struct vireo_error *e, int error, const char *fmt, ...)
         {ENFILE, "this host has no more open files to give: raise its limit (sysctl fs.file-max)"},
         {ENOMEM, ""},
         {ENOBUFS, ""},
-        {EAGAIN, ""}, /* a process or thread that can't be made */
+        /* A process or thread that can't be made. */
+        {EAGAIN, "no more threads: raise pids.max of its cgroup or `ulimit -u`, or end other programs"},
     };
     va_list ap;
     *e = (struct vireo_error){.code = -EINVAL, .exit_status = STATUS_BAD_COMMAND};
