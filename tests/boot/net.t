@@ -4,7 +4,7 @@
 . "$(dirname "$0")/boot.sh" amdv --memory 2G --timeout 420
 
 HOST=192.168.77.1 GUEST=192.168.77.2
-DATA_MB=20
+DATA_MB=2         # some hundred frames each way; an emulated host on a busy machine moves a third of a megabyte a second
 
 with_tap() {
     ip tuntap add dev tap7 mode tap
