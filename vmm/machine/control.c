@@ -255,10 +255,18 @@ static void on_stop_asked(void *arg)
     control_end(arg, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
 }
 
+static void io_here(void *arg)
+{
+    threads_here(arg, -1);
+}
+
+/* Who waits for the thread's id to give it its place waits for the loop with it: a driver that comes before the loop
+ * runs has its disk started by a vCPU's thread, and the disk's thread would lie where that lies. */
 static void *io_main(void *arg)
 {
     struct machine *m = arg;
-    threads_here(m, -1);
+    struct loop_job here = {.fn = io_here, .arg = m};
+    loop_post(&m->loop, &here);
     loop_run(&m->loop);
     chario_stop(m->console); /* the vCPUs are gone: what they wrote last goes out before anybody has waited in vain */
     use_io_gone(m, &m->io_tid);
