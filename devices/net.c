@@ -85,7 +85,7 @@ struct net {
     uint16_t mtu; /* 0: not offered */
     _Atomic uint16_t status;
 
-    struct loop_source source, link_source; /* in the loop as long as we live; the first until the tap is gone */
+    struct loop_source source, link_source; /* in the loop from net_prepare on, until the tap is gone */
     uint32_t polled;                        /* what the source waits for */
     bool rx_is_starved, tx_is_blocked;
     bool is_active, is_gone; /* a driver runs; the tap is no more */
@@ -149,7 +149,8 @@ static void set_link(struct net *n, bool is_up)
     if (n->is_active && (n->dev.features & NET_F_STATUS)) n->dev.up->config_changed(n->dev.up_arg);
 }
 
-/* It is out of the loop for good, since its descriptor would report the error for ever. */
+/* It is out of the loop for good, since its descriptor would report the error for ever, and so is the news of its link,
+ * which nobody reads from now on. */
 static void lose_tap(struct net *n, int error)
 {
     char why[WHY_MAX];
@@ -157,6 +158,7 @@ static void lose_tap(struct net *n, int error)
     if (n->is_gone) return;
     n->is_gone = true;
     loop_remove(n->dev.loop, &n->source);
+    loop_remove(n->dev.loop, &n->link_source);
     (void)snprintf(why, sizeof(why), "the tap is gone%s%s: the guest's link is down from now on",
                    is_deleted ? "" : ", ", is_deleted ? "" : strerrordesc_np(error));
     n->dev.up->host_error(n->dev.up_arg, why);
