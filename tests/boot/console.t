@@ -285,25 +285,23 @@ job_comes_to_the_front() {
 }
 stopped_job_goes_on() {
     shell_begins
-    type_in "stty -a > before; $VIREO run --kernel echo.elf --timeout $RUN_LIMIT_S\n"
-    shows ready && guest_answers 'IBM' && pkill_child STOP && shows 'Stopped' && type_in "bg; echo k''ey\n" && shows key && sleep 1 && type_in 'fg\n' &&
-        guest_answers 'IBM.*key.*IBM' && pkill_child TSTP && shows 'Stopped.*Stopped' &&
+    type_in "stty -a > before; $AS_VM $VIREO run --kernel echo.elf --timeout $RUN_LIMIT_S\n"
+    shows ready && guest_answers 'IBM' && vm_gets STOP && shows 'Stopped' && type_in "bg; echo k''ey\n" && shows key && sleep 1 && type_in 'fg\n' &&
+        guest_answers 'IBM.*key.*IBM' && vm_gets TSTP && shows 'Stopped.*Stopped' &&
         type_in "\nstty -a > between; fg\n" && guest_answers 'Stopped.*fg.*IBM.*Stopped.*fg.*IBM' && type_in '\001x' && shows 'from the console' &&
         type_in "stty -a > after; echo do''ne\n" && shows 'done' && cmp before between && cmp before after
     local rc=$?
     shell_ends
     return $rc
 }
-# pkill_child SIGNAL: to the VM of our own shell, by its place in the tree of processes.
-pkill_child() {
-    local shell vm
-    shell=$(pgrep -P "$(pgrep -P $shell_pid)") && vm=$(pgrep -P "$shell" -f "run --kernel echo") && kill -"$1" "$vm"
-}
+# vm_gets SIGNAL: to the VM that the shell in the terminal was told to run by $AS_VM, which tells its id.
+AS_VM="sh -c 'echo \$\$ > vm.pid; exec \"\$@\"' sh"
+vm_gets() { kill -"$1" "$(cat vm.pid)"; }
 # It ends in the background, with settings that are the shell's: it is not stopped, and leaves them alone.
 job_ends_in_the_background() {
     shell_begins
-    type_in "stty -a > before; $VIREO run --kernel echo.elf --timeout 15\n"
-    shows ready && pkill_child STOP && shows 'Stopped' && type_in 'bg\n' && type_in "wait; stty -a > after; echo do''ne\n" && shows 'done' && shows 'Exit 124' &&
+    type_in "stty -a > before; $AS_VM $VIREO run --kernel echo.elf --timeout 15\n"
+    shows ready && vm_gets STOP && shows 'Stopped' && type_in 'bg\n' && type_in "wait; stty -a > after; echo do''ne\n" && shows 'done' && shows 'Exit 124' &&
         cmp before after
     local rc=$?
     shell_ends
