@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "arch/image.h"
-#include "devices/chario.h"
+#include "devices/backend/chario.h"
 #include "vmm/base/log.h"
 #include "vmm/core/bus.h"
 #include "vmm/core/ending.h"

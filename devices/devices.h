@@ -3,10 +3,10 @@
 #ifndef VIREO_DEVICES_DEVICES_H
 #define VIREO_DEVICES_DEVICES_H
 
-#include "devices/chario.h"
-#include "devices/disk.h"
-#include "devices/tap.h"
-#include "devices/virtio.h"
+#include "devices/backend/chario.h"
+#include "devices/backend/disk.h"
+#include "devices/backend/tap.h"
+#include "devices/virtio/virtio.h"
 
 /* virtio-blk (VIRTIO 1.2, 5.2) on a disk; serial: at most 20 bytes, NULL: none. */
 int virtio_blk_create(struct virtio_dev **out, struct disk *disk, const char *serial, struct err *e);

@@ -1,7 +1,8 @@
 # libvireo, static and shared, and the program on top of it.
 
 # Linked in this order: what no `vireo run` touches comes last, so that the host need not map it.
-FLOOR_DIRS := vmm/base vmm/core devices vmm/kvm arch arch/$(ARCH) vmm/machine vmm/lib vmm/measure
+FLOOR_DIRS := vmm/base vmm/core vmm/config devices devices/backend devices/virtio devices/platform vmm/kvm arch arch/$(ARCH) vmm/machine/place vmm/machine vmm/lib \
+	vmm/watch vmm/measure
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
 GUESTS := $(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c))

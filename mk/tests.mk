@@ -1,13 +1,14 @@
-# Tests. tests/unit/test_*.c and tests/kvm/test_*.c are cmocka programs linked with every object of the library, internal names and all;
+# Tests. tests/unit/ROOM/test_*.c and tests/kvm/test_*.c are cmocka programs linked with every object of the library, internal names and all;
 # other .c files there are helpers they share. tests/fuzz/fuzz_*.c are libFuzzer targets, tests/*/*.t shell tests that speak TAP.
 # `tests/run` runs any mixture of them and prints the totals.
 
 # Tests of one architecture carry its name (test_x86_*.c, test_arm64_*.c) and are built for that one only.
-foreign_tests := $(foreach a,$(filter-out $(ARCH),x86 arm64),tests/unit/test_$(a)_% tests/kvm/test_$(a)_%)
-UNIT_SRCS := $(filter-out $(foreign_tests),$(wildcard tests/unit/test_*.c))
+foreign_tests := $(foreach a,$(filter-out $(ARCH),x86 arm64),tests/unit/arch/test_$(a)_% tests/kvm/test_$(a)_%)
+ALL_UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
+UNIT_SRCS := $(filter-out $(foreign_tests),$(ALL_UNIT_SRCS))
 KVM_SRCS := $(filter-out $(foreign_tests),$(wildcard tests/kvm/test_*.c))
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
-HELPER_SRCS := $(filter-out tests/unit/test_% tests/kvm/test_% tests/fuzz/fuzz_%,$(wildcard tests/unit/*.c tests/kvm/*.c tests/fuzz/*.c guest/snippets/$(ARCH).c))
+HELPER_SRCS := $(filter-out $(ALL_UNIT_SRCS) tests/kvm/test_% tests/fuzz/fuzz_%,$(wildcard tests/unit/*/*.c tests/kvm/*.c tests/fuzz/*.c guest/snippets/$(ARCH).c))
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 KVM_BINS := $(KVM_SRCS:%.c=$(BUILD)/%)
 HELPER_OBJS := $(HELPER_SRCS:%.c=$(BUILD)/obj/%.o)
@@ -32,8 +33,8 @@ $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 test-bins: $(UNIT_BINS) $(KVM_BINS)
 # Cross-built, they run under user emulation, but for those that need what it lacks (taps, io_uring, a madvise that tells): these run in the
 # emulated ARM host (tests/boot/arm64_programs.t).
-NOT_EMULATED := blk% disk% gmem tap%
-UNIT_RUN := $(filter-out $(if $(IS_CROSS),$(addprefix $(BUILD)/tests/unit/test_,$(NOT_EMULATED))),$(UNIT_BINS))
+NOT_EMULATED := virtio/test_blk% virtio/test_tap% backend/test_disk% core/test_gmem
+UNIT_RUN := $(filter-out $(if $(IS_CROSS),$(addprefix $(BUILD)/tests/unit/,$(NOT_EMULATED))),$(UNIT_BINS))
 test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer; ARCH=arm64: emulated)
 	tests/run $(UNIT_RUN)
 test-kvm: $(KVM_BINS) ## tests of the kernel behaviour relied on, with small guests on /dev/kvm
@@ -68,8 +69,8 @@ soak: all fuzz ## an hour: machines started and stopped by the thousand, floods 
 # ---- everything
 SANITIZERS := asan tsan
 sanitized = $(foreach s,$(SANITIZERS),$(patsubst %.c,build/$(s)/%,$(UNIT_SRCS) $(KVM_SRCS)))
-cross_built = $(if $(filter x86,$(ARCH)),$(filter-out $(addprefix build/arm64/tests/unit/test_,x86_% $(NOT_EMULATED)),\
-	$(patsubst %.c,build/arm64/%,$(wildcard tests/unit/test_*.c))))
+cross_built = $(if $(filter x86,$(ARCH)),$(filter-out $(addprefix build/arm64/tests/unit/,arch/test_x86_% $(NOT_EMULATED)),\
+	$(patsubst %.c,build/arm64/%,$(ALL_UNIT_SRCS))))
 .PHONY: check
 check: ## all tests: unit and KVM tests, plain and under sanitizers, fuzzing, models, Linux boots in the emulated hosts
 	scripts/setup

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "arch/arm64/layout.h"
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 #define NAME_MAX_BYTES 32       /* a node's name with its unit address */
 #define KASLR_BYTES    8        /* chosen/kaslr-seed is a 64-bit number */

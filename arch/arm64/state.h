@@ -11,7 +11,7 @@
 #include "arch/arch.h"
 #include "arch/arm64/gic.h"
 #include "arch/arm64/layout.h"
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 struct arch { /* const once built: vCPU threads only read it */
     const struct vm *vm;

@@ -12,7 +12,7 @@
 #include "arch/x86/layout.h"
 #include "arch/x86/platform.h"
 #include "arch/x86/tables.h"
-#include "devices/virtio_mmio.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "vmm/base/checked.h"
 #include "vmm/base/endian.h"
 

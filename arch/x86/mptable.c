@@ -5,7 +5,7 @@
 
 #include "arch/x86/layout.h"
 #include "arch/x86/tables.h"
-#include "devices/virtio_mmio.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "vmm/base/endian.h"
 
 #define FLOATING     16u /* 4.1 */

@@ -3,7 +3,7 @@
 #define VIREO_X86_PLATFORM_H
 
 #include "arch/arch.h"
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 /* ACPI's hardware-reduced power registers (ACPI 6.5, 4.8.3.7), a byte each: sleep control, sleep status, reset. */
 #define POWER_SIZE          3

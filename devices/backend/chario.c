@@ -10,7 +10,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "devices/chario_state.h"
+#include "devices/backend/chario_state.h"
 #include "vmm/base/fd.h"
 
 /* ---- what is opened ---- */

@@ -5,8 +5,8 @@
  * to a pipe or pty that nobody reads, or to a file system that hangs, waits a bounded time, then is dropped and
  * counted; the log tells when that begins, once for each cause, and in the end how much it was. Files are written by a
  * thread of their own (slow_file.h). Input: from the loop thread, when a source was attached. */
-#ifndef VIREO_DEVICES_CHARIO_H
-#define VIREO_DEVICES_CHARIO_H
+#ifndef VIREO_DEVICES_BACKEND_CHARIO_H
+#define VIREO_DEVICES_BACKEND_CHARIO_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -22,7 +22,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "devices/chario_state.h"
+#include "devices/backend/chario_state.h"
 #include "vmm/base/clock.h"
 
 #define TYPED_MAX 256 /* without escapes: what lies in a pipe or file is left there, it may be for others too */

@@ -15,7 +15,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "devices/chario_state.h"
+#include "devices/backend/chario_state.h"
 #include "vmm/base/clock.h"
 
 #define LINE_HOLD_NS     (4 * 1000 * 1000)       /* a byte waits no longer for its newline: below what an eye sees */

@@ -7,15 +7,15 @@
  * Output and input share nothing but the descriptor numbers. Output lives under `lock`, which is never held while a
  * device is called, and a device never holds its own lock while it calls us; slow_file's and the loop's locks are taken
  * below it. Input lives on the loop thread; the only thing another thread does to it is chario_input_ready. */
-#ifndef VIREO_DEVICES_CHARIO_STATE_H
-#define VIREO_DEVICES_CHARIO_STATE_H
+#ifndef VIREO_DEVICES_BACKEND_CHARIO_STATE_H
+#define VIREO_DEVICES_BACKEND_CHARIO_STATE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "devices/chario.h"
-#include "devices/slow_file.h"
-#include "devices/slow_input.h"
+#include "devices/backend/chario.h"
+#include "devices/backend/slow_file.h"
+#include "devices/backend/slow_input.h"
 #include "vmm/base/forked.h"
 
 #define LINE_MAX_BYTES 1024 /* collected before it is written: longer than a kernel's log line */

@@ -2,7 +2,7 @@
  * disk_worker.c and disk_direct.c, opening in disk_open.c.
  *
  * System calls, besides an engine's: preadv2, and timerfd_settime and read of a timer. */
-#include "devices/disk.h"
+#include "devices/backend/disk.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "devices/disk_engine.h"
+#include "devices/backend/disk_engine.h"
 #include "vmm/base/fd.h"
 
 /* A step that the kernel asks to take again, and what it may be short of meanwhile comes back or does not: no request

@@ -9,8 +9,8 @@
  * Nothing that may wait for the host's storage runs on the loop thread. Reads that the page cache can serve are done
  * there at once, as are all requests of a file in memory: these in bounded pieces, with the loop's other sources
  * between. Completions are called on the loop thread. A disk has one user (virtio-blk). */
-#ifndef VIREO_DEVICES_DISK_H
-#define VIREO_DEVICES_DISK_H
+#ifndef VIREO_DEVICES_BACKEND_DISK_H
+#define VIREO_DEVICES_BACKEND_DISK_H
 
 #include <errno.h>
 #include <stdbool.h>

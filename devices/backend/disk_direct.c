@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "devices/disk_engine.h"
+#include "devices/backend/disk_engine.h"
 
 /* Bytes a turn: about a millisecond of copying. */
 #define TURN_BYTES DISK_COPY_MAX

@@ -5,13 +5,13 @@
  * function of the request and of what the file is known to support; an engine carries a step out, now or later, and
  * hands its result to disk_step_done, which asks for the next step or calls the request's done. So engines know nothing
  * of requests, and a made-up engine can fail any step. */
-#ifndef VIREO_DEVICES_DISK_ENGINE_H
-#define VIREO_DEVICES_DISK_ENGINE_H
+#ifndef VIREO_DEVICES_BACKEND_DISK_ENGINE_H
+#define VIREO_DEVICES_BACKEND_DISK_ENGINE_H
 
 #include <liburing.h>
 #include <pthread.h>
 
-#include "devices/disk.h"
+#include "devices/backend/disk.h"
 #include "vmm/base/forked.h"
 
 /* What one system call is asked to do at most, so that a file in memory leaves the loop to others after a millisecond

@@ -14,7 +14,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "devices/disk_engine.h"
+#include "devices/backend/disk_engine.h"
 #include "vmm/base/fd.h"
 
 static int refuse_open(const char *path, bool is_readonly, struct err *e)

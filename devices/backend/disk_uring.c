@@ -16,7 +16,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "devices/disk_engine.h"
+#include "devices/backend/disk_engine.h"
 #include "vmm/base/fd.h"
 
 /* The kernel takes nothing only when it has no memory for it (EAGAIN). Ask again by the loop, for a second; what is

@@ -15,7 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "devices/disk_engine.h"
+#include "devices/backend/disk_engine.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
 

@@ -2,7 +2,7 @@
  * not given free before it is done.
  *
  * System calls of the thread: ftruncate, fstat, write, futex, and close when it was left to itself. */
-#include "devices/slow_file.h"
+#include "devices/backend/slow_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

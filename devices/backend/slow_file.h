@@ -4,8 +4,8 @@
  *
  * slow_file_put and slow_file_wait: any thread. create, start and close: one thread, and nobody calls anything after
  * close. */
-#ifndef VIREO_DEVICES_SLOW_FILE_H
-#define VIREO_DEVICES_SLOW_FILE_H
+#ifndef VIREO_DEVICES_BACKEND_SLOW_FILE_H
+#define VIREO_DEVICES_BACKEND_SLOW_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

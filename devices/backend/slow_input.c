@@ -1,7 +1,7 @@
 /* See slow_input.h. The thread reads into the buffer without the lock: nobody looks at it before the state says so.
  *
  * System calls of the thread: read, futex, a write of the loop's eventfd, and close when it was left to itself. */
-#include "devices/slow_input.h"
+#include "devices/backend/slow_input.h"
 
 #include <errno.h>
 #include <fcntl.h>

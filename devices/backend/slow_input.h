@@ -2,8 +2,8 @@
  * does not return. One read at a time, of so many bytes as there is place for: what nobody asked for stays in the file.
  *
  * All but what the thread does: loop thread, or while none runs. */
-#ifndef VIREO_DEVICES_SLOW_INPUT_H
-#define VIREO_DEVICES_SLOW_INPUT_H
+#ifndef VIREO_DEVICES_BACKEND_SLOW_INPUT_H
+#define VIREO_DEVICES_BACKEND_SLOW_INPUT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* Taps: attaching to one that exists, and nothing else (Linux, Documentation/networking/tuntap.rst). */
-#include "devices/tap.h"
+#include "devices/backend/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>

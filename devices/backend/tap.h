@@ -1,8 +1,8 @@
 /* A network's host side: a tap device's queue, with a virtio-net header before every frame (IFF_VNET_HDR, 12 bytes as
  * with VIRTIO_NET_F_MRG_RXBUF / VERSION_1). Non-blocking. Opening changes nothing but the attachment itself: offloads
  * are set when the driver has negotiated. */
-#ifndef VIREO_DEVICES_TAP_H
-#define VIREO_DEVICES_TAP_H
+#ifndef VIREO_DEVICES_BACKEND_TAP_H
+#define VIREO_DEVICES_BACKEND_TAP_H
 
 #include <stdbool.h>
 #include <stdint.h>

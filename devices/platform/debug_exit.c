@@ -1,5 +1,5 @@
 /* Debug exit: how a bare-metal guest says with which status it ended, and which milestones it passed. */
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 enum { REG_STATUS = 0, REG_MILESTONE = 1 };
 

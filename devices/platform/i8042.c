@@ -4,7 +4,7 @@
  * (half a second each in Linux). A driver first empties the output buffer, and gives up on a controller that never gets
  * empty; so after power-on there are more bytes in it than any driver drains before it decides that nobody is there,
  * and fewer than would hold up a boot loader that drains until the end. After that, and for commands, it behaves. */
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 enum { PORT_DATA = 0, PORT_COMMAND = 4 };
 enum { STATUS_OUT_FULL = 1, STATUS_SELF_TESTED = 4, STATUS_COMMAND = 8, STATUS_UNLOCKED = 16 };

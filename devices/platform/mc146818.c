@@ -3,7 +3,7 @@
  * what a guest writes to it is dropped: it is for guests that want to know what time it is when they start. */
 #include <time.h>
 
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 enum { PORT_INDEX = 0, PORT_DATA = 1 };
 enum { INDEX_MASK = 0x7f }; /* bit 7 is a PC's switch for NMIs */

@@ -2,7 +2,7 @@
  * narrower accesses see the low part, other offsets read as zero. */
 #include <time.h>
 
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 enum { /* ARM DDI 0224, table 3-1 */
        REG_DATA = 0x00,

@@ -1,14 +1,14 @@
 /* Platform devices as bus-agnostic register models; the arch decides on which bus and where they sit.
  * All bus handlers run on vCPU threads and take the device's own lock (or need none). */
-#ifndef VIREO_DEVICES_PLATFORM_H
-#define VIREO_DEVICES_PLATFORM_H
+#ifndef VIREO_DEVICES_PLATFORM_PLATFORM_H
+#define VIREO_DEVICES_PLATFORM_PLATFORM_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "devices/chario.h"
+#include "devices/backend/chario.h"
 #include "vmm/core/bus.h"
 #include "vmm/core/ending.h"
 #include "vmm/core/irq.h"

@@ -1,6 +1,6 @@
 /* The panic device: QEMU's documented interface (docs/specs/pvpanic), one byte-wide register. Its bit 2, a regular
  * shutdown, is not offered: a guest has better ways to say so. */
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 static uint64_t pvpanic_read(void *dev, uint64_t offset, unsigned size)
 {

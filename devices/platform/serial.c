@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 enum {
     RBR_THR = 0,

@@ -6,14 +6,14 @@
  * Threads: activate, deactivate, notify, config_write and destroy run on the loop thread (or before it runs, or after
  * it has ended). config_read and the features run on any vCPU thread, beside the loop: they read only what is const
  * after creation or _Atomic. */
-#ifndef VIREO_DEVICES_VIRTIO_H
-#define VIREO_DEVICES_VIRTIO_H
+#ifndef VIREO_DEVICES_VIRTIO_VIRTIO_H
+#define VIREO_DEVICES_VIRTIO_VIRTIO_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "devices/virtq.h"
+#include "devices/virtio/virtq.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 

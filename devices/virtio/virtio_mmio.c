@@ -4,7 +4,7 @@
  * bit may follow which) and reg_rule (which register may be written in which status). What they don't allow is ignored,
  * counted and, the first times, logged: a register written at a bad moment damages nothing of ours.
  * A broken ring is more: the device gets DEVICE_NEEDS_RESET and hears no doorbell until the driver resets it. */
-#include "devices/virtio_mmio.h"
+#include "devices/virtio/virtio_mmio.h"
 
 #include <assert.h>
 #include <errno.h>

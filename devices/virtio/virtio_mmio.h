@@ -9,10 +9,10 @@
  * Threads: the bus handlers run on vCPU threads under the transport's own lock; the device is only touched through
  * loop_call while that lock is held, and nothing on the loop takes the lock (interrupt status, NEEDS_RESET and the
  * configuration generation are atomics), so there is no lock order to get wrong. */
-#ifndef VIREO_DEVICES_VIRTIO_MMIO_H
-#define VIREO_DEVICES_VIRTIO_MMIO_H
+#ifndef VIREO_DEVICES_VIRTIO_VIRTIO_MMIO_H
+#define VIREO_DEVICES_VIRTIO_VIRTIO_MMIO_H
 
-#include "devices/virtio.h"
+#include "devices/virtio/virtio.h"
 #include "vmm/core/bus.h"
 #include "vmm/core/irq.h"
 

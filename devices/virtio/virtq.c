@@ -9,13 +9,13 @@
  *   Each suppression check is "store mine, then load theirs" on both sides. Neither acquire nor release orders a store
  *   before a later load, so both places have a full fence; without it each side could miss what the other just wrote,
  *   and the queue would sleep with work in it. */
-#include "devices/virtq.h"
+#include "devices/virtio/virtq.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 
-#include "devices/virtio.h" /* the feature bits */
+#include "devices/virtio/virtio.h" /* the feature bits */
 #include "vmm/base/endian.h"
 
 enum { DESC_F_NEXT = 1, DESC_F_WRITE = 2, DESC_F_INDIRECT = 4 }; /* 2.7.5 */

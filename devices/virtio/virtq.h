@@ -7,8 +7,8 @@
  * still in flight are refused. A refusal is -EPROTO: the device calls virtio_fault() and stops using the queue.
  *
  * All functions: loop thread of the device. No allocation, no lock, no syscall. */
-#ifndef VIREO_DEVICES_VIRTQ_H
-#define VIREO_DEVICES_VIRTQ_H
+#ifndef VIREO_DEVICES_VIRTIO_VIRTQ_H
+#define VIREO_DEVICES_VIRTIO_VIRTQ_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* The configuration from anybody's text. The first byte says which door: a JSON object, or lines of key=value as flags
  * give them. Whatever goes in, what comes out keeps the promises of config.h. */
 #include "tests/fuzz/fuzz.h"
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 static void check_promises(const struct config *c)
 {

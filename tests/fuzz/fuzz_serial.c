@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 #include "tests/fuzz/fuzz.h"
 
 #define OPS_MAX 2048u

@@ -2,10 +2,10 @@
  * its steps any access of any size anywhere in the window. The device behind is virtio-blk on a disk in memory; the
  * loop runs on this thread, a turn at a time, so the same input does the same. */
 #include "devices/devices.h"
-#include "devices/virtio_mmio.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/unit/mmio_registers.h"
-#include "tests/unit/ring.h"
+#include "tests/unit/virtio/mmio_registers.h"
+#include "tests/unit/virtio/ring.h"
 
 #define MEM_BYTES  (64u << 10)
 #define DISK_BYTES (16u << 10)

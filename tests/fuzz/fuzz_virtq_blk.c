@@ -3,10 +3,10 @@
  * first byte beyond it. The disk is in memory and served at once: the same input does the same, always. */
 #include <unistd.h>
 
+#include "devices/backend/disk_engine.h"
 #include "devices/devices.h"
-#include "devices/disk_engine.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/unit/ring.h"
+#include "tests/unit/virtio/ring.h"
 #include "vmm/base/endian.h"
 
 #define MEM_BYTES  (96u << 10)

@@ -4,7 +4,7 @@
 #define VIREO_TESTS_SCRIPT_H
 
 #include "tests/fuzz/fuzz.h"
-#include "tests/unit/ring.h"
+#include "tests/unit/virtio/ring.h"
 
 #define SCRIPT_MEM_BYTES (96u << 10)
 #define SCRIPT_RING_SIZE 16u     /* raw indices often hit */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "guest/snippets/snippets.h"
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 /* To wait for the end of a machine. It comes at once; this is for a machine in trouble, or a crowded emulated one. */
 #define GUEST_END_MS 60000

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "devices/disk.h"
+#include "devices/backend/disk.h"
 #include "tests/kvm/guest.h"
 #include "tests/kvm/mini.h"
-#include "tests/unit/mmio_registers.h"
+#include "tests/unit/virtio/mmio_registers.h"
 #include "vmm/machine/state.h"
 
 #define WORD_OFFSET  0x180000 /* in RAM, behind the image of a snippet and before the end of 4 MiB */

@@ -12,7 +12,7 @@ ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok 
 # A tree with a file on each floor and nothing wrong.
 fresh_tree() {
     rm -rf "$work/tree"
-    mkdir -p "$work/tree"/{scripts,include,devices,arch/x86,arch/arm64,guest,tests,vmm/{base,core,kvm,machine,lib,cli}}
+    mkdir -p "$work/tree"/{scripts,include,devices/{backend,virtio},arch/x86,arch/arm64,guest,tests,vmm/{base,core,config,kvm,machine,lib,cli}}
     cp "$top"/scripts/check-* "$work/tree/scripts/"
     cd "$work/tree" || exit 1
     echo '#include "vmm/base/base.h"' | tee vmm/core/core.c vmm/machine/runner.c vmm/lib/lib.c > arch/arch.h
@@ -21,7 +21,8 @@ fresh_tree() {
     echo '#include "arch/arch.h"' | tee arch/x86/x86.c > arch/arm64/arm64.c
     echo '#include <linux/kvm.h>' | tee -a vmm/machine/runner.c vmm/kvm/kvm.c arch/x86/x86.c > tests/kvm.c
     echo '#include <vireo.h>' | tee -a vmm/lib/lib.c > vmm/cli/main.c
-    touch include/vireo.h arch/x86/x86.h arch/arm64/arm64.h devices/devices.c
+    echo '#include "devices/backend/disk.h"' > devices/virtio/blk.c
+    touch include/vireo.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/x86.h arch/arm64/arm64.h devices/devices.c
 }
 
 finds() { # FILE LINE-TO-ADD EXPECTED-WORDS NAME
@@ -36,6 +37,8 @@ fresh_tree
 scripts/check-floors > "$work/said" 2>&1
 ok $? a_sound_tree_passes
 finds vmm/base/base.h '#include "vmm/core/core.h"' 'of floor 1' a_lower_floor_may_not_include_a_higher_one
+finds devices/backend/disk.h '#include "devices/virtio/virtio.h"' 'of the same floor' backends_do_not_know_who_uses_them
+finds vmm/core/core.c '#include "vmm/config/config.h"' 'of the same floor' configuration_and_mechanism_do_not_see_each_other
 finds devices/devices.c '#include "vmm/kvm/kvm.h"' 'of floor 3' devices_do_not_see_kvm
 finds vmm/core/core.c '#include "core.h"' 'from the top' includes_are_written_from_the_top
 finds vmm/cli/main.c '#include "vmm/base/base.h"' '<vireo.h>' the_command_line_sees_the_library_only

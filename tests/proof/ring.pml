@@ -1,6 +1,6 @@
 /* Nobody sleeps while there is work: the notifications of one virtqueue, both ways, and how each side suppresses them.
  *
- * Device: devices/virtq.c (virtq_pop, virtq_push, virtq_enable_doorbell, virtq_disable_doorbell, virtq_wants_interrupt), the notify
+ * Device: devices/virtio/virtq.c (virtq_pop, virtq_push, virtq_enable_doorbell, virtq_disable_doorbell, virtq_wants_interrupt), the notify
  * functions of the devices and virtio_mmio.c (on_doorbell, ring, raise_interrupt); one loop thread. Driver: VIRTIO 1.2, 2.7.13, 2.7.14 and
  * 4.2.3.4: one vCPU adds buffers and rings, another takes the interrupt. -DFLAGS: without EVENT_IDX, the flags words suppress.
  * -DLATE_ACK: the driver acknowledges after it has looked at the queue (and then looks whatever InterruptStatus says).

@@ -1,4 +1,4 @@
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/sysinfo.h>
 
-#include "vmm/machine/config_item.h"
-#include "vmm/machine/config_sched.h"
-#include "vmm/machine/config_value.h"
+#include "vmm/config/item.h"
+#include "vmm/config/sched.h"
+#include "vmm/config/value.h"
 
 #define NS_PER_S       1000000000ULL
 #define NS_PER_MS      1000000ULL

@@ -3,8 +3,8 @@
  * One table of keys feeds the CLI's flags, the JSON file, the library's vireo_config_set and the help text. A key that
  * repeats (disk, net) appends. Values are checked when they are set (form) and once more by config_check (together).
  * Owned by one thread at a time. */
-#ifndef VIREO_MACHINE_CONFIG_H
-#define VIREO_MACHINE_CONFIG_H
+#ifndef VIREO_CONFIG_CONFIG_H
+#define VIREO_CONFIG_CONFIG_H
 
 #include <sched.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 /* How messages call them. */
 static const char *const disks[CONFIG_MAX_DISKS] = {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 /* The keys that name an image, and where it is kept in place of a path. */
 static const struct {

@@ -1,10 +1,10 @@
-#include "vmm/machine/config_item.h"
+#include "vmm/config/item.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/machine/config_value.h"
+#include "vmm/config/value.h"
 
 #define NET_MTU_MIN 68 /* VIRTIO 1.2, 5.1.4.1: the device must offer at least this */
 #define NET_MTU_MAX 65535

@@ -1,8 +1,8 @@
 /* What a disk or net of the configuration is made of: sub-keys, from "path=a.img,readonly" or from a JSON object. */
-#ifndef VIREO_MACHINE_CONFIG_ITEM_H
-#define VIREO_MACHINE_CONFIG_ITEM_H
+#ifndef VIREO_CONFIG_ITEM_H
+#define VIREO_CONFIG_ITEM_H
 
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 struct item_type;
 

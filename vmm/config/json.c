@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/machine/config_item.h"
-#include "vmm/machine/config_value.h"
+#include "vmm/config/item.h"
+#include "vmm/config/value.h"
 
 struct scan {
     const char *text;

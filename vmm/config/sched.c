@@ -1,10 +1,10 @@
-#include "vmm/machine/config_sched.h"
+#include "vmm/config/sched.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/machine/config_value.h"
+#include "vmm/config/value.h"
 
 #define WHO_MAX 24 /* "63-63", "all", "io": what stands before the '='; longer is none of them */
 

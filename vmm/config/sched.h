@@ -1,8 +1,8 @@
 /* The keys that say how the host schedules a machine's threads: their setters, for the table of keys. */
-#ifndef VIREO_MACHINE_CONFIG_SCHED_H
-#define VIREO_MACHINE_CONFIG_SCHED_H
+#ifndef VIREO_CONFIG_SCHED_H
+#define VIREO_CONFIG_SCHED_H
 
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 int config_set_affinity(struct config *c, const char *value, struct err *e);
 int config_set_nice(struct config *c, const char *value, struct err *e);

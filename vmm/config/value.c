@@ -1,4 +1,4 @@
-#include "vmm/machine/config_value.h"
+#include "vmm/config/value.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "vmm/base/checked.h"
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 static const char *digits(const char *s, uint64_t *out)
 {

@@ -1,6 +1,6 @@
 /* From the text of one value to a checked value: strict forms, no leading blanks, signs or trailing garbage. */
-#ifndef VIREO_MACHINE_CONFIG_VALUE_H
-#define VIREO_MACHINE_CONFIG_VALUE_H
+#ifndef VIREO_CONFIG_VALUE_H
+#define VIREO_CONFIG_VALUE_H
 
 #include <sched.h>
 #include <stdbool.h>

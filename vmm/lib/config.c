@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "vmm/base/version.h"
+#include "vmm/config/value.h"
 #include "vmm/lib/lib.h"
-#include "vmm/machine/config_value.h"
 
 #define OTHERS_MAX 64 /* twice what a machine and a program beside it name */
 

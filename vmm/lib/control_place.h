@@ -12,7 +12,7 @@
 
 #include "vmm/base/err.h"
 #include "vmm/base/forked.h"
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 #define CONTROL_BACKLOG  16 /* who waits to be accepted: a scraper or two and an impatient user */
 #define CONTROL_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)

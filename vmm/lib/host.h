@@ -4,8 +4,8 @@
 
 #include <vireo.h>
 
+#include "vmm/config/config.h"
 #include "vmm/kvm/advice.h"
-#include "vmm/machine/config.h"
 
 struct host_probe {
     void (*fn)(void *arg, const struct vireo_host_fact *f);

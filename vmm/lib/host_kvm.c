@@ -9,8 +9,8 @@
 
 #include "arch/arch.h"
 #include "vmm/base/fd.h"
+#include "vmm/config/config.h"
 #include "vmm/lib/host.h"
-#include "vmm/machine/config.h"
 
 #define BZIMAGE_MAGIC_OFF 0x202     /* Documentation/arch/x86/boot.rst */
 #define VMLINUX_MIN       (4 << 20) /* bytes: the smallest has more; a test kernel that may well run has less */

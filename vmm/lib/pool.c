@@ -6,8 +6,8 @@
 #include <sys/sysinfo.h>
 
 #include "vmm/base/groups.h"
+#include "vmm/config/value.h"
 #include "vmm/lib/lib.h"
-#include "vmm/machine/config_value.h"
 
 #define MIB(bytes) ((unsigned long long)((bytes) >> 20))
 

@@ -5,8 +5,8 @@
 #include <uuid/uuid.h>
 
 #include "vmm/lib/lib.h"
-#include "vmm/measure/stats_figures.h"
-#include "vmm/measure/stats_page.h"
+#include "vmm/watch/figures.h"
+#include "vmm/watch/page.h"
 
 _Static_assert((int)VIREO_STAT_DEVICE == (int)STATS_DEVICE, "kinds are passed on as they are");
 _Static_assert((int)VIREO_STATS_PROMETHEUS == (int)STATS_PROMETHEUS, "and so are formats");

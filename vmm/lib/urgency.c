@@ -2,7 +2,7 @@
 #include <vireo.h>
 
 #include "vmm/base/clock.h"
-#include "vmm/machine/sched.h"
+#include "vmm/machine/place/sched.h"
 
 #define SHARE    100      /* a hundredth of a CPU in the long run: what vCPUs don't notice */
 #define BURST_NS 20000000 /* and so much at once: ten pages of a VM of 16 vCPUs */

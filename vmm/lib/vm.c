@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "vmm/base/groups.h"
+#include "vmm/config/value.h"
 #include "vmm/lib/host.h"
 #include "vmm/lib/lib.h"
-#include "vmm/machine/config_value.h"
-#include "vmm/measure/stats_figures.h"
+#include "vmm/watch/figures.h"
 
 #define GUEST_STATUS_MAX 119 /* above it stand Vireo's own exit statuses */
 

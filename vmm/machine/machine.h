@@ -8,8 +8,8 @@
 
 #include "arch/arch.h"
 #include "vmm/base/log.h"
+#include "vmm/config/config.h"
 #include "vmm/core/ending.h"
-#include "vmm/machine/config.h"
 
 struct machine;
 

@@ -17,11 +17,11 @@
 #ifndef VIREO_MACHINE_STATE_H
 #define VIREO_MACHINE_STATE_H
 
-#include "devices/virtio_mmio.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "vmm/base/forked.h"
 #include "vmm/base/groups.h"
-#include "vmm/machine/cgroup.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/place/cgroup.h"
 #include "vmm/machine/runner.h"
 
 #define SLOT_LABEL_MAX 96 /* "disk 15 (" id ")" and room for a path's end */

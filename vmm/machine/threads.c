@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "vmm/machine/sched.h"
+#include "vmm/machine/place/sched.h"
 #include "vmm/machine/state.h"
 
 /* The end of the name tells which thread it is, so the machine's name is what gets cut. index: of its kind. */

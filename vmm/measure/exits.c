@@ -11,7 +11,7 @@
 
 #include "guest/embed.h"
 #include "vmm/base/groups.h"
-#include "vmm/machine/config_value.h"
+#include "vmm/config/value.h"
 #include "vmm/machine/stats.h"
 #include "vmm/measure/bench.h"
 #include "vmm/measure/provenance.h"

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmm/machine/sched.h"
+#include "vmm/machine/place/sched.h"
 #include "vmm/measure/fair.h"
 
 #define DEBUG_DIR      "/sys/kernel/debug/sched/"

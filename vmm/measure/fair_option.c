@@ -5,7 +5,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "vmm/machine/config_value.h"
+#include "vmm/config/value.h"
 #include "vmm/measure/fair.h"
 
 #define SECOND_NS        1000000000ull

@@ -1,4 +1,4 @@
-#include "vmm/measure/stats_figures.h"
+#include "vmm/watch/figures.h"
 
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 #include "vmm/machine/machine.h"
 
 #define NS_PER_S   1e9

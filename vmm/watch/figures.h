@@ -1,7 +1,7 @@
 /* The overhead of virtualization in six figures and one: docs/overhead.md defines each. A figure that this host can't
  * tell is unavailable, never zero. */
-#ifndef VIREO_MEASURE_STATS_FIGURES_H
-#define VIREO_MEASURE_STATS_FIGURES_H
+#ifndef VIREO_WATCH_FIGURES_H
+#define VIREO_WATCH_FIGURES_H
 
 #include <stdbool.h>
 #include <stdint.h>

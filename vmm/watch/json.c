@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "vmm/measure/stats_snapshot.h"
+#include "vmm/watch/snapshot.h"
 
 static void put_times(FILE *f, const char *name, const struct stats_times *t, bool has_quantiles)
 {

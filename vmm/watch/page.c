@@ -1,11 +1,11 @@
-#include "vmm/measure/stats_page.h"
+#include "vmm/watch/page.h"
 
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/measure/stats_snapshot.h"
+#include "vmm/watch/snapshot.h"
 
 double stats_step_ns(unsigned step)
 {

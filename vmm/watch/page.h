@@ -2,8 +2,8 @@
  *
  * machine_stats gives the rows, stats_figures.h the six figures of virtualization's overhead; a snapshot of both is
  * taken first and then written, so that no renderer holds anything up. Numbers have a point in every locale. */
-#ifndef VIREO_MEASURE_STATS_PAGE_H
-#define VIREO_MEASURE_STATS_PAGE_H
+#ifndef VIREO_WATCH_PAGE_H
+#define VIREO_WATCH_PAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

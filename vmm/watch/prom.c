@@ -2,7 +2,7 @@
  * Registers are left out: a guest chooses how many there are, and a time series for each is not for it to make. */
 #include <inttypes.h>
 
-#include "vmm/measure/stats_snapshot.h"
+#include "vmm/watch/snapshot.h"
 
 #define SECONDS(ns) ((double)(ns) / 1e9)
 

@@ -1,14 +1,14 @@
 /* What one page shows, copied out of the machine. Shared by the stats_*.c files of this floor, seen by nobody else. */
-#ifndef VIREO_MEASURE_STATS_SNAPSHOT_H
-#define VIREO_MEASURE_STATS_SNAPSHOT_H
+#ifndef VIREO_WATCH_SNAPSHOT_H
+#define VIREO_WATCH_SNAPSHOT_H
 
 #include <stdio.h>
 
 #include "vmm/kvm/stats.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/stats.h"
-#include "vmm/measure/stats_figures.h"
-#include "vmm/measure/stats_page.h"
+#include "vmm/watch/figures.h"
+#include "vmm/watch/page.h"
 
 #define KERNEL_NAME_MAX 64 /* KVM's longest has some 40 bytes; a longer one is cut */
 

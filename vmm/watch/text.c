@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "vmm/measure/stats_snapshot.h"
+#include "vmm/watch/snapshot.h"
 
 #define LINE_WIDTH 120 /* the kernel's statistics are wrapped there; the table is as wide */
 

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "devices/chario.h"
+#include "devices/backend/chario.h"
 #include "tests/unit/unit.h"
 
 /* A guest's device: takes as much as it was given room for. */

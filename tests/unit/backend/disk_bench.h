@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "devices/disk_engine.h"
+#include "devices/backend/disk_engine.h"
 
 #define IMAGE_BYTES (8u << 20)
 #define PAGE        4096u

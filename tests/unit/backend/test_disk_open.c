@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "tests/unit/disk_bench.h"
-#include "tests/unit/ring.h"
+#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/virtio/ring.h"
 
 #define NOBODY         65534 /* who owns nothing */
 #define LINE_MAX_BYTES 512

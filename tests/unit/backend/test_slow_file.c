@@ -32,7 +32,7 @@ static int truncate_or_hang(int fd, off_t len)
 
 #define write     write_or_hang
 #define ftruncate truncate_or_hang
-#include "devices/slow_file.c"
+#include "devices/backend/slow_file.c"
 #undef write
 #undef ftruncate
 

@@ -21,7 +21,7 @@ static ssize_t read_or_hang(int fd, void *p, size_t len)
 }
 
 #define read read_or_hang
-#include "devices/slow_input.c"
+#include "devices/backend/slow_input.c"
 #undef read
 
 static void on_ready(void *arg)

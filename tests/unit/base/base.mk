@@ -1,2 +1,2 @@
 # Tests that make the host fail: calls of the named function go to __wrap_NAME in the test.
-$(BUILD)/tests/unit/test_gmem: TEST_LDFLAGS += -Wl,--wrap=mmap
+$(BUILD)/tests/unit/core/test_gmem: TEST_LDFLAGS += -Wl,--wrap=mmap

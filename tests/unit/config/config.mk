@@ -1,2 +1,2 @@
 # The test fails each strdup in turn.
-$(BUILD)/tests/unit/test_config_memory: TEST_LDFLAGS := -Wl,--wrap=strdup
+$(BUILD)/tests/unit/config/test_config_memory: TEST_LDFLAGS := -Wl,--wrap=strdup

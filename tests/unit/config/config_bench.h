@@ -3,7 +3,7 @@
 #define VIREO_TESTS_CONFIG_BENCH_H
 
 #include "tests/unit/unit.h"
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 static struct config c;
 static struct err e;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 #define CALLS_MAX 1000 /* far more than the text below needs: then the loop does not end */
 

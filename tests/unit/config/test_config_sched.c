@@ -1,6 +1,6 @@
 /* The keys that say how the host schedules a machine's threads. */
-#include "tests/unit/config_bench.h"
-#include "vmm/machine/config_value.h"
+#include "tests/unit/config/config_bench.h"
+#include "vmm/config/value.h"
 
 /* CPUs 0 to 63 as bits. */
 static uint64_t bits(const cpu_set_t *set)

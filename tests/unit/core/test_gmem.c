@@ -181,7 +181,7 @@ static void more_memory_than_the_host_has_is_refused(void **state)
     gmem_fini(&m);
 }
 
-/* The linker sends the library's mmap here (tests/unit/base.mk): the host refuses while this is set. */
+/* The linker sends the library's mmap here (tests/unit/base/base.mk): the host refuses while this is set. */
 static bool mmap_fails;
 void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
 void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);

@@ -5,8 +5,8 @@
 #include "arch/arm64/layout.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/platform.h"
-#include "devices/platform.h"
-#include "devices/virtio_mmio.h"
+#include "devices/platform/platform.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "tests/unit/unit.h"
 
 static void addresses_are_those_of_the_machines(void **state)

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/ring.h"
 #include "tests/unit/unit.h"
+#include "tests/unit/virtio/ring.h"
 #include "vmm/base/groups.h"
 #include "vmm/lib/lib.h"
 

@@ -10,7 +10,7 @@
 
 #include "tests/unit/unit.h"
 #include "vmm/base/clock.h"
-#include "vmm/machine/sched.h"
+#include "vmm/machine/place/sched.h"
 
 #define BURST_MS 20  /* that it may use at once */
 #define SHARE    100 /* and after that a hundredth */

@@ -1,6 +1,6 @@
 #include "tests/unit/unit.h"
 
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 enum { DATA = 0, COMMAND = 4, OUT_FULL = 1, IN_FULL = 2 };
 

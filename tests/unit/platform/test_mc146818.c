@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 

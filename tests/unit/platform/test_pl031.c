@@ -1,6 +1,6 @@
 #include "tests/unit/unit.h"
 
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 enum { DATA = 0x00, MATCH = 0x04, LOAD = 0x08, CONTROL = 0x0c, MASK = 0x10, RAW = 0x14, MASKED = 0x18, CLEAR = 0x1c };
 

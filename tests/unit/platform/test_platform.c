@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 struct told {
     unsigned ends, marks;

@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "devices/platform.h"
+#include "devices/platform/platform.h"
 
 /* The port with a packet socket as its host: one packet per write that reaches the host. */
 struct port {

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
+#include "devices/backend/disk_engine.h"
 #include "devices/devices.h"
-#include "devices/disk_engine.h"
-#include "tests/unit/ring.h"
+#include "tests/unit/virtio/ring.h"
 #include "vmm/base/endian.h"
 
 #define SECTORS    4096u /* 2 MiB */

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "devices/virtio_mmio.h"
-#include "tests/unit/mmio_registers.h"
-#include "tests/unit/ring.h"
+#include "devices/virtio/virtio_mmio.h"
+#include "tests/unit/virtio/mmio_registers.h"
+#include "tests/unit/virtio/ring.h"
 
 #define TOY_ID      77
 #define TOY_FEATURE (1ull << 3)

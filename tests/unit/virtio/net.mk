@@ -1,2 +1,2 @@
 # Reads of the tap that fail.
-$(BUILD)/tests/unit/test_net: TEST_LDFLAGS := -Wl,--wrap=readv
+$(BUILD)/tests/unit/virtio/test_net: TEST_LDFLAGS := -Wl,--wrap=readv

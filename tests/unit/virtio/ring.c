@@ -1,4 +1,4 @@
-#include "tests/unit/ring.h"
+#include "tests/unit/virtio/ring.h"
 
 #include <assert.h>
 #include <dirent.h>

@@ -20,7 +20,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#include "devices/virtio.h"
+#include "devices/virtio/virtio.h"
 
 #define RING_MEM_SIZE (4u << 20)  /* guest memory of a rig: room for the rings and a megabyte-sized request */
 #define RING_MEM_GPA  0x40000000u /* not 0, so that a forgotten translation shows */

@@ -1,1 +1,1 @@
-$(BUILD)/tests/unit/test_rng: TEST_LDFLAGS := -Wl,--wrap=getrandom
+$(BUILD)/tests/unit/virtio/test_rng: TEST_LDFLAGS := -Wl,--wrap=getrandom

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "tests/unit/blk_bench.h"
+#include "tests/unit/virtio/blk_bench.h"
 
 /* What can't be served */
 

@@ -16,9 +16,9 @@
 #include <cmocka.h>
 
 #include "devices/devices.h"
-#include "devices/virtio_mmio.h"
-#include "tests/unit/ring.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "tests/unit/trap.h"
+#include "tests/unit/virtio/ring.h"
 #include "vmm/base/endian.h"
 
 #define SECTORS     65536u

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "devices/devices.h"
-#include "tests/unit/ring.h"
+#include "tests/unit/virtio/ring.h"
 #include "vmm/base/endian.h"
 
 enum { RX = 0, TX = 1 };

@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "devices/devices.h"
-#include "devices/virtio_mmio.h"
-#include "tests/unit/mmio_registers.h"
-#include "tests/unit/ring.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "tests/unit/unit.h"
+#include "tests/unit/virtio/mmio_registers.h"
+#include "tests/unit/virtio/ring.h"
 
 enum { F_SIZE = 1, INT_CONFIG = 2 };
 

@@ -4,7 +4,7 @@
 #include <sys/types.h>
 
 #include "devices/devices.h"
-#include "tests/unit/ring.h"
+#include "tests/unit/virtio/ring.h"
 
 static void rng_rig(struct rig *r, uint64_t features)
 {

@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #include "devices/devices.h"
-#include "devices/virtio_mmio.h"
-#include "tests/unit/mmio_registers.h"
-#include "tests/unit/ring.h"
+#include "devices/virtio/virtio_mmio.h"
+#include "tests/unit/virtio/mmio_registers.h"
+#include "tests/unit/virtio/ring.h"
 #include "vmm/base/endian.h"
 
 enum { RX = 0, TX = 1, HDR = 12, NET_S_LINK_UP = 1, ETHERTYPE_TEST = 0x88b5 /* IEEE 802, for experiments */ };

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/ring.h"
+#include "tests/unit/virtio/ring.h"
 
 #define SIZE 8 /* of the ring under test: small, so that wrapping is soon reached */
 

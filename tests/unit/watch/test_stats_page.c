@@ -10,8 +10,8 @@
 
 #include "tests/unit/unit.h"
 #include "vmm/machine/machine.h"
-#include "vmm/measure/stats_figures.h"
-#include "vmm/measure/stats_page.h"
+#include "vmm/watch/figures.h"
+#include "vmm/watch/page.h"
 
 #define HZ 2e9 /* two ticks a nanosecond */
 

@@ -1,4 +1,4 @@
-#include "vmm/machine/cgroup.h"
+#include "vmm/machine/place/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>

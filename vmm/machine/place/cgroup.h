@@ -12,13 +12,13 @@
  * to need it.
  *
  * Control thread. */
-#ifndef VIREO_MACHINE_CGROUP_H
-#define VIREO_MACHINE_CGROUP_H
+#ifndef VIREO_MACHINE_PLACE_CGROUP_H
+#define VIREO_MACHINE_PLACE_CGROUP_H
 
 #include <sys/types.h>
 
 #include "vmm/base/log.h"
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 struct cgroup;
 

@@ -1,4 +1,4 @@
-#include "vmm/machine/sched.h"
+#include "vmm/machine/place/sched.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
-#include "vmm/machine/config_value.h"
+#include "vmm/config/value.h"
 
 #define ONLINE_PATH "/sys/devices/system/cpu/online"
 #define ONLINE_MAX  4096 /* a page, as all of sysfs */

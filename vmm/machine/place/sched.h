@@ -2,13 +2,13 @@
  *
  * Works by thread id on threads of this process, from any thread of it. Refusals are sentences that name the key and
  * what stands against it; nothing is rounded or dropped in silence. A key that was not given costs no system call. */
-#ifndef VIREO_MACHINE_SCHED_H
-#define VIREO_MACHINE_SCHED_H
+#ifndef VIREO_MACHINE_PLACE_SCHED_H
+#define VIREO_MACHINE_PLACE_SCHED_H
 
 #include <sys/types.h>
 
 #include "vmm/base/log.h"
-#include "vmm/machine/config.h"
+#include "vmm/config/config.h"
 
 /* Before anything is built: every CPU named must be online. */
 int sched_check(const struct sched_config *s, unsigned vcpus, struct err *e);
