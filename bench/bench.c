@@ -1,4 +1,4 @@
-#include "vmm/measure/bench.h"
+#include "bench/bench.h"
 
 const struct bench_kind *bench_kind_at(unsigned index)
 {

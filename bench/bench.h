@@ -4,8 +4,8 @@
  * A bench consists of items, which are measured one after the other in the calling thread's process, each with machines
  * of its own. What it finds goes out as lines, each one JSON object, while it runs; result.h makes results of them.
  * vmm/lib/bench.c is the public face. */
-#ifndef VIREO_MEASURE_BENCH_H
-#define VIREO_MEASURE_BENCH_H
+#ifndef VIREO_BENCH_BENCH_H
+#define VIREO_BENCH_BENCH_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "vmm/measure/provenance.h"
+#include "bench/provenance.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "arch/bench.h"
+#include "bench/arch/arch.h"
 #include "vmm/base/version.h"
 
 #define TEXT_MAX       256 /* bytes kept of a file under /sys; they have one word or line */

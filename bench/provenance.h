@@ -1,6 +1,6 @@
 /* Where a measurement was made: what a result's "environment" says of the host (result.h). */
-#ifndef VIREO_MEASURE_PROVENANCE_H
-#define VIREO_MEASURE_PROVENANCE_H
+#ifndef VIREO_BENCH_PROVENANCE_H
+#define VIREO_BENCH_PROVENANCE_H
 
 #include <jansson.h>
 

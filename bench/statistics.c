@@ -1,4 +1,4 @@
-#include "vmm/measure/statistics.h"
+#include "bench/statistics.h"
 
 #include <math.h> /* NAN; nothing that needs libm */
 #include <stdlib.h>

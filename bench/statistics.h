@@ -1,7 +1,7 @@
 /* Statistics of small samples: what results and fairness are judged by. Pure functions; the random ones have a
  * generator of their own with a fixed seed, so that the same figures give the same answer everywhere. No libm. */
-#ifndef VIREO_MEASURE_STATISTICS_H
-#define VIREO_MEASURE_STATISTICS_H
+#ifndef VIREO_BENCH_STATISTICS_H
+#define VIREO_BENCH_STATISTICS_H
 
 #include <stdbool.h>
 #include <stdint.h>

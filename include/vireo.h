@@ -317,54 +317,6 @@ struct vireo_urgency { /* zero to begin with; then the library's */
 VIREO_API void vireo_urgency_renew(struct vireo_urgency *u);
 VIREO_API void vireo_urgency_end(struct vireo_urgency *u); /* it is an ordinary thread again */
 
-/* ---- measuring the host ---- */
-
-/* A bench: "exits" (what each kind of VM exit costs here) or "fairness" (how vCPUs share processors). It runs guests of
- * its own in this process. */
-struct vireo_bench;
-struct vireo_bench_item {
-    const char *id, *title; /* a row or an experiment; static */
-    uint64_t reserved[2];
-};
-VIREO_API const char *vireo_bench_kind(unsigned index,
-                                       const char **help); /* its name; NULL past the end. help: one line */
-/* The options of a kind, and what it measures on this architecture; false past the end or when there is no such kind.
- */
-VIREO_API bool vireo_bench_option(const char *kind, unsigned index, struct vireo_key *out);
-VIREO_API bool vireo_bench_item(const char *kind, unsigned index, struct vireo_bench_item *out);
-
-VIREO_API int vireo_bench_create(struct vireo_bench **out, const char *kind, struct vireo_error *e);
-VIREO_API void vireo_bench_destroy(struct vireo_bench *b);
-VIREO_API int vireo_bench_set(struct vireo_bench *b, const char *key, const char *value, struct vireo_error *e);
-/* Measure. line gets JSON objects, one a call, as they are found; the format is vireo_result_add's. What the host can't
- * do is in them, not an error. Takes seconds to minutes. */
-VIREO_API int vireo_bench_run(struct vireo_bench *b, void (*line)(void *arg, const char *json), void *arg,
-                              struct vireo_error *e);
-VIREO_API void vireo_bench_stop(struct vireo_bench *b); /* any thread: run ends soon, with -ECANCELED */
-
-/* Results: of the lines of one or more runs, in as many processes, or of a file. */
-struct vireo_result;
-VIREO_API int vireo_result_create(struct vireo_result **out, const char *kind, struct vireo_error *e);
-VIREO_API int vireo_result_load(struct vireo_result **out, const char *json, size_t len, struct vireo_error *e);
-VIREO_API void vireo_result_destroy(struct vireo_result *r);
-VIREO_API int vireo_result_add(struct vireo_result *r, const char *line, size_t len, struct vireo_error *e);
-/* What the process whose lines come has begun and not finished, and how long it may take; NULL: nothing. Then, to give
- * it up: its status becomes "timeout" or "failed" (the process died), why is one sentence; the next environment is then
- * of a process that goes on in place of that one. */
-VIREO_API const char *vireo_result_pending(const struct vireo_result *r, unsigned *timeout_ms);
-VIREO_API int vireo_result_give_up(struct vireo_result *r, const char *status, const char *why, struct vireo_error *e);
-/* Each of these three calls write once, with all of it, or not at all: then *e says why.
- * "text", "json" (what vireo_result_load reads), "csv"; of exits also "hgrm" (HdrHistogram's percentiles) and "kut"
- * (lines as kvm-unit-tests prints them). */
-VIREO_API int vireo_result_write(const struct vireo_result *r, const char *format, vireo_write_fn *write, void *arg,
-                                 struct vireo_error *e);
-/* a against b, "text" or "json": ratios with intervals, and how likely chance alone makes such a difference. */
-VIREO_API int vireo_result_compare(const struct vireo_result *a, const struct vireo_result *b, const char *format,
-                                   vireo_write_fn *write, void *arg, struct vireo_error *e);
-/* One HTML page that needs no other file, no script and no network, of 1 to 16 results of whatever kinds. */
-VIREO_API int vireo_report_write(const struct vireo_result *const *results, unsigned count, vireo_write_fn *write,
-                                 void *arg, struct vireo_error *e);
-
 /* ---- the host ---- */
 enum vireo_verdict { VIREO_OK, VIREO_MISSING_OPTIONAL, VIREO_MISSING };
 struct vireo_host_fact {

@@ -84,4 +84,4 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(call say,CC)$(COMPILE) -c -o $@ $<
 
 # The floors that no exit of `vireo run` passes through are built for size.
-$(BUILD)/obj/vmm/measure/%.o $(BUILD)/obj/vmm/lib/%.o $(BUILD)/obj/vmm/cli/%.o: private FOR_SIZE := $(if $(filter -O2,$(CFLAGS)),-Os)
+$(BUILD)/obj/vmm/watch/%.o $(BUILD)/obj/vmm/lib/%.o $(BUILD)/obj/vmm/cli/%.o $(BUILD)/obj/bench/%.o: private FOR_SIZE := $(if $(filter -O2,$(CFLAGS)),-Os)

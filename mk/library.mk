@@ -2,21 +2,27 @@
 
 # Linked in this order: what no `vireo run` touches comes last, so that the host need not map it.
 FLOOR_DIRS := vmm/base vmm/core vmm/config devices devices/backend devices/virtio devices/platform vmm/kvm arch arch/$(ARCH) vmm/machine/place vmm/machine vmm/lib \
-	vmm/watch vmm/measure
+	vmm/watch
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
-GUESTS := $(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c))
+# The laboratory: no part of the library.
+BENCH_SRCS := $(wildcard bench/*.c bench/exits/*.c bench/fair/*.c bench/result/*.c bench/report/*.c) bench/arch/$(ARCH).c
+BENCH_CLI_SRCS := $(wildcard bench/cli/*.c)
+BENCH_GUESTS := bench fair
+GUESTS := $(filter-out $(BENCH_GUESTS),$(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c)))
 LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(GUESTS:%=$(BUILD)/guest/embed-%.o)
+BENCH_OBJS := $(BENCH_SRCS:%.c=$(BUILD)/obj/%.o) $(BENCH_GUESTS:%=$(BUILD)/guest/embed-%.o)
 CLI_OBJS := $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
-DEPS += $(LIB_SRCS:%.c=$(BUILD)/obj/%.d) $(CLI_SRCS:%.c=$(BUILD)/obj/%.d)
+BENCH_CLI_OBJS := $(BENCH_CLI_SRCS:%.c=$(BUILD)/obj/%.o)
+DEPS += $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRCS) $(BENCH_SRCS) $(CLI_SRCS) $(BENCH_CLI_SRCS))
 
 $(BUILD)/objects: FORCE
-	@mkdir -p $(@D) && echo '$(LIB_OBJS) $(HELPER_OBJS)' | cmp -s - $@ || echo '$(LIB_OBJS) $(HELPER_OBJS)' > $@
+	@mkdir -p $(@D) && echo '$(LIB_OBJS) $(BENCH_OBJS) $(HELPER_OBJS)' | cmp -s - $@ || echo '$(LIB_OBJS) $(BENCH_OBJS) $(HELPER_OBJS)' > $@
 
-# Every symbol visible: for unit tests and fuzzers, never installed.
-$(BUILD)/internal.a: $(LIB_OBJS) $(BUILD)/objects
+# Every symbol visible: for the laboratory, unit tests and fuzzers, never installed.
+$(BUILD)/internal.a: $(LIB_OBJS) $(BENCH_OBJS) $(BUILD)/objects
 	@rm -f $@
-	$(call say,AR)$(AR) rcsT $@ $(LIB_OBJS)
+	$(call say,AR)$(AR) rcsT $@ $(LIB_OBJS) $(BENCH_OBJS)
 
 # One relocatable object in which all names but vireo_* are local, so that they can't clash with the names of the program that links it.
 $(BUILD)/libvireo.a: $(LIB_OBJS) $(BUILD)/objects
@@ -37,17 +43,18 @@ PACKED_x86 := -Wl,-z,pack-relative-relocs
 # The C runtime's own last function is empty (destructors have a table), but calling it would map the end of the program's code.
 NO_FINI := -Wl,-fini=no_such_function
 
-# Two programs of the same files: each has a table of its commands, and only what that leads to is linked.
+# `vireo` is made of the library as anybody has it. The laboratory is a program of its own that sees every floor.
 PROGRAMS := vireo vireo-bench
-PROGRAM_TABLES := $(foreach p,$(subst -,_,$(PROGRAMS)),$(BUILD)/obj/vmm/cli/$(p).o)
-program_objs = $(filter-out $(PROGRAM_TABLES),$(CLI_OBJS)) $(BUILD)/obj/vmm/cli/$(subst -,_,$(1)).o
-$(BUILD)/vireo: $(call program_objs,vireo) $(BUILD)/libvireo.a
-$(BUILD)/vireo-bench: $(call program_objs,vireo-bench) $(BUILD)/libvireo.a
-$(PROGRAMS:%=$(BUILD)/%):
-	$(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o,$^) $(BUILD)/libvireo.a $(LIBS_STATIC)
+LINK_PROGRAM = $(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC)
+VIREO_OBJS := $(CLI_OBJS)
+VIREO_BENCH_OBJS := $(filter-out $(BUILD)/obj/vmm/cli/vireo.o,$(CLI_OBJS)) $(BENCH_CLI_OBJS)
+$(BUILD)/vireo: $(VIREO_OBJS) $(BUILD)/libvireo.a
+	$(LINK_PROGRAM)
+$(BUILD)/vireo-bench: $(VIREO_BENCH_OBJS) $(BUILD)/internal.a
+	$(LINK_PROGRAM)
 
 # The same without a shared libc: three times the file, half the memory, and no dynamic linker between exec and main.
 .PHONY: vireo-static
 vireo-static: $(BUILD)/vireo-static ## the program linked statically, libc included (position-independent)
-$(BUILD)/vireo-static: $(call program_objs,vireo) $(BUILD)/libvireo.a
+$(BUILD)/vireo-static: $(VIREO_OBJS) $(BUILD)/libvireo.a
 	$(call say,LD)$(LINK) -static-pie -o $@ $(filter %.o,$^) $(BUILD)/libvireo.a $(LIBS_STATIC)

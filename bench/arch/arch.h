@@ -1,8 +1,8 @@
 /* What benches must know of an architecture and arch.h does not say: which rows of the bench guest it has and what is
  * expected of each, how the guest's counter relates to the host's, what kind of host this is. Control thread, while
  * no vCPU runs. */
-#ifndef VIREO_ARCH_BENCH_H
-#define VIREO_ARCH_BENCH_H
+#ifndef VIREO_BENCH_ARCH_ARCH_H
+#define VIREO_BENCH_ARCH_ARCH_H
 
 #include "arch/arch.h"
 #include "arch/counter.h"

@@ -1,6 +1,6 @@
 /* Benches on arm64: docs/exit-latency.md has the specification of each row. WFI is what halts here, and rows are called
  * after it. */
-#include "arch/bench.h"
+#include "bench/arch/arch.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Benches on x86-64: docs/exit-latency.md has the specification of each row. */
-#include "arch/bench.h"
+#include "bench/arch/arch.h"
 
 #include <cpuid.h>
 #include <errno.h>

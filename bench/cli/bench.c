@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/cli/bench.h"
+#include "bench/cli/bench.h"
 
 #define PROCESSES_MAX 200 /* as a result holds */
 #define SELF          "/proc/self/exe"

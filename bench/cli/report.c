@@ -1,7 +1,7 @@
 /* vireo report: an HTML page of result files. */
 #include <string.h>
 
-#include "vmm/cli/cli.h"
+#include "bench/cli/bench.h"
 
 struct page_words {
     struct args_words path;

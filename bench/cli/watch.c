@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/cli/bench.h"
+#include "bench/cli/bench.h"
 
 #define STATUS_SPOKEN  120   /* a vireo that ends with this or more has said why on standard error, which is ours too */
 #define GRACE_MS       2000  /* beyond what a worker announced: it keeps a watch of its own, which should win */

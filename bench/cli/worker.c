@@ -1,7 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/cli/bench.h"
+#include "bench/cli/bench.h"
 
 /* Line by line: whoever watches counts the time from each. */
 static void print_line(void *arg, const char *json)

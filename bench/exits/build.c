@@ -1,4 +1,4 @@
-#include "vmm/measure/exits_build.h"
+#include "bench/exits/build.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -1,9 +1,9 @@
 /* A row's machine: the page that it shares with its guest, the gate at which the guest says how far it is, and what the
  * kernel had counted at each step. Private to exits_build.c and exits_run.c. */
-#ifndef VIREO_MEASURE_EXITS_BUILD_H
-#define VIREO_MEASURE_EXITS_BUILD_H
+#ifndef VIREO_BENCH_EXITS_BUILD_H
+#define VIREO_BENCH_EXITS_BUILD_H
 
-#include "vmm/measure/exits.h"
+#include "bench/exits/exits.h"
 
 struct exits_counts {
     const char *own; /* the row's statistic, or NULL */

@@ -1,4 +1,4 @@
-#include "vmm/measure/exits.h"
+#include "bench/exits/exits.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,13 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
+#include "bench/provenance.h"
+#include "bench/result/model.h"
 #include "guest/embed.h"
 #include "vmm/base/groups.h"
 #include "vmm/config/value.h"
 #include "vmm/machine/stats.h"
-#include "vmm/measure/bench.h"
-#include "vmm/measure/provenance.h"
-#include "vmm/measure/result_model.h"
 
 #define SAMPLES_DEFAULT 10000 /* p99.9 with its interval needs 3,688 */
 #define BATCH_MAX       4096  /* a batch is there to outweigh a slow counter: 64 do */

@@ -7,14 +7,14 @@
  *   exits_join.c  from samples and recorded exits to phases: arithmetic alone
  *
  * The guest is hostile: what it wrote is copied out once and taken as numbers that may be anything. */
-#ifndef VIREO_MEASURE_EXITS_H
-#define VIREO_MEASURE_EXITS_H
+#ifndef VIREO_BENCH_EXITS_EXITS_H
+#define VIREO_BENCH_EXITS_EXITS_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch/bench.h"
+#include "bench/arch/arch.h"
 #include "vmm/base/err.h"
 #include "vmm/machine/machine.h"
 

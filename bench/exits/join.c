@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/measure/exits.h"
+#include "bench/exits/exits.h"
 
 #define GAP_SHARE      2   /* a disturbed sample took a median's half longer than the median: a tick costs more */
 #define ORDER_PERCENT  99  /* of the samples have no leg below zero, where one clock is had */

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "bench/exits/build.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
-#include "vmm/measure/exits_build.h"
 
 #define POLL_NS 1000000u /* between two looks at a guest that works by itself: each may take its CPU away */
 #define WINDOW_NS                                                                                                      \

@@ -1,7 +1,7 @@
 /* How far a record tells of the host rather than of its scheduler: what others used, and what the host itself lost. */
 #include <stdio.h>
 
-#include "vmm/measure/fair_judge.h"
+#include "bench/fair/judge.h"
 
 #define STEAL_MAX  0.01 /* of the CPUs' time: then no verdict */
 #define OTHERS_MAX 0.02 /* likewise of other processes: then no failure */

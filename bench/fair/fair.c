@@ -1,4 +1,4 @@
-#include "vmm/measure/fair.h"
+#include "bench/fair/fair.h"
 
 #include <errno.h>
 

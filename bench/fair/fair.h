@@ -7,16 +7,16 @@
  *
  * A plan is what should happen, a record what did; judging is arithmetic on the two, without a clock or a VM. One
  * thread. */
-#ifndef VIREO_MEASURE_FAIR_H
-#define VIREO_MEASURE_FAIR_H
+#ifndef VIREO_BENCH_FAIR_FAIR_H
+#define VIREO_BENCH_FAIR_FAIR_H
 
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/bench.h"
 #include "guest/fair/shared.h"
 #include "vmm/base/err.h"
-#include "vmm/measure/bench.h"
 
 #define FAIR_THREADS      16 /* vCPUs of all VMs of an experiment */
 #define FAIR_VMS          2

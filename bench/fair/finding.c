@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "vmm/measure/fair_judge.h"
+#include "bench/fair/judge.h"
 
 #define RUNNING_SPAN 0.25 /* of the run must lie between two samples that caught a vCPU running */
 

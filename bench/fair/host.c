@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/fair/fair.h"
 #include "vmm/machine/place/sched.h"
-#include "vmm/measure/fair.h"
 
 #define DEBUG_DIR      "/sys/kernel/debug/sched/"
 #define SCHEDULER_CPUS 8u       /* sched/fair.c: its defaults grow up to so many CPUs */

@@ -2,7 +2,7 @@
  * docs/properties.md has their words. */
 #include <math.h>
 
-#include "vmm/measure/fair_judge.h"
+#include "bench/fair/judge.h"
 
 #define C1_MOST  0.005
 #define C2_SHARE 0.01

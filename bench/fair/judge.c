@@ -3,7 +3,7 @@
  * Each check fills in one finding: what was found, its bound, and a sentence with the numbers of both from which a
  * reader can recompute the verdict. What a check can't see (too little data) makes it inconclusive; so does a host that
  * others disturbed, for what fails. Where the host's own hypervisor stole time, nothing is judged. */
-#include "vmm/measure/fair_judge.h"
+#include "bench/fair/judge.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,10 +6,10 @@
  *   fair_finding.c      words and windows for all of them
  *
  * One thread; nothing is allocated and nothing can fail. Times are double, ns. */
-#ifndef VIREO_MEASURE_FAIR_JUDGE_H
-#define VIREO_MEASURE_FAIR_JUDGE_H
+#ifndef VIREO_BENCH_FAIR_JUDGE_H
+#define VIREO_BENCH_FAIR_JUDGE_H
 
-#include "vmm/measure/fair.h"
+#include "bench/fair/fair.h"
 
 struct judge {
     const struct fair_options *o;

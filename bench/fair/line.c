@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "vmm/measure/fair.h"
-#include "vmm/measure/provenance.h"
+#include "bench/fair/fair.h"
+#include "bench/provenance.h"
 
 static void put(const struct bench_sink *sink, json_t *object)
 {

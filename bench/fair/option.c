@@ -5,8 +5,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "bench/fair/fair.h"
 #include "vmm/config/value.h"
-#include "vmm/measure/fair.h"
 
 #define SECOND_NS        1000000000ull
 #define DURATION_NS      (8 * SECOND_NS) /* two dozen runs of it take three minutes */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/measure/fair.h"
+#include "bench/fair/fair.h"
 
 #define MS            1000000u
 #define PERIOD_NS     (20u * MS) /* of the interactive vCPU: fifty times a second, as animations and calls go */

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/measure/fair_judge.h"
-#include "vmm/measure/statistics.h"
+#include "bench/fair/judge.h"
+#include "bench/statistics.h"
 
 #define F5_SLOPE     (-0.8)
 #define F5_WINDOWS   4  /* lengths, */

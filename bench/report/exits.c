@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/measure/published.h"
-#include "vmm/measure/report_svg.h"
-#include "vmm/measure/report_view.h"
+#include "bench/report/published.h"
+#include "bench/report/svg.h"
+#include "bench/report/view.h"
 
 #define ROWS_MAX    64  /* the table of rows has 43; more of a file are not shown, and that is said */
 #define POINTS_MAX  320 /* of a curve: steps of 1.15 up to 2^63 samples */

@@ -2,9 +2,9 @@
  * plots. Experiments are JSON that result_load has checked: keys that are there have their types. */
 #include <math.h> /* isfinite; nothing that needs libm */
 
-#include "vmm/measure/report_svg.h"
-#include "vmm/measure/report_view.h"
-#include "vmm/measure/result_parse.h"
+#include "bench/report/svg.h"
+#include "bench/report/view.h"
+#include "bench/result/parse.h"
 
 #define POINTS_MAX 256 /* of a curve or histogram: more than a plot has room for */
 #define BARS_MAX   64  /* vCPUs beside one another */

@@ -1,4 +1,4 @@
-#include "vmm/measure/report_html.h"
+#include "bench/report/html.h"
 
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,10 +1,10 @@
 /* HTML as it is written: literal text goes out as it stands, what is put into it is escaped. One thread. */
-#ifndef VIREO_MEASURE_REPORT_HTML_H
-#define VIREO_MEASURE_REPORT_HTML_H
+#ifndef VIREO_BENCH_REPORT_HTML_H
+#define VIREO_BENCH_REPORT_HTML_H
 
 #include <stddef.h>
 
-#include "vmm/measure/result.h"
+#include "bench/result/result.h"
 
 #define HTML_BUFFER 4096 /* a few lines of a page: each write has some work to do */
 

@@ -1,4 +1,4 @@
-#include "vmm/measure/published.h"
+#include "bench/report/published.h"
 
 #include <stddef.h>
 #include <string.h>

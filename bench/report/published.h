@@ -1,7 +1,7 @@
 /* What others have published of the cost of VM exits, to be printed beside our own figures. Nothing here was measured
  * by us; a reader decides by hardware and unit what may be compared. */
-#ifndef VIREO_MEASURE_PUBLISHED_H
-#define VIREO_MEASURE_PUBLISHED_H
+#ifndef VIREO_BENCH_REPORT_PUBLISHED_H
+#define VIREO_BENCH_REPORT_PUBLISHED_H
 
 struct published {
     const char *arch;     /* "x86_64", "aarch64" */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/measure/report_svg.h"
-#include "vmm/measure/report_view.h"
-#include "vmm/measure/result_table.h"
+#include "bench/report/svg.h"
+#include "bench/report/view.h"
+#include "bench/result/table.h"
 
 /* Two palettes, one drawing: what is drawn or coloured names a variable. Text against its background has a contrast of
  * 7 at least, the series 4.5. */

@@ -1,9 +1,9 @@
-#include "vmm/measure/report_svg.h"
+#include "bench/report/svg.h"
 
 #include <math.h> /* isfinite; nothing that needs libm */
 #include <stdio.h>
 
-#include "vmm/measure/statistics.h"
+#include "bench/statistics.h"
 
 #define WIDTH      480.0
 #define HEIGHT     250.0

@@ -3,12 +3,12 @@
  *
  *   plot_begin(&p, h, &frame);  plot_line(&p, 0, points, n);  plot_end(&p);
  */
-#ifndef VIREO_MEASURE_REPORT_SVG_H
-#define VIREO_MEASURE_REPORT_SVG_H
+#ifndef VIREO_BENCH_REPORT_SVG_H
+#define VIREO_BENCH_REPORT_SVG_H
 
 #include <stdbool.h>
 
-#include "vmm/measure/report_html.h"
+#include "bench/report/html.h"
 
 #define PLOT_SERIES 6 /* colours that stay apart, with dashes for those who see none; more series repeat them */
 

@@ -1,4 +1,4 @@
-#include "vmm/measure/report_view.h"
+#include "bench/report/view.h"
 
 #include <math.h> /* isfinite; nothing that needs libm */
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* What the parts of the HTML page share: the results side by side, and cells. One thread; results outlive it. */
-#ifndef VIREO_MEASURE_REPORT_VIEW_H
-#define VIREO_MEASURE_REPORT_VIEW_H
+#ifndef VIREO_BENCH_REPORT_VIEW_H
+#define VIREO_BENCH_REPORT_VIEW_H
 
-#include "vmm/measure/report_html.h"
-#include "vmm/measure/result_model.h"
+#include "bench/report/html.h"
+#include "bench/result/model.h"
 
 #define REPORT_RESULTS_MAX 16 /* columns that a page can hold beside one another; letters A to P */
 

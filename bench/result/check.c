@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/measure/result_parse.h"
+#include "bench/result/parse.h"
 
 #define NUMBER_MAX 1e30 /* beyond any sum of ticks; what is reckoned from it stays finite */
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/measure/result_model.h"
-#include "vmm/measure/result_table.h"
+#include "bench/result/model.h"
+#include "bench/result/table.h"
 
 #define SIGNIFICANT 0.05 /* that chance calls any row different: over all rows together (Holm 1979) */
 

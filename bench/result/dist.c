@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/result/parse.h"
 #include "vmm/base/hist.h"
-#include "vmm/measure/result_parse.h"
 
 uint64_t dist_top(uint64_t value)
 {

@@ -1,5 +1,5 @@
 /* A result as the JSON object that result.h describes. */
-#include "vmm/measure/result_model.h"
+#include "bench/result/model.h"
 
 /* What jansson had no memory for is NULL, and an object that takes NULL says so: one flag gathers it. */
 struct maker {

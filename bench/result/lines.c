@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "vmm/measure/result_model.h"
-#include "vmm/measure/result_parse.h"
-#include "vmm/measure/result_table.h"
+#include "bench/result/model.h"
+#include "bench/result/parse.h"
+#include "bench/result/table.h"
 
 /* ---- CSV (RFC 4180, lines ended by LF) ---- */
 

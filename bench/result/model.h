@@ -1,15 +1,15 @@
 /* What is in a result, for those that write it out (result_*.c, report*.c). All of it has been checked: what came from
  * a file or a worker and is in here has the form that this header says. Const for everyone but result.c. */
-#ifndef VIREO_MEASURE_RESULT_MODEL_H
-#define VIREO_MEASURE_RESULT_MODEL_H
+#ifndef VIREO_BENCH_RESULT_MODEL_H
+#define VIREO_BENCH_RESULT_MODEL_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/result/result.h"
+#include "bench/statistics.h"
 #include "vmm/base/hist.h"
-#include "vmm/measure/result.h"
-#include "vmm/measure/statistics.h"
 
 #define RESULT_ID_MAX        63   /* of a row, an experiment, a property: letters, digits, _ - . + */
 #define RESULT_TEXT_MAX      1000 /* bytes of any other string; a sentence has some hundred */

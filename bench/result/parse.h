@@ -1,8 +1,8 @@
 /* From anybody's JSON to the parts of result_model.h: forms first, by tables, then values. Private to result*.c. */
-#ifndef VIREO_MEASURE_RESULT_PARSE_H
-#define VIREO_MEASURE_RESULT_PARSE_H
+#ifndef VIREO_BENCH_RESULT_PARSE_H
+#define VIREO_BENCH_RESULT_PARSE_H
 
-#include "vmm/measure/result_model.h"
+#include "bench/result/model.h"
 
 /* What a value must be. A null is taken as if the key were missing. */
 enum shape_type {

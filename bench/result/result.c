@@ -1,5 +1,5 @@
 /* A result's life: from lines or from a file, to any of the formats. */
-#include "vmm/measure/result.h"
+#include "bench/result/result.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/measure/result_parse.h"
-#include "vmm/measure/result_table.h"
+#include "bench/result/parse.h"
+#include "bench/result/table.h"
 
 #define SCHEMA      "vireo-result-1"
 #define LINE_MAX    (16u << 20)     /* of a worker: an experiment of 30 s in 50 ms windows with 64 vCPUs is 1 MiB */

@@ -42,8 +42,8 @@
  * "quantiles":{"p50":{"ticks":t,"low":t,"high":t},"p90","p99","p999"}, of one operation The headline, p50s and
  * quantiles are for readers of the file: result_load makes them anew from the rest.
  */
-#ifndef VIREO_MEASURE_RESULT_H
-#define VIREO_MEASURE_RESULT_H
+#ifndef VIREO_BENCH_RESULT_RESULT_H
+#define VIREO_BENCH_RESULT_RESULT_H
 
 #include <stddef.h>
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/measure/result_parse.h"
+#include "bench/result/parse.h"
 
 #define BATCH_MAX 1000000 /* operations between two counter reads: a second of the fastest ones */
 

@@ -1,4 +1,4 @@
-#include "vmm/measure/result_table.h"
+#include "bench/result/table.h"
 
 #include <assert.h>
 #include <errno.h>

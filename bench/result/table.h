@@ -1,12 +1,12 @@
 /* Text for people: aligned columns, and strings from anywhere made safe for a terminal. Private to result*.c and
  * report.c. */
-#ifndef VIREO_MEASURE_RESULT_TABLE_H
-#define VIREO_MEASURE_RESULT_TABLE_H
+#ifndef VIREO_BENCH_RESULT_TABLE_H
+#define VIREO_BENCH_RESULT_TABLE_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "vmm/measure/result.h"
+#include "bench/result/result.h"
 
 #define TABLE_COLUMNS_MAX 16
 

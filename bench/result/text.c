@@ -2,10 +2,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "vmm/measure/published.h"
-#include "vmm/measure/result_model.h"
-#include "vmm/measure/result_parse.h"
-#include "vmm/measure/result_table.h"
+#include "bench/report/published.h"
+#include "bench/result/model.h"
+#include "bench/result/parse.h"
+#include "bench/result/table.h"
 
 /* ---- provenance ---- */
 

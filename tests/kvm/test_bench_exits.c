@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/bench.h"
+#include "bench/arch/arch.h"
+#include "bench/bench.h"
 #include "tests/unit/unit.h"
-#include "vmm/measure/bench.h"
 
 #define SAMPLES  "200"
 #define ROW_TIME "4s" /* of a row: on an emulated host, too, all but those that hang are done in a fraction of it */

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "bench/fair/fair.h"
+#include "bench/result/result.h"
 #include "tests/unit/unit.h"
-#include "vmm/measure/fair.h"
-#include "vmm/measure/result.h"
 
 #define SLACK           3 /* times the bound */
 #define HELD_BACK_TRIES 4 /* what a busy host takes from another vCPU may be as much as is held back */

@@ -12,7 +12,7 @@ ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok 
 # A tree with a file on each floor and nothing wrong.
 fresh_tree() {
     rm -rf "$work/tree"
-    mkdir -p "$work/tree"/{scripts,include,devices/{backend,virtio},arch/x86,arch/arm64,guest,tests,vmm/{base,core,config,kvm,machine,lib,cli}}
+    mkdir -p "$work/tree"/{scripts,include,devices/{backend,virtio},bench/arch,arch/x86,arch/arm64,guest,tests,vmm/{base,core,config,kvm,machine,lib,cli}}
     cp "$top"/scripts/check-* "$work/tree/scripts/"
     cd "$work/tree" || exit 1
     echo '#include "vmm/base/base.h"' | tee vmm/core/core.c vmm/machine/runner.c vmm/lib/lib.c > arch/arch.h
@@ -77,7 +77,7 @@ arch() { # X86-TEXT ARM64-TEXT
     scripts/check-symbols arch build > "$work/said" 2>&1
 }
 printf 'int arch_go(int a);\nextern const int arch_info;\n' > arch/arch.h
-: > arch/bench.h
+: > bench/arch/arch.h
 both='const int arch_info = 1; int arch_go(int a) { return a; }'
 arch "$both int x86_own(void) { return 0; }" "$both"
 ok $? architectures_with_the_same_names_pass

@@ -136,8 +136,6 @@ int signals_read(int fd); /* the one that came, or 0 */
 
 /* ---- files that the user names: files.c ---- */
 
-/* 0 and the result is the caller's to destroy; or *e says what is wrong with the file. */
-int result_read(struct vireo_result **out, const char *path, struct vireo_error *e);
 /* What a command reads and writes: an output is no file that is read, nor another output, nor where the shell has sent
  * a standard file. The paths stay the caller's. */
 #define OUTPUTS_MAX 64 /* as vireo_output_open takes; a machine's files, and a dozen of the program's */

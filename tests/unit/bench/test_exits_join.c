@@ -1,6 +1,6 @@
 /* Samples of a made-up guest and exits of a made-up recorder, joined: every figure is known beforehand. */
+#include "bench/exits/exits.h"
 #include "tests/unit/unit.h"
-#include "vmm/measure/exits.h"
 
 #define SAMPLES 100
 #define AT      0x5000

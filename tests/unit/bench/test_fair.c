@@ -2,8 +2,8 @@
  * verdict. The figures are small enough to follow by hand. */
 #include <stdio.h>
 
+#include "bench/fair/fair.h"
 #include "tests/unit/unit.h"
-#include "vmm/measure/fair.h"
 
 #define MS      1000000ull
 #define SAMPLES 101 /* five seconds */

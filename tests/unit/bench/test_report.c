@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "vmm/measure/published.h"
-#include "vmm/measure/report_svg.h"
+#include "bench/report/published.h"
+#include "bench/report/svg.h"
 
 #define THIN "\xe2\x80\xaf" /* the narrow space between groups of digits */
 #define DASH "\xe2\x80\x93"

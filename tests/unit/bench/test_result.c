@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/result/result.h"
 #include "tests/unit/text.h"
-#include "vmm/measure/result.h"
 
 #define GOLDEN_DIR "tests/unit/golden/"
 

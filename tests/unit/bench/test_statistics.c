@@ -1,8 +1,8 @@
 /* Cases worked out by hand, or by counting. */
 #include <math.h>
 
+#include "bench/statistics.h"
 #include "tests/unit/unit.h"
-#include "vmm/measure/statistics.h"
 
 static void assert_near(double got, double want, double within)
 {

@@ -27,7 +27,6 @@ static void structs_keep_their_layout(void **state)
         {"vireo_stats", sizeof(struct vireo_stats), 64},
         {"vireo_stats_view", sizeof(struct vireo_stats_view), 56},
         {"vireo_urgency", sizeof(struct vireo_urgency), 48},
-        {"vireo_bench_item", sizeof(struct vireo_bench_item), 32},
         {"vireo_host_fact.advice", offsetof(struct vireo_host_fact, advice), 276},
     };
     (void)state;
@@ -48,19 +47,14 @@ static void what_comes_out_has_zero_in_reserve(void **state)
     struct vireo_config *c = vireo_config_create();
     struct vireo_error e;
     struct vireo_key k;
-    struct vireo_bench_item item;
     (void)state;
     memset(&e, 0xff, sizeof(e));
     memset(&k, 0xff, sizeof(k));
-    memset(&item, 0xff, sizeof(item));
     assert_non_null(c);
     assert_int_equal(vireo_config_set(c, "cpus", "none", &e), -EINVAL);
     assert_true(HAS_ZERO_RESERVE(e));
     assert_true(vireo_config_key(0, &k));
     assert_true(HAS_ZERO_RESERVE(k));
-    assert_true(vireo_bench_option("exits", 0, &k));
-    assert_true(vireo_bench_item("exits", 0, &item));
-    assert_true(HAS_ZERO_RESERVE(item));
     vireo_config_destroy(c);
 }
 

@@ -1,12 +1,13 @@
 /* Benches and results: the public face of vmm/measure. */
-#include "vmm/measure/bench.h"
+#include "bench/bench.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/cli/bench.h"
+#include "bench/result/result.h"
 #include "vmm/lib/lib.h"
-#include "vmm/measure/result.h"
 
 struct vireo_bench {
     const struct bench_kind *kind;
