@@ -108,7 +108,7 @@ static void worker_again(struct disk *d)
 
 static int start_thread(struct disk_worker *w)
 {
-    const int rc = thread_make(&w->thread, NULL, 0, work, w);
+    const int rc = thread_make(&w->thread, &(struct thread_start){.fn = work, .arg = w});
     w->has_thread = rc == 0;
     return rc;
 }

@@ -286,7 +286,7 @@ static int start_io(struct machine *m, struct err *e)
     if (!rc && m->timeout_ms) rc = start_timer(m, e);
     if (rc) return rc;
     loop_on_poke(&m->loop, on_stop_asked, m);
-    rc = thread_make(&m->io_thread, NULL, 0, io_main, m);
+    rc = thread_make(&m->io_thread, &(struct thread_start){.fn = io_main, .arg = m});
     m->has_io_thread = rc == 0;
     if (rc == 0) return 0;
     err_set(e, rc, "I/O thread: %s", strerrordesc_np(-rc));

@@ -317,12 +317,9 @@ static void *wait_and_dismantle(void *arg)
  * of the kernel's, so these stay, and a thread that nobody waits for. False: it could not be made. */
 static bool leave_behind(struct machine *m, const char *device)
 {
-    pthread_t thread;
     log_write(m->log, LOG_WARN, "%s: the host does not answer; what its requests hold is freed when it does", device);
     m->own_log = (struct log){0};
-    if (thread_make(&thread, "vireo:stuck", 0, wait_and_dismantle, m)) return false;
-    pthread_detach(thread);
-    return true;
+    return thread_make(NULL, &(struct thread_start){.name = "vireo:stuck", .fn = wait_and_dismantle, .arg = m}) == 0;
 }
 
 void machine_destroy(struct machine *m)
