@@ -87,9 +87,6 @@ VIREO_API int vireo_output_open(const char *what, const char *path, const struct
 
 /* The table, for help texts: false past the end. */
 VIREO_API bool vireo_config_key(unsigned index, struct vireo_key *out);
-/* The one of the NULL-terminated known words that word was most likely meant to be, for programs that put options of
- * their own beside these keys. NULL: none is near. */
-VIREO_API const char *vireo_nearest(const char *word, const char *const *known);
 
 /* ---- a pool: the memory that VMs may have together ----
  * A guest's memory is given page by page as it is touched, so VMs can be promised more than there is, and the kernel
