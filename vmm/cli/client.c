@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/nearest.h"
+#include "vmm/base/text.h"
 #include "vmm/cli/cli.h"
 
 #define ANSWER_MAX    (64u << 20) /* 64 vCPUs with all their registers are 5 MB */
@@ -149,10 +150,7 @@ static int receive(int fd, struct page *out)
         if (n < 0) return errno == EAGAIN ? -ETIMEDOUT : -errno;
         out->len += (size_t)n;
     }
-    for (size_t i = 0; i < out->len; i++) {
-        char *c = &out->text[i];
-        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\r' && *c != '\t') || *c == 0x7f) *c = '?';
-    }
+    text_blunt(out->text, out->len, "\n\r\t");
     out->text[out->len] = '\0';
     return out->len ? 0 : -ECONNRESET; /* it ended while we asked, or dropped us */
 }
