@@ -109,7 +109,6 @@ help_option_fn help_print_option; /* one option of it, in lines of 80 columns */
 help_option_fn help_list_option;  /* one line of `vireo help --list`: "--NAME", arg and help, with tabs between */
 /* A text in lines of 80 columns, and a newline: the cursor stands at column now, later lines start at indent. */
 int help_print_text(FILE *f, unsigned column, unsigned indent, const char *text);
-void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259, 7) */
 
 /* ---- put.c ---- */
 
