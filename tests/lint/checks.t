@@ -68,6 +68,19 @@ library 'int vireo_two(int a) { return a; }'
 [ $? = 1 ] && grep -q 'libvireo.so lacks vireo_one' "$work/said"
 ok $? a_declared_function_that_is_missing_is_found
 
+# on what it is linked with
+linked() { # C-TEXT LINKER-OPTION...
+    library "$1"
+    echo "$1" | cc "${@:2}" -fPIC -shared -x c -o build/libvireo.so -
+    echo 'int main(void) { return 0; }' | tee main.c | cc -x c -o build/vireo - && cp build/vireo build/vireo-bench
+    scripts/check-symbols linked build jansson > "$work/said" 2>&1
+}
+linked 'void *json_true(void); void *vireo_one(int a) { return a ? json_true() : 0; }' -ljansson
+ok $? a_library_that_is_called_passes
+linked 'int vireo_one(int a) { return a; }' -Wl,--no-as-needed -ljansson
+[ $? = 1 ] && grep -q 'linked with -ljansson and calls nothing' "$work/said" && grep -q 'libvireo.so needs libjansson.so.4 and calls' "$work/said"
+ok $? a_library_that_nobody_calls_is_found
+
 # and on two architectures
 arch() { # X86-TEXT ARM64-TEXT
     echo "$1" > arch/x86/x86.c
