@@ -1,6 +1,6 @@
 #include "bench/statistics.h"
 
-#include <math.h> /* NAN; nothing that needs libm */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,7 +241,7 @@ double statistics_slope(const double *x, const double *y, unsigned n)
         const double mx = pass ? sx / used : 0, my = pass ? sy / used : 0;
         for (unsigned i = 0; i < n; i++) {
             if (!(x[i] > 0 && y[i] > 0)) continue;
-            const double lx = statistics_log(x[i]) - mx, ly = statistics_log(y[i]) - my;
+            const double lx = log(x[i]) - mx, ly = log(y[i]) - my;
             if (pass == 0) {
                 sx += lx;
                 sy += ly;
@@ -275,42 +275,4 @@ void statistics_fill(const double *weight, unsigned n, double capacity, double l
         for (unsigned i = 0; i < n && !has_changed; i++)
             if (share[i] < 0) share[i] = left * weight[i] / weights;
     }
-}
-
-/* ---- two functions of libm ----
- *
- * Nothing else that libvireo.so links needs libm: with it, each program that uses the library would start with ten
- * system calls and ten page faults more, and 50 to 300 us of CPU time. */
-
-/* x = m * 2^e with m around 1; log m = 2 atanh((m - 1) / (m + 1)), whose series then converges fast. */
-double statistics_log(double x)
-{
-    static const double ln2 = 0.693147180559945309417, sqrt2 = 1.41421356237309504880;
-    int e = 0;
-    while (x >= sqrt2) {
-        x /= 2;
-        e++;
-    }
-    while (x < sqrt2 / 2) {
-        x *= 2;
-        e--;
-    }
-    const double s = (x - 1) / (x + 1), ss = s * s;
-    double sum = 0, power = s;
-    for (int k = 1; k <= 23; k += 2) { /* |s| < 0.172: term 25 is below 1e-20 */
-        sum += power / k;
-        power *= ss;
-    }
-    return e * ln2 + 2 * sum;
-}
-
-double statistics_sqrt(double x)
-{
-    if (!(x > 0)) return 0;
-    double r = x > 1 ? x : 1, last;
-    do { /* Newton from above: falls until it is there */
-        last = r;
-        r = (r + x / r) / 2;
-    } while (r < last);
-    return last;
 }

@@ -1,5 +1,5 @@
 /* Statistics of small samples: what results and fairness are judged by. Pure functions; the random ones have a
- * generator of their own with a fixed seed, so that the same figures give the same answer everywhere. No libm. */
+ * generator of their own with a fixed seed, so that the same figures give the same answer everywhere. */
 #ifndef VIREO_BENCH_STATISTICS_H
 #define VIREO_BENCH_STATISTICS_H
 
@@ -47,8 +47,5 @@ double statistics_slope(const double *x, const double *y, unsigned n);
 /* Share capacity out by weight where nobody can take more than limit: who would get more gets limit, and what that
  * leaves goes to the others by weight (water-filling). Weights above 0. share[i]: in the unit of capacity. */
 void statistics_fill(const double *weight, unsigned n, double capacity, double limit, double *share);
-
-double statistics_log(double x);  /* natural, x above 0 and finite; to a few units of the last place */
-double statistics_sqrt(double x); /* x at least 0 */
 
 #endif

@@ -45,11 +45,12 @@ NO_FINI := -Wl,-fini=no_such_function
 
 # `vireo` is made of the library as anybody has it. The laboratory is a program of its own that sees every floor.
 PROGRAMS := vireo vireo-bench
-LINK_PROGRAM = $(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC)
+LINK_PROGRAM = $(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC) $(LIBS_OWN)
 VIREO_OBJS := $(CLI_OBJS)
 VIREO_BENCH_OBJS := $(filter-out $(BUILD)/obj/vmm/cli/vireo.o,$(CLI_OBJS)) $(BENCH_CLI_OBJS)
 $(BUILD)/vireo: $(VIREO_OBJS) $(BUILD)/libvireo.a
 	$(LINK_PROGRAM)
+$(BUILD)/vireo-bench: private LIBS_OWN := -lm
 $(BUILD)/vireo-bench: $(VIREO_BENCH_OBJS) $(BUILD)/internal.a
 	$(LINK_PROGRAM)
 
