@@ -1,9 +1,9 @@
-/* A kind of measurement that this library can make of the host it runs on, as a row of a table: "exits" (what each kind
+/* A kind of measurement that can be made of the host, as a row of a table: "exits" (what each kind
  * of VM exit costs), "fairness" (how vCPUs share processors).
  *
  * A bench consists of items, which are measured one after the other in the calling thread's process, each with machines
- * of its own. What it finds goes out as lines, each one JSON object, while it runs; result.h makes results of them.
- * vmm/lib/bench.c is the public face. */
+ * of its own. What it finds goes out as lines, each one JSON object, while it runs; result/result.h makes results of
+ * them. */
 #ifndef VIREO_BENCH_BENCH_H
 #define VIREO_BENCH_BENCH_H
 
@@ -34,6 +34,8 @@ struct bench_sink {
 struct bench_kind {
     const char *name, *help;
     const struct bench_option *options; /* ends with a NULL name */
+    const char *select;                 /* the option that takes a list of items, with commas between them */
+    unsigned processes; /* fresh ones to measure in, unless the user says how many: an interval over them needs ten */
     /* NULL past the end: those of this architecture that are measured when none is named. One that only its name
      * reaches is not listed. */
     const struct bench_item *(*item)(unsigned index);
@@ -47,6 +49,7 @@ struct bench_kind {
 };
 
 extern const struct bench_kind bench_exits, bench_fairness;
-const struct bench_kind *bench_kind_at(unsigned index); /* NULL past the end */
+const struct bench_kind *bench_kind_at(unsigned index);     /* NULL past the end */
+const struct bench_kind *bench_kind_find(const char *name); /* NULL: there is no such kind */
 
 #endif

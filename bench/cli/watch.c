@@ -19,7 +19,7 @@
 #define GRACE_MS       2000  /* beyond what a worker announced: it keeps a watch of its own, which should win */
 #define SILENCE_MS     60000 /* between items: the environment of an emulated host takes some of it */
 #define DEATH_MS       3000  /* how long a killed worker is waited for: KVM_RUN of kvm_pvm was seen to take as long */
-#define LINE_MAX_BYTES (16u << 20) /* as the library takes */
+#define LINE_MAX_BYTES (16u << 20) /* as result_add takes */
 #define READ_BYTES     (64u << 10)
 
 struct worker {
@@ -81,7 +81,7 @@ static char *selection(const struct bench_order *o, const bool *begun)
     const char *before = "=";
     FILE *f = open_memstream(&text, &len);
     if (!f) return NULL;
-    fprintf(f, "--%s", o->select);
+    fprintf(f, "--%s", o->kind->select);
     for (unsigned i = 0; i < o->items; i++) {
         if (begun[i]) continue;
         fprintf(f, "%s%s", before, o->item[i]);
@@ -95,7 +95,7 @@ static int start(struct worker *w, const char *program, const struct bench_order
 {
     int out[2];
     char *items = selection(o, begun);
-    char *argv[BENCH_WORDS_MAX + 6] = {"vireo", "bench", (char *)(uintptr_t)o->kind, "--worker", items};
+    char *argv[BENCH_WORDS_MAX + 6] = {"vireo", "bench", (char *)(uintptr_t)o->kind->name, "--worker", items};
     memcpy(argv + 5, o->word, o->words * sizeof(o->word[0]));
     *w = (struct worker){.pid = -1, .fd = -1, .deadline_ns = now_ns() + SILENCE_MS * 1000000ull};
     if (!items || pipe2(out, O_CLOEXEC) < 0) {
@@ -139,10 +139,10 @@ static void finish(struct worker *w)
 
 /* ---- its lines ---- */
 
-static void note_pending(struct worker *w, const struct bench_watch *watch, const struct vireo_result *r, bool *begun)
+static void note_pending(struct worker *w, const struct bench_watch *watch, const struct result *r, bool *begun)
 {
     unsigned ms = SILENCE_MS;
-    const char *item = vireo_result_pending(r, &ms);
+    const char *item = result_pending(r, &ms);
     const uint64_t now = now_ns();
     if (!item) {
         w->begun[0] = '\0';
@@ -160,15 +160,15 @@ static void note_pending(struct worker *w, const struct bench_watch *watch, cons
     }
 }
 
-static int take_lines(struct worker *w, const struct bench_watch *watch, struct vireo_result *r, bool *begun,
+static int take_lines(struct worker *w, const struct bench_watch *watch, struct result *r, bool *begun,
                       struct vireo_error *e)
 {
     char *line = w->text, *end;
     if (!line) return 0;
     while ((end = memchr(line, '\n', w->len - (size_t)(line - w->text))) != NULL) {
-        struct vireo_error inner;
+        struct err inner = {0};
         w->lines++;
-        if (vireo_result_add(r, line, (size_t)(end - line), &inner))
+        if (result_add(r, line, (size_t)(end - line), &inner))
             return bad_command(e, "line %u of a worker: %.500s", w->lines, inner.text);
         note_pending(w, watch, r, begun);
         line = end + 1;
@@ -198,7 +198,7 @@ static int read_some(struct worker *w, struct vireo_error *e)
 
 enum outcome { OUTCOME_ENDED, OUTCOME_LATE, OUTCOME_SIGNAL, OUTCOME_ERROR };
 
-static enum outcome listen_to(struct worker *w, struct bench_watch *watch, struct vireo_result *r, bool *begun,
+static enum outcome listen_to(struct worker *w, struct bench_watch *watch, struct result *r, bool *begun,
                               struct vireo_error *e)
 {
     for (;;) {
@@ -217,19 +217,25 @@ static enum outcome listen_to(struct worker *w, struct bench_watch *watch, struc
     }
 }
 
-static int on_late(struct worker *w, struct vireo_result *r, struct vireo_error *e)
+static int give_up(struct result *r, const char *status, const char *why, struct vireo_error *e)
+{
+    struct err err = {0};
+    return lib_error(e, result_give_up(r, status, why, &err), &err);
+}
+
+static int on_late(struct worker *w, struct result *r, struct vireo_error *e)
 {
     unsigned ms = 0;
     char why[160];
-    const bool has_item = vireo_result_pending(r, &ms) != NULL, is_gone = put_down(w);
+    const bool has_item = result_pending(r, &ms) != NULL, is_gone = put_down(w);
     if (!has_item) return bad_command(e, "a worker said nothing for %u s: it was ended", SILENCE_MS / 1000);
     (void)snprintf(why, sizeof(why), "no result within %.1f s: its process was killed%s", (ms + GRACE_MS) / 1e3,
                    is_gone ? "" : ", which took no effect yet, so that it may disturb what follows");
-    return vireo_result_give_up(r, "timeout", why, e);
+    return give_up(r, "timeout", why, e);
 }
 
 /* 1: it was done with all it was told. */
-static int on_end(struct worker *w, struct vireo_result *r, struct vireo_error *e)
+static int on_end(struct worker *w, struct result *r, struct vireo_error *e)
 {
     int status = 0;
     unsigned ms;
@@ -241,7 +247,7 @@ static int on_end(struct worker *w, struct vireo_result *r, struct vireo_error *
                        strsignal(WTERMSIG(status)));
     else
         (void)snprintf(why, sizeof(why), "its process ended with status %d", WEXITSTATUS(status));
-    if (vireo_result_pending(r, &ms)) return vireo_result_give_up(r, "failed", why, e);
+    if (result_pending(r, &ms)) return give_up(r, "failed", why, e);
     if (WIFEXITED(status) && WEXITSTATUS(status) >= STATUS_SPOKEN) {
         *e = (struct vireo_error){.code = -EIO, .exit_status = WEXITSTATUS(status)};
         return e->code;

@@ -140,7 +140,7 @@ static int run_help(const struct command *self, char **words, uint64_t started_n
     }
     const struct command *c = name ? command_find(name) : NULL;
     if (name && !c) return STATUS_BAD_COMMAND;
-    if (c && c->elsewhere) {
+    if (c && c->program) {
         char *const list[] = {"vireo", "help", "--list", (char *)(uintptr_t)c->name, NULL};
         char *const text[] = {"vireo", "help", (char *)(uintptr_t)c->name, NULL};
         return command_become(c, (char **)(uintptr_t)(h.has_list ? list : text));
