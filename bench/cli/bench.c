@@ -379,11 +379,13 @@ static void print_kinds(FILE *f)
     }
 }
 
-static void list_options(FILE *f)
+/* Behind a kind, its own options; else the kinds, and the options of all. */
+static void list_options(FILE *f, const char *kind)
 {
     const struct bench_kind *k;
     for (unsigned i = 0; (k = bench_kind_at(i)) != NULL; i++) {
-        fprintf(f, "%s\t\t%s\n", k->name, k->help);
+        if (!kind) fprintf(f, "%s\t\t%s\n", k->name, k->help);
+        if (kind && strcmp(kind, k->name) != 0) continue;
         for (const struct bench_option *o = k->options; o->name; o++) help_list_option(f, o->name, o->arg, o->help);
     }
 }

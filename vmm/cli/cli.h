@@ -34,8 +34,8 @@ struct command {
     const void *keys;       /* for key: where it finds them */
     void (*more)(FILE *f);  /* the end of the help text; NULL: none */
     /* Words it takes that are no options, or options only more tells of: as help_list_option writes them, for shells
-     * that complete; NULL: none. */
-    void (*list)(FILE *f);
+     * that complete; NULL: none. word: the one that follows the command's name already, or NULL. */
+    void (*list)(FILE *f, const char *word);
     const char *program; /* the one beside this one that has the command, with all its options; NULL: this one */
     /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of ARGS_OWN.
      */
@@ -175,7 +175,7 @@ int client_fetch(const char *name, const char *target, struct page *out, struct 
  * none. 0, or *e says what this host lacks to look. */
 int client_names(char ***out, struct vireo_error *e);
 void client_names_free(char **names);
-void client_list(FILE *f);        /* them for `vireo help --list` */
+void client_list(FILE *f, const char *word); /* a command's list: them, where none is named yet */
 int client_pid(const char *name);            /* whose socket it is; 0: not known */
 /* The VM that the words of a command name; NULL: none. -EINVAL: more than one, with *e filled. */
 int client_name(const struct args_words *w, const char **name, struct vireo_error *e);
