@@ -141,8 +141,8 @@ static int run_help(const struct command *self, char **words, uint64_t started_n
     const struct command *c = name ? command_find(name) : NULL;
     if (name && !c) return STATUS_BAD_COMMAND;
     if (c && c->program) {
-        const char *const list[] = {"vireo", "help", "--list", name, word, NULL}, *const text[] = {"vireo", "help",
-                                                                                                   name, NULL};
+        const char *const list[] = {"vireo", "help", "--list", name, word, NULL};
+        const char *const text[] = {"vireo", "help", name, NULL};
         return command_become(c, (char **)(uintptr_t)(h.has_list ? list : text));
     }
     if (!h.has_list)
