@@ -7,8 +7,7 @@
 #include "arch/arch.h"
 #include "arch/counter.h"
 #include "guest/bench/shared.h"
-#include "vmm/core/record.h"
-#include "vmm/kvm/kvm.h"
+#include "vmm/machine/lab.h"
 
 enum bench_group { BENCH_CONTROL, BENCH_KERNEL, BENCH_USER };
 

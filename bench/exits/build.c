@@ -6,8 +6,6 @@
 
 #include "arch/arch.h"
 #include "guest/embed.h"
-#include "vmm/kvm/stats.h"
-#include "vmm/machine/runner.h"
 
 /* ---- the kernel's counts ---- */
 
@@ -113,8 +111,6 @@ static int fit(void *arg, const struct machine_parts *p, struct err *e)
     if (!rc) rc = bus_add(p->mmio, &gate, e);
     if (rc) return rc;
     arch_bench_share_clock(p->vm, p->vcpu, p->vcpu_count);
-    for (unsigned i = 0; i < p->vcpu_count; i++) p->runner[i].counter = &s->counter;
-    p->runner[0].record->trace = &run->trace;
     b->stats_fd = vcpu_stats_open(&p->vcpu[0]);
     b->rc = arch_bench_fit(run->what->row, p->vm, &b->why);
     if (!b->rc && b->duty->fit) b->rc = b->duty->fit(s, p, &b->why);
@@ -128,6 +124,8 @@ struct machine_lab exits_build_lab(struct exits_build *b)
         .image = guest_bench_start,
         .image_size = (uint64_t)(guest_bench_end - guest_bench_start),
         .irqchip = b->run->what->irqchip,
+        .counter = &b->run->side.counter,
+        .trace = &b->run->trace,
         .fit = fit,
         .arg = b,
     };

@@ -15,7 +15,6 @@
 #include "guest/embed.h"
 #include "vmm/base/groups.h"
 #include "vmm/config/value.h"
-#include "vmm/machine/stats.h"
 
 #define SAMPLES_DEFAULT 10000 /* p99.9 with its interval needs 3,688 */
 #define BATCH_MAX       4096  /* a batch is there to outweigh a slow counter: 64 do */

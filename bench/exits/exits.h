@@ -16,7 +16,7 @@
 
 #include "bench/arch/arch.h"
 #include "vmm/base/err.h"
-#include "vmm/machine/machine.h"
+#include "vmm/machine/lab.h"
 
 #define EXITS_REPETITIONS_MAX 4000000 /* samples times batch: their exits are kept, 56 bytes each */
 

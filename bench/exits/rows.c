@@ -9,7 +9,6 @@
 #include "arch/arch.h"
 #include "bench/exits/exits.h"
 #include "vmm/base/fd.h"
-#include "vmm/machine/runner.h"
 
 #define POLL_NS      10000000u /* halted for less: KVM is told to poll as long, and does */
 #define WAKE_NS      50000u    /* until a vCPU that was asked to halt has halted, and polls */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "bench/fair/fair.h"
-#include "vmm/machine/place/sched.h"
+#include "vmm/machine/lab.h"
 
 #define DEBUG_DIR      "/sys/kernel/debug/sched/"
 #define SCHEDULER_CPUS 8u       /* sched/fair.c: its defaults grow up to so many CPUs */

@@ -22,7 +22,8 @@ fresh_tree() {
     echo '#include <linux/kvm.h>' | tee -a vmm/machine/runner.c vmm/kvm/kvm.c arch/x86/x86.c > tests/kvm.c
     echo '#include <vireo.h>' | tee -a vmm/lib/lib.c > vmm/cli/main.c
     echo '#include "devices/backend/disk.h"' > devices/virtio/blk.c
-    touch include/vireo.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/x86.h arch/arm64/arm64.h devices/devices.c
+    echo '#include "vmm/machine/lab.h"' > bench/bench.c
+    touch include/vireo.h bench/bench.h vmm/machine/lab.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/x86.h arch/arm64/arm64.h devices/devices.c
 }
 
 finds() { # FILE LINE-TO-ADD EXPECTED-WORDS NAME
@@ -40,6 +41,9 @@ finds vmm/base/base.h '#include "vmm/core/core.h"' 'of floor 1' a_lower_floor_ma
 finds devices/backend/disk.h '#include "devices/virtio/virtio.h"' 'of the same floor' backends_do_not_know_who_uses_them
 finds vmm/core/core.c '#include "vmm/config/config.h"' 'of the same floor' configuration_and_mechanism_do_not_see_each_other
 finds devices/devices.c '#include "vmm/kvm/kvm.h"' 'of floor 3' devices_do_not_see_kvm
+finds vmm/lib/lib.c '#include "bench/bench.h"' 'of floor 9' nobody_sees_the_laboratory
+finds vmm/cli/main.c '#include "bench/bench.h"' '<vireo.h>' nor_does_the_command_line
+finds bench/bench.h '#include "vmm/machine/runner.h"' 'lab.h only' the_laboratory_enters_a_machine_by_its_door
 finds vmm/core/core.c '#include "core.h"' 'from the top' includes_are_written_from_the_top
 finds vmm/cli/main.c '#include "vmm/base/base.h"' '<vireo.h>' the_command_line_sees_the_library_only
 finds vmm/machine/runner.c '#include "arch/x86/x86.h"' 'only arch/x86' nobody_looks_behind_arch_h
