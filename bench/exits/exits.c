@@ -17,12 +17,12 @@
 #include "vmm/config/value.h"
 
 #define SAMPLES_DEFAULT 10000 /* p99.9 with its interval needs 3,688 */
-#define BATCH_MAX       4096  /* a batch is there to outweigh a slow counter: 64 do */
+#define BATCH_MAX       4096  /* a batch makes up for a slow counter, for which 64 are enough */
 #define TIMEOUT_DEFAULT 20000
 #define TIMEOUT_MIN     100
 #define TIMEOUT_MAX     3600000
 #define DELAY_MAX_NS    1000000000
-#define BEGIN_GRACE_MS  (2 * EXITS_IDLE_MS + 1000) /* beyond a row's own time: the machine's making and end */
+#define BEGIN_GRACE_MS  (2 * EXITS_IDLE_MS + 1000) /* beyond a row's own time, to make its machine and to end it */
 #define COST_READS      1000
 
 /* ---- items ---- */
@@ -32,7 +32,7 @@ static const struct bench_item *item(unsigned index)
 {
     static _Thread_local struct bench_item it;
     const struct arch_bench_row *row = arch_bench_row(index);
-    if (!row || row->row == BENCH_never_exits) return NULL; /* the last */
+    if (!row || row->row == BENCH_never_exits) return NULL; /* that one is the last of the table */
     it = (struct bench_item){.id = row->id, .title = row->title};
     return &it;
 }
@@ -196,7 +196,7 @@ static void call_run(const struct machine_parts *p)
     (void)vcpu_run(&p->vcpu[0]);
 }
 
-/* A system call on the VM, and KVM_RUN that turns back at once: what every exit to us pays at least. */
+/* A system call on the VM, and a KVM_RUN that turns back at once: what every exit to the monitor costs at least. */
 static int measure_costs(void *arg, const struct machine_parts *p, struct err *e)
 {
     struct costs *c = arg;
@@ -286,7 +286,7 @@ static json_t *counts(const struct exits_run *run)
     const bool agrees = exits_count_agrees(run, &expected);
     if (!run->has_count || !run->samples) return json_null();
     json_t *j = json_pack("{s:I, s:s}", "counted", (json_int_t)run->counted, "source", run->source);
-    if (run->what->exits < 0) return j; /* the host decides how many: none is expected */
+    if (run->what->exits < 0) return j; /* the host decides how many, so no number is expected */
     json_object_set_new(j, "expected", json_integer((json_int_t)expected));
     json_object_set_new(j, "agrees", json_boolean(agrees));
     return j;
@@ -316,7 +316,7 @@ static int emit_row(const struct exits_run *run, const struct bench_sink *sink, 
     return emit(sink, row, e);
 }
 
-/* A note, not a refusal: what the quota stopped are outliers, and the quantiles below them stand. */
+/* A note and no failure: the samples that the quota stopped are outliers, and the quantiles below them stand. */
 static void note_throttling(struct exits_run *run, const struct groups_throttled *before)
 {
     struct groups_throttled now;

@@ -15,23 +15,22 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
-#define POLL_NS 1000000u /* between two looks at a guest that works by itself: each may take its CPU away */
-#define WINDOW_NS                                                                                                      \
-    2000000u /* of disturbance: half of the shortest tick that hosts use, so that few samples share one                \
-              */
-#define WINDOWS_MAX                                                                                                    \
-    4096                 /* later ones are not told apart from undisturbed ones: 8 s of samples, disturbed all along   \
-                          */
-#define WARM_UP      200 /* repetitions in which caches, and KVM's own lazy set-up, settle */
-#define SLOW_HZ      1e9 /* of a counter: below, a tick is more than the nanosecond that an instruction takes */
+/* Between two looks at a guest that works by itself. Not less, as each look may take the guest's CPU away. */
+#define POLL_NS 1000000u
+/* How long a window of disturbance lasts: half of the shortest tick that hosts use, so that few samples share one. */
+#define WINDOW_NS 2000000u
+/* 8 s of samples, disturbed all along. Samples of windows beyond count as undisturbed. */
+#define WINDOWS_MAX  4096
+#define WARM_UP      200 /* repetitions in which caches, and what KVM sets up on first use, settle */
+#define SLOW_HZ      1e9 /* a counter below this ticks less often than the guest executes instructions */
 #define SLOW_BATCH   64
 #define BASELINES    1000
 #define TRACE_SLACK  65536 /* exits of a guest on its way to the row, and kicks */
-#define STATUS_MAX   4096  /* bytes of /proc/self/task/TID/status: it has 1,500 */
+#define STATUS_MAX   4096  /* bytes of /proc/self/task/TID/status, which has 1,500 */
 #define GUEST_FAULT  15    /* guest.h: it took an exception */
-#define GUEST_NO_CPU 14    /* a processor did not start */
+#define GUEST_NO_CPU 14    /* guest.h: a processor did not start */
 
-/* ---- is it disturbed? ---- */
+/* ---- does the host interfere? ---- */
 
 struct watch {
     int status_fd; /* of the vCPU's thread; -1: not to be had */
@@ -68,7 +67,7 @@ static uint32_t progress_of(const struct exits_run *run)
     return n < run->samples ? (uint32_t)n : run->samples;
 }
 
-/* The sample that is being taken belongs to the windows on both sides. */
+/* A sample that is being taken at the end of a window belongs to the next window too. */
 static void watch_look(struct watch *w, struct exits_run *run, bool is_last)
 {
     const uint64_t now = now_ns();
@@ -83,7 +82,7 @@ static void watch_look(struct watch *w, struct exits_run *run, bool is_last)
     w->from = at;
 }
 
-/* ---- while the guest is at it ---- */
+/* ---- while the guest takes samples ---- */
 
 struct walk {
     struct exits_run *run;
@@ -107,7 +106,8 @@ static void act_if_asked(struct walk *w)
     w->duty->act(&w->run->side, w->machine, ++w->turn);
 }
 
-/* Until the machine has ended: 0 with all samples taken, -ECHILD without. -ETIMEDOUT, -ECANCELED: it has not. */
+/* Wait for the machine's end. 0: all samples are taken; -ECHILD: it ended without. -ETIMEDOUT, -ECANCELED: it still
+ * runs. */
 static int follow(struct walk *w, struct watch *watch)
 {
     while (machine_wait(w->machine, 0, &w->ending) != 0) {
@@ -126,7 +126,7 @@ static int follow(struct walk *w, struct watch *watch)
     return reached(w) == BENCH_SAMPLED ? 0 : -ECHILD;
 }
 
-/* This thread stays off the CPU that the measured vCPU is pinned to, if there is another. */
+/* Keep this thread off the CPU that the measured vCPU is pinned to, if there is another. */
 static void make_room(const struct exits_options *o, cpu_set_t *old)
 {
     CPU_ZERO(old);
@@ -200,7 +200,7 @@ static int copy_samples(struct exits_run *run, const struct gmem *mem, struct er
     return rc ? err_set(e, rc, "the bench's machine has no room for its samples") : 0;
 }
 
-/* What came of it, when the guest took samples or did not. */
+/* Turn how the guest ended into the run's status, and copy what it measured. */
 static int conclude(struct walk *w, int rc, struct err *e)
 {
     const struct exits_build *b = w->build;
@@ -216,7 +216,7 @@ static int conclude(struct walk *w, int rc, struct err *e)
         say(run, EXITS_TIMEOUT, "%u of %u samples within %u ms", progress_of(run), run->samples,
             run->side.options->timeout_ms);
     if (rc) run->samples = reached(w) >= BENCH_READY ? progress_of(run) : 0;
-    /* A vCPU that is still in the kernel would hold up the question. */
+    /* KVM answers for a vCPU only when that vCPU is out of KVM_RUN. */
     if (!rc && w->has_ended)
         run->is_clock_shared = arch_bench_shares_clock(b->parts.vm, b->parts.vcpu, b->parts.vcpu_count);
     if (!rc) judge(run);
@@ -246,9 +246,10 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* A slow counter can't tell one NOP from another, nor well one exit: a batch of them takes 64 times as long. Exits to
- * the monitor stay single, for their legs, and so does what can be done once only; in an emulated host an exit takes
- * thousands of ticks. The same in every process of a host: results of different batches can't be merged. */
+/* A slow counter can't tell the durations of two NOPs apart, nor those of two exits very well; a batch of 64 it can.
+ * Some rows stay single: exits to the monitor, as a batch has no legs; what can be done only once; and, in an emulated
+ * host, exits within the kernel, which take thousands of ticks there. The answer must be the same in every process of a
+ * host, since results of different batches can't be merged. */
 static uint32_t batch_for(const struct exits_run *run, const struct exits_duty *duty)
 {
     const struct exits_options *o = run->side.options;
@@ -277,7 +278,7 @@ static int plan(struct exits_run *run, const struct exits_duty *duty, struct err
     run->trace.capacity = (uint64_t)(run->samples + run->warm_up) * run->batch + TRACE_SLACK;
     run->trace.exit = malloc(run->trace.capacity * sizeof(*run->trace.exit));
     if (run->trace.exit)
-        memset(run->trace.exit, 0, run->trace.capacity * sizeof(*run->trace.exit)); /* page faults now */
+        memset(run->trace.exit, 0, run->trace.capacity * sizeof(*run->trace.exit)); /* take the page faults now */
     run->sample = calloc(run->samples + 1u, sizeof(*run->sample));
     run->baseline = calloc(run->baselines + 1u, sizeof(*run->baseline));
     run->window = calloc(WINDOWS_MAX, sizeof(*run->window));
@@ -314,7 +315,7 @@ int exits_run(struct exits_run *run, struct machine **m, const struct arch_bench
     *b = (struct exits_build){.run = run, .duty = duty, .stats_fd = -1};
     const struct machine_lab lab = exits_build_lab(b);
     rc = exits_machine(m, o, what->has_second, duty, &lab, e);
-    if (rc == -ENOTSUP) { /* the machine that the row wants; an ordinary one was made before */
+    if (rc == -ENOTSUP) { /* this host can't make the machine that the row needs, though it makes ordinary ones */
         say(run, EXITS_UNSUPPORTED, "%s", e->text);
         run->samples = run->baselines = 0;
         return 0;
