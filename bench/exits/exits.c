@@ -11,7 +11,6 @@
 
 #include "bench/bench.h"
 #include "bench/provenance.h"
-#include "bench/result/model.h"
 #include "guest/embed.h"
 #include "vmm/base/groups.h"
 #include "vmm/config/value.h"
@@ -267,16 +266,11 @@ static json_t *histogram(const uint64_t *sorted, uint32_t count)
                      (json_int_t)sorted[count - 1], "sum", (json_int_t)sum, "hist", buckets);
 }
 
-_Static_assert((int)EXITS_UNDISTURBED == (int)PHASE_UNDISTURBED && (int)EXITS_EXIT_LEG == (int)PHASE_EXIT_LEG &&
-                   (int)EXITS_USER == (int)PHASE_USER && (int)EXITS_ENTRY_LEG == (int)PHASE_ENTRY_LEG &&
-                   (int)EXITS_KVM_RUN == (int)PHASE_KVM_RUN && (int)EXITS_UNSUPPORTED == (int)ROW_UNSUPPORTED,
-               "phases and statuses have the names that results know");
-
 static json_t *phases(const struct exits_joined *j)
 {
     json_t *all = json_object();
-    for (unsigned p = 0; p < EXITS_PHASES; p++)
-        if (j->count[p]) json_object_set_new(all, phase_name((enum phase)p), histogram(j->phase[p], j->count[p]));
+    for (unsigned p = 0; p < PHASE_COUNT; p++)
+        if (j->count[p]) json_object_set_new(all, phase_name(p), histogram(j->phase[p], j->count[p]));
     return all;
 }
 
@@ -301,14 +295,13 @@ static int emit_row(const struct exits_run *run, const struct bench_sink *sink, 
         exits_joined_fini(&j);
         return err_set(e, rc, "no memory for %u samples", run->samples);
     }
-    json_t *row =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "type", "row", "row", run->what->id, "group",
-                  groups[run->what->group], "status", row_status_name((enum row_status)run->status), "detail",
-                  run->detail, "batch", (int)(run->batch ? run->batch : 1), "samples", (int)run->samples, "disturbed",
-                  (int)j.disturbed, "exits", counts(run), "phases", phases(&j));
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "type", "row", "row", run->what->id,
+                            "group", groups[run->what->group], "status", row_status_name(run->status), "detail",
+                            run->detail, "batch", (int)(run->batch ? run->batch : 1), "samples", (int)run->samples,
+                            "disturbed", (int)j.disturbed, "exits", counts(run), "phases", phases(&j));
     json_object_set_new(row, "baseline", run->baselines ? json_integer((json_int_t)j.baseline) : json_null());
     json_object_set_new(row, "identity",
-                        j.count[EXITS_EXIT_LEG]
+                        j.count[PHASE_EXIT_LEG]
                             ? json_pack("{s:b, s:I, s:I}", "holds", j.identity_holds, "residual",
                                         (json_int_t)j.residual, "offset_error", (json_int_t)j.offset_error)
                             : json_null());

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "bench/arch/arch.h"
+#include "bench/result/model.h"
 #include "vmm/base/err.h"
 #include "vmm/machine/lab.h"
 
@@ -29,8 +30,6 @@ struct exits_options {
     int pin;                 /* CPU of the measured vCPU; -1: none */
     uint64_t delay_ns;       /* added on purpose in our handler, to check that it shows in `user` alone */
 };
-
-enum exits_status { EXITS_OK, EXITS_NO_EXIT, EXITS_TIMEOUT, EXITS_UNSUPPORTED };
 
 /* The host interfered while samples [first, end) were taken: the kernel counted an involuntary context switch of the
  * vCPU's thread, or exits for the host's own interrupts. */
@@ -57,7 +56,7 @@ struct exits_run {
     struct exits_side side;
     struct exits_build *build; /* build.h */
     uint32_t samples, warm_up, batch;
-    enum exits_status status;
+    enum row_status status;
     char detail[END_DETAIL_MAX];
 
     struct bench_sample *sample, *baseline; /* copies; `samples` and `baselines` of them */
@@ -73,19 +72,10 @@ struct exits_run {
     const char *source; /* the kernel's statistic that counted them */
 };
 
-enum exits_phase {
-    EXITS_RTT,
-    EXITS_UNDISTURBED,
-    EXITS_EXIT_LEG,
-    EXITS_USER,
-    EXITS_ENTRY_LEG,
-    EXITS_KVM_RUN,
-    EXITS_PHASES
-};
 /* The phases of a run. A duration is that of a whole batch, in ticks. */
 struct exits_joined {
-    uint64_t *phase[EXITS_PHASES]; /* count[] durations each, sorted, least first; NULL: there are none */
-    uint32_t count[EXITS_PHASES];
+    uint64_t *phase[PHASE_COUNT]; /* count[] durations each, sorted, least first; NULL: there are none */
+    uint32_t count[PHASE_COUNT];
     uint64_t baseline;     /* median; subtracted from rtt */
     uint32_t disturbed;    /* samples that took long while the host interfered */
     bool has_legs;         /* guest and host share a clock, or the offset between theirs could be estimated */

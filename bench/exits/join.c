@@ -41,7 +41,7 @@ static uint64_t clamp(int64_t ticks)
     return (uint64_t)ticks > TICKS_MAX ? TICKS_MAX : (uint64_t)ticks;
 }
 
-static uint64_t *claim(struct exits_joined *j, enum exits_phase p, uint32_t count)
+static uint64_t *claim(struct exits_joined *j, enum phase p, uint32_t count)
 {
     j->phase[p] = calloc(count ? count : 1, sizeof(uint64_t));
     return j->phase[p];
@@ -49,7 +49,7 @@ static uint64_t *claim(struct exits_joined *j, enum exits_phase p, uint32_t coun
 
 void exits_joined_fini(struct exits_joined *j)
 {
-    for (unsigned p = 0; p < EXITS_PHASES; p++) free(j->phase[p]);
+    for (unsigned p = 0; p < PHASE_COUNT; p++) free(j->phase[p]);
     *j = (struct exits_joined){0};
 }
 
@@ -70,9 +70,9 @@ static int median_baseline(struct exits_joined *j, const struct exits_run *run)
 /* Count as disturbed what took long in a window in which the host interfered. The rest is the undisturbed view. */
 static void tag(struct exits_joined *j, const struct exits_run *run, const uint64_t *ticks)
 {
-    const uint64_t *sorted = j->phase[EXITS_RTT];
+    const uint64_t *sorted = j->phase[PHASE_RTT];
     const uint64_t median = sorted[(run->samples - 1) / 2], limit = median + median / GAP_SHARE;
-    uint64_t *kept = j->phase[EXITS_UNDISTURBED];
+    uint64_t *kept = j->phase[PHASE_UNDISTURBED];
     uint32_t w = 0, n = 0;
     for (uint32_t i = 0; i < run->samples; i++) {
         while (w < run->windows && i >= run->window[w].end) w++;
@@ -82,15 +82,15 @@ static void tag(struct exits_joined *j, const struct exits_run *run, const uint6
         else
             kept[n++] = ticks[i];
     }
-    j->count[EXITS_UNDISTURBED] = n;
+    j->count[PHASE_UNDISTURBED] = n;
     sort(kept, n);
 }
 
 static int join_round_trips(struct exits_joined *j, const struct exits_run *run)
 {
-    uint64_t *ticks = claim(j, EXITS_RTT, run->samples);
+    uint64_t *ticks = claim(j, PHASE_RTT, run->samples);
     uint64_t *in_order = malloc((run->samples + 1u) * sizeof(*in_order));
-    if (!ticks || !in_order || !claim(j, EXITS_UNDISTURBED, run->samples)) {
+    if (!ticks || !in_order || !claim(j, PHASE_UNDISTURBED, run->samples)) {
         free(in_order);
         return -ENOMEM;
     }
@@ -98,7 +98,7 @@ static int join_round_trips(struct exits_joined *j, const struct exits_run *run)
         const uint64_t raw = clamp(between(run->sample[i].g0, run->sample[i].g1));
         ticks[i] = in_order[i] = raw > j->baseline ? raw - j->baseline : 0;
     }
-    j->count[EXITS_RTT] = run->samples;
+    j->count[PHASE_RTT] = run->samples;
     sort(ticks, run->samples);
     if (run->samples) tag(j, run, in_order);
     free(in_order);
@@ -149,7 +149,7 @@ static int join_legs(struct exits_joined *j, const struct exits_run *run, const 
     int64_t offset = 0;
     j->has_legs = run->is_clock_shared || bracket(run, exit, pairs, &offset, &j->offset_error);
     if (!j->has_legs || !pairs) return 0;
-    uint64_t *out = claim(j, EXITS_EXIT_LEG, pairs), *in = claim(j, EXITS_ENTRY_LEG, pairs);
+    uint64_t *out = claim(j, PHASE_EXIT_LEG, pairs), *in = claim(j, PHASE_ENTRY_LEG, pairs);
     uint64_t *missed = malloc(pairs * sizeof(*missed));
     if (!out || !in || !missed) {
         free(missed);
@@ -165,13 +165,13 @@ static int join_legs(struct exits_joined *j, const struct exits_run *run, const 
         const uint64_t sum = out[i] + clamp(between(exit[i]->left, exit[i]->done)) + in[i];
         missed[i] = clamp(between(clamp(between(run->sample[i].g0, run->sample[i].g1)), sum));
     }
-    j->count[EXITS_EXIT_LEG] = j->count[EXITS_ENTRY_LEG] = pairs;
+    j->count[PHASE_EXIT_LEG] = j->count[PHASE_ENTRY_LEG] = pairs;
     sort(out, pairs);
     sort(in, pairs);
     sort(missed, pairs);
     j->residual = (int64_t)missed[(pairs - 1) / 2];
     free(missed);
-    const uint64_t median = j->phase[EXITS_RTT][(j->count[EXITS_RTT] - 1) / 2] + j->baseline;
+    const uint64_t median = j->phase[PHASE_RTT][(j->count[PHASE_RTT] - 1) / 2] + j->baseline;
     j->identity_holds =
         (uint64_t)ordered * 100 >= (uint64_t)pairs * ORDER_PERCENT && (uint64_t)j->residual <= median / RESIDUAL_SHARE;
     return 0;
@@ -191,7 +191,7 @@ static int join_exits(struct exits_joined *j, const struct exits_run *run, const
     const uint64_t skip = (uint64_t)run->warm_up * run->batch;
     const uint64_t there = exits > skip ? (exits - skip) / run->batch : 0;
     const uint32_t pairs = there < run->samples ? (uint32_t)there : run->samples;
-    uint64_t *user = claim(j, EXITS_USER, pairs), *in_kvm = claim(j, EXITS_KVM_RUN, pairs);
+    uint64_t *user = claim(j, PHASE_USER, pairs), *in_kvm = claim(j, PHASE_KVM_RUN, pairs);
     uint64_t *of_us = malloc(run->batch * sizeof(*of_us)), *of_kvm = malloc(run->batch * sizeof(*of_kvm));
     const bool has_memory = user && in_kvm && of_us && of_kvm;
     for (uint32_t i = 0; has_memory && i < pairs; i++) {
@@ -206,7 +206,7 @@ static int join_exits(struct exits_joined *j, const struct exits_run *run, const
     free(of_us);
     free(of_kvm);
     if (!has_memory) return -ENOMEM;
-    j->count[EXITS_USER] = j->count[EXITS_KVM_RUN] = pairs;
+    j->count[PHASE_USER] = j->count[PHASE_KVM_RUN] = pairs;
     sort(user, pairs);
     sort(in_kvm, pairs);
     return run->batch == 1 ? join_legs(j, run, exit + skip, pairs) : 0;

@@ -152,7 +152,7 @@ static int take_samples(struct walk *w)
 
 /* ---- how it ended ---- */
 
-__attribute__((format(printf, 3, 4))) static void say(struct exits_run *run, enum exits_status status, const char *fmt,
+__attribute__((format(printf, 3, 4))) static void say(struct exits_run *run, enum row_status status, const char *fmt,
                                                       ...)
 {
     va_list args;
@@ -165,13 +165,13 @@ __attribute__((format(printf, 3, 4))) static void say(struct exits_run *run, enu
 static void explain_end(struct exits_run *run, const struct ending *end)
 {
     if (run->side.page->is_unsupported)
-        say(run, EXITS_UNSUPPORTED, "the guest's processor lacks what the row needs");
+        say(run, ROW_UNSUPPORTED, "the guest's processor lacks what the row needs");
     else if (end->reason == END_GUEST_STATUS && end->value == GUEST_FAULT)
-        say(run, EXITS_UNSUPPORTED, "the guest took an exception: its processor refuses what the row does");
+        say(run, ROW_UNSUPPORTED, "the guest took an exception: its processor refuses what the row does");
     else if (end->reason == END_GUEST_STATUS && end->value == GUEST_NO_CPU)
-        say(run, EXITS_UNSUPPORTED, "the second vCPU did not start");
+        say(run, ROW_UNSUPPORTED, "the second vCPU did not start");
     else
-        say(run, EXITS_UNSUPPORTED, "%s", end->detail);
+        say(run, ROW_UNSUPPORTED, "%s", end->detail);
 }
 
 static void judge(struct exits_run *run)
@@ -180,15 +180,15 @@ static void judge(struct exits_run *run)
     const bool agrees = exits_count_agrees(run, &expected);
     const bool is_rare = expected && run->counted < expected / 2;
     if (!run->has_count)
-        say(run, EXITS_OK, "this kernel has no statistics: the exits were not counted");
+        say(run, ROW_OK, "this kernel has no statistics: the exits were not counted");
     else if (is_rare && run->what->counter && run->what->slack)
-        say(run, EXITS_NO_EXIT, "%s says %" PRIu64 " where %" PRIu64 " were expected: the host did not play its part",
+        say(run, ROW_NO_EXIT, "%s says %" PRIu64 " where %" PRIu64 " were expected: the host did not play its part",
             run->source, run->counted, expected);
     else if (is_rare)
-        say(run, EXITS_NO_EXIT, "%" PRIu64 " exits where %" PRIu64 " were expected: this host does it without",
+        say(run, ROW_NO_EXIT, "%" PRIu64 " exits where %" PRIu64 " were expected: this host does it without",
             run->counted, expected);
     else if (!agrees && run->what->exits >= 0)
-        say(run, EXITS_OK, "%" PRIu64 " exits where %" PRIu64 " were expected", run->counted, expected);
+        say(run, ROW_OK, "%" PRIu64 " exits where %" PRIu64 " were expected", run->counted, expected);
 }
 
 static int copy_samples(struct exits_run *run, const struct gmem *mem, struct err *e)
@@ -206,14 +206,14 @@ static int conclude(struct walk *w, int rc, struct err *e)
     const struct exits_build *b = w->build;
     struct exits_run *run = w->run;
     if (b->rc) {
-        say(run, EXITS_UNSUPPORTED, "%s", b->why.text);
+        say(run, ROW_UNSUPPORTED, "%s", b->why.text);
         run->samples = 0;
         return 0;
     }
     if (rc == -ECANCELED) return err_set(e, rc, "stopped");
     if (rc == -ECHILD) explain_end(run, &w->ending);
     if (rc == -ETIMEDOUT)
-        say(run, EXITS_TIMEOUT, "%u of %u samples within %u ms", progress_of(run), run->samples,
+        say(run, ROW_TIMEOUT, "%u of %u samples within %u ms", progress_of(run), run->samples,
             run->side.options->timeout_ms);
     if (rc) run->samples = reached(w) >= BENCH_READY ? progress_of(run) : 0;
     /* KVM answers for a vCPU only when that vCPU is out of KVM_RUN. */
@@ -302,7 +302,7 @@ int exits_run(struct exits_run *run, struct machine **m, const struct arch_bench
     s->trace = &run->trace;
     *m = NULL;
     if (duty->needs_cpus && !has_cpus()) {
-        say(run, EXITS_UNSUPPORTED, "it needs two of the host's CPUs, and there is one");
+        say(run, ROW_UNSUPPORTED, "it needs two of the host's CPUs, and there is one");
         return 0;
     }
     arch_bench_counter(&s->counter);
@@ -316,7 +316,7 @@ int exits_run(struct exits_run *run, struct machine **m, const struct arch_bench
     const struct machine_lab lab = exits_build_lab(b);
     rc = exits_machine(m, o, what->has_second, duty, &lab, e);
     if (rc == -ENOTSUP) { /* this host can't make the machine that the row needs, though it makes ordinary ones */
-        say(run, EXITS_UNSUPPORTED, "%s", e->text);
+        say(run, ROW_UNSUPPORTED, "%s", e->text);
         run->samples = run->baselines = 0;
         return 0;
     }
