@@ -1,8 +1,8 @@
 /* `vireo bench`: what does a VM exit cost here, and do vCPUs get their share?
  *
- * Each process of a measurement is a fresh one, as what lies within one process shares a layout of memory, a CPU and a
- * moment: it is this program again, as a worker (watch.c). With --against the workers of two programs take turns,
- * A B A B, so that what changes on the host meanwhile strikes both. */
+ * Each process of a measurement is a fresh one, because all samples of one process share a layout of memory, a CPU and
+ * a moment. It is this program again, as a worker (watch.c). With --against, the workers of two programs take turns, A
+ * B A B, so that a change on the host meanwhile affects both. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 #include "bench/cli/bench.h"
 
-#define PROCESSES_MAX 200 /* as a result holds */
+#define PROCESSES_MAX 200 /* as many as a result holds */
 #define SELF          "/proc/self/exe"
 
 struct bench {
@@ -55,7 +55,7 @@ static const struct cli_option options[] = {
     {0},
 };
 
-/* One option of the kind: checked by setting it, kept for the workers. */
+/* Check an option of the kind by setting it, and keep it for the workers. */
 static int keep_key(void *ctx, const char *key, const char *value, struct vireo_error *e)
 {
     struct bench *b = ctx;
@@ -118,7 +118,7 @@ struct measurement {
     unsigned sides, processes;
 };
 
-/* An unknown format is refused before anything is measured: a result without rows has the same formats. */
+/* A result without rows has the same formats, so writing it finds an unknown format before anything is measured. */
 static void discard(void *arg, const char *text, size_t len)
 {
     (void)arg;
@@ -146,7 +146,7 @@ static int prepare(const struct bench *b, struct measurement *m, struct vireo_er
     return rc;
 }
 
-/* A program that is no vireo, or a vireo without benches, would only be found when its turn comes. */
+/* Whether the program is a vireo with benches shows only when its turn comes. */
 static int check_against(const char *program, struct vireo_error *e)
 {
     struct stat st;
@@ -155,14 +155,14 @@ static int check_against(const char *program, struct vireo_error *e)
     return S_ISREG(st.st_mode) ? 0 : bad_command(e, "against %.400s: not a program, as no file", program);
 }
 
-/* What is written after a signal or an error too: what was measured until then. */
+/* After a signal or an error, too: then the results have what was measured until then. */
 static int write_results(const struct bench *b, struct measurement *m, bool has_all, int status)
 {
     struct err err = {0};
     const char *format = b->format ? b->format : b->against ? "json" : "text";
     for (unsigned i = 0; i < m->sides; i++) {
         FILE *f = m->out[i] ? m->out[i] : stdout;
-        if (!m->out[i] && b->against) continue; /* then standard output has the comparison */
+        if (!m->out[i] && b->against) continue; /* standard output is for the comparison */
         const int rc = result_write(m->side[i].result, format, output_write, f, &err);
         if (rc) status = say_err(rc, &err);
         status = finish_output(m->out[i], m->path[i] ? m->path[i] : "standard output", status);
@@ -196,7 +196,7 @@ static int measure(const struct bench *b, struct measurement *m, struct vireo_er
         say("ended by signal %d (%s) in process %u of %u: what was measured until then is written", watch.signal,
             strsignal(watch.signal), progress.process, progress.processes);
     }
-    if (rc && progress.done < 2) return status; /* nothing was measured to its end, nothing is written */
+    if (rc && progress.done < 2) return status; /* nothing was measured to its end, so there is nothing to write */
     return write_results(b, m, rc == 0, status);
 }
 
@@ -266,7 +266,7 @@ static int run_on_files(struct bench *b, struct vireo_error *e)
 
 /* ---- a worker ---- */
 
-/* Line by line: whoever watches counts the time from each. */
+/* Flush each line, from which whoever watches counts the time. */
 static void print_line(void *arg, const char *json)
 {
     (void)arg;
@@ -379,7 +379,7 @@ static void print_kinds(FILE *f)
     }
 }
 
-/* Behind a kind, its own options; else the kinds, and the options of all. */
+/* After a kind: its own options. Otherwise the kinds, and the options of all of them. */
 static void list_options(FILE *f, const char *kind)
 {
     const struct bench_kind *k;

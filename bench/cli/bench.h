@@ -1,5 +1,7 @@
-/* The commands of `vireo-bench`, and the pieces of `vireo bench`: bench.c tells the story, the others do the work. The
- * benches speak in struct err and the command line in struct vireo_error; lib_error leads from the one to the other. */
+/* The commands of `vireo-bench`, and the pieces of `vireo bench`: bench.c tells the story, the others do the work.
+ * Errors of the benches are a struct err, those of the command line a struct vireo_error; lib_error turns one into the
+ * other.
+ */
 #ifndef VIREO_BENCH_CLI_BENCH_H
 #define VIREO_BENCH_CLI_BENCH_H
 
@@ -10,7 +12,7 @@
 
 extern const struct command command_bench, command_report;
 
-#define BENCH_ITEMS_MAX 128 /* of a kind; a result holds no more rows */
+#define BENCH_ITEMS_MAX 128 /* of a kind, as many as a result holds rows */
 #define BENCH_WORDS_MAX 64  /* options passed on to workers */
 #define BENCH_ID_MAX    64  /* of an item, with its NUL */
 
@@ -23,7 +25,7 @@ struct bench_order {
     unsigned items;
 };
 
-/* Of all processes, for the progress line. */
+/* What the progress line says, of all processes together. */
 struct bench_progress {
     bool is_shown;
     unsigned process, processes; /* 0 to processes - 1 */
@@ -33,8 +35,8 @@ struct bench_progress {
 
 /* One program's part of the measurement. */
 struct bench_side {
-    const char *program; /* what is run; its result goes to: */
-    struct result *result;
+    const char *program;   /* the worker */
+    struct result *result; /* of all its processes */
 };
 
 /* ---- files.c ---- */
@@ -43,15 +45,16 @@ int say_err(int rc, const struct err *err); /* say_error for what a bench or a r
 int result_read(struct result **out, const char *path, struct vireo_error *e);
 
 /* ---- watch.c ---- */
-/* Have one process's share measured, by one worker, or more when one has to be given up. signals: a signalfd that ends
- * it. 0; -EINTR: a signal came, *signal is it; or -errno with *e filled (without text when the worker itself has said
- * what went wrong), and what was measured is in the result. */
 struct bench_watch {
     const struct bench_order *order;
     struct bench_progress *progress;
-    int signals, signal;
+    int signals; /* a signalfd, whose signals end the measurement */
+    int signal;  /* the one that came */
 };
+/* Measure the items once, in one worker, or in several where one has to be given up. 0; -EINTR: w->signal came; or
+ * another -errno with *e filled, but without text when the worker itself has said what went wrong. side->result has
+ * what was measured in any case. */
 int watch_process(struct bench_watch *w, const struct bench_side *side, struct vireo_error *e);
-void progress_clear(const struct bench_progress *p);
+void progress_clear(const struct bench_progress *p); /* take the progress line off the terminal */
 
 #endif
