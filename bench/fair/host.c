@@ -13,6 +13,7 @@
 
 #include "bench/fair/fair.h"
 #include "vmm/base/thread.h"
+#include "vmm/machine/lab.h"
 
 #define DEBUG_DIR      "/sys/kernel/debug/sched/"
 #define SCHEDULER_CPUS 8u       /* sched/fair.c: its defaults grow up to so many CPUs */
