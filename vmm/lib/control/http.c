@@ -1,4 +1,4 @@
-#include "vmm/lib/control_request.h"
+#include "vmm/lib/control/http.h"
 
 #include <string.h>
 #include <strings.h>

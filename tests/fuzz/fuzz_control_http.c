@@ -1,7 +1,7 @@
 /* Any bytes as the head of a request to the control socket: what comes out keeps the promises of control_request.h, and
  * more bytes behind a whole head change nothing. */
 #include "tests/fuzz/fuzz.h"
-#include "vmm/lib/control_request.h"
+#include "vmm/lib/control/http.h"
 
 static void check(const struct control_request *r)
 {

@@ -17,8 +17,8 @@
 
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
-#include "vmm/lib/control_place.h"
-#include "vmm/lib/control_request.h"
+#include "vmm/lib/control/http.h"
+#include "vmm/lib/control/place.h"
 #include "vmm/lib/lib.h"
 
 #define CONTROL_CLIENTS   8    /* at once: each may hold a page, 100 KB for a usual VM */

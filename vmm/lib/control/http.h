@@ -1,7 +1,7 @@
 /* What a client of the control socket asks for: the head of an HTTP/1.x request (RFC 9112), as curl and Prometheus send
  * it. Nothing is allocated; any bytes may come in. */
-#ifndef VIREO_LIB_CONTROL_REQUEST_H
-#define VIREO_LIB_CONTROL_REQUEST_H
+#ifndef VIREO_LIB_CONTROL_HTTP_H
+#define VIREO_LIB_CONTROL_HTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>
