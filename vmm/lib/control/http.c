@@ -1,154 +1,188 @@
 #include "vmm/lib/control/http.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-struct text {
-    const char *at;
-    size_t len;
-};
-
-static bool is(struct text t, const char *word)
+bool http_is(struct http_text t, const char *word)
 {
     return strlen(word) == t.len && memcmp(t.at, word, t.len) == 0;
 }
 
-static bool starts(struct text t, const char *word)
+bool http_starts(struct http_text t, const char *word)
 {
     return strlen(word) <= t.len && memcmp(t.at, word, strlen(word)) == 0;
 }
 
-static struct text without(struct text t, size_t n)
+struct http_text http_skip(struct http_text t, size_t n)
 {
-    return (struct text){t.at + n, t.len - n};
+    return (struct http_text){t.at + n, t.len - n};
 }
 
-/* What stands before the first `end`, which is taken away too; all of it when there is none. */
-static struct text take(struct text *rest, char end)
+struct http_text http_take(struct http_text *rest, char end)
 {
     const char *found = memchr(rest->at, end, rest->len);
-    const struct text part = {rest->at, found ? (size_t)(found - rest->at) : rest->len};
-    *rest = without(*rest, found ? part.len + 1 : part.len);
+    const struct http_text part = {rest->at, found ? (size_t)(found - rest->at) : rest->len};
+    *rest = http_skip(*rest, found ? part.len + 1 : part.len);
     return part;
 }
 
 /* The next line, without its end: CR LF, or LF alone (RFC 9112, 2.2). */
-static struct text take_line(struct text *rest)
+static struct http_text take_line(struct http_text *rest)
 {
-    struct text line = take(rest, '\n');
+    struct http_text line = http_take(rest, '\n');
     if (line.len && line.at[line.len - 1] == '\r') line.len--;
     return line;
 }
 
-static void refuse(struct control_request *out, int status, const char *why)
+static void refuse(struct http_request *out, int status, const char *why)
 {
     if (out->status != 200) return; /* the first thing wrong counts */
     out->status = status;
     out->why = why;
 }
 
-/* ---- the target ---- */
+/* ---- the head ---- */
 
-static void parse_query(struct text query, struct control_request *out)
+/* origin-form, or absolute-form (3.2.1, 3.2.2), whose host does not matter here. */
+static void parse_target(struct http_text target, struct http_request *out)
 {
-    static const char weights[] = "weights=";
-    while (query.len) {
-        struct text part = take(&query, '&');
-        if (is(part, "steps=1")) {
-            out->has_steps = true;
-        } else if (starts(part, weights) && part.len - strlen(weights) < sizeof(out->weights)) {
-            part = without(part, strlen(weights));
-            memcpy(out->weights, part.at, part.len);
-            out->weights[part.len] = '\0';
-        } else {
-            refuse(out, 400, "what is known behind the question mark is steps=1 and weights=NAME=NUMBER,...");
+    static const char scheme[] = "http://";
+    if (http_starts(target, scheme)) {
+        target = http_skip(target, strlen(scheme));
+        const char *path = memchr(target.at, '/', target.len);
+        target = http_skip(target, path ? (size_t)(path - target.at) : target.len);
+    }
+    out->path = http_take(&target, '?');
+    out->query = target;
+}
+
+/* Whether the version is one that must name its host (3.2). */
+static bool parse_request_line(struct http_text line, struct http_request *out)
+{
+    out->method = http_take(&line, ' ');
+    parse_target(http_take(&line, ' '), out);
+    const bool is_1_1 = http_is(line, "HTTP/1.1");
+    if (!http_starts(line, "HTTP/"))
+        refuse(out, 400, "this is no HTTP request");
+    else if (!is_1_1 && !http_is(line, "HTTP/1.0"))
+        refuse(out, 505, "HTTP/1.1 and HTTP/1.0 are spoken here");
+    return is_1_1;
+}
+
+/* A field name is a token (RFC 9110, 5.6.2). */
+static bool is_token(struct http_text name)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < name.len; i++) {
+        const char c = name.at[i];
+        if (!((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr(marks, c))))
+            return false;
+    }
+    return name.len > 0;
+}
+
+/* Without blanks at either end (5.5). */
+static struct http_text trimmed(struct http_text t)
+{
+    while (t.len && (t.at[0] == ' ' || t.at[0] == '\t')) t = http_skip(t, 1);
+    while (t.len && (t.at[t.len - 1] == ' ' || t.at[t.len - 1] == '\t')) t.len--;
+    return t;
+}
+
+/* Content-Length (RFC 9112, 6.3): decimal digits. */
+static void parse_length(struct http_text value, struct http_request *out)
+{
+    if (value.len == 0) refuse(out, 400, "a Content-Length is no number");
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.at[i] < '0' || value.at[i] > '9') {
+            refuse(out, 400, "a Content-Length is no number");
+            return;
+        }
+        out->body_len = out->body_len * 10 + (size_t)(value.at[i] - '0');
+        if (out->body_len > HTTP_BODY_MAX) {
+            refuse(out, 413, "a request's body has a gigabyte at most");
+            return;
         }
     }
 }
 
-static void parse_target(struct text target, struct control_request *out)
+/* The fields that say where a request ends, and for whom it is; others don't matter here. How often each is there. */
+struct fields {
+    unsigned hosts, lengths;
+};
+
+static bool is_called(struct http_text name, const char *word)
 {
-    static const struct {
-        const char *path;
-        enum vireo_stats_format format;
-    } pages[] = {{"/stats", VIREO_STATS_JSON}, {"/stats.txt", VIREO_STATS_TEXT}, {"/metrics", VIREO_STATS_PROMETHEUS}};
-    static const char scheme[] = "http://";
-    if (starts(target, scheme)) { /* absolute-form, 3.2.2 */
-        target = without(target, strlen(scheme));
-        const char *path = memchr(target.at, '/', target.len);
-        target = without(target, path ? (size_t)(path - target.at) : target.len);
-    }
-    const struct text path = take(&target, '?');
-    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
-        if (!is(path, pages[i].path)) continue;
-        out->format = pages[i].format;
-        parse_query(target, out);
+    return name.len == strlen(word) && strncasecmp(name.at, word, name.len) == 0;
+}
+
+static void parse_field(struct http_text line, struct fields *f, struct http_request *out)
+{
+    const struct http_text all = line, name = http_take(&line, ':');
+    if (name.len == all.len || !is_token(name)) {
+        refuse(out, 400, "a line of the request's head is no NAME: VALUE");
         return;
     }
-    refuse(out, 404, "the pages are /stats (JSON), /stats.txt and /metrics (Prometheus)");
-}
-
-/* ---- the head ---- */
-
-/* Whether the version is one that must name its host (3.2). */
-static bool parse_request_line(struct text line, struct control_request *out)
-{
-    const struct text method = take(&line, ' '), target = take(&line, ' ');
-    const bool is_1_1 = is(line, "HTTP/1.1");
-    out->is_head = is(method, "HEAD");
-    if (!starts(line, "HTTP/"))
-        refuse(out, 400, "this is no HTTP request");
-    else if (!is_1_1 && !is(line, "HTTP/1.0"))
-        refuse(out, 505, "HTTP/1.1 and HTTP/1.0 are spoken here");
-    else if (!out->is_head && !is(method, "GET"))
-        refuse(out, 405, "pages can be read, by GET or HEAD, and nothing else");
-    else
-        parse_target(target, out);
-    return is_1_1;
-}
-
-/* A field name is a token (RFC 9110, 5.6.2). Its value does not matter here. */
-static bool is_field(struct text line)
-{
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-    const struct text name = take(&line, ':');
-    if (name.len == 0 || line.at == name.at + name.len) return false; /* no name, or no colon */
-    for (size_t i = 0; i < name.len; i++) {
-        const char c = name.at[i];
-        const bool is_token =
-            (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr(marks, c));
-        if (!is_token) return false;
+    f->hosts += is_called(name, "Host");
+    if (is_called(name, "Transfer-Encoding")) refuse(out, 501, "a body comes with its Content-Length, in one piece");
+    if (is_called(name, "Content-Length")) {
+        if (f->lengths++ > 0) refuse(out, 400, "a request has one Content-Length");
+        parse_length(trimmed(line), out);
     }
-    return true;
 }
 
-static bool is_host(struct text line)
+static void parse_head(struct http_text head, struct http_request *out)
 {
-    static const char host[] = "host:";
-    return line.len >= strlen(host) && strncasecmp(line.at, host, strlen(host)) == 0;
-}
-
-static void parse_head(struct text head, struct control_request *out)
-{
-    unsigned hosts = 0;
-    *out = (struct control_request){.status = 200};
+    struct fields f = {0};
+    *out = (struct http_request){.status = 200, .head_len = head.len};
     const bool needs_host = parse_request_line(take_line(&head), out);
     while (head.len) {
-        const struct text line = take_line(&head);
+        const struct http_text line = take_line(&head);
         if (line.len == 0) break;
-        hosts += is_host(line);
-        if (!is_field(line)) refuse(out, 400, "a line of the request's head is no NAME: VALUE");
+        parse_field(line, &f, out);
     }
-    if (hosts > 1 || (needs_host && hosts == 0)) refuse(out, 400, "a request names one host");
+    if (f.hosts > 1 || (needs_host && f.hosts == 0)) refuse(out, 400, "a request names one host");
 }
 
-bool control_request_parse(const char *head, size_t len, struct control_request *out)
+bool http_parse(const char *bytes, size_t len, struct http_request *out)
 {
-    struct text rest = {head, len};
+    struct http_text rest = {bytes, len};
     while (rest.len && memchr(rest.at, '\n', rest.len)) {
         if (take_line(&rest).len > 0) continue;
-        parse_head((struct text){head, (size_t)(rest.at - head)}, out);
+        parse_head((struct http_text){bytes, (size_t)(rest.at - bytes)}, out);
         return true;
     }
     return false;
+}
+
+/* ---- the answer ---- */
+
+static const char *phrase_of(int status)
+{
+    static const struct {
+        int status;
+        const char *phrase;
+    } phrases[] = {{200, "OK"},
+                   {400, "Bad Request"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {413, "Content Too Large"},
+                   {431, "Request Header Fields Too Large"},
+                   {501, "Not Implemented"},
+                   {503, "Service Unavailable"},
+                   {505, "HTTP Version Not Supported"}};
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
+        if (phrases[i].status == status) return phrases[i].phrase;
+    return "";
+}
+
+size_t http_answer_head(char out[HTTP_ANSWER_MAX], const struct http_answer *a)
+{
+    const char *allow = a->allow ? a->allow : "";
+    const int n = snprintf(
+        out, HTTP_ANSWER_MAX,
+        "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s%.100s%sConnection: close\r\n\r\n", a->status,
+        phrase_of(a->status), a->type, a->len, allow[0] ? "Allow: " : "", allow, allow[0] ? "\r\n" : "");
+    return n < HTTP_ANSWER_MAX ? (size_t)n : HTTP_ANSWER_MAX - 1;
 }
