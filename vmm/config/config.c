@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/sysinfo.h>
 
-#include "vmm/config/item.h"
+#include "vmm/config/device.h"
 #include "vmm/config/sched.h"
 #include "vmm/config/value.h"
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/config/item.h"
+#include "vmm/config/device.h"
 #include "vmm/config/value.h"
 
 struct scan {

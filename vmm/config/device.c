@@ -1,4 +1,4 @@
-#include "vmm/config/item.h"
+#include "vmm/config/device.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* What a disk or net of the configuration is made of: sub-keys, from "path=a.img,readonly" or from a JSON object. */
-#ifndef VIREO_CONFIG_ITEM_H
-#define VIREO_CONFIG_ITEM_H
+#ifndef VIREO_CONFIG_DEVICE_H
+#define VIREO_CONFIG_DEVICE_H
 
 #include "vmm/config/config.h"
 
