@@ -1,242 +1,153 @@
 #include "vmm/config/device.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vmm/config/value.h"
 
-#define NET_MTU_MIN 68 /* VIRTIO 1.2, 5.1.4.1: the device must offer at least this */
-#define NET_MTU_MAX 65535
-#define ITEM_KEYS   8 /* room for the longest table below; bits of config_item.seen */
+/* ---- those that there are ---- */
 
-struct item_key {
-    const char *name;
-    enum item_takes takes;
-    int (*set)(struct config_item *it, const char *value, struct err *e);
-};
-
-struct item_type {
-    const char *name;
-    struct item_key key[ITEM_KEYS]; /* the first is the one that a lone value was most likely meant for */
-    int (*add)(struct config_item *it, struct config *c, struct err *e);
-};
-
-/* ---- disk ---- */
-
-static int set_disk_path(struct config_item *it, const char *value, struct err *e)
+const struct config_device *config_device(const struct config *c, const struct device_kind *kind, unsigned n)
 {
-    return value_path("path", value, &it->disk.path, e);
-}
-
-static int set_disk_readonly(struct config_item *it, const char *value, struct err *e)
-{
-    if (value_bool(value, &it->disk.is_readonly)) return 0;
-    return err_set(e, -EINVAL, "readonly=" VALUE_SHOWN ": must be true or false", value);
-}
-
-static int set_disk_id(struct config_item *it, const char *value, struct err *e)
-{
-    return value_id("id", value, it->disk.id, e);
-}
-
-static int set_disk_serial(struct config_item *it, const char *value, struct err *e)
-{
-    const size_t len = strlen(value);
-    bool is_good = len >= 1 && len < sizeof(it->disk.serial);
-    for (size_t i = 0; is_good && i < len; i++) is_good = value[i] > ' ' && value[i] < 0x7f;
-    if (!is_good)
-        return err_set(e, -EINVAL, "serial \"" VALUE_SHOWN "\": must be 1 to %zu printable characters without blanks",
-                       value, sizeof(it->disk.serial) - 1);
-    memcpy(it->disk.serial, value, len + 1);
-    return 0;
-}
-
-/* What disks are made with. */
-static int set_disk_block_size(struct config_item *it, const char *value, struct err *e)
-{
-    uint64_t n;
-    if (!value_u64(value, &n) || (n != 512 && n != 4096))
-        return err_set(e, -EINVAL, "block-size=" VALUE_SHOWN ": must be 512 or 4096 bytes", value);
-    it->disk.block_size = (uint16_t)n;
-    return 0;
-}
-
-static int set_disk_lock(struct config_item *it, const char *value, struct err *e)
-{
-    const bool is_on = strcmp(value, "on") == 0;
-    if (!is_on && strcmp(value, "off") != 0)
-        return err_set(e, -EINVAL, "lock=" VALUE_SHOWN ": must be on or off", value);
-    it->disk.is_unlocked = !is_on;
-    return 0;
-}
-
-static int set_disk_format(struct config_item *it, const char *value, struct err *e)
-{
-    if (strcmp(value, "raw") != 0) {
-        err_set(e, -EINVAL, "format=" VALUE_SHOWN ": a disk is a raw image or block device", value);
-        err_hint(e, "convert it with: qemu-img convert -O raw IMAGE NEW");
-        return -EINVAL;
-    }
-    it->disk.is_raw = true;
-    return 0;
-}
-
-static int add_disk(struct config_item *it, struct config *c, struct err *e)
-{
-    if (!it->disk.path) return err_set(e, -EINVAL, "no path given; write path=FILE");
-    if (c->disk_count == CONFIG_MAX_DISKS)
-        return err_set(e, -ENOSPC, "one too many: a machine has at most %d", CONFIG_MAX_DISKS);
-    c->disk[c->disk_count++] = it->disk;
-    it->disk.path = NULL; /* c's now */
-    return 0;
-}
-
-/* ---- net ---- */
-
-/* What the kernel takes as an interface's name (dev_valid_name in net/core/dev.c), so that the sentence is ours. */
-static int set_net_tap(struct config_item *it, const char *value, struct err *e)
-{
-    const size_t len = strlen(value);
-    const unsigned char *name =
-        (const unsigned char *)value; /* any byte above a blank, whatever a plain char is here */
-    bool is_good = len >= 1 && len < sizeof(it->net.tap) && strcmp(value, ".") != 0 && strcmp(value, "..") != 0;
-    for (size_t i = 0; is_good && i < len; i++) is_good = name[i] > ' ' && name[i] != '/' && name[i] != ':';
-    if (!is_good)
-        return err_set(e, -EINVAL, "tap \"" VALUE_SHOWN "\": not an interface name of 1 to %zu characters", value,
-                       sizeof(it->net.tap) - 1);
-    memcpy(it->net.tap, value, len + 1);
-    return 0;
-}
-
-static int set_net_fd(struct config_item *it, const char *value, struct err *e)
-{
-    uint64_t n;
-    if (!value_u64(value, &n) || n > INT32_MAX)
-        return err_set(e, -EINVAL, "fd=" VALUE_SHOWN ": not a file descriptor number", value);
-    it->net.fd = (int)n;
-    return 0;
-}
-
-static int set_net_id(struct config_item *it, const char *value, struct err *e)
-{
-    return value_id("id", value, it->net.id, e);
-}
-
-static int set_net_mac(struct config_item *it, const char *value, struct err *e)
-{
-    static const uint8_t zero[6];
-    if (!value_mac(value, it->net.mac))
-        return err_set(e, -EINVAL, "mac=" VALUE_SHOWN ": write six pairs of hex digits, 52:54:00:12:34:56", value);
-    if ((it->net.mac[0] & 1) || memcmp(it->net.mac, zero, sizeof(zero)) == 0) /* IEEE 802: group bit */
-        return err_set(e, -EINVAL, "mac=%s: a group or zero address, which no card can have; make the first pair even",
-                       value);
-    it->net.has_mac = true;
-    return 0;
-}
-
-static int set_net_mtu(struct config_item *it, const char *value, struct err *e)
-{
-    uint64_t n;
-    if (!value_u64(value, &n) || n < NET_MTU_MIN || n > NET_MTU_MAX)
-        return err_set(e, -EINVAL, "mtu=" VALUE_SHOWN ": must be %d to %d bytes", value, NET_MTU_MIN, NET_MTU_MAX);
-    it->net.mtu = (uint16_t)n;
-    return 0;
-}
-
-static int add_net(struct config_item *it, struct config *c, struct err *e)
-{
-    const bool has_tap = it->net.tap[0] != '\0', has_fd = it->net.fd >= 0;
-    if (!has_tap && !has_fd) return err_set(e, -EINVAL, "no host side given; write tap=NAME or fd=N");
-    if (has_tap && has_fd) return err_set(e, -EINVAL, "both tap= and fd= given; leave one out");
-    if (c->net_count == CONFIG_MAX_NETS)
-        return err_set(e, -ENOSPC, "one too many: a machine has at most %d", CONFIG_MAX_NETS);
-    c->net[c->net_count++] = it->net;
-    return 0;
-}
-
-static const struct item_type types[] = {
-    {"disk",
-     {{"path", ITEM_TEXT, set_disk_path},
-      {"readonly", ITEM_SWITCH, set_disk_readonly},
-      {"id", ITEM_TEXT, set_disk_id},
-      {"serial", ITEM_TEXT, set_disk_serial},
-      {"block-size", ITEM_NUMBER, set_disk_block_size},
-      {"lock", ITEM_TEXT, set_disk_lock},
-      {"format", ITEM_TEXT, set_disk_format}},
-     add_disk},
-    {"net",
-     {{"tap", ITEM_TEXT, set_net_tap},
-      {"fd", ITEM_NUMBER, set_net_fd},
-      {"mac", ITEM_TEXT, set_net_mac},
-      {"mtu", ITEM_NUMBER, set_net_mtu},
-      {"id", ITEM_TEXT, set_net_id}},
-     add_net},
-};
-
-const struct item_type *item_type_find(const char *key)
-{
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (strcmp(types[i].name, key) == 0) return &types[i];
+    for (unsigned i = 0; i < c->device_count; i++)
+        if (c->device[i].kind == kind && c->device[i].index == n) return &c->device[i];
     return NULL;
 }
 
-void item_init(struct config_item *it, const struct item_type *type)
+unsigned config_device_count(const struct config *c, const struct device_kind *kind)
 {
-    memset(it, 0, sizeof(*it));
-    it->type = type;
-    if (type->add == add_net) it->net.fd = -1;
+    unsigned count = 0;
+    while (config_device(c, kind, count)) count++;
+    return count;
 }
 
-void item_fini(struct config_item *it)
+static void fini(struct config_device *d)
 {
-    if (it->type->add != add_disk) return;
-    free(it->disk.path);
-    it->disk.path = NULL;
+    if (d->settings && d->kind->fini) d->kind->fini(d->settings);
+    free(d->settings);
+    d->settings = NULL;
 }
 
-static const char *key_name(const void *arg, unsigned i)
+void config_devices_fini(struct config *c)
 {
-    const struct item_type *type = arg;
-    return i < ITEM_KEYS ? type->key[i].name : NULL;
+    for (unsigned i = 0; i < c->device_count; i++) fini(&c->device[i]);
+    c->device_count = 0;
 }
 
-static int unknown_key(const struct item_type *type, const char *key, struct err *e)
+static int check_ids(const struct config *c, unsigned i, struct err *e)
 {
-    const char *near = config_nearest(key, key_name, type);
-    err_set(e, -EINVAL, "unknown word \"" VALUE_SHOWN "\"", key);
+    const char *id = c->device[i].id;
+    for (unsigned j = 0; j < i && id[0]; j++)
+        if (strcmp(id, c->device[j].id) == 0)
+            return err_set(e, -EEXIST, "id %s: given to two devices; an id names one", id);
+    return 0;
+}
+
+int config_devices_check(const struct config *c, struct err *e)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < c->device_count && !rc; i++) {
+        const struct config_device *d = &c->device[i];
+        const struct device_kind *kind = d->kind;
+        if (kind->check) rc = kind->check(d, e);
+        for (unsigned n = 0; n < d->index && kind->check_pair && !rc; n++)
+            rc = kind->check_pair(config_device(c, kind, n), d, e);
+        if (!rc) rc = check_ids(c, i, e);
+    }
+    return rc;
+}
+
+static int add(struct config *c, struct config_device *d, struct err *e)
+{
+    d->index = config_device_count(c, d->kind);
+    if (d->index == d->kind->most) return err_set(e, -ENOSPC, "one too many: a machine has at most %u", d->kind->most);
+    if (c->device_count == CONFIG_MAX_DEVICES)
+        return err_set(e, -ENOSPC, "one too many: a machine has at most %d devices", CONFIG_MAX_DEVICES);
+    (void)snprintf(d->label, sizeof(d->label), "%s %u", d->kind->name, d->index);
+    c->device[c->device_count++] = *d;
+    return 0;
+}
+
+int device_switch(struct config *c, const struct device_kind *kind, const char *value, struct err *e)
+{
+    bool is_on = false;
+    const int rc = value_switch(kind->key[0].name, value, &is_on, e);
+    if (rc) return rc;
+    const struct config_device *there = config_device(c, kind, 0);
+    if (is_on == (there != NULL)) return 0;
+    if (is_on) return add(c, &(struct config_device){.kind = kind}, e);
+    const unsigned i = (unsigned)(there - c->device);
+    c->device_count--;
+    memmove(&c->device[i], &c->device[i + 1], (c->device_count - i) * sizeof(c->device[0]));
+    return 0;
+}
+
+/* ---- one under construction ---- */
+
+int device_set_id(struct config_device *d, const char *value, struct err *e)
+{
+    return value_id("id", value, d->id, e);
+}
+
+int device_begin(struct device_draft *d, const struct device_kind *kind, struct err *e)
+{
+    *d = (struct device_draft){.device.kind = kind};
+    d->device.settings = calloc(1, kind->settings_size);
+    if (!d->device.settings) return err_set(e, -ENOMEM, "out of memory");
+    if (kind->init) kind->init(d->device.settings);
+    return 0;
+}
+
+void device_end(struct device_draft *d)
+{
+    fini(&d->device);
+}
+
+static const char *setting_name(const void *arg, unsigned i)
+{
+    const struct device_kind *kind = arg;
+    return i < DEVICE_SETTINGS ? kind->setting[i].name : NULL;
+}
+
+static int unknown_setting(const struct device_kind *kind, const char *name, struct err *e)
+{
+    const char *near = config_nearest(name, setting_name, kind);
+    err_set(e, -EINVAL, "unknown word \"" VALUE_SHOWN "\"", name);
     if (near)
         err_hint(e, "did you mean \"%s\"?", near);
     else
-        err_hint(e, "a %s starts with %s=; a comma inside a value is written twice", type->name, type->key[0].name);
+        err_hint(e, "a %s starts with %s=; a comma inside a value is written twice", kind->name, kind->setting[0].name);
     return -EINVAL;
 }
 
-/* Where key is in the type's table; ITEM_KEYS: it isn't. */
-static unsigned find_key(const struct item_type *type, const char *key)
+/* Where it is in the kind's table; DEVICE_SETTINGS: it isn't. */
+static unsigned find_setting(const struct device_kind *kind, const char *name)
 {
-    for (unsigned i = 0; i < ITEM_KEYS && type->key[i].name; i++)
-        if (strcmp(type->key[i].name, key) == 0) return i;
-    return ITEM_KEYS;
+    for (unsigned i = 0; i < DEVICE_SETTINGS && kind->setting[i].name; i++)
+        if (strcmp(kind->setting[i].name, name) == 0) return i;
+    return DEVICE_SETTINGS;
 }
 
-bool item_key_takes(const struct config_item *it, const char *key, enum item_takes *out)
+bool device_takes(const struct device_draft *d, const char *name, enum setting_takes *out)
 {
-    const unsigned i = find_key(it->type, key);
-    if (i == ITEM_KEYS) return false;
-    *out = it->type->key[i].takes;
+    const unsigned i = find_setting(d->device.kind, name);
+    if (i == DEVICE_SETTINGS) return false;
+    *out = d->device.kind->setting[i].takes;
     return true;
 }
 
-int item_set(struct config_item *it, const char *key, const char *value, struct err *e)
+int device_set(struct device_draft *d, const char *name, const char *value, struct err *e)
 {
-    const unsigned i = find_key(it->type, key);
-    if (i == ITEM_KEYS) return unknown_key(it->type, key, e);
-    if (!value && it->type->key[i].takes != ITEM_SWITCH)
-        return err_set(e, -EINVAL, "%s: no value given; write %s=VALUE", key, key);
-    if (it->seen & 1u << i) return err_set(e, -EINVAL, "%s: given twice; leave one out", key);
-    const int rc = it->type->key[i].set(it, value ? value : "true", e);
-    if (rc == 0) it->seen |= 1u << i;
+    const struct device_kind *kind = d->device.kind;
+    const unsigned i = find_setting(kind, name);
+    if (i == DEVICE_SETTINGS) return unknown_setting(kind, name, e);
+    if (!value && kind->setting[i].takes != SETTING_SWITCH)
+        return err_set(e, -EINVAL, "%s: no value given; write %s=VALUE", name, name);
+    if (d->seen & 1u << i) return err_set(e, -EINVAL, "%s: given twice; leave one out", name);
+    const int rc = kind->setting[i].set(&d->device, value ? value : "true", e);
+    if (rc == 0) d->seen |= 1u << i;
     return rc;
 }
 
@@ -253,7 +164,7 @@ static char *next_word(char **list)
     return word;
 }
 
-int item_parse(struct config_item *it, const char *list, struct err *e)
+int device_parse(struct device_draft *d, const char *list, struct err *e)
 {
     char *copy = strdup(list), *rest = copy;
     if (!copy) return err_set(e, -ENOMEM, "out of memory");
@@ -262,14 +173,17 @@ int item_parse(struct config_item *it, const char *list, struct err *e)
         char *word = next_word(&rest);
         char *value = strchr(word, '=');
         if (value) *value++ = '\0';
-        rc = *word != '\0' ? item_set(it, word, value, e)
+        rc = *word != '\0' ? device_set(d, word, value, e)
                            : err_set(e, -EINVAL, "an empty word in \"" VALUE_SHOWN "\"; remove a comma", list);
     }
     free(copy);
     return rc;
 }
 
-int item_add(struct config_item *it, struct config *c, struct err *e)
+int device_add(struct device_draft *d, struct config *c, struct err *e)
 {
-    return it->type->add(it, c, e);
+    int rc = d->device.kind->is_whole(&d->device, e);
+    if (!rc) rc = add(c, &d->device, e);
+    if (!rc) d->device.settings = NULL; /* c's now */
+    return rc;
 }
