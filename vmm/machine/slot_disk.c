@@ -137,9 +137,15 @@ static int open_disk(struct machine *m, const struct config_device *d, struct di
 static int make(struct machine *m, const struct config_device *d, struct virtio_dev **out, struct err *e)
 {
     struct disk *disk = NULL;
-    const struct disk_settings *s = d ? d->settings : NULL;
-    const char *serial = !s ? GUEST_SCRATCH_DISK_ID : s->serial[0] ? s->serial : NULL; /* that one may be written */
-    int rc = d ? open_disk(m, d, &disk, e) : disk_open_ram(&disk, RAM_DISK_BYTES, e);
+    const char *serial = GUEST_SCRATCH_DISK_ID; /* what tells the guest that it may write */
+    int rc;
+    if (d) {
+        const struct disk_settings *s = d->settings;
+        serial = s->serial[0] ? s->serial : NULL;
+        rc = open_disk(m, d, &disk, e);
+    } else {
+        rc = disk_open_ram(&disk, RAM_DISK_BYTES, e);
+    }
     if (!rc) rc = virtio_blk_create(out, disk, serial, e);
     if (rc) disk_close(disk);
     return rc;
