@@ -15,10 +15,6 @@
 #define IDENTITIES    (FAIR_BIT(C1) | FAIR_BIT(C2) | FAIR_BIT(C4))
 #define EQUAL         (FAIR_BIT(F1) | FAIR_BIT(F3) | FAIR_BIT(F6) | FAIR_BIT(F7) | FAIR_BIT(F13) | IDENTITIES)
 
-const char *const fair_property_name[FAIR_PROPERTY_COUNT] = {
-    "F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F12", "F13", "C1", "C2", "C3", "C4",
-};
-
 struct maker {
     const struct fair_options *o;
     unsigned variant;

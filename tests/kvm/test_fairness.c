@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "bench/fair/fair.h"
+#include "bench/fair/judge.h"
 #include "bench/result/result.h"
 #include "tests/unit/unit.h"
 
@@ -77,20 +77,20 @@ static const struct fair_finding *finding(enum fair_property property)
 {
     for (unsigned i = 0; i < found.count; i++)
         if (found.finding[i].property == property) return &found.finding[i];
-    fail_msg("%s was not judged", fair_property_name[property]);
+    fail_msg("%s was not judged", fair_properties[property].id);
     return NULL;
 }
 
 static void holds(enum fair_property property)
 {
     const struct fair_finding *f = finding(property);
-    if (f->verdict == FAIR_FAIL) fail_msg("%s: %s", fair_property_name[property], f->text);
+    if (f->verdict == FAIR_FAIL) fail_msg("%s: %s", fair_properties[property].id, f->text);
 }
 
 static void holds_with_slack(enum fair_property property)
 {
     const struct fair_finding *f = finding(property);
-    if (f->statistic > SLACK * f->bound) fail_msg("%s: %s", fair_property_name[property], f->text);
+    if (f->statistic > SLACK * f->bound) fail_msg("%s: %s", fair_properties[property].id, f->text);
 }
 
 static uint64_t charged(unsigned vcpu)
