@@ -5,7 +5,7 @@
 #include "bench/fair/judge.h"
 #include "bench/statistics.h"
 
-#define GROUP_WEIGHT 100 /* of a cgroup that was given none */
+#define GROUP_WEIGHT 100 /* the kernel's, of a cgroup that was given none */
 #define SLOPE_POINTS 4   /* F5 needs so many window lengths, */
 #define SLOPE_SPAN   20  /* and the longest so many times the shortest: fewer tell no slope */
 #define CAP_SLACK_NS 5e6 /* sched-bwc.rst, sched_cfs_bandwidth_slice_us: what is handed to a CPU at a time */
