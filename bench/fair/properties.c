@@ -82,7 +82,8 @@ void fair_judge(const struct fair_options *o, const struct fair_plan *p, const s
 
     *out = (struct fair_report){0};
     if (r->samples < 2) return;
-    j.quantum = (double)((r->slice_ns + r->tick_ns - 1) / r->tick_ns * r->tick_ns);
+    const uint64_t ticks = (r->slice_ns + r->tick_ns - 1) / r->tick_ns;
+    j.quantum = (double)(ticks * r->tick_ns);
     j.wall = (double)(r->at[r->samples - 1] - r->at[0]);
     while (out->windows < o->window_count && o->window_ns[out->windows] / FAIR_BASE_NS < r->samples) out->windows++;
     judge_shares(&j);
