@@ -56,26 +56,13 @@ int fair_options_check(struct fair_options *o, struct err *e);
 
 /* ---- what should happen ---- */
 
+/* clang-format off */
 enum fair_property {
-    FAIR_F1,
-    FAIR_F2,
-    FAIR_F3,
-    FAIR_F4,
-    FAIR_F5,
-    FAIR_F6,
-    FAIR_F7,
-    FAIR_F8,
-    FAIR_F9,
-    FAIR_F10,
-    FAIR_F11,
-    FAIR_F12,
-    FAIR_F13,
-    FAIR_C1,
-    FAIR_C2,
-    FAIR_C3,
-    FAIR_C4,
+    FAIR_F1, FAIR_F2, FAIR_F3, FAIR_F4, FAIR_F5, FAIR_F6, FAIR_F7, FAIR_F8, FAIR_F9, FAIR_F10, FAIR_F11, FAIR_F12, FAIR_F13,
+    FAIR_C1, FAIR_C2, FAIR_C3, FAIR_C4,
     FAIR_PROPERTY_COUNT
 };
+/* clang-format on */
 #define FAIR_BIT(property) (1u << FAIR_##property)
 
 struct fair_vcpu_plan {

@@ -157,45 +157,44 @@ void measure_groups(const struct judge *j, struct fair_finding *f)
 
 /* ---- F3 ---- */
 
-/* A pair is numbered first * N + second. */
-struct pair {
-    unsigned a, b;
-    double of_a, of_b; /* CPU time per weight */
-    double quanta;     /* Q/w + Q/w: what start-time fair queueing allows */
-};
-
-static struct pair pair_in(const struct judge *j, unsigned who, struct span s)
+static double per_weight(const struct judge *j, unsigned vcpu, struct span s)
 {
-    const unsigned a = who / j->p->vcpu_count, b = who % j->p->vcpu_count;
-    const double w_a = j->p->vcpu[a].weight, w_b = j->p->vcpu[b].weight;
-    return (struct pair){a, b, judge_charged(j, a, s) / w_a, judge_charged(j, b, s) / w_b,
-                         j->quantum / w_a + j->quantum / w_b};
+    return judge_charged(j, vcpu, s) / j->p->vcpu[vcpu].weight;
 }
 
-/* In units of what is allowed, since each pair has a bound of its own. */
-static double off_pair(const struct judge *j, unsigned who, struct span s)
+/* Half of the bound, which is what start-time fair queueing allows. */
+static double quanta_per_weight(const struct judge *j, unsigned a, unsigned b)
 {
-    const struct pair p = pair_in(j, who, s);
-    return p.a < p.b ? fabs(p.of_a - p.of_b) / p.quanta : -1; /* each pair once */
+    return j->quantum / j->p->vcpu[a].weight + j->quantum / j->p->vcpu[b].weight;
+}
+
+/* A pair is numbered a * N + b. It is off in units of what it is allowed, since each pair has a bound of its own. */
+static double off_pair(const struct judge *j, unsigned pair, struct span s)
+{
+    const unsigned a = pair / j->p->vcpu_count, b = pair % j->p->vcpu_count;
+    if (a >= b) return -1; /* each pair once */
+    return fabs(per_weight(j, a, s) - per_weight(j, b, s)) / quanta_per_weight(j, a, b);
 }
 
 void measure_pairs(const struct judge *j, struct fair_finding *f)
 {
-    const struct worst w = search_all(j, off_pair, j->p->vcpu_count * j->p->vcpu_count, false);
-    const struct pair p = pair_in(j, w.who, w.span);
-    const double w_a = j->p->vcpu[p.a].weight, w_b = j->p->vcpu[p.b].weight;
+    const struct fair_vcpu_plan *v = j->p->vcpu;
+    const unsigned n = j->p->vcpu_count;
+    const struct worst w = search_all(j, off_pair, n * n, false);
+    const unsigned a = w.who / n, b = w.who % n;
+    const double of_a = per_weight(j, a, w.span), of_b = per_weight(j, b, w.span);
 
-    if (p.a == p.b) {
+    if (a == b) {
         judge_doubt(f, "one vCPU has nobody to be compared with");
         return;
     }
-    f->vcpu = (int)(p.of_a < p.of_b ? p.a : p.b);
-    judge_hold(f, fabs(p.of_a - p.of_b), judge_limit(f) * p.quanta);
+    f->vcpu = (int)(of_a < of_b ? a : b);
+    judge_hold(f, fabs(of_a - of_b), judge_limit(f) * quanta_per_weight(j, a, b));
     judge_say(f,
               "vCPUs %u and %u in %.3g s: |C/w - C/w| = |%.1f / %.3g - %.1f / %.3g| = %.1f ms %s 2 (Q/w + Q/w) = %.1f "
               "ms; start-time fair queueing promises %.1f ms",
-              p.a, p.b, judge_time(j, w.span) / 1e9, ms(p.of_a * w_a), w_a, ms(p.of_b * w_b), w_b, ms(f->statistic),
-              judge_sign(f), ms(f->bound), ms(p.quanta));
+              a, b, judge_time(j, w.span) / 1e9, ms(of_a * v[a].weight), v[a].weight, ms(of_b * v[b].weight),
+              v[b].weight, ms(f->statistic), judge_sign(f), ms(f->bound), ms(quanta_per_weight(j, a, b)));
 }
 
 /* ---- F4, F5 ---- */
