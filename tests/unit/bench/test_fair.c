@@ -1,5 +1,6 @@
 /* Fairness judged on made-up records: what is fair passes, what isn't is found and named, and a disturbed host is no
  * verdict. The figures are small enough to follow by hand. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -479,6 +480,47 @@ static void every_property_is_held_to_what_it_says(void **state)
     assert_true(fair_properties[FAIR_F12].limit == fair_properties[FAIR_F2].limit);
 }
 
+/* The properties that a cell names from text to end: "F1 F3, C1 to C4". */
+static uint32_t named(const char *text, const char *end)
+{
+    uint32_t bits = 0;
+    unsigned last = 0;
+    for (const char *at = text; at < end; at++)
+        for (unsigned i = 0; i < FAIR_PROPERTY_COUNT; i++) {
+            const size_t len = strlen(fair_properties[i].id);
+            if (strncmp(at, fair_properties[i].id, len) != 0 || isdigit((unsigned char)at[len])) continue;
+            if (at - text > 4 && strncmp(at - 4, " to ", 4) == 0)
+                while (++last < i) bits |= 1u << last;
+            bits |= 1u << i;
+            last = i;
+        }
+    return bits;
+}
+
+static void every_experiment_judges_what_the_documentation_says(void **state)
+{
+    (void)state;
+    FILE *page = fopen("docs/fairness.md", "r");
+    char line[1024], *cell[CELLS];
+    unsigned n = 0;
+
+    assert_non_null(page);
+    while (n < FAIR_ITEM_COUNT && fgets(line, sizeof(line), page)) {
+        uint32_t judged = 0, reported = 0;
+        if (strncmp(line, "| E", 3) != 0 || split_row(line, cell) < 4) continue;
+        for (unsigned v = 0; fair_plan_make(&o, n, v, &p); v++) {
+            judged |= p.judged;
+            reported |= p.reported;
+        }
+        const char *end = strchr(cell[3], '\0'), *semicolon = strchr(cell[3], ';');
+        assert_string_equal(cell[0], fair_item[n++].id);
+        assert_int_equal(judged, named(cell[3], semicolon ? semicolon : end));
+        if (semicolon) assert_int_equal(reported, named(semicolon, end));
+    }
+    (void)fclose(page);
+    assert_int_equal(n, FAIR_ITEM_COUNT);
+}
+
 /* ---- what is asked for ---- */
 
 static void ask(const char *name, const char *value)
@@ -649,6 +691,7 @@ int main(void)
         T(what_is_reported_is_not_judged),
         T(every_property_is_worded_as_in_the_documentation),
         T(every_property_is_held_to_what_it_says),
+        T(every_experiment_judges_what_the_documentation_says),
         T(wrong_values_get_a_sentence),
         T(what_does_not_fit_together_is_refused),
         T(defaults_fit_the_run),
