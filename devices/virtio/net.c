@@ -1,23 +1,23 @@
-/* virtio-net (VIRTIO 1.2, 5.1) on a tap: one pair of queues, no control queue.
+/* virtio-net (VIRTIO 1.2, 5.1) on a host side (backend/net_backend.h): one pair of queues, no control queue.
  *
- * Frames are read from the tap straight into the guest's buffers and written straight from them; only the 12-byte
- * headers are copied and checked, both ways. The guest's header says nothing the kernel is told that was not
- * negotiated, and the kernel's says nothing to the guest.
+ * Frames are read straight into the guest's buffers and written straight from them; only the 12-byte
+ * headers are copied and checked, both ways. The guest's header tells the host nothing that was not
+ * negotiated, nor the host's the guest.
  *
  * Receiving. The size of the next frame is not known before it is read, and with merged buffers it may be 64 KiB. So
  * buffers are popped ahead into a pool, as many as the largest frame needs, if the guest has offered so many; behind
  * them in the read comes `spill`, our own memory. A frame that ran over into it waits for more buffers and is completed
- * then: nothing is lost, however little the guest offers at a time. With no buffer at all the tap is not polled; the
- * kernel queues and, in the end, drops. Without merged buffers a frame that exceeds its one buffer is dropped.
+ * then: nothing is lost, however little the guest offers at a time. With no buffer at all the host's side is not
+ * polled; the kernel queues and, in the end, drops. Without merged buffers a frame that exceeds its one buffer is
+ * dropped.
  *
- * Sending. In order, one at a time; a tap that takes no more is waited for with EPOLLOUT.
+ * Sending. In order, one at a time; a host's side that takes no more is waited for with EPOLLOUT.
  *
- * The tap may be deleted under us. For the guest that is a cable that was pulled: the link is down (NET_F_STATUS), what
- * it sends is dropped and counted, and whatever it does, resets too, it stays so. */
+ * The host's side may go, as a tap that is deleted. For the guest that is a cable that was pulled: the link is down
+ * (NET_F_STATUS), what it sends is dropped and counted, and whatever it does, resets too, it stays so. */
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <linux/if_tun.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ struct net_hdr { /* 5.1.6 */
     uint8_t flags, gso_type;
     struct le16 hdr_len, gso_size, csum_start, csum_offset, num_buffers;
 };
-static_assert(sizeof(struct net_hdr) == 12, "as the tap is told");
+static_assert(sizeof(struct net_hdr) == 12, "as net_backend.h says");
 
 struct net_config { /* 5.1.4 */
     uint8_t mac[6];
@@ -80,15 +80,15 @@ struct rx_pool {
 
 struct net {
     struct virtio_dev dev;
-    struct tap *tap;
+    struct net_backend *host;
     uint8_t mac[6];
     uint16_t mtu; /* 0: not offered */
     _Atomic uint16_t status;
 
-    struct loop_source source, link_source; /* in the loop from net_prepare on, until the tap is gone */
+    struct loop_source source, link_source; /* in the loop from net_prepare on, until the host's side is gone */
     uint32_t polled;                        /* what the source waits for */
     bool rx_is_starved, tx_is_blocked;
-    bool is_active, is_gone; /* a driver runs; the tap is no more */
+    bool is_active, is_gone; /* a driver runs; the host's side is no more */
     struct rx_pool pool;
     struct net_hdr rx_hdr;
     size_t rx_waiting; /* bytes of a frame that lie in the pool and in spill, waiting for buffers; 0: none */
@@ -129,15 +129,15 @@ static void net_config_read(const struct virtio_dev *d, uint32_t off, void *buf,
     memcpy(buf, (const uint8_t *)&c + off, len);
 }
 
-/* What the tap may hand us, from what the driver takes. Each depends on checksums (5.1.3.1). */
-static unsigned tap_offloads(uint64_t features)
+/* What the host's side may hand us, from what the driver takes. Each depends on checksums (5.1.3.1). */
+static unsigned offloads_of(uint64_t features)
 {
     unsigned bits = 0;
     if (!(features & NET_F_GUEST_CSUM)) return 0;
-    if (features & NET_F_GUEST_TSO4) bits |= TUN_F_TSO4;
-    if (features & NET_F_GUEST_TSO6) bits |= TUN_F_TSO6;
-    if (bits && (features & NET_F_GUEST_ECN)) bits |= TUN_F_TSO_ECN;
-    return bits | TUN_F_CSUM;
+    if (features & NET_F_GUEST_TSO4) bits |= NET_OFFLOAD_TSO4;
+    if (features & NET_F_GUEST_TSO6) bits |= NET_OFFLOAD_TSO6;
+    if (bits && (features & NET_F_GUEST_ECN)) bits |= NET_OFFLOAD_ECN;
+    return bits | NET_OFFLOAD_CSUM;
 }
 
 /* ---- the host's side ---- */
@@ -151,15 +151,15 @@ static void set_link(struct net *n, bool is_up)
 
 /* It is out of the loop for good, since its descriptor would report the error for ever, and so is the news of its link,
  * which nobody reads from now on. */
-static void lose_tap(struct net *n, int error)
+static void lose_host(struct net *n, int error)
 {
     char why[WHY_MAX];
-    const bool is_deleted = error == EBADFD || error == EIO; /* what tun.c says of a descriptor without interface */
+    const bool is_deleted = error == EBADFD;
     if (n->is_gone) return;
     n->is_gone = true;
     loop_remove(n->dev.loop, &n->source);
     loop_remove(n->dev.loop, &n->link_source);
-    (void)snprintf(why, sizeof(why), "the tap is gone%s%s: the guest's link is down from now on",
+    (void)snprintf(why, sizeof(why), "the %s is gone%s%s: the guest's link is down from now on", n->host->ops->name,
                    is_deleted ? "" : ", ", is_deleted ? "" : strerrordesc_np(error));
     n->dev.up->host_error(n->dev.up_arg, why);
     set_link(n, false);
@@ -167,9 +167,9 @@ static void lose_tap(struct net *n, int error)
 
 static void update_link(struct net *n)
 {
-    const int up = n->is_gone ? 0 : tap_is_up(n->tap);
+    const int up = n->is_gone ? 0 : n->host->ops->link(n->host);
     if (up < 0)
-        lose_tap(n, -up);
+        lose_host(n, -up);
     else
         set_link(n, up);
 }
@@ -295,8 +295,7 @@ static ssize_t read_frame(struct net *n)
     v[used++] = (struct iovec){&n->rx_hdr, sizeof(n->rx_hdr)};
     used += pool_range(&n->pool, sizeof(n->rx_hdr), v + used, POOL_SEGS);
     v[used++] = (struct iovec){n->spill, sizeof(n->spill)};
-    const ssize_t len = readv(n->tap->fd, v, (int)used);
-    return len < 0 ? -errno : len;
+    return n->host->ops->receive(n->host, v, (int)used);
 }
 
 /* A frame of `len` bytes was read. true: it waits in the pool and in spill to be finished. */
@@ -335,22 +334,6 @@ static void finish_frame(struct net *n)
     count(&n->rx_frames);
 }
 
-/* A read that failed. 1: go on; 0: nothing more now. */
-static int on_read_error(struct net *n, int error)
-{
-    switch (error) {
-    /* The host may be short of memory: the frame waits in the kernel, and the loop comes again. */
-    case ENOMEM:
-    case ENOBUFS:
-    case EAGAIN:
-    case EINTR: return 0;
-    /* A frame that the kernel could not hand over and has dropped. */
-    case EINVAL:
-    case EFAULT: count(&n->rx_dropped); return 1;
-    default: lose_tap(n, error); return 0;
-    }
-}
-
 /* 1: go on; 0: nothing more now; <0: the queue is broken. */
 static int receive_one(struct net *n)
 {
@@ -358,8 +341,10 @@ static int receive_one(struct net *n)
     if (rc < 0) return rc;
     if (n->rx_waiting == 0 && n->pool.buffers > 0) {
         const ssize_t len = read_frame(n);
-        if (len <= 0) return on_read_error(n, len < 0 ? (int)-len : EBADFD);
-        if (!accept_frame(n, (size_t)len)) return 1;
+        if (len == -EAGAIN) return 0;
+        if (len == -EBADMSG) count(&n->rx_dropped);
+        if (len < 0 && len != -EBADMSG) lose_host(n, (int)-len);
+        if (len < 0 || !accept_frame(n, (size_t)len)) return 1;
         rc = pool_fill(n, n->rx_waiting);
         if (rc < 0) return rc;
     }
@@ -427,7 +412,7 @@ static unsigned frame_segments(const struct virtq_chain *c, struct iovec *v)
     return used;
 }
 
-/* 0: sent, or dropped for the guest's or the kernel's reason; -EAGAIN: the tap takes no more now. */
+/* 0: sent, or dropped for the guest's or the host's reason; -EAGAIN: the host's side takes no more now. */
 static int send_frame(struct net *n, const struct virtq_chain *c)
 {
     struct iovec v[1 + VIRTQ_MAX_SIZE];
@@ -439,18 +424,19 @@ static int send_frame(struct net *n, const struct virtq_chain *c)
 
     v[0] = (struct iovec){&h, sizeof(h)};
     const unsigned used = 1 + frame_segments(c, v + 1);
-    if (writev(n->tap->fd, v, (int)used) >= 0) {
+    const ssize_t len = n->host->ops->send(n->host, v, (int)used);
+    if (len >= 0) {
         count(&n->tx_frames);
         return 0;
     }
-    if (errno == EAGAIN || errno == EINTR) return -EAGAIN;
-    if (errno == EBADFD) lose_tap(n, EBADFD);
-drop: /* EINVAL: the kernel's own check of the header; EIO: the interface is down; ENOBUFS, ... */
+    if (len == -EAGAIN) return -EAGAIN;
+    if (len != -EBADMSG) lose_host(n, (int)-len);
+drop:
     count(&n->tx_dropped);
     return 0;
 }
 
-/* 1: served one; 0: there is none, or the tap is full; <0: the queue is broken. */
+/* 1: served one; 0: there is none, or the host's side is full; <0: the queue is broken. */
 static int send_one(struct net *n, uint64_t *left)
 {
     struct virtq *q = &n->dev.vq[TX];
@@ -485,13 +471,13 @@ static void drain_tx(struct net *n)
 
 /* ---- life ---- */
 
-static void on_tap(void *arg, uint32_t events)
+static void on_frames(void *arg, uint32_t events)
 {
     struct net *n = arg;
     if (n->tx_is_blocked && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) drain_tx(n);
     if (!n->rx_is_starved && (events & (EPOLLIN | EPOLLERR | EPOLLHUP))) drain_rx(n);
     /* They come unasked and without end, whether or not a driver runs. */
-    if (events & (EPOLLERR | EPOLLHUP)) lose_tap(n, EBADFD);
+    if (events & (EPOLLERR | EPOLLHUP)) lose_host(n, EBADFD);
 }
 
 static void on_link(void *arg, uint32_t events)
@@ -512,20 +498,20 @@ static void forget_guest(struct net *n)
 static int net_prepare(struct virtio_dev *d, struct err *e)
 {
     struct net *n = net_of(d);
-    n->source = (struct loop_source){.fd = n->tap->fd, .fn = on_tap, .arg = n};
-    n->link_source = (struct loop_source){.fd = n->tap->link_fd, .fn = on_link, .arg = n};
+    n->source = (struct loop_source){.fd = n->host->frame_fd, .fn = on_frames, .arg = n};
+    n->link_source = (struct loop_source){.fd = n->host->link_fd, .fn = on_link, .arg = n};
     const int rc = loop_reserve(d->loop, &n->source, e);
-    return rc || n->tap->link_fd < 0 ? rc : loop_reserve(d->loop, &n->link_source, e);
+    return rc || n->host->link_fd < 0 ? rc : loop_reserve(d->loop, &n->link_source, e);
 }
 
 static int net_activate(struct virtio_dev *d)
 {
     struct net *n = net_of(d);
-    const int rc = n->is_gone ? -EBADFD : tap_set_offload(n->tap, tap_offloads(d->features));
+    const int rc = n->is_gone ? -EBADFD : n->host->ops->set_offloads(n->host, offloads_of(d->features));
     if (rc && rc != -EBADFD) return rc;
     forget_guest(n);
     n->is_active = true;
-    if (rc) lose_tap(n, EBADFD);
+    if (rc) lose_host(n, EBADFD);
     (void)loop_modify(d->loop, &n->link_source, EPOLLIN); /* where links are watched */
     update_link(n);
     return 0;
@@ -538,7 +524,7 @@ static bool net_deactivate(struct virtio_dev *d)
     poll_for(n, 0);
     (void)loop_modify(d->loop, &n->link_source, 0);
     forget_guest(n);
-    (void)tap_set_offload(n->tap, 0); /* it accepted more before; a tap that is gone needs nothing */
+    (void)n->host->ops->set_offloads(n->host, 0); /* it handed out more before; one that is gone needs nothing */
     return true;
 }
 
@@ -556,7 +542,7 @@ static void net_destroy(struct virtio_dev *d)
     struct net *n = net_of(d);
     loop_remove(d->loop, &n->source);
     loop_remove(d->loop, &n->link_source);
-    tap_close(n->tap);
+    net_backend_close(n->host);
     free(n);
 }
 
@@ -604,7 +590,8 @@ static int choose_mac(struct net *n, const uint8_t *mac, struct err *e)
     return 0;
 }
 
-int virtio_net_create(struct virtio_dev **out, struct tap *tap, const uint8_t *mac, uint16_t mtu, struct err *e)
+int virtio_net_create(struct virtio_dev **out, struct net_backend *host, const uint8_t *mac, uint16_t mtu,
+                      struct err *e)
 {
     struct net *n = calloc(1, sizeof(*n));
     if (!n) return err_set(e, -ENOMEM, "out of memory");
@@ -614,9 +601,9 @@ int virtio_net_create(struct virtio_dev **out, struct tap *tap, const uint8_t *m
         return rc;
     }
     n->dev.ops = &net_ops;
-    n->tap = tap;
+    n->host = host;
     n->mtu = mtu;
-    n->status = tap_is_up(tap) > 0 ? NET_S_LINK_UP : 0;
+    n->status = host->ops->link(host) > 0 ? NET_S_LINK_UP : 0;
     *out = &n->dev;
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/backend/tap.h"
 #include "devices/devices.h"
 #include "guest/embed.h"
 #include "vmm/base/clock.h"
@@ -71,12 +72,12 @@ static unsigned count_nets(const struct config *cfg)
 
 static int make_net(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
 {
-    struct tap *tap = NULL;
+    struct net_backend *host = NULL;
     const struct net_config *c = &cfg->net[n];
     (void)m;
-    int rc = c->tap[0] ? tap_open(&tap, c->tap, e) : tap_open_fd(&tap, c->fd, e);
-    if (!rc) rc = virtio_net_create(out, tap, c->has_mac ? c->mac : NULL, c->mtu, e);
-    if (rc) tap_close(tap);
+    int rc = c->tap[0] ? tap_open(&host, c->tap, e) : tap_open_fd(&host, c->fd, e);
+    if (!rc) rc = virtio_net_create(out, host, c->has_mac ? c->mac : NULL, c->mtu, e);
+    if (rc) net_backend_close(host);
     return rc;
 }
 
