@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/base/nearest.h"
 #include "vmm/cli/cli.h"
 
 #define ANSWER_MAX    (64u << 20) /* 64 vCPUs with all their registers are 5 MB */
@@ -117,13 +118,11 @@ static int no_such_vm(const char *name, struct vireo_error *e)
 {
     char **names = NULL;
     const int rc = client_names(&names, e);
-    const char *near = names ? vireo_nearest(name, (const char *const *)names) : NULL;
     bad_command(e, "no VM called \"%.200s\" runs", name);
-    if (near)
-        (void)snprintf(e->hint, sizeof(e->hint), "did you mean %s? `vireo stat` lists those that run", near);
-    else if (names || rc)
-        (void)snprintf(e->hint, sizeof(e->hint), "`vireo stat` lists those that run");
-    else
+    if (names || rc) (void)snprintf(e->hint, sizeof(e->hint), "`vireo stat` lists those that run");
+    if (names)
+        (void)nearest_hint(e->hint, sizeof(e->hint), "", name, WORDS_IN((const char *const *)names));
+    else if (!rc)
         (void)snprintf(e->hint, sizeof(e->hint), "none runs that has a name: start one with vireo run --name %.100s",
                        name);
     client_names_free(names);

@@ -21,14 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/thread.h"
 #include "vmm/cli/run.h"
 #include "vmm/cli/term.h"
 
-#define LEAVE_S        2 /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
-#define WRITE_S        3 /* more than put_text waits for a reader that takes a little now and then */
-#define FAREWELL_S     1 /* for the few bytes that are written last */
-#define STACK_BYTES    (256 << 10) /* for a path and a line, above every PTHREAD_STACK_MIN */
-#define JSON_MAX_BYTES 512         /* the sentences below, a name and three numbers */
+#define LEAVE_S        2   /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
+#define WRITE_S        3   /* more than put_text waits for a reader that takes a little now and then */
+#define FAREWELL_S     1   /* for the few bytes that are written last */
+#define JSON_MAX_BYTES 512 /* the sentences below, a name and three numbers */
 
 /* The program's second piece of mutable global state, for the same reason as the terminal's: a handler of a fault has
  * no other way to know. Under the lock, which leave_now never gives back, so that nobody writes after it. Handlers of
@@ -154,24 +154,6 @@ static void *say_farewell(void *arg)
 
 /* ---- the thread that hears ---- */
 
-static int start_thread(void *(*fn)(void *arg), void *arg)
-{
-    static const int faults[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP};
-    pthread_attr_t attr;
-    pthread_t thread;
-    sigset_t all, old;
-    sigfillset(&all);
-    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&all, faults[i]);
-    if (pthread_attr_init(&attr) != 0) return -ENOMEM;
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int error = pthread_create(&thread, &attr, fn, arg);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    (void)pthread_attr_destroy(&attr);
-    return -error;
-}
-
 /* How the VM ended, where the main thread hangs before it could tell. */
 static void learn_reason(void)
 {
@@ -200,7 +182,8 @@ __attribute__((noreturn)) static void leave_now(int sig)
     f.status = status_of(f.sig, f.unwritten);
     term_leave();
     (void)sem_init(&f.is_over, 0, 0);
-    if (clock_gettime(CLOCK_REALTIME, &until) == 0 && start_thread(say_farewell, &f) == 0) {
+    if (clock_gettime(CLOCK_REALTIME, &until) == 0 &&
+        thread_make(NULL, &(struct thread_start){.fn = say_farewell, .arg = &f}) == 0) {
         until.tv_sec += FAREWELL_S;
         while (sem_timedwait(&f.is_over, &until) < 0 && errno == EINTR) continue;
     }
@@ -272,7 +255,8 @@ int leave_guard(void)
     leave.signal_fd = signals_catch(none);
     if (leave.signal_fd < 0) return leave.signal_fd;
     leave.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    return leave.timer_fd < 0 ? -errno : start_thread(watch, NULL);
+    if (leave.timer_fd < 0) return -errno;
+    return thread_make(NULL, &(struct thread_start){.fn = watch});
 }
 
 int leave_asked(void)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/urgency.h"
 #include "vmm/cli/cli.h"
 
 #define TARGET_MAX 512
@@ -72,8 +73,8 @@ static int show(const struct stat_options *o)
         say("weights \"%.40s...\": longer than six figures can be", o->weights);
         return STATUS_BAD_COMMAND;
     }
-    struct vireo_urgency urgency = {0};
-    vireo_urgency_renew(&urgency); /* to the end: there is a page to write, and no more */
+    struct urgency urgency = {0};
+    urgency_renew(&urgency); /* to the end: there is a page to write, and no more */
     if (client_fetch(o->name, target, &p, &e)) return say_error(&e);
     (void)fwrite(p.text, 1, p.len, stdout);
     free(p.text);

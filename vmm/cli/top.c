@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm/base/urgency.h"
 #include "vmm/cli/cli.h"
 #include "vmm/cli/term.h"
 #include "vmm/cli/top.h"
@@ -210,13 +211,13 @@ static bool wait_until(struct top *t, uint64_t until_ns)
 
 static int watch(struct top *t, struct vireo_error *e)
 {
-    struct vireo_urgency urgency = {0};
+    struct urgency urgency = {0};
     uint64_t next_ns = now_ns();
     int rc;
-    vireo_urgency_renew(&urgency);
+    urgency_renew(&urgency);
     while ((rc = look(t, e)) > 0) {
         show(t);
-        vireo_urgency_renew(&urgency);
+        urgency_renew(&urgency);
         if (ferror(stdout) || (t->left && --t->left == 0)) return 1;
         next_ns += t->interval_ns;
         if (next_ns < now_ns()) next_ns = now_ns(); /* late: no burst to make up for it */

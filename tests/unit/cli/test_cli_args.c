@@ -95,7 +95,7 @@ static void wrong_words_are_refused_with_a_way_out(void **state)
     static const struct {
         const char *words[3], *text, *hint;
     } rows[] = {
-        {{"--lound"}, "unknown option --lound", "--loud?"},
+        {{"--lound"}, "unknown option --lound", "\"--loud\"?"},
         {{"--memroy", "1G"}, "unknown option --memroy", "--memory?"},
         {{"--memroy=1G"}, "unknown option --memroy", "--memory?"},
         {{"--xyzzy"}, "unknown option --xyzzy", "`vireo run --help`"},

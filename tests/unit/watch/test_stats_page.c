@@ -209,7 +209,7 @@ static void bad_weights_are_a_sentence(void **state)
     static const struct {
         const char *text, *sentence, *hint;
     } rows[] = {
-        {"vm_exit_cuont=1", "there is no figure \"vm_exit_cuont\"", "did you mean vm_exit_count?"},
+        {"vm_exit_cuont=1", "there is no figure \"vm_exit_cuont\"", "did you mean \"vm_exit_count\"?"},
         {"xyzzy=1", "no figure \"xyzzy\"", "the figures are"},
         {"io_overhead", "has no number", ""},
         {"io_overhead=", "io_overhead=: must be a number", ""},
