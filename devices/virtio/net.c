@@ -11,7 +11,10 @@
  * polled; the kernel queues and, in the end, drops. Without merged buffers a frame that exceeds its one buffer is
  * dropped.
  *
- * Sending. In order, one at a time; a host's side that takes no more is waited for with EPOLLOUT.
+ * Sending. In order, one at a time; a host's side that takes no more is waited for with EPOLLOUT. An interrupt for
+ * frames that were sent brings a driver nothing but their memory, and costs a guest exits of its own. Where frames are
+ * answered, as TCP's are, the next received one has an interrupt anyway. So word of sent frames waits for that one, but
+ * never longer than TX_UNTOLD_NS, nor until the driver may run short of memory or descriptors.
  *
  * The host's side may go, as a tap that is deleted. For the guest that is a cable that was pulled: the link is down
  * (NET_F_STATUS), what it sends is dropped and counted, and whatever it does, resets too, it stays so. */
@@ -47,12 +50,14 @@ enum { HDR_F_NEEDS_CSUM = 1 };                                       /* 5.1.6 */
 enum { GSO_NONE = 0, GSO_TCPV4 = 1, GSO_TCPV6 = 4, GSO_ECN = 0x80 }; /* 5.1.6 */
 enum { ETH_HEADER = 14, VLAN_TAG = 4, MTU_DEFAULT = 1500, GSO_MAX = 65536 };
 
-#define NET_QUEUE_SIZE 256
-#define FRAME_MAX      (GSO_MAX + ETH_HEADER + VLAN_TAG) /* 5.1.6.3.1, and a VLAN tag */
-#define RX_BATCH       64                   /* frames a turn of the loop, so that other devices get theirs */
-#define TX_DRAIN_BYTES (1u << 20)           /* the same for sending: 16 of the largest frames */
-#define POOL_SEGS      (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
-#define WHY_MAX        128                  /* a sentence and an errno's */
+#define NET_QUEUE_SIZE  256
+#define FRAME_MAX       (GSO_MAX + ETH_HEADER + VLAN_TAG) /* 5.1.6.3.1, and a VLAN tag */
+#define RX_BATCH        64 /* frames a turn of the loop, so that other devices get theirs */
+#define TX_UNTOLD_NS    250000
+#define TX_UNTOLD_BYTES (128u << 10) /* less than a socket may have unsent by default, so that no sender waits */
+#define TX_DRAIN_BYTES  (1u << 20)   /* the same for sending: 16 of the largest frames */
+#define POOL_SEGS       (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
+#define WHY_MAX         128                  /* a sentence and an errno's */
 
 struct net_hdr { /* 5.1.6 */
     uint8_t flags, gso_type;
@@ -88,7 +93,9 @@ struct net {
     struct loop_source source, link_source; /* in the loop from net_prepare on, until the host's side is gone */
     uint32_t polled;                        /* what the source waits for */
     bool rx_is_starved, tx_is_blocked;
-    bool is_active, is_gone; /* a driver runs; the host's side is no more */
+    struct loop_timer tx_timer;               /* set while the driver is owed word of frames that were sent */
+    uint64_t tx_untold_bytes, tx_untold_segs; /* of those */
+    bool is_active, is_gone;                  /* a driver runs; the host's side is no more */
     struct rx_pool pool;
     struct net_hdr rx_hdr;
     size_t rx_waiting; /* bytes of a frame that lie in the pool and in spill, waiting for buffers; 0: none */
@@ -184,6 +191,38 @@ static void poll_for(struct net *n, uint32_t want)
 static void update_polling(struct net *n)
 {
     poll_for(n, (uint32_t)(n->rx_is_starved ? 0 : EPOLLIN) | (uint32_t)(n->tx_is_blocked ? EPOLLOUT : 0));
+}
+
+/* ---- telling the driver ---- */
+
+static void settle_tx(struct net *n)
+{
+    if (loop_timer_is_set(&n->tx_timer)) loop_timer_cancel(n->dev.loop, &n->tx_timer);
+    n->tx_untold_bytes = n->tx_untold_segs = 0;
+}
+
+static void tell_tx(void *arg)
+{
+    struct net *n = arg;
+    settle_tx(n);
+    virtio_used(&n->dev, TX);
+}
+
+static void tell_tx_in_time(struct net *n)
+{
+    if (n->tx_untold_bytes >= TX_UNTOLD_BYTES || n->tx_untold_segs >= n->dev.vq[TX].size / 2u)
+        tell_tx(n);
+    else if (!loop_timer_is_set(&n->tx_timer) && virtq_asks_interrupt(&n->dev.vq[TX]))
+        loop_timer_set(n->dev.loop, &n->tx_timer, TX_UNTOLD_NS);
+}
+
+/* An interrupt names no queue, and a driver looks at each: what was sent is told by it too. */
+static void tell_rx(struct net *n)
+{
+    if (!virtq_wants_interrupt(&n->dev.vq[RX])) return;
+    settle_tx(n);
+    (void)virtq_wants_interrupt(&n->dev.vq[TX]);
+    n->dev.up->interrupt(n->dev.up_arg);
 }
 
 /* ---- receiving ---- */
@@ -370,7 +409,7 @@ static void drain_rx(struct net *n)
     for (unsigned i = 0; i < RX_BATCH && rc > 0 && !n->is_gone; i++) rc = receive_one(n);
     if (rc < 0) n->rx_is_starved = true;
     update_polling(n);
-    virtio_used(&n->dev, RX);
+    tell_rx(n);
     if (rc < 0) virtio_fault(&n->dev, q->why);
 }
 
@@ -449,6 +488,8 @@ static int send_one(struct net *n, uint64_t *left)
         return 0;
     }
     *left -= c.out_bytes < *left ? c.out_bytes : *left;
+    n->tx_untold_bytes += c.out_bytes;
+    n->tx_untold_segs += c.out_count;
     virtq_push(q, c.head, 0);
     return 1;
 }
@@ -464,7 +505,7 @@ static void drain_tx(struct net *n)
     for (unsigned i = 0; i < q->size && left > 0 && rc > 0; i++) rc = send_one(n, &left);
     if (rc == 0 && !n->tx_is_blocked && virtq_enable_doorbell(q)) rc = 1;
     update_polling(n);
-    virtio_used(d, TX);
+    tell_tx_in_time(n);
     if (rc > 0) d->up->renotify(d->up_arg, TX);
     if (rc < 0) virtio_fault(d, q->why);
 }
@@ -491,6 +532,7 @@ static void forget_guest(struct net *n)
     n->pool.buffers = n->pool.segs = 0;
     n->pool.bytes = 0;
     n->rx_waiting = 0;
+    settle_tx(n);
     n->rx_is_starved = true; /* until the first notification */
     n->tx_is_blocked = false;
 }
@@ -499,6 +541,7 @@ static int net_prepare(struct virtio_dev *d, struct err *e)
 {
     struct net *n = net_of(d);
     n->source = (struct loop_source){.fd = n->host->frame_fd, .fn = on_frames, .arg = n};
+    n->tx_timer = (struct loop_timer){.fn = tell_tx, .arg = n};
     n->link_source = (struct loop_source){.fd = n->host->link_fd, .fn = on_link, .arg = n};
     const int rc = loop_reserve(d->loop, &n->source, e);
     return rc || n->host->link_fd < 0 ? rc : loop_reserve(d->loop, &n->link_source, e);

@@ -83,8 +83,77 @@ static void frames_leave_in_order_with_one_interrupt(void **state)
         assert_memory_equal(got + HDR, want, sizeof(want));
     }
     assert_int_equal(ring_used_count(&n.r.ring[TX]), 5);
-    assert_int_equal(n.r.interrupts, 1);
     assert_int_equal(virtio_net_counts(n.r.dev).tx_frames, 5);
+    assert_int_equal(n.r.interrupts, 0); /* it waits for company, but not for long */
+    for (unsigned turns = 0; turns < 1000 && n.r.interrupts == 0; turns++) rig_run(&n.r, 5);
+    assert_int_equal(n.r.interrupts, 1);
+    rig_run(&n.r, 5);
+    assert_int_equal(n.r.interrupts, 1);
+    net_fini(&n);
+}
+
+static void add_frame(struct net_rig *n, uint32_t len, unsigned segs)
+{
+    const struct hdr h = {0};
+    const struct ring_seg whole = frame_seg(n, &h, len, 1);
+    struct ring_seg part[16];
+    for (unsigned i = 0; i < segs; i++) part[i] = (struct ring_seg){whole.gpa + i, 1, false};
+    part[segs - 1].len = whole.len - (segs - 1);
+    ring_add(&n->r.ring[TX], part, segs);
+}
+
+/* A driver that runs short of memory or descriptors is not kept waiting. */
+static void much_that_was_sent_is_told_of_at_once(void **state)
+{
+    static const struct {
+        unsigned frames;
+        uint32_t len;
+        unsigned segs;
+        bool is_told;
+    } cases[] = {{1, 60000, 1, false}, {2, 60000, 1, false}, {3, 60000, 1, true}, {127, 60, 1, false},
+                 {128, 60, 1, true},   {15, 60, 8, false},   {16, 60, 8, true}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct net_rig n;
+        net_init(&n, 0);
+        for (unsigned k = 0; k < cases[i].frames; k++) add_frame(&n, cases[i].len, cases[i].segs);
+        rig_notify(&n.r, TX);
+        assert_int_equal(ring_used_count(&n.r.ring[TX]), cases[i].frames);
+        if (n.r.interrupts != cases[i].is_told) fail_msg("case %zu: %u interrupts", i, n.r.interrupts);
+        net_fini(&n);
+    }
+}
+
+static void a_driver_that_asks_for_no_word_costs_no_timer(void **state)
+{
+    struct net_rig n;
+    (void)state;
+    net_init(&n, 0);
+    ring_set_avail_flags(&n.r.ring[TX], 1);
+    add_frame(&n, 60, 1);
+    rig_notify(&n.r, TX);
+    assert_null(n.r.loop.timers);
+    ring_set_avail_flags(&n.r.ring[TX], 0); /* that asks later is told */
+    add_frame(&n, 60, 1);
+    rig_notify(&n.r, TX);
+    assert_non_null(n.r.loop.timers);
+    net_fini(&n);
+}
+
+static void a_reset_forgets_what_the_driver_was_not_told(void **state)
+{
+    struct net_rig n;
+    (void)state;
+    net_init(&n, 0);
+    add_frame(&n, 60000, 1);
+    add_frame(&n, 60000, 1);
+    rig_notify(&n.r, TX);
+    rig_reset(&n.r);
+    rig_run(&n.r, 20);
+    rig_activate(&n.r);
+    add_frame(&n, 60000, 1);
+    rig_notify(&n.r, TX);
+    assert_int_equal(n.r.interrupts, 0);
     net_fini(&n);
 }
 
@@ -291,6 +360,27 @@ static void frames_fill_one_buffer_each_with_one_interrupt(void **state)
     rig_wait_used(&n.r, RX);
     expect_frame(&n, 60, 99, 1);
     assert_int_equal(virtio_net_counts(n.r.dev).rx_frames, 11);
+    net_fini(&n);
+}
+
+static void a_received_frame_tells_of_the_sent_ones_too(void **state)
+{
+    struct net_rig n;
+    const struct hdr h = {0};
+    (void)state;
+    net_init(&n, 0);
+    for (unsigned i = 0; i < 2; i++) add_buffer(&n, 2000);
+    for (unsigned i = 1; i <= 2; i++) {
+        add_frame(&n, 60, 1);
+        rig_notify(&n.r, TX);
+        assert_int_equal(n.r.interrupts, i - 1);
+        assert_true(send_frame(&n, &h, 60, i));
+        rig_notify(&n.r, RX);
+        assert_int_equal(n.r.interrupts, i);
+        assert_int_equal(ring_used_count(&n.r.ring[TX]), i);
+    }
+    rig_run(&n.r, 20); /* and no second time */
+    assert_int_equal(n.r.interrupts, 2);
     net_fini(&n);
 }
 
@@ -660,7 +750,9 @@ static void configuration_shows_mac_status_and_mtu(void **state)
     }
 }
 
-UNIT_MAIN(UNIT(frames_leave_in_order_with_one_interrupt), UNIT(segments_may_split_anywhere),
+UNIT_MAIN(UNIT(frames_leave_in_order_with_one_interrupt), UNIT(much_that_was_sent_is_told_of_at_once),
+          UNIT(a_driver_that_asks_for_no_word_costs_no_timer), UNIT(a_reset_forgets_what_the_driver_was_not_told),
+          UNIT(a_received_frame_tells_of_the_sent_ones_too), UNIT(segments_may_split_anywhere),
           UNIT(headers_pass_as_negotiated_or_the_frame_is_dropped), UNIT(runts_and_giants_are_dropped_and_counted),
           UNIT(a_full_wire_is_waited_for_and_order_is_kept), UNIT(a_drain_is_bounded_in_bytes_too),
           UNIT(frames_fill_one_buffer_each_with_one_interrupt),
