@@ -90,6 +90,8 @@ bad_numbers() {
     refuses "cpus 0: must be" --cpus 0 && refuses "cpus 1000: must be" --cpus 1000 && refuses "memory 0: too small" --memory 0 &&
         refuses "memory 128 bytes: too small; the least a machine can have is 2M" --memory 128 && hints "write 128M" &&
         refuses "not a size" --memory lots && refuses "not a multiple of 4096" --memory 5000001 &&
+        refuses "huge-pages 4M: must be off, advise, 2M or 1G" --huge-pages 4M &&
+        refuses "memory 3M: huge-pages 2M makes it of whole pages" --huge-pages 2M --memory 3M &&
         refuses "this host has" --memory 900T && refuses "whole seconds" --timeout -1 && refuses "1500ms" --timeout 1h
 }
 bad_devices() {

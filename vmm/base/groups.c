@@ -85,15 +85,19 @@ static int read_in(const char *dir, const char *file, char *out, size_t size)
     return read_text(path, out, size);
 }
 
-/* The number in the file; "max" and no file are no limit. */
+/* False: "max", which is no limit, or there is no such file. */
+static bool read_number(const char *dir, const char *file, uint64_t *out)
+{
+    char text[32], *end = text;
+    if (read_in(dir, file, text, sizeof(text))) return false;
+    *out = strtoull(text, &end, 10);
+    return end != text;
+}
+
 static void look_at_memory(void *arg, const char *dir, bool is_v2)
 {
-    uint64_t *least = arg;
-    char text[32];
-    if (read_in(dir, is_v2 ? "memory.max" : "memory.limit_in_bytes", text, sizeof(text))) return;
-    char *end = text;
-    const uint64_t n = strtoull(text, &end, 10);
-    if (end != text && n < *least) *least = n;
+    uint64_t *least = arg, n;
+    if (read_number(dir, is_v2 ? "memory.max" : "memory.limit_in_bytes", &n) && n < *least) *least = n;
 }
 
 uint64_t groups_memory_limit(const char *groups, const char *root)
@@ -101,6 +105,32 @@ uint64_t groups_memory_limit(const char *groups, const char *root)
     uint64_t least = UINT64_MAX;
     walk(groups, root, &(struct reader){"memory", look_at_memory, &least});
     return least;
+}
+
+struct huge_left {
+    const char *page;
+    uint64_t least;
+};
+
+/* cgroup-v2.rst, HugeTLB: hugetlb.<size>.max and .current; version 1: hugetlb.rst. */
+static void look_at_huge(void *arg, const char *dir, bool is_v2)
+{
+    struct huge_left *left = arg;
+    char file[48];
+    uint64_t limit, used = 0;
+    (void)snprintf(file, sizeof(file), "hugetlb.%s.%s", left->page, is_v2 ? "max" : "limit_in_bytes");
+    if (!read_number(dir, file, &limit)) return;
+    (void)snprintf(file, sizeof(file), "hugetlb.%s.%s", left->page, is_v2 ? "current" : "usage_in_bytes");
+    (void)read_number(dir, file, &used);
+    const uint64_t n = used < limit ? limit - used : 0;
+    if (n < left->least) left->least = n;
+}
+
+uint64_t groups_huge_left(const char *groups, const char *root, const char *page)
+{
+    struct huge_left left = {.page = page, .least = UINT64_MAX};
+    walk(groups, root, &(struct reader){"hugetlb", look_at_huge, &left});
+    return left.least;
 }
 
 /* cpu.stat: version 2 has throttled_usec (cgroup-v2.rst, cpu.stat), version 1 throttled_time in nanoseconds. */

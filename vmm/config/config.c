@@ -104,6 +104,18 @@ static int set_memory(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
+static int set_huge_pages(struct config *c, const char *value, struct err *e)
+{
+    static const char *const words[] = {
+        [HUGE_PAGES_ADVISE] = "advise", [HUGE_PAGES_OFF] = "off", [HUGE_PAGES_2M] = "2M", [HUGE_PAGES_1G] = "1G"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(value, words[i]) != 0) continue;
+        c->huge_pages = (enum config_huge_pages)i;
+        return 0;
+    }
+    return err_set(e, -EINVAL, "huge-pages " VALUE_SHOWN ": must be off, advise, 2M or 1G", value);
+}
+
 static int set_item(struct config *c, const char *key, const char *value, struct err *e)
 {
     struct config_item it;
@@ -223,6 +235,8 @@ static const struct config_key keys[] = {
     {"dump-dtb", "FILE", "write the guest's device tree to FILE (arm64)", KEY_TEXT, set_dump_dtb},
     {"cpus", "N", "number of vCPUs (default 1)", KEY_NUMBER, set_cpus},
     {"memory", "SIZE", "guest memory, such as 512M or 2G (default 256M)", KEY_OR_NUMBER, set_memory},
+    {"huge-pages", "off|advise|2M|1G",
+     "pages of guest memory: small; huge if the host has some (advise, default); reserved", KEY_TEXT, set_huge_pages},
     {"disk", "path=FILE[,readonly][,id=ID][,serial=TEXT][,block-size=N][,lock=off][,format=raw]",
      "add a disk; FILE is a raw image or block device", KEY_REPEATED, set_disk},
     {"net", "tap=NAME|fd=N[,mac=MAC][,mtu=N][,id=ID]", "add a network card on a tap device", KEY_REPEATED, set_net},
@@ -343,14 +357,28 @@ static int check_ids(const struct config *c, struct err *e)
     return 0;
 }
 
+/* Bytes of the pages that guest memory is made of. */
+static uint64_t page_of(const struct config *c)
+{
+    switch (c->huge_pages) {
+    case HUGE_PAGES_2M: return 2ULL << 20;
+    case HUGE_PAGES_1G: return 1ULL << 30;
+    default: return CONFIG_MEMORY_STEP;
+    }
+}
+
 static int check_memory(const struct config *c, struct err *e)
 {
     struct sysinfo si;
-    char shown[VALUE_SIZE_MAX];
+    char shown[VALUE_SIZE_MAX], page[VALUE_SIZE_MAX];
+    value_show_size(c->memory, shown);
+    value_show_size(page_of(c), page);
+    if (c->memory % page_of(c) != 0)
+        return err_set(e, -EINVAL, "memory %s: huge-pages %s makes it of whole pages; ask for a multiple of %s", shown,
+                       page, page);
     if (sysinfo(&si) < 0) return err_errno(e, "memory: ask how much this host has");
     const uint64_t total = (uint64_t)si.totalram * si.mem_unit;
     if (c->memory <= total) return 0;
-    value_show_size(c->memory, shown);
     return err_set(e, -E2BIG, "memory %s: this host has %lluM; ask for less", shown, (unsigned long long)(total >> 20));
 }
 

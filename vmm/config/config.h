@@ -86,6 +86,7 @@ struct config_image {
     bool has_fd;
 };
 
+enum config_huge_pages { HUGE_PAGES_ADVISE, HUGE_PAGES_OFF, HUGE_PAGES_2M, HUGE_PAGES_1G };
 enum config_console { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY };
 
 struct config {
@@ -97,6 +98,7 @@ struct config {
     char *source;    /* the file the keys came from; NULL: none, or not known */
     unsigned cpus;   /* 1.. */
     uint64_t memory; /* bytes */
+    enum config_huge_pages huge_pages;
     struct disk_config disk[CONFIG_MAX_DISKS];
     unsigned disk_count;
     struct net_config net[CONFIG_MAX_NETS];
