@@ -371,14 +371,16 @@ static int check_memory(const struct config *c, struct err *e)
 {
     struct sysinfo si;
     char shown[VALUE_SIZE_MAX], page[VALUE_SIZE_MAX];
-    value_show_size(c->memory, shown);
-    value_show_size(page_of(c), page);
-    if (c->memory % page_of(c) != 0)
+    if (c->memory % page_of(c) != 0) {
+        value_show_size(c->memory, shown);
+        value_show_size(page_of(c), page);
         return err_set(e, -EINVAL, "memory %s: huge-pages %s makes it of whole pages; ask for a multiple of %s", shown,
                        page, page);
+    }
     if (sysinfo(&si) < 0) return err_errno(e, "memory: ask how much this host has");
     const uint64_t total = (uint64_t)si.totalram * si.mem_unit;
     if (c->memory <= total) return 0;
+    value_show_size(c->memory, shown);
     return err_set(e, -E2BIG, "memory %s: this host has %lluM; ask for less", shown, (unsigned long long)(total >> 20));
 }
 
