@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/concat.h"
 #include "vmm/base/groups.h"
 #include "vmm/config/value.h"
 #include "vmm/lib/host.h"
@@ -172,12 +173,14 @@ static void fill_end(struct vireo_end *out, const struct ending *in)
         .name = ends[in->reason].name,
     };
     if (in->reason != END_GUEST_STATUS) {
-        (void)snprintf(out->detail, sizeof(out->detail), "%s", in->detail[0] ? in->detail : ends[in->reason].sentence);
+        concat(out->detail, sizeof(out->detail), in->detail[0] ? in->detail : ends[in->reason].sentence);
         return;
     }
     out->status = in->value <= GUEST_STATUS_MAX ? (int)in->value : GUEST_STATUS_MAX;
-    (void)snprintf(out->detail, sizeof(out->detail), "the guest ended with status %u%s", in->value,
-                   in->value > GUEST_STATUS_MAX ? ", passed on as 119, the highest a guest has" : "");
+    concat(out->detail, sizeof(out->detail), "the guest ended with status ");
+    concat_number(out->detail, sizeof(out->detail), in->value);
+    if (in->value > GUEST_STATUS_MAX)
+        concat(out->detail, sizeof(out->detail), ", passed on as 119, the highest a guest has");
 }
 
 int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_end *out)

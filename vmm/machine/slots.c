@@ -8,6 +8,7 @@
 #include "devices/devices.h"
 #include "guest/embed.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/concat.h"
 #include "vmm/machine/state.h"
 
 #define RAM_DISK_BYTES (1024 * 1024) /* what the embedded guest writes and reads back */
@@ -199,7 +200,7 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *label, st
         .base = arch_info.virtio_base + (uint64_t)(s - m->slot) * VIRTIO_MMIO_SIZE,
         .gsi = arch_info.virtio_gsi + (uint32_t)(s - m->slot),
     };
-    (void)snprintf(s->label, sizeof(s->label), "%s", label);
+    concat(s->label, sizeof(s->label), label);
     int rc = err_wrap(e, irq_init(&s->irq, e), "%s", s->label);
     s->irq_source = (struct loop_source){.fd = s->irq.fd, .fn = on_irq, .arg = s};
     if (!rc) rc = err_wrap(e, loop_reserve(&m->loop, &s->irq_source, e), "%s", s->label);
@@ -228,12 +229,16 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *label, st
 static int create_one(struct machine *m, const struct config *cfg, const struct slot_kind *k, unsigned n, struct err *e)
 {
     struct virtio_dev *dev = NULL;
-    char label[SLOT_LABEL_MAX];
+    char label[SLOT_LABEL_MAX] = "";
     const char *id = k->id(cfg, n);
-    if (id[0])
-        (void)snprintf(label, sizeof(label), "%s %u (%s)", k->name, n, id);
-    else
-        (void)snprintf(label, sizeof(label), "%s %u", k->name, n);
+    concat(label, sizeof(label), k->name);
+    concat(label, sizeof(label), " ");
+    concat_number(label, sizeof(label), n);
+    if (id[0]) {
+        concat(label, sizeof(label), " (");
+        concat(label, sizeof(label), id);
+        concat(label, sizeof(label), ")");
+    }
     if (m->slot_count == ARCH_MAX_SLOTS)
         return err_set(e, -ENOSPC, "%s: all %d device slots are taken", label, ARCH_MAX_SLOTS);
     const int rc = k->make(m, cfg, n, &dev, e);
