@@ -2,7 +2,7 @@
  * of VM exit costs), "fairness" (how vCPUs share processors).
  *
  * A bench consists of items, which are measured one after the other in the calling thread's process, each with machines
- * of its own. What it finds goes out as lines, each one JSON object, while it runs; result.h makes results of them.
+ * of its own. What it finds goes out as lines, each one JSON object, while it runs; bench/result makes results of them.
  * vmm/lib/bench.c is the public face. */
 #ifndef VIREO_BENCH_BENCH_H
 #define VIREO_BENCH_BENCH_H

@@ -1,4 +1,4 @@
-/* Where a measurement was made: what a result's "environment" says of the host (result.h). */
+/* Where a measurement was made: what a result's "environment" says of the host (docs/result-format.md). */
 #ifndef VIREO_BENCH_PROVENANCE_H
 #define VIREO_BENCH_PROVENANCE_H
 

@@ -1,4 +1,4 @@
-/* Lines of result.h. */
+/* Lines as docs/result-format.md has them. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>

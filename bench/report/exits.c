@@ -16,12 +16,13 @@
 #define ROW_OF_UNIT "mmio_wr_user" /* what other rows are set against, within a host */
 
 static const struct {
-    const char *name, *title;
+    enum row_group group;
+    const char *title;
 } groups[] = {
-    {"control", "Controls: no exit"},
-    {"kernel", "Handled in the kernel"},
-    {"user", "Handled in the monitor"},
-    {"", "Not reached"},
+    {GROUP_CONTROL, "Controls: no exit"},
+    {GROUP_KERNEL, "Handled in the kernel"},
+    {GROUP_USER, "Handled in the monitor"},
+    {GROUP_UNKNOWN, "Not reached"},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
@@ -38,10 +39,10 @@ static bool has_id(const struct rows *rows, const char *id)
     return false;
 }
 
-static void collect_group(struct rows *out, const struct result *r, const char *group)
+static void collect_group(struct rows *out, const struct result *r, enum row_group group)
 {
     for (unsigned i = 0; i < r->rows; i++) {
-        if (strcmp(r->row[i].group, group) != 0 || has_id(out, r->row[i].id)) continue;
+        if (r->row[i].group != group || has_id(out, r->row[i].id)) continue;
         if (out->count < ROWS_MAX)
             out->id[out->count++] = r->row[i].id;
         else
@@ -53,7 +54,7 @@ static struct rows collect(const struct report *r)
 {
     struct rows out = {0};
     for (unsigned g = 0; g < GROUPS; g++)
-        for (unsigned k = 0; k < r->count; k++) collect_group(&out, r->view[k].result, groups[g].name);
+        for (unsigned k = 0; k < r->count; k++) collect_group(&out, r->view[k].result, groups[g].group);
     return out;
 }
 
@@ -68,7 +69,8 @@ struct times {
 static struct times phase_times(const struct report_view *v, const struct result_row *row, enum phase p)
 {
     if (!row) return (struct times){0};
-    return (struct times){.dist = row->phase[p].count > 0 ? &row->phase[p] : NULL, .scale = v->tick_ns / row->batch};
+    return (struct times){.dist = row->phase[p].count > 0 ? &row->phase[p] : NULL,
+                          .scale = v->tick_ns / (double)row->batch};
 }
 
 static struct times main_times(const struct report_view *v, const struct result_row *row)
@@ -84,10 +86,9 @@ static double quantile(const struct times *t, double share, uint64_t enough)
 }
 
 /* The median over processes, else NaN. */
-static double headline(const struct report_view *v, const struct result_row *row, struct interval *interval)
+static double median(const struct report_view *v, const struct result_row *row)
 {
-    const double ticks = row ? row_headline(row, interval) : -1;
-    return ticks >= 0 ? ticks * v->tick_ns : NAN;
+    return row ? row_p50(row) * v->tick_ns : NAN;
 }
 
 /* ---- the shape: all rows in one picture ---- */
@@ -118,11 +119,11 @@ static void put_legend(const struct report *r)
 static void put_shape_row(const struct report *r, struct plot *p, const char *id, unsigned i)
 {
     for (unsigned k = 0; k < r->count; k++) {
-        const struct result_row *row = report_row(&r->view[k], id);
+        const struct result_row *row = result_row(r->view[k].result, id);
         const struct times t = main_times(&r->view[k], row);
-        const double p50 = headline(&r->view[k], row, NULL), p99 = quantile(&t, 0.99, 1);
+        const double p50 = median(&r->view[k], row), p99 = quantile(&t, 0.99, 1);
         const double y = i + (k + 0.5) / r->count;
-        char says[RESULT_ID_MAX + PLOT_TEXT_MAX + 8], text[PLOT_TEXT_MAX];
+        char says[SHAPE_NAME_MAX + PLOT_TEXT_MAX + 8], text[PLOT_TEXT_MAX];
         if (!isfinite(p50)) continue;
         (void)snprintf(says, sizeof(says), "%s, %s: %s", r->view[k].letter, id, plot_text(p50, PLOT_NS, text));
         plot_bar(p, k, (struct plot_point){p50, y}, (struct plot_point){p99 > p50 ? p99 : p50, y});
@@ -136,7 +137,7 @@ static struct rows with_figures(const struct report *r, const struct rows *rows)
     struct rows out = {0};
     for (unsigned i = 0; i < rows->count; i++) {
         unsigned k = 0;
-        while (k < r->count && !isfinite(headline(&r->view[k], report_row(&r->view[k], rows->id[i]), NULL))) k++;
+        while (k < r->count && !isfinite(median(&r->view[k], result_row(r->view[k].result, rows->id[i])))) k++;
         if (k < r->count) out.id[out.count++] = rows->id[i];
     }
     return out;
@@ -178,44 +179,45 @@ static void put_published(struct html *h, const struct report_view *v, const cha
 
 static void put_count_check(struct html *h, const struct result_row *row)
 {
-    html_put(h, "<td class=\"%s\">", row->has_exits && !row->exits_agree ? "bad" : "");
-    report_put_number(h, row->has_exits ? (double)row->exits_counted : NAN);
-    if (row->has_exits && row->has_expected && row->exits_counted != row->exits_expected) {
+    const bool has_count = row->counted != COUNT_UNKNOWN, has_expected = row->expected != COUNT_UNKNOWN;
+    html_put(h, "<td class=\"%s\">", has_count && row->agrees == 0 ? "bad" : "");
+    report_put_number(h, has_count ? (double)row->counted : NAN);
+    if (has_count && has_expected && row->counted != row->expected) {
         html_put(h, " of ");
-        report_put_number(h, (double)row->exits_expected);
+        report_put_number(h, (double)row->expected);
     }
-    html_put(h, "%s</td>", row->has_exits ? "" : "not counted");
+    html_put(h, "%s</td>", has_count ? "" : "not counted");
 }
 
 static void put_quantiles(struct html *h, const struct report_view *v, const struct result_row *row)
 {
     const struct times t = main_times(v, row);
-    struct interval i = {0};
-    const double p50 = headline(v, row, &i);
-    report_put_cell(h, p50);
-    html_put(h, "<td>%s", i.is_known ? "" : "n/a");
-    report_put_number(h, i.is_known ? i.low * v->tick_ns : NAN);
-    html_put(h, "%s", i.is_known ? "\xe2\x80\x93" : "");
-    report_put_number(h, i.is_known ? i.high * v->tick_ns : NAN);
+    const struct headline head = row_headline(row, 1e9 / v->tick_ns);
+    const bool has_bounds = !isnan(head.low);
+    report_put_cell(h, head.p50 * v->tick_ns);
+    html_put(h, "<td>%s", has_bounds ? "" : "n/a");
+    report_put_number(h, head.low * v->tick_ns);
+    html_put(h, "%s", has_bounds ? "\xe2\x80\x93" : "");
+    report_put_number(h, head.high * v->tick_ns);
     html_put(h, "</td>");
     report_put_cell(h, quantile(&t, 0.9, 1));
     report_put_cell(h, quantile(&t, 0.99, P99_MIN));
     report_put_cell(h, quantile(&t, 0.999, P999_MIN));
     report_put_cell(h, t.dist ? (double)t.dist->max * t.scale : NAN);
-    report_put_cell(h, p50 / v->tick_ns);
+    report_put_cell(h, head.p50);
 }
 
 static void put_row(struct html *h, const struct report_view *v, const struct result_row *row)
 {
     html_put(h, "<tr><th scope=\"row\">%s</th>", row->id);
-    report_put_verdict(h, row_status_name(row->status));
+    report_put_verdict(h, row_statuses[row->status]);
     put_quantiles(h, v, row);
     report_put_cell(h, (double)row->samples);
     report_put_cell(h, (double)row->disturbed);
     put_count_check(h, row);
     put_published(h, v, row->id);
     html_put(h, "</tr>\n");
-    if (row->detail && row->detail[0])
+    if (row->detail[0])
         html_put(h, "<tr class=\"more\"><td></td><td class=\"t\" colspan=\"12\">%s</td></tr>\n", row->detail);
 }
 
@@ -238,12 +240,12 @@ static const char *comparable(const struct report_view *v)
 }
 
 /* A group's rows under its title. */
-static void put_group(struct html *h, const struct report_view *v, const char *group, const char *title)
+static void put_group(struct html *h, const struct report_view *v, enum row_group group, const char *title)
 {
     bool is_open = false;
     for (unsigned i = 0; i < v->result->rows; i++) {
         const struct result_row *row = &v->result->row[i];
-        if (strcmp(row->group, group) != 0) continue;
+        if (row->group != group) continue;
         if (!is_open)
             html_put(h, "<tbody><tr class=\"group\"><th colspan=\"" COLUMNS "\" scope=\"rowgroup\">%s</th></tr>\n",
                      title);
@@ -261,7 +263,7 @@ static void put_figures(struct html *h, const struct report_view *v)
              "<th>median, ticks</th><th>samples</th><th>disturbed</th><th>exits</th><th "
              "class=\"wide\">published</th></tr></thead>",
              v->letter, v->arch, v->nature, comparable(v));
-    for (unsigned g = 0; g < GROUPS; g++) put_group(h, v, groups[g].name, groups[g].title);
+    for (unsigned g = 0; g < GROUPS; g++) put_group(h, v, groups[g].group, groups[g].title);
     html_put(h,
              "</table></div><p><small>Round trip as the guest sees it, less what the same loop takes without the trap. "
              "Median over processes, with its bootstrap interval where there are ten; quantiles of all samples, "
@@ -278,19 +280,16 @@ static void put_phases_row(struct html *h, const struct report_view *v, const st
         const struct times t = phase_times(v, row, k);
         report_put_cell(h, quantile(&t, 0.5, 1));
     }
-    const double scale = v->tick_ns / row->batch, baseline = row_baseline(row);
-    report_put_cell(h, baseline >= 0 ? baseline * scale : NAN);
-    report_put_cell(h, row->has_identity ? row->identity_residual * scale : NAN);
-    html_put(h, "<td class=\"t\">%s</td></tr>\n",
-             !row->has_identity    ? ""
-             : row->identity_holds ? "holds"
-                                   : "does not hold");
+    const double scale = v->tick_ns / (double)row->batch;
+    report_put_cell(h, row_baseline(row) * scale);
+    report_put_cell(h, row->residual * scale);
+    html_put(h, "<td class=\"t\">%s</td></tr>\n", row->legs_hold < 0 ? "" : row->legs_hold ? "holds" : "does not hold");
 }
 
 static void put_phases(struct html *h, const struct report_view *v)
 {
     html_put(h, "<h3>Phases, medians in ns</h3><div class=\"scroll\"><table><thead><tr><th>row</th>");
-    for (unsigned k = 0; k < PHASE_COUNT; k++) html_put(h, "<th>%s</th>", phase_name(k));
+    for (unsigned k = 0; k < PHASE_COUNT; k++) html_put(h, "<th>%s</th>", phase_names[k]);
     html_put(h, "<th>baseline</th><th>residual</th><th>identity</th></tr></thead><tbody>\n");
     for (unsigned i = 0; i < v->result->rows; i++)
         if (v->result->row[i].phase[PHASE_KVM_RUN].count > 0) put_phases_row(h, v, &v->result->row[i]);
@@ -304,11 +303,11 @@ static void put_phases(struct html *h, const struct report_view *v)
 
 static void put_cross_cell(struct html *h, const struct report_view *v, const char *id)
 {
-    const struct result_row *row = report_row(v, id);
-    const double p50 = headline(v, row, NULL), unit = headline(v, report_row(v, ROW_OF_UNIT), NULL);
+    const struct result_row *row = result_row(v->result, id);
+    const double p50 = median(v, row), unit = median(v, result_row(v->result, ROW_OF_UNIT));
     char text[PLOT_TEXT_MAX];
     if (!isfinite(p50)) {
-        html_put(h, "<td class=\"open\">%s</td>", row ? row_status_name(row->status) : "\xe2\x80\x93");
+        html_put(h, "<td class=\"open\">%s</td>", row ? row_statuses[row->status] : "\xe2\x80\x93");
         return;
     }
     html_put(h, "<td>%s", plot_text(p50, PLOT_NS, text));
@@ -361,7 +360,7 @@ static void trace(const struct times *t, struct curve *out)
 static struct times series(const struct report *r, const char *id, unsigned k)
 {
     const struct report_view *v = &r->view[r->count > 1 ? k : 0];
-    const struct result_row *row = report_row(v, id);
+    const struct result_row *row = result_row(v->result, id);
     return r->count > 1 ? main_times(v, row) : phase_times(v, row, k);
 }
 
@@ -417,7 +416,7 @@ static void put_distributions(const struct report *r, const struct rows *rows)
     } else {
         html_put(r->html, "<p class=\"legend\">");
         for (unsigned k = 0; k < PHASE_COUNT; k++)
-            html_put(r->html, "<span class=\"k%u\">%s</span> ", k % PLOT_SERIES, phase_name(k));
+            html_put(r->html, "<span class=\"k%u\">%s</span> ", k % PLOT_SERIES, phase_names[k]);
         html_put(r->html, "</p>");
     }
     html_put(r->html, "<div class=\"grid\">");

@@ -1,10 +1,10 @@
 /* The part of the page about how vCPUs share processors: verdicts with their inequalities, then each experiment's
- * plots. Experiments are JSON that result_load has checked: keys that are there have their types. */
+ * plots. Experiments are JSON that has been checked: keys that are there have the types that SHAPE_EXPERIMENT gives
+ * them. */
 #include <math.h> /* isfinite; nothing that needs libm */
 
 #include "bench/report/svg.h"
 #include "bench/report/view.h"
-#include "bench/result/parse.h"
 
 #define POINTS_MAX 256 /* of a curve or histogram: more than a plot has room for */
 #define BARS_MAX   64  /* vCPUs beside one another */
@@ -19,19 +19,19 @@ static double number_at(const json_t *list, size_t i)
 static void put_property(struct html *h, const struct report_view *v, const json_t *experiment, const json_t *property)
 {
     html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
-             json_text(experiment, "id", ""), json_text(experiment, "variant", ""), json_text(property, "id", ""));
-    report_put_verdict(h, json_text(property, "verdict", ""));
-    html_put(h, "<td class=\"t\">%s%s<small>%s</small></td></tr>\n", json_text(property, "text", ""),
-             json_text(property, "reason", "")[0] ? " " : "", json_text(property, "reason", ""));
+             json_text(experiment, "id"), json_text(experiment, "variant"), json_text(property, "id"));
+    report_put_verdict(h, json_text(property, "verdict"));
+    html_put(h, "<td class=\"t\">%s%s<small>%s</small></td></tr>\n", json_text(property, "text"),
+             json_text(property, "reason")[0] ? " " : "", json_text(property, "reason"));
 }
 
 static void put_identity(struct html *h, const struct report_view *v, const json_t *experiment, const json_t *identity)
 {
     html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
-             json_text(experiment, "id", ""), json_text(experiment, "variant", ""), json_text(identity, "id", ""));
+             json_text(experiment, "id"), json_text(experiment, "variant"), json_text(identity, "id"));
     const json_t *holds = json_object_get(identity, "holds");
     report_put_verdict(h, json_is_true(holds) ? "pass" : json_is_false(holds) ? "fail" : "inconclusive");
-    html_put(h, "<td class=\"t\">%s</td></tr>\n", json_text(identity, "text", ""));
+    html_put(h, "<td class=\"t\">%s</td></tr>\n", json_text(identity, "text"));
 }
 
 static void put_experiment_rows(struct html *h, const struct report_view *v, const json_t *experiment)
@@ -40,9 +40,9 @@ static void put_experiment_rows(struct html *h, const struct report_view *v, con
     const json_t *identities = json_object_get(experiment, "identities");
     if (json_array_size(properties) + json_array_size(identities) == 0) {
         html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td></td>", v->letter,
-                 json_text(experiment, "id", ""), json_text(experiment, "variant", ""));
-        report_put_verdict(h, json_text(experiment, "status", ""));
-        html_put(h, "<td class=\"t\">%s</td></tr>\n", json_text(experiment, "detail", ""));
+                 json_text(experiment, "id"), json_text(experiment, "variant"));
+        report_put_verdict(h, json_text(experiment, "status"));
+        html_put(h, "<td class=\"t\">%s</td></tr>\n", json_text(experiment, "detail"));
     }
     for (size_t i = 0; i < json_array_size(identities); i++)
         put_identity(h, v, experiment, json_array_get(identities, i));
@@ -176,8 +176,8 @@ static void put_experiment(struct html *h, const struct report_view *v, const js
 {
     const json_t *plots = json_object_get(experiment, "plots");
     if (json_object_size(plots) == 0) return;
-    html_put(h, "<h3>%s %s: %s</h3>", v->letter, json_text(experiment, "id", ""), json_text(experiment, "variant", ""));
-    if (json_text(experiment, "detail", "")[0]) html_put(h, "<p>%s</p>", json_text(experiment, "detail", ""));
+    html_put(h, "<h3>%s %s: %s</h3>", v->letter, json_text(experiment, "id"), json_text(experiment, "variant"));
+    if (json_text(experiment, "detail")[0]) html_put(h, "<p>%s</p>", json_text(experiment, "detail"));
     html_put(h, "<div class=\"grid\">");
     put_share(h, json_object_get(plots, "share"));
     put_convergence(h, json_object_get(plots, "convergence"));

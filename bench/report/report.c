@@ -141,12 +141,12 @@ static void put_hosts(const struct report *r)
 
 /* ---- the page ---- */
 
-static void put_kind(const struct report *all, const char *kind, void (*section)(const struct report *r))
+static void put_kind(const struct report *all, enum result_kind kind, void (*section)(const struct report *r))
 {
     struct report_view view[REPORT_RESULTS_MAX];
     struct report r = {.html = all->html, .view = view};
     for (unsigned k = 0; k < all->count; k++)
-        if (strcmp(all->view[k].result->kind, kind) == 0) view[r.count++] = all->view[k];
+        if (all->view[k].result->kind == kind) view[r.count++] = all->view[k];
     if (r.count > 0) section(&r);
 }
 
@@ -157,8 +157,8 @@ static void put_page(const struct report *r)
     html_literal(r->html, style);
     html_put(r->html, "</head>\n<body><h1>Vireo: measured</h1>");
     put_hosts(r);
-    put_kind(r, "exits", report_exits);
-    put_kind(r, "fairness", report_fairness);
+    put_kind(r, RESULT_EXITS, report_exits);
+    put_kind(r, RESULT_FAIRNESS, report_fairness);
     html_put(r->html, "</body></html>\n");
 }
 

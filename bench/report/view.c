@@ -8,13 +8,6 @@
 #define CELL_LIMIT 1e15 /* 11 days in ns; what is more says nothing digit by digit */
 #define THIN_SPACE "\xe2\x80\xaf"
 
-const struct result_row *report_row(const struct report_view *v, const char *id)
-{
-    for (unsigned i = 0; i < v->result->rows; i++)
-        if (strcmp(v->result->row[i].id, id) == 0) return &v->result->row[i];
-    return NULL;
-}
-
 void report_put_number(struct html *h, double value)
 {
     char digits[DIGITS_MAX];

@@ -24,7 +24,6 @@ struct report { /* results of one kind */
 void report_exits(const struct report *r);
 void report_fairness(const struct report *r);
 
-const struct result_row *report_row(const struct report_view *v, const char *id); /* NULL: it has none */
 /* "12 345": digits grouped, one decimal below 100; nothing for what is not finite. */
 void report_put_number(struct html *h, double value);
 void report_put_cell(struct html *h, double value); /* "<td>12 345</td>" */

@@ -37,11 +37,11 @@ static const char *arch_of(const struct result *r)
 static int check(const struct result *a, const struct result *b, struct err *e)
 {
     char name_a[ENVIRONMENT_TEXT_MAX], name_b[ENVIRONMENT_TEXT_MAX];
-    if (strcmp(a->kind, b->kind) != 0)
-        return err_set(e, -EINVAL, "results of kind %s and %s can't be compared", a->kind, b->kind);
-    if (strcmp(a->kind, "exits") != 0)
+    if (a->kind != b->kind)
+        return err_set(e, -EINVAL, "results of kind %s and %s can't be compared", result_kind(a), result_kind(b));
+    if (a->kind != RESULT_EXITS)
         return err_set(e, -EINVAL, "results of kind %s are verdicts, not durations: there is no ratio of them",
-                       a->kind);
+                       result_kind(a));
     if (!arch_of(a) || !arch_of(b)) return err_set(e, -EINVAL, "a result without a process can't be compared");
     if (strcmp(arch_of(a), arch_of(b)) != 0)
         return err_set(e, -EINVAL, "results of %s and %s can't be compared; vireo report sets them side by side",
@@ -113,20 +113,13 @@ static void judge(struct comparison *c)
     for (unsigned i = 0; i < n && order[i].p * (n - i) <= SIGNIFICANT; i++) c->row[order[i].row].is_significant = true;
 }
 
-static const struct result_row *same_row(const struct result *r, const char *id)
-{
-    for (unsigned i = 0; i < r->rows; i++)
-        if (strcmp(r->row[i].id, id) == 0) return &r->row[i];
-    return NULL;
-}
-
 static int compare(struct comparison *c, const struct result *a, const struct result *b, struct err *e)
 {
     *c = (struct comparison){.a = a, .b = b, .row = calloc(a->rows + 1, sizeof(*c->row))};
     if (!c->row) return err_set(e, -ENOMEM, "out of memory");
     c->is_interleaved = take_turns(a, b) || take_turns(b, a);
     for (unsigned i = 0; i < a->rows; i++) {
-        const struct result_row *other = same_row(b, a->row[i].id);
+        const struct result_row *other = result_row(b, a->row[i].id);
         if (!other) continue;
         struct compared *row = &c->row[c->rows++];
         *row = (struct compared){.a = &a->row[i], .b = other};
