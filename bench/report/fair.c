@@ -1,5 +1,5 @@
 /* The part of the page about how vCPUs share processors: verdicts with their inequalities, then each experiment's
- * plots. Experiments are JSON that has been checked: keys that are there have the types that SHAPE_EXPERIMENT gives
+ * plots. Experiments are JSON that has been checked: keys that are there have the types that SHAPE_experiment gives
  * them. */
 #include <math.h> /* isfinite; nothing that needs libm */
 

@@ -66,7 +66,7 @@ static void put_finding(FILE *f, const json_t *x, const struct finding *found, c
     fputs(json_text(x, "id"), f);
     put_text(f, json_text(x, "variant"));
     fprintf(f, ",%.0f,%s,%s,%s", json_number_value(json_object_get(x, "process")), json_text(x, "status"), found->id,
-            found->verdict);
+            found->word);
     put_number(f, found->statistic);
     put_number(f, found->bound);
     put_text(f, found->unit);
@@ -80,10 +80,10 @@ static void put_experiments(FILE *f, const struct result *r)
     fputs("experiment,variant,process,status,property,verdict,statistic,bound,unit,text,reason\n", f);
     for (size_t i = 0; i < json_array_size(r->experiments); i++) {
         const json_t *x = json_array_get(r->experiments, i);
-        struct finding found;
+        /* An experiment that found nothing has one line, which says why. */
+        struct finding found = {.word = "", .id = "", .unit = "", .text = "", .statistic = NAN, .bound = NAN};
         size_t n = 0;
         for (; experiment_finding(x, n, &found); n++) put_finding(f, x, &found, found.reason);
-        /* An experiment that found nothing has one line, which says why. */
         if (n == 0) put_finding(f, x, &found, json_text(x, "detail"));
     }
 }

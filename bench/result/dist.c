@@ -64,7 +64,7 @@ static bool is_consistent(const struct dist *d)
 int dist_read(struct dist *out, const json_t *h, struct err *e)
 {
     struct dist d = {0};
-    int rc = shape_read(SHAPE_DISTRIBUTION, h, &d, e);
+    int rc = shape_read(SHAPE_distribution, h, &d, e);
     if (rc == 0) rc = err_wrap(e, read_buckets(&d, json_object_get(h, "hist"), e), "\"hist\"");
     if (rc == 0 && !is_consistent(&d)) rc = err_set(e, -EINVAL, "\"count\", \"min\" and \"max\" do not fit \"hist\"");
     if (rc == 0)

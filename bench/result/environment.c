@@ -7,7 +7,7 @@
 
 int environment_check(const json_t *env, enum result_kind kind, struct err *e)
 {
-    int rc = shape_read(SHAPE_ENVIRONMENT, env, NULL, e);
+    int rc = shape_read(SHAPE_environment, env, NULL, e);
     if (rc == 0 && strcmp(json_text(env, "kind"), result_kinds[kind]) != 0)
         rc = err_set(e, -EINVAL, "is of kind %s, not %s", json_text(env, "kind"), result_kinds[kind]);
     /* Fairness may do without a counter, durations of exits may not. */

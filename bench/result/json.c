@@ -27,7 +27,7 @@ static json_t *make_quantiles(struct maker *m, const struct result_row *r, enum 
     json_t *all = json_object();
     for (unsigned i = 0; i < 4; i++) {
         const struct quantile q = row_quantile_bounds(r, p, shares[i]);
-        set(m, all, names[i], shape_write(SHAPE_QUANTILE, &q));
+        set(m, all, names[i], shape_write(SHAPE_quantile, &q));
     }
     return all;
 }
@@ -35,7 +35,7 @@ static json_t *make_quantiles(struct maker *m, const struct result_row *r, enum 
 static json_t *make_dist(struct maker *m, const struct result_row *r, enum phase p)
 {
     const struct dist *d = &r->phase[p];
-    json_t *h = shape_write(SHAPE_DISTRIBUTION, d), *hist = json_array();
+    json_t *h = shape_write(SHAPE_distribution, d), *hist = json_array();
     for (unsigned i = 0; i < d->buckets; i++)
         append(m, hist, json_pack("[I, I]", (json_int_t)d->bucket[i].value, (json_int_t)d->bucket[i].count));
     set(m, h, "quantiles", make_quantiles(m, r, p));
@@ -45,18 +45,18 @@ static json_t *make_dist(struct maker *m, const struct result_row *r, enum phase
 
 static json_t *make_row(struct maker *m, const struct result_row *r)
 {
-    json_t *row = shape_write(SHAPE_ROW, r);
+    json_t *row = shape_write(SHAPE_row, r);
     json_t *p50s = json_array(), *processes = json_array(), *phases = json_object();
     const struct headline h = row_headline(r, m->hz);
     const double baseline = row_baseline(r);
     for (unsigned i = 0; i < r->processes; i++) {
         if (!isnan(r->process[i].p50)) append(m, p50s, json_real(r->process[i].p50));
-        append(m, processes, shape_write(SHAPE_PROCESS, &r->process[i]));
+        append(m, processes, shape_write(SHAPE_process, &r->process[i]));
     }
     for (unsigned p = 0; p < PHASE_COUNT; p++)
         if (r->phase[p].count) set(m, phases, phase_names[p], make_dist(m, r, p));
     set(m, row, "baseline", isnan(baseline) ? json_null() : json_real(baseline));
-    set(m, row, "headline", shape_write(SHAPE_HEADLINE, &h));
+    set(m, row, "headline", shape_write(SHAPE_headline, &h));
     set(m, row, "p50s", p50s);
     set(m, row, "processes", processes);
     set(m, row, "phases", phases);

@@ -105,17 +105,35 @@ double row_baseline(const struct result_row *r);                          /* tic
 unsigned row_count_status(const struct result_row *r, enum row_status s); /* processes that ended so */
 unsigned row_p50s(const struct result_row *r, double p50[RESULT_PROCESSES_MAX]); /* those known; how many */
 
-/* ---- an experiment of fairness: the JSON object that SHAPE_EXPERIMENT describes ---- */
+/* ---- an experiment of fairness: the JSON object that SHAPE_experiment describes ---- */
 
-/* An identity, whose verdict is "holds", "fails" or "unknown", or a property. Strings are "" where there is none, and
- * live as long as the experiment. */
+enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_INCONCLUSIVE, VERDICT_REPORTED, VERDICT_COUNT };
+extern const char *const verdicts[]; /* "pass", "fail", "inconclusive", "reported": of properties */
+
+/* An identity or a property. Strings are "" where there is none, and live as long as the experiment. */
 struct finding {
-    const char *id, *verdict, *unit, *text, *reason;
-    double statistic, bound;
     bool is_identity;
+    enum verdict verdict;
+    const char *word; /* for the verdict; that of an identity is "holds", "fails" or "unknown" */
+    const char *id, *unit, *text, *reason;
+    double statistic, bound;
 };
 /* The index-th: identities first, then properties. false: there are no more. */
 bool experiment_finding(const json_t *experiment, size_t index, struct finding *out);
+
+/* ---- a row of two results, compared ---- */
+
+enum difference { NO_FIGURES, NO_DIFFERENCE, SLOWER, FASTER };
+extern const char *const difference_words[]; /* "no figures", "no difference shown", "slower", "faster" */
+
+struct compared {
+    char row[SHAPE_NAME_MAX + 1];
+    double a_ns, b_ns;       /* medians over processes */
+    double ratio, low, high; /* b over a, and its interval */
+    double p;                /* how likely chance alone makes such a difference */
+    unsigned n_a, n_b;       /* processes that have a figure */
+    enum difference verdict; /* of b */
+};
 
 /* ---- all of it ---- */
 
@@ -129,10 +147,10 @@ extern const char *const result_kinds[]; /* "exits", "fairness" */
 
 struct result {
     enum result_kind kind;
-    json_t *environments; /* array of objects of SHAPE_ENVIRONMENT, one of each process */
+    json_t *environments; /* array of objects of SHAPE_environment, one of each process */
     struct result_row *row;
     unsigned rows;
-    json_t *experiments; /* array of objects of SHAPE_EXPERIMENT */
+    json_t *experiments; /* array of objects of SHAPE_experiment */
     struct result_pending pending;
     bool is_continued; /* that was given up: the next environment goes on with the same process */
 };

@@ -91,7 +91,7 @@ static int add_row(struct result *r, json_t *object, struct err *e)
 static int add_experiment(struct result *r, json_t *object, struct err *e)
 {
     if (r->kind != RESULT_FAIRNESS) return err_set(e, -EINVAL, "an experiment, in a result of kind %s", result_kind(r));
-    const int rc = shape_read(SHAPE_EXPERIMENT, object, NULL, e);
+    const int rc = shape_read(SHAPE_experiment, object, NULL, e);
     if (rc) return err_wrap(e, rc, "experiment");
     if (json_array_size(r->experiments) >= SHAPE_LIST_MAX)
         return err_set(e, -E2BIG, "more than %d experiments", SHAPE_LIST_MAX);
@@ -112,7 +112,7 @@ static int line_environment(struct result *r, json_t *line, struct err *e)
 static int line_begin(struct result *r, json_t *line, struct err *e)
 {
     struct result_pending begun;
-    const int rc = shape_read(SHAPE_BEGIN, line, &begun, e);
+    const int rc = shape_read(SHAPE_begin, line, &begun, e);
     if (rc) return err_wrap(e, rc, "begin");
     if (begun.timeout_ms > TIMEOUT_MAX) begun.timeout_ms = TIMEOUT_MAX;
     r->pending = begun;
@@ -215,7 +215,7 @@ static int load_root(struct result **out, const json_t *root, struct err *e)
 {
     if (!json_is_string(json_object_get(root, "schema")))
         return err_set(e, -EINVAL, "not a result: it has no \"schema\"");
-    int rc = shape_read(SHAPE_FILE, root, NULL, e);
+    int rc = shape_read(SHAPE_file, root, NULL, e);
     if (rc) return rc;
     struct result *r = result_create(json_text(root, "kind"));
     if (!r) return no_memory(e);

@@ -17,7 +17,7 @@ static int read_processes(struct result_row *r, const json_t *list, struct err *
     r->process = calloc(n, sizeof(*r->process));
     if (!r->process) return err_set(e, -ENOMEM, "out of memory");
     for (; r->processes < n; r->processes++) {
-        const int rc = shape_read(SHAPE_PROCESS, json_array_get(list, r->processes), &r->process[r->processes], e);
+        const int rc = shape_read(SHAPE_process, json_array_get(list, r->processes), &r->process[r->processes], e);
         if (rc) return err_wrap(e, rc, "\"processes\": %u", r->processes);
     }
     return 0;
@@ -37,7 +37,7 @@ static int make_process(struct result_row *r, struct err *e)
 int row_read(struct result_row *out, const json_t *row, struct err *e)
 {
     const json_t *processes = json_object_get(row, "processes");
-    int rc = shape_read(SHAPE_ROW, row, out, e);
+    int rc = shape_read(SHAPE_row, row, out, e);
     if (rc == 0) rc = json_is_array(processes) ? read_processes(out, processes, e) : make_process(out, e);
     if (rc == 0) return 0;
     (void)err_wrap(e, rc, out->id[0] ? "row %s" : "row%s", out->id);

@@ -19,7 +19,8 @@ const char *const phase_names[] = {"rtt", "rtt_undisturbed", "exit_leg", "user",
 static const char *const schemas[] = {RESULT_SCHEMA, NULL};
 const char *const result_kinds[] = {"exits", "fairness", NULL};
 static const char *const experiment_statuses[] = {"ok", "inconclusive", "unsupported", "timeout", "failed", NULL};
-static const char *const verdicts[] = {"pass", "fail", "inconclusive", "reported", NULL};
+const char *const difference_words[] = {"no figures", "no difference shown", "slower", "faster", NULL};
+const char *const verdicts[] = {"pass", "fail", "inconclusive", "reported", NULL};
 
 #define AT(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 #define ROW(member)      AT(struct result_row, member)
@@ -29,149 +30,152 @@ static const char *const verdicts[] = {"pass", "fail", "inconclusive", "reported
 #define DERIVED  .need = KEY_DERIVED
 #define KEY(s, name, value, ...)                                                                                       \
     {                                                                                                                  \
-        .shape = SHAPE_##s, .key = name, .type = VALUE_##value, __VA_ARGS__                                            \
+        .shape = SHAPE_##s, .object = #s, .key = name, .type = VALUE_##value, __VA_ARGS__                              \
     }
 
 const struct key result_keys[] = {
-    KEY(FILE, "schema", WORD, REQUIRED, .words = schemas),
-    KEY(FILE, "kind", WORD, REQUIRED, .words = result_kinds),
-    KEY(FILE, "environments", LIST, REQUIRED, .of = SHAPE_ENVIRONMENT),
-    KEY(FILE, "rows", LIST, .of = SHAPE_ROW),
-    KEY(FILE, "experiments", LIST, .of = SHAPE_EXPERIMENT),
+    KEY(file, "schema", WORD, REQUIRED, .words = schemas),
+    KEY(file, "kind", WORD, REQUIRED, .words = result_kinds),
+    KEY(file, "environments", LIST, REQUIRED, .of = SHAPE_environment),
+    KEY(file, "rows", LIST, .of = SHAPE_row),
+    KEY(file, "experiments", LIST, .of = SHAPE_experiment),
 
-    KEY(BEGIN, "item", NAME, REQUIRED, AT(struct result_pending, item)),
-    KEY(BEGIN, "timeout_ms", COUNT, REQUIRED, AT(struct result_pending, timeout_ms)),
+    KEY(begin, "item", NAME, REQUIRED, AT(struct result_pending, item)),
+    KEY(begin, "timeout_ms", COUNT, REQUIRED, AT(struct result_pending, timeout_ms)),
 
-    KEY(ENVIRONMENT, "kind", WORD, REQUIRED, .words = result_kinds),
-    KEY(ENVIRONMENT, "arch", NAME, REQUIRED),
-    KEY(ENVIRONMENT, "vireo", TEXT),
-    KEY(ENVIRONMENT, "time", TEXT),
-    KEY(ENVIRONMENT, "host", OBJECT, REQUIRED, .of = SHAPE_HOST),
-    KEY(ENVIRONMENT, "options", FACTS),
-    KEY(ENVIRONMENT, "cost", FACTS),
-    KEY(ENVIRONMENT, "counter", OBJECT, .of = SHAPE_COUNTER),
-    KEY(ENVIRONMENT, "scheduler", FACTS),
+    KEY(environment, "kind", WORD, REQUIRED, .words = result_kinds),
+    KEY(environment, "arch", NAME, REQUIRED),
+    KEY(environment, "vireo", TEXT),
+    KEY(environment, "time", TEXT),
+    KEY(environment, "host", OBJECT, REQUIRED, .of = SHAPE_host),
+    KEY(environment, "options", FACTS),
+    KEY(environment, "cost", FACTS),
+    KEY(environment, "counter", OBJECT, .of = SHAPE_counter),
+    KEY(environment, "scheduler", FACTS),
 
-    KEY(HOST, "nature", TEXT),
-    KEY(HOST, "cpu", TEXT),
-    KEY(HOST, "microcode", SCALAR),
-    KEY(HOST, "kernel", TEXT),
-    KEY(HOST, "module", TEXT),
-    KEY(HOST, "parameters", FACTS),
-    KEY(HOST, "halt_poll_ns", SCALAR),
-    KEY(HOST, "mitigations", SCALAR),
-    KEY(HOST, "governor", TEXT),
-    KEY(HOST, "smt", SCALAR),
-    KEY(HOST, "cpus", COUNT),
-    KEY(HOST, "hypervisor", TEXT),
+    KEY(host, "nature", TEXT),
+    KEY(host, "cpu", TEXT),
+    KEY(host, "microcode", SCALAR),
+    KEY(host, "kernel", TEXT),
+    KEY(host, "module", TEXT),
+    KEY(host, "parameters", FACTS),
+    KEY(host, "halt_poll_ns", SCALAR),
+    KEY(host, "mitigations", SCALAR),
+    KEY(host, "governor", TEXT),
+    KEY(host, "smt", SCALAR),
+    KEY(host, "cpus", COUNT),
+    KEY(host, "hypervisor", TEXT),
 
-    KEY(COUNTER, "name", TEXT, REQUIRED),
-    KEY(COUNTER, "hz", NUMBER, REQUIRED, .low = HZ_MIN, .high = HZ_MAX),
-    KEY(COUNTER, "is_shared", BOOL),
-    KEY(COUNTER, "offset_error", NUMBER),
+    KEY(counter, "name", TEXT, REQUIRED),
+    KEY(counter, "hz", NUMBER, REQUIRED, .low = HZ_MIN, .high = HZ_MAX),
+    KEY(counter, "is_shared", BOOL),
+    KEY(counter, "offset_error", NUMBER),
 
-    KEY(ROW, "row", NAME, REQUIRED, .merge = MERGE_FIRST, ROW(id)),
-    KEY(ROW, "group", WORD, .merge = MERGE_FIRST, .words = row_groups, ROW(group)),
-    KEY(ROW, "status", WORD, REQUIRED, .merge = MERGE_OWN, .words = row_statuses, ROW(status)),
-    KEY(ROW, "detail", TEXT, .merge = MERGE_OWN, ROW(detail)),
-    KEY(ROW, "batch", COUNT, .merge = MERGE_OWN, .low = 1, .high = BATCH_MAX, .otherwise = 1, ROW(batch)),
-    KEY(ROW, "samples", COUNT, .merge = MERGE_SUM_OK, .high = RESULT_SAMPLES_MAX, ROW(samples)),
-    KEY(ROW, "disturbed", COUNT, .merge = MERGE_SUM_OK, .high = RESULT_SAMPLES_MAX, ROW(disturbed)),
-    KEY(ROW, "exits", OBJECT, .of = SHAPE_EXITS),
-    KEY(ROW, "baseline", NUMBER, .low = 0, .high = NUMBER_MAX, .otherwise = NAN, ROW(baseline)),
-    KEY(ROW, "identity", OBJECT, .of = SHAPE_LEGS),
-    KEY(ROW, "headline", OBJECT, DERIVED, .of = SHAPE_HEADLINE),
-    KEY(ROW, "p50s", NUMBERS, DERIVED),
-    KEY(ROW, "processes", LIST, .merge = MERGE_OWN, .of = SHAPE_PROCESS),
-    KEY(ROW, "phases", OBJECT, .of = SHAPE_PHASES),
+    KEY(row, "row", NAME, REQUIRED, .merge = MERGE_FIRST, ROW(id)),
+    KEY(row, "group", WORD, .merge = MERGE_FIRST, .words = row_groups, ROW(group)),
+    KEY(row, "status", WORD, REQUIRED, .merge = MERGE_OWN, .words = row_statuses, ROW(status)),
+    KEY(row, "detail", TEXT, .merge = MERGE_OWN, ROW(detail)),
+    KEY(row, "batch", COUNT, .merge = MERGE_OWN, .low = 1, .high = BATCH_MAX, .otherwise = 1, ROW(batch)),
+    KEY(row, "samples", COUNT, .merge = MERGE_SUM_OK, .high = RESULT_SAMPLES_MAX, ROW(samples)),
+    KEY(row, "disturbed", COUNT, .merge = MERGE_SUM_OK, .high = RESULT_SAMPLES_MAX, ROW(disturbed)),
+    KEY(row, "exits", OBJECT, .of = SHAPE_exits),
+    KEY(row, "baseline", NUMBER, .low = 0, .high = NUMBER_MAX, .otherwise = NAN, ROW(baseline)),
+    KEY(row, "identity", OBJECT, .of = SHAPE_legs),
+    KEY(row, "headline", OBJECT, DERIVED, .of = SHAPE_headline),
+    KEY(row, "p50s", NUMBERS, DERIVED),
+    KEY(row, "processes", LIST, .merge = MERGE_OWN, .of = SHAPE_process),
+    KEY(row, "phases", OBJECT, .of = SHAPE_phases),
 
-    KEY(EXITS, "expected", COUNT, .merge = MERGE_SUM, .high = EXITS_MAX, .otherwise = NAN, ROW(expected)),
-    KEY(EXITS, "counted", COUNT, .merge = MERGE_SUM, .high = EXITS_MAX, .otherwise = NAN, ROW(counted)),
-    KEY(EXITS, "source", TEXT, .merge = MERGE_FIRST, ROW(source)),
-    KEY(EXITS, "agrees", BOOL, .merge = MERGE_ALL, ROW(agrees)),
+    KEY(exits, "expected", COUNT, .merge = MERGE_SUM, .high = EXITS_MAX, .otherwise = NAN, ROW(expected)),
+    KEY(exits, "counted", COUNT, .merge = MERGE_SUM, .high = EXITS_MAX, .otherwise = NAN, ROW(counted)),
+    KEY(exits, "source", TEXT, .merge = MERGE_FIRST, ROW(source)),
+    KEY(exits, "agrees", BOOL, .merge = MERGE_ALL, ROW(agrees)),
 
-    KEY(LEGS, "holds", BOOL, REQUIRED, .merge = MERGE_ALL, ROW(legs_hold)),
-    KEY(LEGS, "residual", NUMBER, .merge = MERGE_LARGEST, .otherwise = NAN, ROW(residual)),
+    KEY(legs, "holds", BOOL, REQUIRED, .merge = MERGE_ALL, ROW(legs_hold)),
+    KEY(legs, "residual", NUMBER, .merge = MERGE_LARGEST, .otherwise = NAN, ROW(residual)),
 
-    KEY(HEADLINE, "phase", WORD, DERIVED, .words = phase_names, AT(struct headline, phase)),
-    KEY(HEADLINE, "p50", NUMBER, DERIVED, AT(struct headline, p50)),
-    KEY(HEADLINE, "low", NUMBER, DERIVED, AT(struct headline, low)),
-    KEY(HEADLINE, "high", NUMBER, DERIVED, AT(struct headline, high)),
-    KEY(HEADLINE, "ns", NUMBER, DERIVED, AT(struct headline, ns)),
+    KEY(headline, "phase", WORD, DERIVED, .words = phase_names, AT(struct headline, phase)),
+    KEY(headline, "p50", NUMBER, DERIVED, AT(struct headline, p50)),
+    KEY(headline, "low", NUMBER, DERIVED, AT(struct headline, low)),
+    KEY(headline, "high", NUMBER, DERIVED, AT(struct headline, high)),
+    KEY(headline, "ns", NUMBER, DERIVED, AT(struct headline, ns)),
 
-    KEY(PROCESS, "status", WORD, REQUIRED, .words = row_statuses, AT(struct row_process, status)),
-    KEY(PROCESS, "p50", NUMBER, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, p50)),
-    KEY(PROCESS, "baseline", NUMBER, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, baseline)),
+    KEY(process, "status", WORD, REQUIRED, .words = row_statuses, AT(struct row_process, status)),
+    KEY(process, "p50", NUMBER, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, p50)),
+    KEY(process, "baseline", NUMBER, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, baseline)),
 
-    KEY(PHASES, "rtt", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_RTT])),
-    KEY(PHASES, "rtt_undisturbed", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_UNDISTURBED])),
-    KEY(PHASES, "exit_leg", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_EXIT_LEG])),
-    KEY(PHASES, "user", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_USER])),
-    KEY(PHASES, "entry_leg", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_ENTRY_LEG])),
-    KEY(PHASES, "kvm_run", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_KVM_RUN])),
+    KEY(phases, "rtt", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_RTT])),
+    KEY(phases, "rtt_undisturbed", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_UNDISTURBED])),
+    KEY(phases, "exit_leg", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_EXIT_LEG])),
+    KEY(phases, "user", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_USER])),
+    KEY(phases, "entry_leg", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_ENTRY_LEG])),
+    KEY(phases, "kvm_run", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_KVM_RUN])),
 
-    KEY(DISTRIBUTION, "count", COUNT, REQUIRED, .high = RESULT_SAMPLES_MAX, DIST(count)),
-    KEY(DISTRIBUTION, "min", COUNT, DIST(min)),
-    KEY(DISTRIBUTION, "max", COUNT, DIST(max)),
-    KEY(DISTRIBUTION, "sum", NUMBER, DIST(sum)),
-    KEY(DISTRIBUTION, "quantiles", OBJECT, DERIVED, .of = SHAPE_QUANTILES),
-    KEY(DISTRIBUTION, "hist", BUCKETS),
+    KEY(distribution, "count", COUNT, REQUIRED, .high = RESULT_SAMPLES_MAX, DIST(count)),
+    KEY(distribution, "min", COUNT, DIST(min)),
+    KEY(distribution, "max", COUNT, DIST(max)),
+    KEY(distribution, "sum", NUMBER, DIST(sum)),
+    KEY(distribution, "quantiles", OBJECT, DERIVED, .of = SHAPE_quantiles),
+    KEY(distribution, "hist", BUCKETS),
 
-    KEY(QUANTILES, "p50", OBJECT, DERIVED, .of = SHAPE_QUANTILE),
-    KEY(QUANTILES, "p90", OBJECT, DERIVED, .of = SHAPE_QUANTILE),
-    KEY(QUANTILES, "p99", OBJECT, DERIVED, .of = SHAPE_QUANTILE),
-    KEY(QUANTILES, "p999", OBJECT, DERIVED, .of = SHAPE_QUANTILE),
+    KEY(quantiles, "p50", OBJECT, DERIVED, .of = SHAPE_quantile),
+    KEY(quantiles, "p90", OBJECT, DERIVED, .of = SHAPE_quantile),
+    KEY(quantiles, "p99", OBJECT, DERIVED, .of = SHAPE_quantile),
+    KEY(quantiles, "p999", OBJECT, DERIVED, .of = SHAPE_quantile),
 
-    KEY(QUANTILE, "ticks", NUMBER, DERIVED, AT(struct quantile, ticks)),
-    KEY(QUANTILE, "low", NUMBER, DERIVED, AT(struct quantile, low)),
-    KEY(QUANTILE, "high", NUMBER, DERIVED, AT(struct quantile, high)),
+    KEY(quantile, "ticks", NUMBER, DERIVED, AT(struct quantile, ticks)),
+    KEY(quantile, "low", NUMBER, DERIVED, AT(struct quantile, low)),
+    KEY(quantile, "high", NUMBER, DERIVED, AT(struct quantile, high)),
 
-    KEY(EXPERIMENT, "id", NAME, REQUIRED),
-    KEY(EXPERIMENT, "variant", TEXT),
-    KEY(EXPERIMENT, "status", WORD, REQUIRED, .words = experiment_statuses),
-    KEY(EXPERIMENT, "detail", TEXT),
-    KEY(EXPERIMENT, "process", COUNT),
-    KEY(EXPERIMENT, "vcpus", OBJECTS, .of = SHAPE_VCPU),
-    KEY(EXPERIMENT, "windows_ns", NUMBERS),
-    KEY(EXPERIMENT, "identities", OBJECTS, .of = SHAPE_IDENTITY),
-    KEY(EXPERIMENT, "properties", OBJECTS, .of = SHAPE_PROPERTY),
-    KEY(EXPERIMENT, "plots", OBJECT, .of = SHAPE_PLOTS),
+    KEY(experiment, "id", NAME, REQUIRED),
+    KEY(experiment, "variant", TEXT),
+    KEY(experiment, "status", WORD, REQUIRED, .words = experiment_statuses),
+    KEY(experiment, "detail", TEXT),
+    KEY(experiment, "process", COUNT),
+    KEY(experiment, "vcpus", OBJECTS, .of = SHAPE_vcpu),
+    KEY(experiment, "windows_ns", NUMBERS),
+    KEY(experiment, "identities", OBJECTS, .of = SHAPE_identity),
+    KEY(experiment, "properties", OBJECTS, .of = SHAPE_property),
+    KEY(experiment, "plots", OBJECT, .of = SHAPE_plots),
 
-    KEY(VCPU, "vm", COUNT),
-    KEY(VCPU, "vcpu", COUNT),
-    KEY(VCPU, "share", NUMBER),
-    KEY(VCPU, "charged", NUMBERS),
+    KEY(vcpu, "vm", COUNT),
+    KEY(vcpu, "vcpu", COUNT),
+    KEY(vcpu, "share", NUMBER),
+    KEY(vcpu, "charged", NUMBERS),
 
-    KEY(IDENTITY, "id", NAME, REQUIRED),
-    KEY(IDENTITY, "holds", BOOL),
-    KEY(IDENTITY, "text", TEXT),
+    KEY(identity, "id", NAME, REQUIRED),
+    KEY(identity, "holds", BOOL),
+    KEY(identity, "text", TEXT),
 
-    KEY(PROPERTY, "id", NAME, REQUIRED),
-    KEY(PROPERTY, "verdict", WORD, REQUIRED, .words = verdicts),
-    KEY(PROPERTY, "statistic", NUMBER),
-    KEY(PROPERTY, "bound", NUMBER),
-    KEY(PROPERTY, "unit", TEXT),
-    KEY(PROPERTY, "text", TEXT),
-    KEY(PROPERTY, "reason", TEXT),
+    KEY(property, "id", NAME, REQUIRED),
+    KEY(property, "verdict", WORD, REQUIRED, .words = verdicts),
+    KEY(property, "statistic", NUMBER),
+    KEY(property, "bound", NUMBER),
+    KEY(property, "unit", TEXT),
+    KEY(property, "text", TEXT),
+    KEY(property, "reason", TEXT),
 
-    KEY(PLOTS, "convergence", POINTS),
-    KEY(PLOTS, "share", POINTS),
-    KEY(PLOTS, "gaps", POINTS),
+    KEY(plots, "convergence", POINTS),
+    KEY(plots, "share", POINTS),
+    KEY(plots, "gaps", POINTS),
+
+    KEY(compared, "row", NAME, DERIVED, AT(struct compared, row)),
+    KEY(compared, "a_ns", NUMBER, DERIVED, AT(struct compared, a_ns)),
+    KEY(compared, "b_ns", NUMBER, DERIVED, AT(struct compared, b_ns)),
+    KEY(compared, "ratio", NUMBER, DERIVED, AT(struct compared, ratio)),
+    KEY(compared, "low", NUMBER, DERIVED, AT(struct compared, low)),
+    KEY(compared, "high", NUMBER, DERIVED, AT(struct compared, high)),
+    KEY(compared, "p", NUMBER, DERIVED, AT(struct compared, p)),
+    KEY(compared, "processes", NUMBERS, DERIVED),
+    KEY(compared, "verdict", WORD, DERIVED, .words = difference_words, AT(struct compared, verdict)),
     {0},
 };
 
-const char *shape_name(enum shape s)
+static const char *object_name(enum shape s)
 {
-    static const char *const names[SHAPES] = {
-        [SHAPE_FILE] = "file",           [SHAPE_BEGIN] = "begin",       [SHAPE_ENVIRONMENT] = "environment",
-        [SHAPE_HOST] = "host",           [SHAPE_COUNTER] = "counter",   [SHAPE_ROW] = "row",
-        [SHAPE_EXITS] = "exits",         [SHAPE_LEGS] = "legs",         [SHAPE_HEADLINE] = "headline",
-        [SHAPE_PROCESS] = "process",     [SHAPE_PHASES] = "phases",     [SHAPE_DISTRIBUTION] = "distribution",
-        [SHAPE_QUANTILES] = "quantiles", [SHAPE_QUANTILE] = "quantile", [SHAPE_EXPERIMENT] = "experiment",
-        [SHAPE_VCPU] = "vcpu",           [SHAPE_IDENTITY] = "identity", [SHAPE_PROPERTY] = "property",
-        [SHAPE_PLOTS] = "plots",
-    };
-    return names[s];
+    const struct key *k = result_keys;
+    while (k->shape != s) k++;
+    return k->object;
 }
 
 const char *key_merge_words(enum key_merge m)
@@ -220,7 +224,7 @@ const char *key_words(const struct key *k, char buf[KEY_WORDS_MAX])
     char *rest = buf + used;
     const size_t room = KEY_WORDS_MAX - (size_t)used;
     if (k->of)
-        (void)snprintf(rest, room, ": %s", shape_name(k->of));
+        (void)snprintf(rest, room, ": %s", object_name(k->of));
     else if (k->high > 0)
         (void)snprintf(rest, room, k->high < NUMBER_MAX ? " from %.15g to %.15g" : " from %.15g on", k->low, k->high);
     else if (k->type == VALUE_COUNT)
@@ -277,8 +281,7 @@ static bool is_facts(const json_t *v)
     return true;
 }
 
-/* The index of v among the words; -1: it is none of them. */
-static int find_word(const char *const *words, const json_t *v)
+int word_find(const char *const *words, const json_t *v)
 {
     for (int i = 0; json_is_string(v) && words[i]; i++)
         if (strcmp(words[i], json_string_value(v)) == 0) return i;
@@ -297,7 +300,7 @@ static bool fits(const struct key *k, const json_t *v)
     switch (k->type) {
     case VALUE_NAME: return is_name(v);
     case VALUE_TEXT: return is_text(v);
-    case VALUE_WORD: return find_word(k->words, v) >= 0;
+    case VALUE_WORD: return word_find(k->words, v) >= 0;
     case VALUE_COUNT:
     case VALUE_NUMBER: return is_within(k, v);
     case VALUE_BOOL: return json_is_boolean(v);
@@ -337,7 +340,7 @@ static void keep(const struct key *k, const json_t *v, void *member)
     if (k->type == VALUE_NAME || k->type == VALUE_TEXT)
         (void)snprintf(member, k->size, "%s", v ? json_string_value(v) : "");
     else if (k->type == VALUE_WORD)
-        *(int *)member = v ? find_word(k->words, v) : -1;
+        *(int *)member = v ? word_find(k->words, v) : -1;
     else if (k->type == VALUE_BOOL)
         *(int *)member = v ? json_is_true(v) : -1;
     else if (k->type == VALUE_COUNT)

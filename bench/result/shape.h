@@ -19,28 +19,27 @@
 
 enum shape {
     SHAPE_NONE,
-    SHAPE_FILE,
-    SHAPE_BEGIN,
-    SHAPE_ENVIRONMENT,
-    SHAPE_HOST,
-    SHAPE_COUNTER,
-    SHAPE_ROW,
-    SHAPE_EXITS,
-    SHAPE_LEGS,
-    SHAPE_HEADLINE,
-    SHAPE_PROCESS,
-    SHAPE_PHASES,
-    SHAPE_DISTRIBUTION,
-    SHAPE_QUANTILES,
-    SHAPE_QUANTILE,
-    SHAPE_EXPERIMENT,
-    SHAPE_VCPU,
-    SHAPE_IDENTITY,
-    SHAPE_PROPERTY,
-    SHAPE_PLOTS,
-    SHAPES
+    SHAPE_file,
+    SHAPE_begin,
+    SHAPE_environment,
+    SHAPE_host,
+    SHAPE_counter,
+    SHAPE_row,
+    SHAPE_exits,
+    SHAPE_legs,
+    SHAPE_headline,
+    SHAPE_process,
+    SHAPE_phases,
+    SHAPE_distribution,
+    SHAPE_quantiles,
+    SHAPE_quantile,
+    SHAPE_experiment,
+    SHAPE_vcpu,
+    SHAPE_identity,
+    SHAPE_property,
+    SHAPE_plots,
+    SHAPE_compared
 };
-const char *shape_name(enum shape s); /* "row", as the document calls it */
 
 /* What a value is, and the C type of the member that keeps it. */
 enum value_type {
@@ -74,7 +73,7 @@ enum key_merge { MERGE_NONE, MERGE_FIRST, MERGE_SUM, MERGE_SUM_OK, MERGE_ALL, ME
 
 struct key {
     enum shape shape;
-    const char *key;
+    const char *object, *key; /* object: the shape's name */
     enum value_type type;
     enum key_need need;
     enum key_merge merge;
@@ -100,6 +99,8 @@ int shape_read(enum shape s, const json_t *v, void *out, struct err *e);
 /* The object that *in holds, in the table's order. What is unknown or not kept is null. NULL: no memory. */
 json_t *shape_write(enum shape s, const void *in);
 
+/* The index of v among the words, which end with NULL; -1: it is none of them. */
+int word_find(const char *const *words, const json_t *v);
 const char *json_text(const json_t *object, const char *key); /* "" where there is none */
 
 #endif

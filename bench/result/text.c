@@ -1,6 +1,7 @@
 /* A result for people: where it was measured, then tables. Nothing is left out: a row that has no figures says why. */
 #include <inttypes.h>
 #include <math.h> /* isnan */
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/report/published.h"
@@ -9,51 +10,62 @@
 
 /* ---- provenance ---- */
 
-struct fact {
-    const char *before, *path, *after;
-};
+#define WIDTH     120 /* of the head's lines, as of the tables */
+#define INDENT    12
+#define PATH_ROOM 64 /* of a value in the environment: "host.mitigations" */
 
-#define WIDTH  120 /* of the head's lines, as of the tables */
-#define INDENT 12
-
-struct wrap {
-    FILE *f;
-    int column, blanks; /* blanks: seen, and printed when no line ends there */
-};
-
-/* Word by word, with a new line where the next one would not fit. */
-static void print_wrapped(struct wrap *w, const char *s)
+/* A line with the values of the environment in place of their paths: "{host.cpu}, microcode {host.microcode}". */
+static void print_filled(FILE *f, const struct result *r, const char *line)
 {
-    for (;;) {
-        w->blanks += (int)strspn(s, " ");
-        s += strspn(s, " ");
-        const int n = (int)strcspn(s, " ");
-        char word[WIDTH];
+    while (*line) {
+        char path[PATH_ROOM], value[ENVIRONMENT_TEXT_MAX];
+        const int before = (int)strcspn(line, "{"), n = (int)strcspn(line + before, "}");
+        fprintf(f, "%.*s", before, line);
+        line += before;
         if (n == 0) return;
-        if (w->blanks > 0 && w->column + w->blanks + n > WIDTH) {
-            w->column = INDENT;
-            w->blanks = 0;
-            fprintf(w->f, "\n%*s", INDENT, "");
-        }
-        (void)snprintf(word, sizeof(word), "%*s%.*s", w->blanks, "", n, s);
-        print_safe(w->f, word);
-        w->column += w->blanks + n;
-        w->blanks = 0;
-        s += n;
+        (void)snprintf(path, sizeof(path), "%.*s", n - 1, line + 1);
+        print_safe(f, environment_text(r, path, value));
+        line += n + 1;
     }
 }
 
-static void print_facts(FILE *f, const struct result *r, const char *label, const struct fact *fact)
+/* Word by word, with a new line in place of the blanks before a word that would not fit. */
+static void print_wrapped(FILE *f, const char *s)
 {
-    char buf[ENVIRONMENT_TEXT_MAX];
-    struct wrap w = {f, INDENT, 0};
-    fprintf(f, "  %-10s", label);
-    for (; fact->path; fact++) {
-        print_wrapped(&w, fact->before);
-        print_wrapped(&w, environment_text(r, fact->path, buf));
-        print_wrapped(&w, fact->after);
+    int column = INDENT;
+    while (*s) {
+        const int blanks = (int)strspn(s, " "), word = (int)strcspn(s + blanks, " ");
+        const bool is_new_line = column + blanks + word > WIDTH && blanks > 0;
+        if (word == 0) return;
+        if (is_new_line) fprintf(f, "\n%*s", INDENT, "");
+        fprintf(f, "%*s%.*s", is_new_line ? 0 : blanks, "", word, s + blanks);
+        column = is_new_line ? INDENT + word : column + blanks + word;
+        s += blanks + word;
     }
-    fputc('\n', f);
+}
+
+static void print_facts(FILE *f, const struct result *r)
+{
+    static const struct {
+        const char *label, *line;
+    } facts[] = {
+        {"host", "{host.nature}, {host.cpu}, microcode {host.microcode}, CPUs {host.cpus}, SMT {host.smt}, "
+                 "hypervisor {host.hypervisor}"},
+        {"kernel", "{host.kernel}, {host.module}: {host.parameters}"},
+        {"settings", "halt polling {host.halt_poll_ns} ns, governor {host.governor}, mitigations {host.mitigations}"},
+        {"options", "{options}"},
+    };
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        char *line = NULL;
+        size_t len;
+        FILE *memory = open_memstream(&line, &len);
+        if (memory) print_filled(memory, r, facts[i].line);
+        if (memory) (void)fclose(memory);
+        fprintf(f, "  %-10s", facts[i].label);
+        print_wrapped(f, line ? line : "");
+        fputc('\n', f);
+        free(line);
+    }
 }
 
 static void print_cost(FILE *f, const struct result *r, const char *what, const char *path, double ns)
@@ -69,10 +81,8 @@ static void print_counter(FILE *f, const struct result *r)
 {
     const double hz = environment_hz(r), ns = 1e9 / hz;
     const json_t *shared = environment_at(r, "counter.is_shared"), *error = environment_at(r, "counter.offset_error");
-    char buf[ENVIRONMENT_TEXT_MAX];
     if (!environment_at(r, "counter")) return;
-    fprintf(f, "  %-10s", "counter");
-    print_safe(f, environment_text(r, "counter.name", buf));
+    print_filled(f, r, "  counter   {counter.name}");
     fprintf(f, " at %.3f MHz, a tick is %.3f ns; the guest's is %s", hz / 1e6, ns,
             json_is_true(shared)    ? "the same"
             : json_is_false(shared) ? "another"
@@ -89,33 +99,11 @@ static void print_counter(FILE *f, const struct result *r)
 
 static void print_provenance(FILE *f, const struct result *r)
 {
-    static const struct fact host[] = {{"", "host.nature", ", "},
-                                       {"", "host.cpu", ", microcode "},
-                                       {"", "host.microcode", ", CPUs "},
-                                       {"", "host.cpus", ", SMT "},
-                                       {"", "host.smt", ""},
-                                       {", hypervisor ", "host.hypervisor", ""},
-                                       {0}};
-    static const struct fact kernel[] = {
-        {"", "host.kernel", ", "}, {"", "host.module", ": "}, {"", "host.parameters", ""}, {0}};
-    static const struct fact power[] = {{"halt polling ", "host.halt_poll_ns", " ns, governor "},
-                                        {"", "host.governor", ", mitigations "},
-                                        {"", "host.mitigations", ""},
-                                        {0}};
-    static const struct fact options[] = {{"", "options", ""}, {0}};
-    char arch[ENVIRONMENT_TEXT_MAX], version[ENVIRONMENT_TEXT_MAX], time[ENVIRONMENT_TEXT_MAX];
     const size_t processes = json_array_size(r->environments);
     fprintf(f, "vireo bench %s: ", result_kind(r));
-    print_safe(f, environment_text(r, "arch", arch));
-    fputs(", vireo ", f);
-    print_safe(f, environment_text(r, "vireo", version));
-    fputs(", ", f);
-    print_safe(f, environment_text(r, "time", time));
+    print_filled(f, r, "{arch}, vireo {vireo}, {time}");
     fprintf(f, ", %zu process%s\n", processes, processes == 1 ? "" : "es");
-    print_facts(f, r, "host", host);
-    print_facts(f, r, "kernel", kernel);
-    print_facts(f, r, "settings", power);
-    print_facts(f, r, "options", options);
+    print_facts(f, r);
     print_counter(f, r);
 }
 
@@ -311,7 +299,7 @@ static void print_shares(FILE *f, const json_t *vcpus)
 
 static void print_finding(FILE *f, const struct finding *found)
 {
-    fprintf(f, "   %-4s %-12s ", found->id, found->verdict);
+    fprintf(f, "   %-4s %-12s ", found->id, found->word);
     print_safe(f, found->text);
     if (found->reason[0] && found->text[0]) fputs("; ", f);
     print_safe(f, found->reason);
@@ -330,22 +318,17 @@ static void print_experiment(FILE *f, const json_t *x)
     for (size_t i = 0; experiment_finding(x, i, &found); i++) print_finding(f, &found);
 }
 
-static unsigned count_verdict(const struct result *r, const char *verdict)
-{
-    struct finding found;
-    unsigned n = 0;
-    for (size_t i = 0; i < json_array_size(r->experiments); i++)
-        for (size_t k = 0; experiment_finding(json_array_get(r->experiments, i), k, &found); k++)
-            n += strcmp(found.verdict, verdict) == 0;
-    return n;
-}
-
 static void print_experiments(FILE *f, const struct result *r)
 {
-    for (size_t i = 0; i < json_array_size(r->experiments); i++) print_experiment(f, json_array_get(r->experiments, i));
-    fprintf(f, "\nproperties: %u pass, %u fail, %u inconclusive, %u reported without a bound\n",
-            count_verdict(r, "pass"), count_verdict(r, "fail"), count_verdict(r, "inconclusive"),
-            count_verdict(r, "reported"));
+    unsigned count[VERDICT_COUNT] = {0};
+    for (size_t i = 0; i < json_array_size(r->experiments); i++) {
+        const json_t *x = json_array_get(r->experiments, i);
+        struct finding found;
+        print_experiment(f, x);
+        for (size_t k = 0; experiment_finding(x, k, &found); k++) count[found.verdict] += !found.is_identity;
+    }
+    fprintf(f, "\nproperties: %u pass, %u fail, %u inconclusive, %u reported without a bound\n", count[VERDICT_PASS],
+            count[VERDICT_FAIL], count[VERDICT_INCONCLUSIVE], count[VERDICT_REPORTED]);
 }
 
 void result_text(FILE *f, const struct result *r)

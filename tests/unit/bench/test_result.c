@@ -169,8 +169,8 @@ static void the_document_has_the_table_that_files_are_read_by(void **state)
     assert_non_null(line);
     for (const struct key *k = result_keys; k->key; k++) {
         char want[512], words[KEY_WORDS_MAX];
-        const int n = snprintf(want, sizeof(want), "\n| %s | `%s` | %s | %s | %s |", shape_name(k->shape), k->key,
-                               needs[k->need], key_words(k, words), key_merge_words(k->merge));
+        const int n = snprintf(want, sizeof(want), "\n| %s | `%s` | %s | %s | %s |", k->object, k->key, needs[k->need],
+                               key_words(k, words), key_merge_words(k->merge));
         line = strchr(line, '\n');
         if (!line || strncmp(line, want, (size_t)n) != 0)
             fail_msg("docs/result-format.md, table of all keys: wanted%s\nfound%.*s", want,
