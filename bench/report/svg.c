@@ -106,10 +106,12 @@ static void tick(struct plot *p, bool is_x, double value)
     char text[PLOT_TEXT_MAX];
     const double x = place_x(p, value), y = place_y(p, value);
     if (is_x)
-        html_put(p->h, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text class=\"x\" x=\"%.1f\" y=\"%.1f\">%s</text>",
-                 x, p->top, p->bottom, x, p->bottom + 14, plot_text(value, p->x.unit, text));
+        html_put(p->page,
+                 "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text class=\"x\" x=\"%.1f\" y=\"%.1f\">%s</text>", x,
+                 p->top, p->bottom, x, p->bottom + 14, plot_text(value, p->x.unit, text));
     else
-        html_put(p->h, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"y\" x=\"%.1f\" y=\"%.1f\">%s</text>",
+        html_put(p->page,
+                 "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"y\" x=\"%.1f\" y=\"%.1f\">%s</text>",
                  p->left, y, p->right, p->left - 5, y + 4, plot_text(value, p->y.unit, text));
 }
 
@@ -131,16 +133,17 @@ static void ticks(struct plot *p, bool is_x)
 static void names(struct plot *p, const struct plot_frame *f)
 {
     for (unsigned i = 0; i < f->names_count; i++)
-        html_put(p->h, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"y\" x=\"%.1f\" y=\"%.1f\">%s</text>",
+        html_put(p->page,
+                 "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"y\" x=\"%.1f\" y=\"%.1f\">%s</text>",
                  p->left, p->top + i * ROW, p->right, p->left - 5, p->top + (i + 0.5) * ROW + 4, f->names[i]);
 }
 
-void plot_begin(struct plot *p, struct html *h, const struct plot_frame *f)
+void plot_begin(struct plot *p, FILE *page, const struct plot_frame *f)
 {
     const struct plot_axis list = {.high = f->names_count};
     const double height = f->names ? TOP + f->names_count * ROW + BOTTOM : HEIGHT;
     *p = (struct plot){
-        .h = h,
+        .page = page,
         .x = fitted(&f->x),
         .y = f->names ? list : fitted(&f->y),
         .is_list = f->names != NULL,
@@ -149,42 +152,43 @@ void plot_begin(struct plot *p, struct html *h, const struct plot_frame *f)
         .top = TOP,
         .bottom = height - BOTTOM,
     };
-    html_put(h, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%s\">", WIDTH, height, f->title);
+    html_put(page, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%s\">", WIDTH, height, f->title);
     ticks(p, true);
     if (f->names)
         names(p, f);
     else
         ticks(p, false);
-    html_put(h, "<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>", p->left, p->top, p->bottom, p->right);
-    html_put(h, "<text class=\"l\" x=\"%.1f\" y=\"%.1f\">%s</text>", (p->left + p->right) / 2, height - 6, f->x.label);
+    html_put(page, "<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>", p->left, p->top, p->bottom, p->right);
+    html_put(page, "<text class=\"l\" x=\"%.1f\" y=\"%.1f\">%s</text>", (p->left + p->right) / 2, height - 6,
+             f->x.label);
     if (!f->names)
-        html_put(h, "<text class=\"l\" transform=\"translate(11 %.1f) rotate(-90)\">%s</text>",
+        html_put(page, "<text class=\"l\" transform=\"translate(11 %.1f) rotate(-90)\">%s</text>",
                  (p->top + p->bottom) / 2, f->y.label);
 }
 
 void plot_line(struct plot *p, unsigned series, const struct plot_point *at, unsigned n)
 {
     if (n == 0) return;
-    html_put(p->h, "<polyline class=\"s%u\" points=\"", series % PLOT_SERIES);
-    for (unsigned i = 0; i < n; i++) html_put(p->h, "%.1f,%.1f ", place_x(p, at[i].x), place_y(p, at[i].y));
-    html_put(p->h, "\"/>");
+    html_put(p->page, "<polyline class=\"s%u\" points=\"", series % PLOT_SERIES);
+    for (unsigned i = 0; i < n; i++) html_put(p->page, "%.1f,%.1f ", place_x(p, at[i].x), place_y(p, at[i].y));
+    html_put(p->page, "\"/>");
 }
 
 void plot_bar(struct plot *p, unsigned series, struct plot_point a, struct plot_point b)
 {
     const double x0 = place_x(p, least(a.x, b.x)), x1 = place_x(p, most(a.x, b.x));
     const double y0 = place_y(p, a.y), y1 = place_y(p, b.y);
-    html_put(p->h, "<rect class=\"f%u\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", series % PLOT_SERIES,
-             x0, least(y0, y1), most(x1 - x0, THIN), most(most(y1 - y0, y0 - y1), THIN));
+    html_put(p->page, "<rect class=\"f%u\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>",
+             series % PLOT_SERIES, x0, least(y0, y1), most(x1 - x0, THIN), most(most(y1 - y0, y0 - y1), THIN));
 }
 
 void plot_dot(struct plot *p, unsigned series, struct plot_point at, const char *says)
 {
-    html_put(p->h, "<circle class=\"f%u\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>%s</title></circle>",
+    html_put(p->page, "<circle class=\"f%u\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>%s</title></circle>",
              series % PLOT_SERIES, place_x(p, at.x), place_y(p, at.y), says);
 }
 
 void plot_end(struct plot *p)
 {
-    html_put(p->h, "</svg>\n");
+    html_put(p->page, "</svg>\n");
 }

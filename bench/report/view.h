@@ -15,7 +15,7 @@ struct report_view {
 };
 
 struct report { /* results of one kind */
-    struct html *html;
+    FILE *page;
     const struct report_view *view;
     unsigned count;
 };
@@ -25,9 +25,9 @@ void report_exits(const struct report *r);
 void report_fairness(const struct report *r);
 
 /* "12 345": digits grouped, one decimal below 100; nothing for what is not finite. */
-void report_put_number(struct html *h, double value);
-void report_put_cell(struct html *h, double value); /* "<td>12 345</td>" */
+void report_put_number(FILE *page, double value);
+void report_put_cell(FILE *page, double value); /* "<td>12 345</td>" */
 /* A cell for a status or verdict, coloured by what it says. */
-void report_put_verdict(struct html *h, const char *word);
+void report_put_verdict(FILE *page, const char *word);
 
 #endif
