@@ -16,38 +16,28 @@ static double number_at(const json_t *list, size_t i)
 
 /* ---- verdicts ---- */
 
-static void put_property(FILE *page, const struct report_view *v, const json_t *experiment, const json_t *property)
+/* A line of the table, but for its last cell. */
+static void put_line(FILE *page, const struct report_view *v, const json_t *experiment, const char *id,
+                     const char *verdict)
 {
     html_put(page, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
-             json_text(experiment, "id"), json_text(experiment, "variant"), json_text(property, "id"));
-    report_put_verdict(page, json_text(property, "verdict"));
-    html_put(page, "<td class=\"t\">%s%s<small>%s</small></td></tr>\n", json_text(property, "text"),
-             json_text(property, "reason")[0] ? " " : "", json_text(property, "reason"));
+             json_text(experiment, "id"), json_text(experiment, "variant"), id);
+    report_put_verdict(page, verdict);
 }
 
-static void put_identity(FILE *page, const struct report_view *v, const json_t *experiment, const json_t *identity)
+static void put_findings(FILE *page, const struct report_view *v, const json_t *experiment)
 {
-    html_put(page, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
-             json_text(experiment, "id"), json_text(experiment, "variant"), json_text(identity, "id"));
-    const json_t *holds = json_object_get(identity, "holds");
-    report_put_verdict(page, json_is_true(holds) ? "pass" : json_is_false(holds) ? "fail" : "inconclusive");
-    html_put(page, "<td class=\"t\">%s</td></tr>\n", json_text(identity, "text"));
-}
-
-static void put_experiment_rows(FILE *page, const struct report_view *v, const json_t *experiment)
-{
-    const json_t *properties = json_object_get(experiment, "properties");
-    const json_t *identities = json_object_get(experiment, "identities");
-    if (json_array_size(properties) + json_array_size(identities) == 0) {
-        html_put(page, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td></td>", v->letter,
-                 json_text(experiment, "id"), json_text(experiment, "variant"));
-        report_put_verdict(page, json_text(experiment, "status"));
-        html_put(page, "<td class=\"t\">%s</td></tr>\n", json_text(experiment, "detail"));
+    struct finding f;
+    size_t n = 0;
+    for (; experiment_finding(experiment, n, &f); n++) {
+        put_line(page, v, experiment, f.id, verdicts[f.verdict]);
+        html_put(page, "<td class=\"t\">%s", f.text);
+        if (!f.is_identity) html_put(page, "%s<small>%s</small>", f.reason[0] ? " " : "", f.reason);
+        html_put(page, "</td></tr>\n");
     }
-    for (size_t i = 0; i < json_array_size(identities); i++)
-        put_identity(page, v, experiment, json_array_get(identities, i));
-    for (size_t i = 0; i < json_array_size(properties); i++)
-        put_property(page, v, experiment, json_array_get(properties, i));
+    if (n > 0) return;
+    put_line(page, v, experiment, "", json_text(experiment, "status"));
+    html_put(page, "<td class=\"t\">%s</td></tr>\n", json_text(experiment, "detail"));
 }
 
 static void put_verdicts(const struct report *r)
@@ -59,8 +49,7 @@ static void put_verdicts(const struct report *r)
              "<th class=\"t\">measured against bound</th></tr></thead><tbody>\n");
     for (unsigned k = 0; k < r->count; k++) {
         const json_t *all = r->view[k].result->experiments;
-        for (size_t i = 0; i < json_array_size(all); i++)
-            put_experiment_rows(r->page, &r->view[k], json_array_get(all, i));
+        for (size_t i = 0; i < json_array_size(all); i++) put_findings(r->page, &r->view[k], json_array_get(all, i));
     }
     html_put(r->page, "</tbody></table></div>\n");
 }
