@@ -1,7 +1,6 @@
 /* The HTML page of results: one file that needs no other, no script and no network. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/report/svg.h"
@@ -162,29 +161,30 @@ static void put_page(const struct report *r)
     html_put(r->page, "</body></html>\n");
 }
 
+static const char *text_at(const struct result *r, const char *path)
+{
+    const char *s = json_string_value(environment_at(r, path));
+    return s ? s : "unknown";
+}
+
 int report_write(const struct result *const *results, unsigned count, result_write_fn *write, void *arg, struct err *e)
 {
+    struct report_view view[REPORT_RESULTS_MAX];
+    struct result_out out;
     if (count == 0) return err_set(e, -EINVAL, "no result to report");
     if (count > REPORT_RESULTS_MAX)
         return err_set(e, -E2BIG, "%u results: a page holds %d beside one another; give fewer", count,
                        REPORT_RESULTS_MAX);
-    struct report_view *view = calloc(count, sizeof(*view));
-    struct result_out out;
-    if (!view) return err_set(e, -ENOMEM, "no memory for the page");
-    int rc = result_out_open(&out, e);
-    if (rc) {
-        free(view);
-        return rc;
-    }
-    const struct report r = {.page = out.f, .view = view, .count = count};
-    for (unsigned k = 0; k < count; k++) {
-        view[k].result = results[k];
-        view[k].letter[0] = (char)('A' + k);
-        view[k].tick_ns = 1e9 / environment_hz(results[k]);
-        (void)environment_text(results[k], "arch", view[k].arch);
-        (void)environment_text(results[k], "host.nature", view[k].nature);
-    }
-    put_page(&r);
-    free(view);
+    const int rc = result_out_open(&out, e);
+    if (rc) return rc;
+    for (unsigned k = 0; k < count; k++)
+        view[k] = (struct report_view){
+            .result = results[k],
+            .letter = {(char)('A' + k)},
+            .arch = text_at(results[k], "arch"),
+            .nature = text_at(results[k], "host.nature"),
+            .tick_ns = 1e9 / environment_hz(results[k]),
+        };
+    put_page(&(struct report){.page = out.f, .view = view, .count = count});
     return result_out_close(&out, write, arg, e);
 }

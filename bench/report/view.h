@@ -9,8 +9,8 @@
 
 struct report_view {
     const struct result *result;
-    char letter[2]; /* how the page calls it */
-    char arch[ENVIRONMENT_TEXT_MAX], nature[ENVIRONMENT_TEXT_MAX];
+    char letter[2];            /* how the page calls it */
+    const char *arch, *nature; /* "unknown" where the result does not say */
     double tick_ns;
 };
 

@@ -169,6 +169,21 @@ static void page_sets_architectures_side_by_side(void **state)
     result_destroy(r[1]);
 }
 
+static void page_says_what_is_unknown(void **state)
+{
+    static const char *const lines[] = {
+        "{\"type\":\"environment\",\"kind\":\"fairness\",\"arch\":\"x86_64\",\"host\":{}}",
+        "{\"type\":\"experiment\",\"id\":\"E1\",\"status\":\"unsupported\"}", NULL};
+    (void)state;
+    struct result *r[] = {make("fairness", lines), make_exits(ENVIRONMENT("exits", "x86_64", "bare", "any"))};
+    const struct text t = page_of((const struct result *const *)r, 2);
+    assert_contains(t.s, "<tr><th scope=\"row\">host is</th><td>unknown</td><td>bare</td></tr>");
+    assert_contains(t.s, "open\">unsupported</td>");
+    free(t.s);
+    result_destroy(r[0]);
+    result_destroy(r[1]);
+}
+
 static void page_shows_verdicts_with_their_inequalities(void **state)
 {
     (void)state;
@@ -326,7 +341,8 @@ static void published_figures_are_found_by_row(void **state)
 
 UNIT_MAIN(UNIT(page_shows_every_row_with_status_and_published_figure), UNIT(page_escapes_what_a_result_says),
           UNIT(page_needs_nothing_from_elsewhere), UNIT(page_sets_architectures_side_by_side),
-          UNIT(page_shows_verdicts_with_their_inequalities), UNIT(page_of_too_many_results_is_refused),
-          UNIT(plot_of_times_below_a_tick_has_an_axis), UNIT(put_escapes_text_and_broken_utf8),
-          UNIT(put_formats_numbers_and_long_texts), UNIT(text_has_three_digits_and_a_unit),
-          UNIT(plot_survives_absurd_axes), UNIT(published_figures_are_found_by_row))
+          UNIT(page_shows_verdicts_with_their_inequalities), UNIT(page_says_what_is_unknown),
+          UNIT(page_of_too_many_results_is_refused), UNIT(plot_of_times_below_a_tick_has_an_axis),
+          UNIT(put_escapes_text_and_broken_utf8), UNIT(put_formats_numbers_and_long_texts),
+          UNIT(text_has_three_digits_and_a_unit), UNIT(plot_survives_absurd_axes),
+          UNIT(published_figures_are_found_by_row))
