@@ -1,7 +1,7 @@
 /* The part of the page about how vCPUs share processors: verdicts with their inequalities, then each experiment's
  * plots. Experiments are JSON that has been checked: keys that are there have the types that SHAPE_experiment gives
  * them. */
-#include <math.h> /* isfinite; nothing that needs libm */
+#include <math.h>
 
 #include "bench/report/svg.h"
 #include "bench/report/view.h"

@@ -1,7 +1,7 @@
 /* Two results side by side. Is b slower than a, and could chance alone have made it look so? The unit of chance is the
  * process: its p50 is one value, since what lies within one process shares a layout of memory, a CPU and a moment. */
 #include <errno.h>
-#include <math.h> /* NAN, isnan */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

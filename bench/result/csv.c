@@ -1,5 +1,5 @@
 /* A result as CSV (RFC 4180, lines ended by LF). What is unknown is an empty field. */
-#include <math.h> /* NAN, isnan */
+#include <math.h>
 
 #include "bench/result/model.h"
 

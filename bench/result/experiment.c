@@ -1,5 +1,5 @@
 /* Experiments of fairness: what each one found. */
-#include <math.h> /* NAN */
+#include <math.h>
 
 #include "bench/result/model.h"
 

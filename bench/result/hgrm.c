@@ -4,7 +4,7 @@
  * steps between percentiles halve each time the distance to 1 halves, STEPS of them each time. The last line has share
  * 1 and no fourth column. Figures of the whole follow behind '#'. */
 #include <inttypes.h>
-#include <math.h> /* isnan */
+#include <math.h>
 
 #include "bench/result/model.h"
 
@@ -29,7 +29,7 @@ static double deviation(const struct dist *d, double mean)
         const double off = ((double)low + (double)top) / 2 - mean;
         squares += off * off * (double)d->bucket[i].count;
     }
-    return statistics_sqrt(squares / (double)d->count);
+    return sqrt(squares / (double)d->count);
 }
 
 static void hgrm_row(FILE *f, const struct result_row *r, double unit)

@@ -1,5 +1,5 @@
 /* A result as JSON: what is kept, by the table of shapes, and what follows from it, for readers of the file. */
-#include <math.h> /* isnan */
+#include <math.h>
 
 #include "bench/result/model.h"
 

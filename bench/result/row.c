@@ -1,7 +1,7 @@
 /* Rows of exits: read, merged over processes, summed up. */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h> /* NAN, isnan, fabs */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

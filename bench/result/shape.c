@@ -1,7 +1,7 @@
 #include "bench/result/shape.h"
 
 #include <errno.h>
-#include <math.h> /* NAN, isnan */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* A result for people: where it was measured, then tables. Nothing is left out: a row that has no figures says why. */
 #include <inttypes.h>
-#include <math.h> /* isnan */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
