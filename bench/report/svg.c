@@ -12,7 +12,7 @@
 #define TOP        8.0
 #define BOTTOM     38.0 /* tick labels and the axis' own */
 #define TICKS      5    /* on a linear axis, about */
-#define DECADES    20   /* that a log axis shows: 1e20 ns are 3000 years */
+#define DECADES    20   /* the most that a log axis shows: 1e20 ns are 3000 years */
 #define LABEL_ROOM 45.0 /* along the x axis, for "100 ms" and space */
 #define THIN       1.2  /* the least width of a bar */
 
@@ -38,29 +38,10 @@ const char *plot_text(double value, enum plot_unit unit, char buf[PLOT_TEXT_MAX]
     return buf;
 }
 
-static double ten_to(unsigned n)
-{
-    double out = 1;
-    while (n-- > 0) out *= 10;
-    return out;
-}
-
-static double least(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-static double most(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-/* The greatest power of ten that is not above value, between 1e-9 and 1e30: what else comes is cut. */
+/* The greatest power of ten that is not above value, to a rounding error, and between 1e-9 and 1e30. */
 static double decade(double value)
 {
-    double ten = 1e-9;
-    while (ten < 1e30 && ten * 10 <= value * (1 + 1e-9)) ten *= 10;
-    return ten;
+    return pow(10, fmin(fmax(floor(log10(value) + 1e-9), -9), 30));
 }
 
 /* An axis that can be drawn: finite, with room between its ends; a log one goes from decade to decade. */
@@ -70,8 +51,8 @@ static struct plot_axis fitted(const struct plot_axis *a)
     if (!isfinite(out.low) || !isfinite(out.high)) out.low = out.high = 0;
     if (out.is_log) {
         out.low = decade(out.low);
-        for (unsigned i = 1; i <= DECADES && (i == 1 || out.low * ten_to(i - 1) < a->high * (1 - 1e-9)); i++)
-            out.high = out.low * ten_to(i);
+        out.high = pow(10, ceil(log10(out.high) - 1e-9));
+        out.high = fmin(fmax(out.high, out.low * 10), out.low * pow(10, DECADES));
     } else {
         out.low = 0;
         if (!(out.high > 0)) out.high = 1;
@@ -118,9 +99,9 @@ static void ticks(struct plot *p, bool is_x)
     const struct plot_axis *a = is_x ? &p->x : &p->y;
     if (a->is_log) {
         const double room = is_x ? (p->right - p->left) / LABEL_ROOM : DECADES;
-        const unsigned step = a->high / a->low > ten_to((unsigned)room) * 1.5 ? 2 : 1;
+        const unsigned step = a->high / a->low > pow(10, (unsigned)room) * 1.5 ? 2 : 1;
         if (a->unit == PLOT_TAIL) tick(p, is_x, 2);
-        for (unsigned i = 0; a->low * ten_to(i) <= a->high * (1 + 1e-9); i += step) tick(p, is_x, a->low * ten_to(i));
+        for (unsigned i = 0; a->low * pow(10, i) <= a->high * (1 + 1e-9); i += step) tick(p, is_x, a->low * pow(10, i));
         return;
     }
     const double rough = a->high / TICKS, ten = decade(rough);
@@ -174,10 +155,10 @@ void plot_line(struct plot *p, unsigned series, const struct plot_point *at, uns
 
 void plot_bar(struct plot *p, unsigned series, struct plot_point a, struct plot_point b)
 {
-    const double x0 = place_x(p, least(a.x, b.x)), x1 = place_x(p, most(a.x, b.x));
+    const double x0 = place_x(p, fmin(a.x, b.x)), x1 = place_x(p, fmax(a.x, b.x));
     const double y0 = place_y(p, a.y), y1 = place_y(p, b.y);
     html_put(p->page, "<rect class=\"f%u\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>",
-             series % PLOT_SERIES, x0, least(y0, y1), most(x1 - x0, THIN), most(most(y1 - y0, y0 - y1), THIN));
+             series % PLOT_SERIES, x0, fmin(y0, y1), fmax(x1 - x0, THIN), fmax(fmax(y1 - y0, y0 - y1), THIN));
 }
 
 void plot_dot(struct plot *p, unsigned series, struct plot_point at, const char *says)

@@ -8,6 +8,7 @@
 
 #include "bench/result/model.h"
 #include "bench/result/table.h"
+#include "vmm/base/text.h"
 
 #define SIGNIFICANT 0.05 /* that chance calls any row different: over all rows together (Holm 1979) */
 
@@ -149,9 +150,9 @@ static void print_warnings(FILE *f, const struct comparison *c)
     for (size_t i = 0; i < SAME; i++) {
         if (!differs(c, same[i])) continue;
         fprintf(f, "Different environments: %s is ", same[i]);
-        print_safe(f, environment_text(c->a, same[i], a));
+        text_put_safe(f, environment_text(c->a, same[i], a));
         fputs(" in A, ", f);
-        print_safe(f, environment_text(c->b, same[i], b));
+        text_put_safe(f, environment_text(c->b, same[i], b));
         fputs(" in B.\n", f);
     }
 }

@@ -7,6 +7,7 @@
 #include "bench/report/published.h"
 #include "bench/result/model.h"
 #include "bench/result/table.h"
+#include "vmm/base/text.h"
 
 /* ---- provenance ---- */
 
@@ -24,7 +25,7 @@ static void print_filled(FILE *f, const struct result *r, const char *line)
         line += before;
         if (n == 0) return;
         (void)snprintf(path, sizeof(path), "%.*s", n - 1, line + 1);
-        print_safe(f, environment_text(r, path, value));
+        text_put_safe(f, environment_text(r, path, value));
         line += n + 1;
     }
 }
@@ -223,7 +224,7 @@ static void print_reasons(FILE *f, const struct result *r)
             const unsigned n = row_count_status(row, s);
             if (n) fprintf(f, "%s in %u of %u: ", row_statuses[s], n, row->processes);
         }
-        print_safe(f, row->detail);
+        text_put_safe(f, row->detail);
         fputc('\n', f);
     }
 }
@@ -300,9 +301,9 @@ static void print_shares(FILE *f, const json_t *vcpus)
 static void print_finding(FILE *f, const struct finding *found)
 {
     fprintf(f, "   %-4s %-12s ", found->id, found->word);
-    print_safe(f, found->text);
+    text_put_safe(f, found->text);
     if (found->reason[0] && found->text[0]) fputs("; ", f);
-    print_safe(f, found->reason);
+    text_put_safe(f, found->reason);
     fputc('\n', f);
 }
 
@@ -310,9 +311,9 @@ static void print_experiment(FILE *f, const json_t *x)
 {
     struct finding found;
     fprintf(f, "\n%s ", json_text(x, "id"));
-    print_safe(f, json_text(x, "variant"));
+    text_put_safe(f, json_text(x, "variant"));
     fprintf(f, ": %s%s", json_text(x, "status"), json_text(x, "detail")[0] ? "; " : "");
-    print_safe(f, json_text(x, "detail"));
+    text_put_safe(f, json_text(x, "detail"));
     fputc('\n', f);
     print_shares(f, json_object_get(x, "vcpus"));
     for (size_t i = 0; experiment_finding(x, i, &found); i++) print_finding(f, &found);
