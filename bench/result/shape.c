@@ -8,8 +8,8 @@
 #include "bench/result/model.h"
 
 #define BATCH_MAX  1000000 /* operations between two counter reads: a second of the fastest ones */
-#define EXITS_MAX  1e15    /* of a process; 200 of them together stay a whole number of 63 bits */
-#define NUMBER_MAX 1e30    /* beyond any sum of ticks; what is computed from it stays finite */
+#define EXITS_MAX  1e15    /* of a process; the sum over 200 processes still fits 63 bits */
+#define NUMBER_MAX 1e30    /* more than any sum of ticks; what is computed from it stays finite */
 #define HZ_MIN     1e3     /* slower than any counter of a processor */
 #define HZ_MAX     1e12    /* and faster */
 
@@ -211,13 +211,13 @@ const char *key_words(const struct key *k, char buf[KEY_WORDS_MAX])
         [VALUE_BOOL] = "true or false",
         [VALUE_SCALAR] = "a text, a number, true or false",
         [VALUE_OBJECT] = "an object",
-        [VALUE_OBJECTS] = "a list of objects",
-        [VALUE_LIST] = "a list of objects",
+        [VALUE_OBJECTS] = "a list of at most 100000 objects",
+        [VALUE_LIST] = "a list of at most 100000 objects",
         [VALUE_FACTS] = "an object of texts, numbers, true and false",
-        [VALUE_NUMBERS] = "a list of numbers",
-        [VALUE_POINTS] = "a list of lists of numbers and texts",
+        [VALUE_NUMBERS] = "a list of at most 100000 numbers",
+        [VALUE_POINTS] = "a list of at most 100000 lists of numbers and texts",
         [VALUE_DIST] = "an object: distribution",
-        [VALUE_BUCKETS] = "a list of [value, count], both whole numbers",
+        [VALUE_BUCKETS] = "a list of at most 100000 pairs [value, count]",
     };
     if (k->type == VALUE_WORD) return list_words(k->words, buf);
     const int used = snprintf(buf, KEY_WORDS_MAX, "%s", words[k->type]);
@@ -242,7 +242,7 @@ static bool is_text(const json_t *v)
 static bool is_name(const json_t *v)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.+";
-    const size_t n = json_string_length(v); /* 0 for what is no string */
+    const size_t n = json_string_length(v); /* 0 when v is not a string */
     return n >= 1 && n <= SHAPE_NAME_MAX && strspn(json_string_value(v), letters) == n;
 }
 
@@ -333,10 +333,9 @@ static const char *shown(const json_t *v, char buf[80])
     return buf;
 }
 
-/* v fits k, or is NULL: unknown. */
+/* v fits k, or is NULL, which means unknown. */
 static void keep(const struct key *k, const json_t *v, void *member)
 {
-    const bool is_unknown = !v && isnan(k->otherwise);
     if (k->type == VALUE_NAME || k->type == VALUE_TEXT)
         (void)snprintf(member, k->size, "%s", v ? json_string_value(v) : "");
     else if (k->type == VALUE_WORD)
@@ -344,7 +343,9 @@ static void keep(const struct key *k, const json_t *v, void *member)
     else if (k->type == VALUE_BOOL)
         *(int *)member = v ? json_is_true(v) : -1;
     else if (k->type == VALUE_COUNT)
-        *(uint64_t *)member = v ? (uint64_t)json_integer_value(v) : is_unknown ? COUNT_UNKNOWN : (uint64_t)k->otherwise;
+        *(uint64_t *)member = v                     ? (uint64_t)json_integer_value(v)
+                              : isnan(k->otherwise) ? COUNT_UNKNOWN
+                                                    : (uint64_t)k->otherwise;
     else if (k->type == VALUE_NUMBER)
         *(double *)member = v ? json_number_value(v) : k->otherwise;
 }
@@ -388,6 +389,7 @@ int shape_read(enum shape s, const json_t *v, void *out, struct err *e)
 bool key_is_known(const struct key *k, const void *in)
 {
     const char *member = (const char *)in + k->offset;
+    if (k->size == 0) return false;
     switch (k->type) {
     case VALUE_NAME:
     case VALUE_TEXT: return *member != '\0';
@@ -407,8 +409,8 @@ static json_t *write_value(const struct key *k, const void *in)
             if (of->shape == k->of && key_is_known(of, in)) return shape_write(k->of, in);
         return json_null();
     }
-    if (k->type == VALUE_NAME || k->type == VALUE_TEXT) return k->size ? json_string(member) : json_null();
-    if (k->size == 0 || !key_is_known(k, in)) return json_null();
+    if (k->size && (k->type == VALUE_NAME || k->type == VALUE_TEXT)) return json_string(member);
+    if (!key_is_known(k, in)) return json_null();
     switch (k->type) {
     case VALUE_WORD: return json_string(k->words[*(const int *)member]);
     case VALUE_BOOL: return json_boolean(*(const int *)member);

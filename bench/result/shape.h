@@ -67,8 +67,8 @@ enum key_need {
     KEY_DERIVED /* written for readers of the file, and not read: it follows from the rest */
 };
 
-/* How the values of two processes become one. "Ok" ones: a duration of what timed out or did not exit is no duration
- * of the row, so where one process did it and the other did not, the value is that of the one that did. */
+/* How the values of two processes become one. A duration of what timed out or did not exit is no duration of the row.
+ * So MERGE_SUM_OK takes the value of the process that is ok when the other is not, and their sum otherwise. */
 enum key_merge { MERGE_NONE, MERGE_FIRST, MERGE_SUM, MERGE_SUM_OK, MERGE_ALL, MERGE_LARGEST, MERGE_OWN };
 
 struct key {
@@ -93,8 +93,9 @@ const char *key_merge_words(enum key_merge m);
 /* Is the member that keeps k in *in known? */
 bool key_is_known(const struct key *k, const void *in);
 
-/* Check that v is an object of this shape, and fill the members of *out, or of none when out is NULL. Keys that the
- * table does not have are let through. An error names the key, its value and what is wanted. */
+/* Check that v is an object of this shape, and fill the members of *out. With out NULL it is only checked. With v NULL
+ * every member becomes what it is without its key. Keys that the table does not have are let through. An error names
+ * the key, its value and what is wanted. */
 int shape_read(enum shape s, const json_t *v, void *out, struct err *e);
 /* The object that *in holds, in the table's order. What is unknown or not kept is null. NULL: no memory. */
 json_t *shape_write(enum shape s, const void *in);

@@ -429,7 +429,7 @@ static void files_of_another_form_are_refused(void **state)
         {FILE_OF("\"rows\":[{\"row\":\"a\",\"status\":\"ok\",\"processes\":[{\"status\":1}]}]"),
          "row a: \"processes\": 0: \"status\": 1 is not one of ok"},
         {"{\"schema\":\"vireo-result-1\",\"kind\":\"exits\",\"environments\":[]}", "has no environment"},
-        {FILE_OF("\"rows\":{}"), "\"rows\": an object is not a list of objects: row"},
+        {FILE_OF("\"rows\":{}"), "\"rows\": an object is not a list of at most 100000 objects: row"},
         {FILE_OF("\"rows\":[7]"), "\"rows\": 0: row: not an object"},
         {FILE_OF("\"experiments\":[{\"id\":\"E1\",\"status\":\"ok\"}]"), "an experiment, in a result of kind exits"},
     };
@@ -440,6 +440,23 @@ static void files_of_another_form_are_refused(void **state)
         assert_contains(e.text, cases[i][1]);
         assert_null(r);
     }
+}
+
+/* One element more than a list may have. */
+static void a_list_that_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    struct text line = {0};
+    struct err e = {0};
+    struct result *r = fairness();
+    static const char start[] = "{\"type\":\"experiment\",\"id\":\"E1\",\"status\":\"ok\",\"windows_ns\":[0";
+    text_add(&line, start, strlen(start));
+    for (unsigned i = 0; i < SHAPE_LIST_MAX; i++) text_add(&line, ",0", 2);
+    text_add(&line, "]}", 2);
+    assert_int_equal(result_add(r, line.s, line.len, &e), -EINVAL);
+    assert_string_equal(e.text, "experiment: \"windows_ns\": a list of 100001 is not a list of at most 100000 numbers");
+    free(line.s);
+    result_destroy(r);
 }
 
 /* ---- comparing ---- */
@@ -551,6 +568,7 @@ UNIT_MAIN(UNIT(formats_are_as_the_golden_files), UNIT(the_document_has_the_table
           UNIT(fewer_than_ten_processes_have_no_interval), UNIT(figures_are_of_processes_that_could),
           UNIT(batches_are_divided), UNIT(what_is_given_up_is_said_and_the_next_worker_goes_on),
           UNIT(lines_that_fit_nothing_are_refused_and_change_nothing), UNIT(files_of_another_form_are_refused),
-          UNIT(the_same_shows_no_difference), UNIT(one_percent_slower_is_found_and_its_size_said),
-          UNIT(runs_one_after_the_other_are_said), UNIT(three_processes_have_a_ratio_but_no_interval),
-          UNIT(another_environment_is_said), UNIT(what_must_not_be_compared_is_refused))
+          UNIT(a_list_that_is_too_long_is_refused), UNIT(the_same_shows_no_difference),
+          UNIT(one_percent_slower_is_found_and_its_size_said), UNIT(runs_one_after_the_other_are_said),
+          UNIT(three_processes_have_a_ratio_but_no_interval), UNIT(another_environment_is_said),
+          UNIT(what_must_not_be_compared_is_refused))
