@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-#include "arch/arm64/state.h"
+#include "arch/arm64/struct_arch.h"
 
 #define IPA_DEFAULT_BITS 40 /* what machine type 0 means, and every KVM without KVM_CAP_ARM_VM_IPA_SIZE */
 

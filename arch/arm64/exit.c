@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/arm64/state.h"
+#include "arch/arm64/struct_arch.h"
 
 #define REG_ESR_EL1 ARM64_SYS_REG(3, 0, 5, 2, 0)
 #define REG_FAR_EL1 ARM64_SYS_REG(3, 0, 6, 0, 0)

@@ -11,7 +11,7 @@
 
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/load_image.h"
-#include "arch/arm64/state.h"
+#include "arch/arm64/struct_arch.h"
 #include "vmm/base/file.h"
 
 #define DTB_REACH (512ULL << 20) /* booting.rst: kernels before 4.2 look no farther */

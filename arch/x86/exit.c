@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/x86/x86.h"
+#include "arch/x86/struct_arch.h"
 
 #define INSN_MAX 15u /* SDM vol. 2, 2.3.11 */
 

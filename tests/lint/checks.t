@@ -22,7 +22,7 @@ fresh_tree() {
     echo '#include <linux/kvm.h>' | tee -a vmm/machine/runner.c vmm/kvm/kvm.c arch/x86/x86.c > tests/kvm.c
     echo '#include <vireo.h>' | tee -a vmm/lib/lib.c > vmm/cli/main.c
     echo '#include "devices/backend/disk.h"' > devices/virtio/blk.c
-    touch include/vireo.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/x86.h arch/arm64/arm64.h devices/devices.c
+    touch include/vireo.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/struct_arch.h arch/arm64/arm64.h devices/devices.c
 }
 
 finds() { # FILE LINE-TO-ADD EXPECTED-WORDS NAME
@@ -42,7 +42,7 @@ finds vmm/core/core.c '#include "vmm/config/config.h"' 'of the same floor' confi
 finds devices/devices.c '#include "vmm/kvm/kvm.h"' 'of floor 3' devices_do_not_see_kvm
 finds vmm/core/core.c '#include "core.h"' 'from the top' includes_are_written_from_the_top
 finds vmm/cli/main.c '#include "vmm/base/base.h"' '<vireo.h>' the_command_line_sees_the_library_only
-finds vmm/machine/runner.c '#include "arch/x86/x86.h"' 'only arch/x86' nobody_looks_behind_arch_h
+finds vmm/machine/runner.c '#include "arch/x86/struct_arch.h"' 'only arch/x86' nobody_looks_behind_arch_h
 finds arch/x86/x86.c '#include "arch/arm64/arm64.h"' 'only arch/arm64' architectures_do_not_see_each_other
 finds vmm/core/core.c '#include <vireo.h>' 'public interface' floors_below_the_library_do_not_know_it
 finds vmm/machine/machine.c '# include <linux/kvm.h>' 'speak to KVM' kvm_is_spoken_to_in_few_places

@@ -1,4 +1,4 @@
-/* How a machine is started, paused, resumed and ended: vmm/machine/runner.c and control.c, line by line.
+/* How a machine is started, paused, resumed and ended: vmm/machine/runner.c and life.c, line by line.
  *
  * Memory. want and immediate_exit are read without the machine's lock, so they live behind store buffers: a store waits in the buffer of
  * the thread that made it, its own loads see it there, everybody else sees it once it has drained. Entries drain one by one and in any

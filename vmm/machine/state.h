@@ -2,11 +2,11 @@
  *
  *   machine.c  build and tear down, as a list of steps
  *   slots.c    the devices: one row of a table each
- *   control.c  start, pause, resume, stop, wait; how it ends
+ *   life.c     start, pause, resume, stop, wait; how it ends
  *   runner.c   one vCPU's thread
  *   threads.c  its threads: names, ids, how the host schedules them (sched.c, cgroup.c)
  *   stats.c    what its recorder and the kernel counted, as rows
- *   use.c      what it takes of the host
+ *   usage.c    what it takes of the host
  *
  * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards
  * the fields named below and the runners' want/tid/is_halted/is_gone. It is never held while a device or KVM is called,
@@ -115,7 +115,7 @@ void stats_destroy(struct machine *m);              /* before the VM; legal when
 
 void stats_forked(const struct machine *m); /* in a child of fork(2): each of them keeps the VM */
 
-/* use.c: the last two are the last act of a vCPU's thread, and of the I/O thread or a disk's */
+/* usage.c: the last two are the last act of a vCPU's thread, and of the I/O thread or a disk's */
 void use_begin(struct machine *m);               /* control thread, once its threads are where they stay */
 void use_vcpu_gone(struct machine *m);           /* lock held */
 void use_io_gone(struct machine *m, pid_t *tid); /* tid: where its id is, which it has no longer */
@@ -129,7 +129,7 @@ int threads_schedule(struct machine *m, struct err *e);
 void threads_here(struct machine *m, int vcpu); /* by each thread itself, first: its name and id; -1: the I/O thread */
 void threads_disk_here(struct disk_thread *t);  /* the same by a disk's thread */
 
-/* control.c */
+/* life.c */
 extern const struct runner_host control_runner_host; /* without its arg */
 void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
 int control_create_timer(struct machine *m, struct err *e); /* where there is a loop that runs */

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/arch/x86_load_bench.h"
+#include "tests/unit/arch/x86_load_rig.h"
 
 static void mistaken_files_are_called_by_their_name(void **state)
 {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "tests/unit/backend/chario_bench.h"
+#include "tests/unit/backend/chario_rig.h"
 #include "vmm/base/clock.h"
 
 #define CTRL_A "\001"

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "tests/unit/backend/chario_bench.h"
+#include "tests/unit/backend/chario_rig.h"
 #include "vmm/base/clock.h"
 
 #define ONE_SECOND_NS 1000000000ull

@@ -1,5 +1,5 @@
 /* Every operation of a disk through every engine. */
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 
 static void what_was_written_is_read_back(void **state)
 {

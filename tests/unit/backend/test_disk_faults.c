@@ -1,6 +1,6 @@
 /* A host that has no memory for a batch of requests, or no thread for a worker: the loop goes on, and a request either
  * goes through later or fails as the host's. */
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 
 static unsigned refusals; /* calls that are refused before one goes through */
 static unsigned asked;    /* those that came since */

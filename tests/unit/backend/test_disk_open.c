@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 #include "tests/unit/virtio/ring.h"
 
 #define NOBODY         65534 /* who owns nothing */

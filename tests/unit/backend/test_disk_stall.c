@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 #include "tests/unit/trap.h"
 
 /* A disk on a loop with a thread of its own, as in a machine. */

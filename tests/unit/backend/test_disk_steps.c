@@ -1,6 +1,6 @@
 /* The steps of a request when the kernel fails one, does half of it, or does not know it; how large they are; and what
  * is done at once. */
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 
 /* A made-up engine: the next steps come out as the test says, then as the kernel does. */
 

@@ -1,7 +1,7 @@
 /* virtio-blk: what it offers and what it does, in any layout, on every engine. */
 #include <errno.h>
 
-#include "tests/unit/virtio/blk_bench.h"
+#include "tests/unit/virtio/blk_rig.h"
 
 /* What it offers */
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "tests/unit/virtio/blk_bench.h"
+#include "tests/unit/virtio/blk_rig.h"
 
 /* What can't be served */
 

@@ -1,6 +1,6 @@
 /* The transport's registers as a driver sees them: what they say, which status may follow which, what may be written
  * when. */
-#include "tests/unit/virtio/mmio_bench.h"
+#include "tests/unit/virtio/mmio_rig.h"
 
 static void identity_registers_say_virtio_mmio_2(void **state)
 {

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/unit/virtio/mmio_bench.h"
+#include "tests/unit/virtio/mmio_rig.h"
 #include "vmm/base/log.h"
 
 /* The clock of this program is ahead by so much. */

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/unit/virtio/virtq_bench.h"
+#include "tests/unit/virtio/virtq_rig.h"
 #include "vmm/base/endian.h"
 
 static void init_accepts_every_power_of_two_up_to_the_maximum(void **state)

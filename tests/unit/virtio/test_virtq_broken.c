@@ -1,7 +1,7 @@
 /* Every way in which a driver can break a ring is refused, by name, and goes on being refused. */
 #include <errno.h>
 
-#include "tests/unit/virtio/virtq_bench.h"
+#include "tests/unit/virtio/virtq_rig.h"
 #include "vmm/base/endian.h"
 
 static void init_refuses_what_is_no_queue(void **state)

@@ -1,6 +1,6 @@
 /* The transport with a made-up device behind it and a driver before it, for the tests of the transport. */
-#ifndef VIREO_TESTS_MMIO_BENCH_H
-#define VIREO_TESTS_MMIO_BENCH_H
+#ifndef VIREO_TESTS_MMIO_RIG_H
+#define VIREO_TESTS_MMIO_RIG_H
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* A queue and its driver, for the tests of the ring. */
-#ifndef VIREO_TESTS_VIRTQ_BENCH_H
-#define VIREO_TESTS_VIRTQ_BENCH_H
+#ifndef VIREO_TESTS_VIRTQ_RIG_H
+#define VIREO_TESTS_VIRTQ_RIG_H
 
 #include <setjmp.h>
 #include <stdarg.h>

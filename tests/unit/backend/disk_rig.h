@@ -1,6 +1,6 @@
 /* Images, and a disk that runs on a loop, for the tests of the disk. */
-#ifndef VIREO_TESTS_DISK_BENCH_H
-#define VIREO_TESTS_DISK_BENCH_H
+#ifndef VIREO_TESTS_DISK_RIG_H
+#define VIREO_TESTS_DISK_RIG_H
 
 #include <errno.h>
 #include <fcntl.h>

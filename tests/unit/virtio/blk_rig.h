@@ -1,6 +1,6 @@
 /* A virtio-blk device on a disk in memory or on a file, with its driver, for the tests of the device. */
-#ifndef VIREO_TESTS_BLK_BENCH_H
-#define VIREO_TESTS_BLK_BENCH_H
+#ifndef VIREO_TESTS_BLK_RIG_H
+#define VIREO_TESTS_BLK_RIG_H
 
 #include <setjmp.h>
 #include <stdarg.h>

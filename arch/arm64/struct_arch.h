@@ -5,8 +5,8 @@
  *   gic.c         the interrupt controller                      load_image.c  kernel formats
  *   fdt.c         the device tree                               exit.c        what only arm64 can explain
  *   layout.h      where everything lies                         info.c        the same for neutral code */
-#ifndef VIREO_ARM64_STATE_H
-#define VIREO_ARM64_STATE_H
+#ifndef VIREO_ARM64_STRUCT_ARCH_H
+#define VIREO_ARM64_STRUCT_ARCH_H
 
 #include "arch/arch.h"
 #include "arch/arm64/gic.h"

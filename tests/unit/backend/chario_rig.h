@@ -1,6 +1,6 @@
 /* A chario on a loop with a guest's device at each port, and pipes for its host's side. */
-#ifndef VIREO_TESTS_CHARIO_BENCH_H
-#define VIREO_TESTS_CHARIO_BENCH_H
+#ifndef VIREO_TESTS_CHARIO_RIG_H
+#define VIREO_TESTS_CHARIO_RIG_H
 
 #include <fcntl.h>
 #include <unistd.h>
