@@ -68,13 +68,13 @@ struct run_report {
 int report_boot_times(const struct run_report *r); /* table on standard error; exit status */
 int report_json(const struct run_report *r);       /* exit status */
 
-/* ---- stats.c ---- */
+/* ---- run_stats.c ---- */
 /* Open what --stats names, before the VM is made. 0; or *e filled. */
-int stats_open(struct run *run, struct vireo_error *e);
+int run_stats_open(struct run *run, struct vireo_error *e);
 /* Empty it, now that the VM is made and before it starts. 0; or *e filled: this VM has none. */
-int stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e);
+int run_stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e);
 /* Write the table there, or one JSON object with --json, over what was written before. Errors are said. */
-void stats_report(const struct run_report *r);
-int stats_close(struct run *run, int status); /* status, or STATUS_BAD_COMMAND after saying what went wrong */
+void run_stats_report(const struct run_report *r);
+int run_stats_close(struct run *run, int status); /* status, or STATUS_BAD_COMMAND after saying what went wrong */
 
 #endif

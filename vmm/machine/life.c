@@ -35,7 +35,7 @@ static void mark(struct machine *m, const char *name)
     s->ns = now_ns();
 }
 
-void control_mark(struct machine *m, const char *name)
+void life_mark(struct machine *m, const char *name)
 {
     pthread_mutex_lock(&m->lock);
     mark(m, name);
@@ -43,7 +43,7 @@ void control_mark(struct machine *m, const char *name)
 }
 
 /* The guest's own have places of their own, so that however many it has, it pushes none of the host's out. */
-void control_guest_mark(struct machine *m, uint32_t value)
+void life_guest_mark(struct machine *m, uint32_t value)
 {
     char name[MACHINE_MILESTONE_NAME];
     (void)snprintf(name, sizeof(name), "guest %u", value);
@@ -126,7 +126,7 @@ static void tell_over(struct machine *m)
     pthread_cond_broadcast(&m->changed);
 }
 
-void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail)
+void life_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail)
 {
     if (reason == END_NONE) { /* news that ends nothing: a crash kernel is loaded */
         log_write(m->log, LOG_INFO, "%s", detail);
@@ -163,13 +163,13 @@ static int index_of(const struct machine *m, const struct runner *r)
 
 static void on_runner_end(void *arg, struct runner *r, enum end_reason reason, uint32_t value, const char *detail)
 {
-    control_end(arg, index_of(arg, r), reason, value, detail);
+    life_end(arg, index_of(arg, r), reason, value, detail);
 }
 
 static void on_runner_entered(void *arg, struct runner *r)
 {
     threads_here(arg, index_of(arg, r));
-    if (index_of(arg, r) == 0) control_mark(arg, "entered");
+    if (index_of(arg, r) == 0) life_mark(arg, "entered");
 }
 
 static void on_runner_halt(void *arg, struct runner *r)
@@ -196,13 +196,13 @@ static void on_runner_gone(void *arg, struct runner *r)
     r->is_gone = true;
     atomic_store(&r->callee, 0);
     runner_tell(r, RUNNER_GONE, 0);
-    use_vcpu_gone(m);
+    usage_vcpu_gone(m);
     if (--m->live == 0) tell_over(m);
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
 }
 
-const struct runner_host control_runner_host = {
+const struct runner_host life_runner_host = {
     .halt = on_runner_halt,
     .end = on_runner_end,
     .entered = on_runner_entered,
@@ -225,7 +225,7 @@ static void on_timer(void *arg, uint32_t events)
     const bool is_whole = m->timeout_ms % 1000 == 0;
     (void)snprintf(detail, sizeof(detail), "the time limit of %llu %s has passed",
                    (unsigned long long)(is_whole ? m->timeout_ms / 1000 : m->timeout_ms), is_whole ? "s" : "ms");
-    control_end(m, -1, END_TIMEOUT, 0, detail);
+    life_end(m, -1, END_TIMEOUT, 0, detail);
 }
 
 static int refuse_timer(int rc, struct err *e)
@@ -235,7 +235,7 @@ static int refuse_timer(int rc, struct err *e)
     return rc;
 }
 
-int control_create_timer(struct machine *m, struct err *e)
+int life_create_timer(struct machine *m, struct err *e)
 {
     m->timer = (struct loop_source){
         .fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)), .fn = on_timer, .arg = m};
@@ -252,7 +252,7 @@ static int start_timer(const struct machine *m, struct err *e)
 
 static void on_stop_asked(void *arg)
 {
-    control_end(arg, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
+    life_end(arg, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
 }
 
 static void io_here(void *arg)
@@ -269,7 +269,7 @@ static void *io_main(void *arg)
     loop_post(&m->loop, &here);
     loop_run(&m->loop);
     chario_stop(m->console); /* the vCPUs are gone: what they wrote last goes out before anybody has waited in vain */
-    use_io_gone(m, &m->io_tid);
+    usage_io_gone(m, &m->io_tid);
     pthread_mutex_lock(&m->lock);
     m->is_io_gone = true;
     pthread_cond_broadcast(&m->changed);
@@ -317,7 +317,7 @@ static int start_runners(struct machine *m, struct err *e)
  * end keep it waiting. */
 static void heed_stop(struct machine *m)
 {
-    if (atomic_load(&m->stop_asked)) control_end(m, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
+    if (atomic_load(&m->stop_asked)) life_end(m, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
 }
 
 int machine_start(struct machine *m, struct err *e)
@@ -331,13 +331,13 @@ int machine_start(struct machine *m, struct err *e)
     if (!can && !was_started)
         return err_set(e, -EALREADY, "this machine was stopped before its start; create a new one");
     if (!can) return err_set(e, -EALREADY, "this machine was started before; create a new one");
-    control_mark(m, "started");
+    life_mark(m, "started");
     int rc = start_io(m, e);
     if (!rc) rc = start_runners(m, e);
     if (!rc) rc = threads_schedule(m, e);
     if (rc) {
-        control_end(m, -1, END_HOST, 0, e ? e->text : "could not start");
-        control_join(m);
+        life_end(m, -1, END_HOST, 0, e ? e->text : "could not start");
+        life_join(m);
     }
     return rc;
 }
@@ -432,7 +432,7 @@ void machine_kick(struct machine *m, unsigned vcpu)
 
 void machine_end(struct machine *m, enum end_reason reason, const char *detail)
 {
-    control_end(m, -1, reason, 0, detail);
+    life_end(m, -1, reason, 0, detail);
 }
 
 /* Perhaps in a signal handler, which may have interrupted any of the functions here, in any thread: atomics and system
@@ -525,11 +525,11 @@ int machine_wait(struct machine *m, int timeout_ms, struct ending *out)
     return 0;
 }
 
-void control_join(struct machine *m)
+void life_join(struct machine *m)
 {
     pthread_mutex_lock(&m->lock);
     const bool is_up = m->live != 0;
     pthread_mutex_unlock(&m->lock);
-    if (is_up) control_end(m, -1, END_STOPPED, 0, "destroyed while it ran");
+    if (is_up) life_end(m, -1, END_STOPPED, 0, "destroyed while it ran");
     join_all(m, NULL);
 }

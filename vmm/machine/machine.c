@@ -15,17 +15,17 @@
 
 static void on_device_end(void *arg, enum end_reason reason, uint32_t value, const char *detail)
 {
-    control_end(arg, -1, reason, value, detail);
+    life_end(arg, -1, reason, value, detail);
 }
 
 static void on_guest_mark(void *arg, uint32_t value)
 {
-    control_guest_mark(arg, value);
+    life_guest_mark(arg, value);
 }
 
 static void on_console_quit(void *arg)
 {
-    control_end(arg, -1, END_STOPPED, 0, "ended from the console");
+    life_end(arg, -1, END_STOPPED, 0, "ended from the console");
 }
 
 static int create_console(struct machine *m, const struct config *cfg, struct err *e)
@@ -217,7 +217,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     if (!rc) rc = load(m, &boot, e);
     arch_images_end(boot.images);
     m->has_io = m->slot_count > 0 || m->timeout_ms > 0; /* whoever has a console has a slot for it */
-    return !rc && m->has_io ? control_create_timer(m, e) : rc;
+    return !rc && m->has_io ? life_create_timer(m, e) : rc;
 }
 
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e)
@@ -251,7 +251,7 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     m->timeout_ms = cfg->timeout_ms;
     m->timer.fd = -1;
     m->ending.vcpu = -1;
-    m->runner_host = control_runner_host;
+    m->runner_host = life_runner_host;
     m->runner_host.arg = m;
     pthread_mutex_init(&m->lock, NULL);
     pthread_condattr_t attr;
@@ -271,7 +271,7 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     }
     m->forked = (struct forked){.in_child = in_forked_child, .arg = m};
     forked_add(&m->forked);
-    control_mark(m, "created");
+    life_mark(m, "created");
     *out = m;
     return 0;
 }
@@ -328,7 +328,7 @@ static bool leave_behind(struct machine *m, const char *device)
 void machine_destroy(struct machine *m)
 {
     if (!m) return;
-    control_join(m);
+    life_join(m);
     const char *busy = slots_stop(m, MACHINE_STUCK_MS);
     if (busy && leave_behind(m, busy)) return;
     (void)wait_and_dismantle(m);

@@ -116,9 +116,9 @@ void stats_destroy(struct machine *m);              /* before the VM; legal when
 void stats_forked(const struct machine *m); /* in a child of fork(2): each of them keeps the VM */
 
 /* usage.c: the last two are the last act of a vCPU's thread, and of the I/O thread or a disk's */
-void use_begin(struct machine *m);               /* control thread, once its threads are where they stay */
-void use_vcpu_gone(struct machine *m);           /* lock held */
-void use_io_gone(struct machine *m, pid_t *tid); /* tid: where its id is, which it has no longer */
+void usage_begin(struct machine *m);               /* control thread, once its threads are where they stay */
+void usage_vcpu_gone(struct machine *m);           /* lock held */
+void usage_io_gone(struct machine *m, pid_t *tid); /* tid: where its id is, which it has no longer */
 
 /* threads.c */
 int threads_create(struct machine *m, const struct config *cfg, struct err *e); /* before anything is built */
@@ -130,11 +130,11 @@ void threads_here(struct machine *m, int vcpu); /* by each thread itself, first:
 void threads_disk_here(struct disk_thread *t);  /* the same by a disk's thread */
 
 /* life.c */
-extern const struct runner_host control_runner_host; /* without its arg */
-void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
-int control_create_timer(struct machine *m, struct err *e); /* where there is a loop that runs */
-void control_join(struct machine *m);                       /* everything that runs is ended and joined */
-void control_mark(struct machine *m, const char *name);
-void control_guest_mark(struct machine *m, uint32_t value);
+extern const struct runner_host life_runner_host; /* without its arg */
+void life_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
+int life_create_timer(struct machine *m, struct err *e); /* where there is a loop that runs */
+void life_join(struct machine *m);                       /* everything that runs is ended and joined */
+void life_mark(struct machine *m, const char *name);
+void life_guest_mark(struct machine *m, uint32_t value);
 
 #endif

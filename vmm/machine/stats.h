@@ -56,7 +56,7 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
                   void *arg);
 
 /* What the machine takes of its host besides the guest's own time and memory. */
-struct machine_use {
+struct machine_usage {
     uint64_t age_ns;                   /* since it was created; once it has ended, until then */
     uint64_t memory_bytes;             /* the guest's, as configured */
     uint64_t resident, guest_resident; /* bytes: of this process, and of the guest's memory in it */
@@ -67,6 +67,6 @@ struct machine_use {
 };
 /* Any thread, before, while and after it runs. The guest's memory is looked through: some 0.5 ms a GiB that is in use.
  */
-void machine_use(struct machine *m, struct machine_use *out);
+void machine_usage(struct machine *m, struct machine_usage *out);
 
 #endif

@@ -199,6 +199,6 @@ static int schedule(struct machine *m, struct err *e)
 int threads_schedule(struct machine *m, struct err *e)
 {
     const int rc = m->sched ? schedule(m, e) : 0;
-    if (!rc) use_begin(m);
+    if (!rc) usage_begin(m);
     return rc;
 }

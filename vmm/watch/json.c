@@ -123,7 +123,7 @@ static void put_figures(FILE *f, const struct stats_snapshot *s)
 }
 
 /* Whole amounts, for whoever wants the rate of an interval. */
-static void put_use(FILE *f, const struct machine_use *u)
+static void put_usage(FILE *f, const struct machine_usage *u)
 {
     fprintf(f, ",\n\"age_ns\": %" PRIu64 ", \"memory_bytes\": %" PRIu64 ", \"guest_resident_bytes\": %" PRIu64,
             u->age_ns, u->memory_bytes, u->guest_resident);
@@ -144,7 +144,7 @@ void stats_write_json(FILE *f, const struct stats_snapshot *s)
     put_rows(f, s);
     put_threads(f, s);
     put_figures(f, s);
-    put_use(f, &s->use);
+    put_usage(f, &s->usage);
     fprintf(f, ",\n\"vcpus\": %u, \"counter\": \"%s\", \"counter_hz\": %.0f, \"cost_ns\": %.1f}\n", s->info.vcpus,
             s->info.counter, s->info.hz, s->info.cost_ns);
 }

@@ -318,7 +318,7 @@ static int child_without_io_uring(int error)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const struct sock_fprog filter = {4, code};
-    struct bench b = {0};
+    struct disk_rig b = {0};
     struct err e;
     uint8_t buf[512];
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
@@ -373,7 +373,7 @@ static void an_open_disk_needs_no_more_descriptors(void **state)
     static const enum disk_engine_kind kind[] = {DISK_ENGINE_URING, DISK_ENGINE_WORKER, DISK_ENGINE_AUTO};
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
-        struct bench b = {.image = make_image(IMAGE_BYTES)};
+        struct disk_rig b = {.image = make_image(IMAGE_BYTES)};
         uint8_t buf[512];
         b.disk = open_image(&b.image, false, kind[i]);
         struct err e;
@@ -423,7 +423,7 @@ static void opening_with_too_few_descriptors_is_the_hosts_fault(void **state)
 
 static void a_file_in_memory_is_served_at_once(void **state)
 {
-    struct bench b = {0};
+    struct disk_rig b = {0};
     struct err e;
     char path[64];
     (void)state;

@@ -13,7 +13,7 @@
 
 /* A disk on a loop with a thread of its own, as in a machine. */
 struct running {
-    struct bench *b;
+    struct disk_rig *b;
     struct trap trap;
     pthread_t thread;
     struct request stuck, behind[4];
@@ -36,7 +36,7 @@ static void tell_quiet(void *arg)
     assert_int_equal(write(r->quiet_fd, &one, sizeof(one)), sizeof(one));
 }
 
-static int setup_running(void **state, struct bench *b)
+static int setup_running(void **state, struct disk_rig *b)
 {
     struct running *const r = test_calloc(1, sizeof(*r));
     r->b = b;
@@ -55,7 +55,7 @@ static int setup_running_uring(void **state)
 }
 static int setup_running_worker(void **state)
 {
-    return setup_running(state, new_bench(DISK_ENGINE_WORKER));
+    return setup_running(state, new_rig(DISK_ENGINE_WORKER));
 }
 static int teardown_running(void **state)
 {
