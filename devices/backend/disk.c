@@ -173,11 +173,10 @@ void disk_finish(struct disk *d, struct disk_request *r, int rc)
 void disk_step_done(struct disk *d, struct disk_request *r, int64_t result)
 {
     int rc;
-    if (disk_settle(d, r, result, &rc)) {
+    if (disk_settle(d, r, result, &rc))
         d->engine->submit(d, r);
-    } else {
+    else
         disk_finish(d, r, rc);
-    }
 }
 
 /* The last request of a disk that stops has come back. */
@@ -224,7 +223,7 @@ void disk_queue_add(struct disk_queue *q, struct disk_request *r)
 
 struct disk_request *disk_queue_take(struct disk_queue *q)
 {
-    struct disk_request *const r = q->first;
+    struct disk_request *r = q->first;
     if (!r) return NULL;
     q->first = r->next;
     if (!q->first) q->tail = &q->first;
@@ -240,7 +239,7 @@ void disk_queue_cancel(struct disk *d, struct disk_queue *q)
 
 static void on_timer(void *arg, uint32_t events)
 {
-    struct disk *const d = arg;
+    struct disk *d = arg;
     uint64_t count;
     (void)events;
     const ssize_t n = read(d->timer.fd, &count, sizeof(count));

@@ -28,7 +28,7 @@ static void begin_turn(struct disk_direct *t)
 /* The image's end is looked at once a turn: for each write it would be a sixth of a small one. */
 static int64_t run(struct disk *d, const struct disk_step *s)
 {
-    struct disk_direct *const t = &d->direct;
+    struct disk_direct *t = &d->direct;
     if (disk_needs_end(d, s)) {
         const off_t end = t->has_end ? (off_t)t->end : lseek(d->fd, 0, SEEK_END);
         if (end < 0) return -errno;
@@ -63,7 +63,7 @@ static bool work(struct disk *d, struct disk_request *r)
 
 static void direct_submit(struct disk *d, struct disk_request *r)
 {
-    struct disk_direct *const t = &d->direct;
+    struct disk_direct *t = &d->direct;
     if (!t->todo.first && work(d, r)) return;
     if (!t->todo.first) disk_come_back(d, NEXT_TURN_NS);
     disk_queue_add(&t->todo, r);
@@ -77,10 +77,10 @@ static void direct_kick(struct disk *d)
 
 static void direct_again(struct disk *d)
 {
-    struct disk_direct *const t = &d->direct;
+    struct disk_direct *t = &d->direct;
     begin_turn(t);
     while (t->left > 0 && t->todo.first) {
-        struct disk_request *const r = disk_queue_take(&t->todo);
+        struct disk_request *r = disk_queue_take(&t->todo);
         /* Behind the others, so that a small request never waits for all of a large one. */
         if (!work(d, r)) disk_queue_add(&t->todo, r);
     }

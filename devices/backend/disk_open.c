@@ -21,13 +21,12 @@ static int refuse_open(const char *path, bool is_readonly, struct err *e)
 {
     const int saved = errno;
     const int rc = err_errno(e, "open %s", path);
-    if (saved == ENOENT) {
+    if (saved == ENOENT)
         err_hint(e, "check the path; an image is made with: truncate -s 1G %s", path);
-    } else if (!is_readonly && (saved == EACCES || saved == EPERM || saved == EROFS)) {
+    else if (!is_readonly && (saved == EACCES || saved == EPERM || saved == EROFS))
         err_hint(e, "it can't be opened for writing: use readonly, or a copy you own");
-    } else if (saved == EBUSY) {
+    else if (saved == EBUSY)
         err_hint(e, "the host has mounted it or uses it otherwise, or another VM does: end that, or use readonly");
-    }
     return rc;
 }
 
@@ -168,7 +167,7 @@ static int check_format(const struct disk *d, const char *path, struct err *e)
     if (pread(d->fd, piece[0], FORMAT_BYTES, 0) < 0 || pread(d->fd, piece[1], FORMAT_BYTES, end) < 0)
         return err_errno(e, "read %s", path);
     for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-        const struct format *const f = &formats[i];
+        const struct format *f = &formats[i];
         if (memcmp(piece[f->is_at_end] + f->offset, f->magic, f->len) != 0) continue;
         (void)err_set(e, -EINVAL, "%s is a %s image, and a disk here is a raw one", path, f->name);
         err_hint(e, "convert it with: qemu-img convert -O raw %s NEW; or add format=raw if it is raw all the same",
@@ -211,7 +210,7 @@ static void in_forked_child(void *arg)
 
 static struct disk *new_disk(struct err *e)
 {
-    struct disk *const d = calloc(1, sizeof(*d));
+    struct disk *d = calloc(1, sizeof(*d));
     if (!d) {
         (void)err_set(e, -ENOMEM, "out of memory for a disk");
         err_as(e, ERR_HOST);
@@ -229,7 +228,7 @@ static int set_up(struct disk *d, const char *path, struct err *e)
 {
     d->has_way[WAY_PUNCH] = d->can_discard;
     d->has_way[WAY_ZERO_RANGE] = d->has_way[WAY_WRITE] = true;
-    void *const zeros = mmap(NULL, DISK_ZEROS_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *zeros = mmap(NULL, DISK_ZEROS_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (zeros == MAP_FAILED) return refuse_engine(path, -errno, e);
     d->zeros = zeros;
     const int rc = disk_use_engine(d, NULL);
@@ -239,7 +238,7 @@ static int set_up(struct disk *d, const char *path, struct err *e)
 int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
 {
     assert(p->block_size == 0 || p->block_size == DISK_SECTOR || p->block_size == DISK_BLOCK_MAX);
-    struct disk *const d = new_disk(e);
+    struct disk *d = new_disk(e);
     if (!d) return -ENOMEM;
     if (p->block_size != 0) d->block_size = p->block_size;
     d->is_readonly = p->is_readonly;
@@ -283,7 +282,7 @@ static int make_memory(uint64_t size)
 int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
 {
     assert(size > 0 && size % DISK_SECTOR == 0 && size <= INT64_MAX);
-    struct disk *const d = new_disk(e);
+    struct disk *d = new_disk(e);
     if (!d) return -ENOMEM;
     d->size = size;
     d->can_discard = true;

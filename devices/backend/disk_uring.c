@@ -26,38 +26,36 @@
 
 static void reap(struct disk *d)
 {
-    struct io_uring *const ring = &d->uring.ring;
+    struct io_uring *ring = &d->uring.ring;
     struct io_uring_cqe *cqe;
     /* Those that are there now: what a new one of these does can wait for the loop. One more, as liburing looks for
      * those that had no room in the ring only when it finds none there. */
     for (unsigned n = io_uring_cq_ready(ring) + 1; n > 0 && io_uring_peek_cqe(ring, &cqe) == 0; n--) {
-        struct disk_request *const r = io_uring_cqe_get_data(cqe);
+        struct disk_request *r = io_uring_cqe_get_data(cqe);
         const int64_t result = cqe->res;
         io_uring_cqe_seen(ring, cqe); /* before done, which may submit */
         if (!r) continue;             /* was taken back: see uring_cancel */
         /* We cancel nothing: that is the kernel, which could not make a thread for it. */
-        if (result == -ECANCELED) {
+        if (result == -ECANCELED)
             disk_finish(d, r, -EAGAIN);
-        } else {
+        else
             disk_step_done(d, r, result);
-        }
     }
 }
 
 static void prepare_transfer(struct io_uring_sqe *sqe, int fd, const struct disk_step *s)
 {
     /* One buffer needs no iovec to be read by the kernel. */
-    const struct iovec *const v = s->iov;
+    const struct iovec *v = s->iov;
     const bool is_read = s->kind == STEP_READ;
-    if (s->iov_count == 1 && is_read) {
+    if (s->iov_count == 1 && is_read)
         io_uring_prep_read(sqe, fd, v->iov_base, (unsigned)v->iov_len, s->offset);
-    } else if (s->iov_count == 1) {
+    else if (s->iov_count == 1)
         io_uring_prep_write(sqe, fd, v->iov_base, (unsigned)v->iov_len, s->offset);
-    } else if (is_read) {
+    else if (is_read)
         io_uring_prep_readv(sqe, fd, v, s->iov_count, s->offset);
-    } else {
+    else
         io_uring_prep_writev(sqe, fd, v, s->iov_count, s->offset);
-    }
 }
 
 /* Where a network is behind the file, what this host knows of its size, and no question to the server. */
@@ -81,19 +79,18 @@ static void prepare(struct io_uring_sqe *sqe, const struct disk *d, const struct
 /* Put the next steps into the ring, as many as it has room for. */
 static void fill(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     while (u->todo.first && u->unsent_count < DISK_URING_ENTRIES) {
-        struct io_uring_sqe *const sqe = io_uring_get_sqe(&u->ring);
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
         if (!sqe) return; /* never: the ring has room for all that are unsent */
-        struct disk_request *const r = disk_queue_take(&u->todo);
+        struct disk_request *r = disk_queue_take(&u->todo);
         struct disk_step s;
         disk_next_step(d, r, &s);
         const bool is_cut = is_cut_short(d, &s);
-        if (is_cut) {
+        if (is_cut)
             io_uring_prep_nop(sqe);
-        } else {
+        else
             prepare(sqe, d, &s);
-        }
         io_uring_sqe_set_data(sqe, is_cut ? NULL : r);
         u->unsent[u->unsent_count++] = sqe;
         if (is_cut) disk_finish(d, r, DISK_CUT_SHORT);
@@ -103,7 +100,7 @@ static void fill(struct disk *d)
 /* Entries that the kernel has not taken do nothing any more: they can't be removed, so they become empty ones. */
 static void take_back(struct disk *d, int rc)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     struct disk_request *r[DISK_URING_ENTRIES];
     const unsigned count = u->unsent_count;
     for (unsigned i = 0; i < count; i++) {
@@ -119,7 +116,7 @@ static void take_back(struct disk *d, int rc)
 /* Hand over what is in the ring. False: the kernel takes no more now. */
 static bool enter(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     while (u->unsent_count > 0) { /* each turn but the last makes it fewer */
         const int n = io_uring_submit(&u->ring);
         if (n <= 0) return false;
@@ -133,7 +130,7 @@ static bool enter(struct disk *d)
 /* Hand over all that was submitted, or come back for it. */
 static void hand_over(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     while (u->todo.first || u->unsent_count > 0) { /* one turn for each DISK_URING_ENTRIES requests */
         fill(d);
         if (enter(d)) continue;
@@ -149,7 +146,7 @@ static void hand_over(struct disk *d)
 /* What was done at once is answered at once. Its next steps are handed over too, and answered by the loop. */
 static void uring_kick(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     if (d->writes_by_thread) disk_engine_worker.kick(d);
     if (!u->todo.first && u->unsent_count == 0) return;
     hand_over(d);
@@ -159,7 +156,7 @@ static void uring_kick(struct disk *d)
 
 static void on_completions(void *arg, uint32_t events)
 {
-    struct disk *const d = arg;
+    struct disk *d = arg;
     (void)events;
     reap(d);
     hand_over(d);
@@ -169,11 +166,10 @@ static void on_completions(void *arg, uint32_t events)
 
 static void uring_submit(struct disk *d, struct disk_request *r)
 {
-    if (d->writes_by_thread && r->op != DISK_READ && r->op != DISK_FLUSH) {
+    if (d->writes_by_thread && r->op != DISK_READ && r->op != DISK_FLUSH)
         disk_engine_worker.submit(d, r);
-    } else {
+    else
         disk_queue_add(&d->uring.todo, r);
-    }
 }
 
 static void uring_again(struct disk *d)
@@ -211,7 +207,7 @@ static int open_ring(struct disk_uring *u)
 
 static int uring_open(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     disk_queue_init(&u->todo);
     u->unsent_count = u->tries = 0;
     int rc = disk_open_timer(d);
@@ -243,7 +239,7 @@ static void uring_detach(struct disk *d)
 
 static int uring_attach(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     u->source = (struct loop_source){.fd = u->ring.ring_fd, .fn = on_completions, .arg = d};
     int rc = loop_add(d->loop, &u->source, EPOLLIN);
     if (rc == 0) rc = disk_attach_timer(d);

@@ -39,12 +39,12 @@ static void ring(struct disk_worker *w)
 
 static void *work(void *arg)
 {
-    struct disk_worker *const w = arg;
+    struct disk_worker *w = arg;
     tell(w->disk, true);
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->todo.first && !w->want_stop) pthread_cond_wait(&w->has_work, &w->lock);
-        struct disk_request *const r = disk_queue_take(&w->todo);
+        struct disk_request *r = disk_queue_take(&w->todo);
         if (!r) break;
         pthread_mutex_unlock(&w->lock);
         struct disk_step s;
@@ -62,7 +62,7 @@ static void *work(void *arg)
 /* Loop thread, as everything below. */
 static void worker_collect(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     uint64_t count;
     const ssize_t n = read(w->event_fd, &count, sizeof(count));
     (void)n;
@@ -73,7 +73,7 @@ static void worker_collect(struct disk *d)
     w->is_rung = false;
     pthread_mutex_unlock(&w->lock);
     while (r) {
-        struct disk_request *const next = r->next; /* r may be submitted again */
+        struct disk_request *next = r->next; /* r may be submitted again */
         w->out--;
         disk_step_done(d, r, r->result);
         r = next;
@@ -82,7 +82,7 @@ static void worker_collect(struct disk *d)
 
 static void worker_kick(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     if (w->has_news) pthread_cond_signal(&w->has_work);
     w->has_news = false;
     if (w->out < 2 || w->is_timed) return;
@@ -92,7 +92,7 @@ static void worker_kick(struct disk *d)
 
 static void on_finished(void *arg, uint32_t events)
 {
-    struct disk *const d = arg;
+    struct disk *d = arg;
     (void)events;
     worker_collect(d);
     d->engine->kick(d);
@@ -115,7 +115,7 @@ static int start_thread(struct disk_worker *w)
 
 static void worker_submit(struct disk *d, struct disk_request *r)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     if (!w->has_thread && start_thread(w) != 0) {
         disk_finish(d, r, -EAGAIN);
         return;
@@ -129,7 +129,7 @@ static void worker_submit(struct disk *d, struct disk_request *r)
 
 static void worker_cancel(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     struct disk_queue todo;
     disk_queue_init(&todo);
     pthread_mutex_lock(&w->lock);
@@ -145,7 +145,7 @@ static void worker_cancel(struct disk *d)
 
 static int worker_open(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     *w = (struct disk_worker){.disk = d, .event_fd = fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))};
     int rc = w->event_fd < 0 ? -errno : disk_open_timer(d);
     if (rc != 0) {
@@ -162,7 +162,7 @@ static int worker_open(struct disk *d)
 
 static void worker_close(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     if (w->has_thread) {
         pthread_mutex_lock(&w->lock);
         w->want_stop = true;

@@ -106,7 +106,7 @@ static struct blk *as_blk(struct virtio_dev *d)
 
 static uint64_t features(const struct virtio_dev *d)
 {
-    const struct blk *const b = (const struct blk *)d;
+    const struct blk *b = (const struct blk *)d;
     const uint64_t common = BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_FLUSH | BLK_F_TOPOLOGY;
     if (disk_is_readonly(b->disk)) return common | BLK_F_RO;
     return common | BLK_F_CONFIG_WCE | BLK_F_WRITE_ZEROES | (disk_can_discard(b->disk) ? BLK_F_DISCARD : 0);
@@ -114,7 +114,7 @@ static uint64_t features(const struct virtio_dev *d)
 
 static void config_read(const struct virtio_dev *d, uint32_t off, void *buf, uint32_t len)
 {
-    const struct blk *const b = (const struct blk *)d;
+    const struct blk *b = (const struct blk *)d;
     struct blk_config c = b->config;
     c.writeback = atomic_load_explicit(&b->is_writeback, memory_order_relaxed);
     memcpy(buf, (const uint8_t *)&c + off, len);
@@ -123,7 +123,7 @@ static void config_read(const struct virtio_dev *d, uint32_t off, void *buf, uin
 /* Only the cache mode can be written (5.2.5). */
 static void config_write(struct virtio_dev *d, uint32_t off, const void *buf, uint32_t len)
 {
-    struct blk *const b = as_blk(d);
+    struct blk *b = as_blk(d);
     const uint8_t mode = *(const uint8_t *)buf;
     if (off != offsetof(struct blk_config, writeback) || len != 1 || mode > 1) return;
     if ((features(d) & BLK_F_CONFIG_WCE) == 0 || (b->is_active && (d->features & BLK_F_CONFIG_WCE) == 0)) return;
@@ -147,7 +147,7 @@ static void refuse(struct blk_request *r, enum blk_status status)
 static bool next_range(struct blk_request *r)
 {
     if (r->range_next == r->range_count) return false;
-    const struct blk_range *const g = &r->range[r->range_next++];
+    const struct blk_range *g = &r->range[r->range_next++];
     r->io.offset = le64_get(g->sector) * DISK_SECTOR;
     r->io.bytes = (uint64_t)le32_get(g->sectors) * DISK_SECTOR;
     r->io.may_unmap = (le32_get(g->flags) & RANGE_F_UNMAP) != 0;
@@ -169,7 +169,7 @@ static void report(const struct blk_request *r, int rc)
                                        [DISK_FLUSH] = "flush",
                                        [DISK_DISCARD] = "discard",
                                        [DISK_ZEROES] = "write zeroes"};
-    struct virtio_dev *const d = &r->blk->dev;
+    struct virtio_dev *d = &r->blk->dev;
     char what[ERROR_TEXT_MAX];
     (void)snprintf(what, sizeof(what), "%s at byte %llu: %s; the guest got an I/O error", verb[r->io.op],
                    (unsigned long long)r->io.offset, reason(rc));
@@ -178,7 +178,7 @@ static void report(const struct blk_request *r, int rc)
 
 static void done(struct disk_request *io, int rc)
 {
-    struct blk_request *const r = (struct blk_request *)io;
+    struct blk_request *r = (struct blk_request *)io;
     if (!r->blk->is_active) return; /* a reset: nobody wants an answer */
     if (rc != 0) {
         report(r, rc);
@@ -224,7 +224,7 @@ static bool is_on_disk(const struct blk *b, uint64_t sector, uint64_t sectors)
 
 static enum blk_status transfer(struct blk_request *r, const struct virtq_chain *c, uint64_t sector, bool is_read)
 {
-    const struct blk *const b = r->blk;
+    const struct blk *b = r->blk;
     const uint64_t bytes = is_read ? c->in_bytes - 1 : c->out_bytes - sizeof(struct blk_header);
     if (!is_read && disk_is_readonly(b->disk)) return S_IOERR; /* 5.2.6.2 */
     if (bytes % DISK_SECTOR != 0 || !is_on_disk(b, sector, bytes / DISK_SECTOR)) return S_IOERR;
@@ -239,7 +239,7 @@ static enum blk_status transfer(struct blk_request *r, const struct virtq_chain 
 /* All ranges are checked before the first is touched. */
 static enum blk_status ranges(struct blk_request *r, const struct virtq_chain *c, bool is_discard)
 {
-    const struct blk *const b = r->blk;
+    const struct blk *b = r->blk;
     const uint64_t bytes = c->out_bytes - sizeof(struct blk_header);
     const unsigned ranges_max = is_discard ? BLK_DISCARD_RANGES : BLK_ZEROES_RANGES;
     const uint32_t sectors_max = is_discard ? BLK_DISCARD_SECTORS : BLK_ZEROES_SECTORS;
@@ -250,7 +250,7 @@ static enum blk_status ranges(struct blk_request *r, const struct virtq_chain *c
     r->range_count = (unsigned)(bytes / sizeof(struct blk_range));
     r->range_next = 0;
     for (unsigned i = 0; i < r->range_count; i++) {
-        const struct blk_range *const g = &r->range[i];
+        const struct blk_range *g = &r->range[i];
         const uint32_t sectors = le32_get(g->sectors);
         if ((le32_get(g->flags) & ~(is_discard ? 0u : RANGE_F_UNMAP)) != 0) return S_UNSUPP; /* 5.2.6.2 */
         if (sectors > sectors_max || !is_on_disk(b, le64_get(g->sector), sectors)) return S_IOERR;
@@ -279,9 +279,7 @@ static uint8_t *last_byte(const struct virtq_chain *c)
 /* Is what is written now to be stable when it is answered (5.2.6.2)? */
 static bool is_write_through(const struct blk *b)
 {
-    if ((b->dev.features & BLK_F_CONFIG_WCE) != 0) {
-        return !atomic_load_explicit(&b->is_writeback, memory_order_relaxed);
-    }
+    if ((b->dev.features & BLK_F_CONFIG_WCE) != 0) return !atomic_load_explicit(&b->is_writeback, memory_order_relaxed);
     return (b->dev.features & BLK_F_FLUSH) == 0;
 }
 
@@ -290,7 +288,7 @@ static uint64_t serve(struct blk *b, const struct virtq_chain *c)
 {
     struct blk_header h;
     if (c->in_bytes == 0) return 0;
-    struct blk_request *const r = &b->request[c->head];
+    struct blk_request *r = &b->request[c->head];
     r->blk = b;
     r->head = c->head;
     r->status = last_byte(c);
@@ -329,8 +327,8 @@ static uint64_t serve(struct blk *b, const struct virtq_chain *c)
 
 static void notify(struct virtio_dev *d, unsigned queue)
 {
-    struct blk *const b = as_blk(d);
-    struct virtq *const q = &d->vq[queue];
+    struct blk *b = as_blk(d);
+    struct virtq *q = &d->vq[queue];
     struct virtq_chain chain;
     const char *why = NULL;
     uint64_t left = BLK_DRAIN_BYTES;
@@ -361,7 +359,7 @@ static void notify(struct virtio_dev *d, unsigned queue)
 
 static void on_batch(void *arg)
 {
-    struct blk *const b = arg;
+    struct blk *b = arg;
     virtio_used(&b->dev, 0);
 }
 
@@ -372,7 +370,7 @@ static int prepare(struct virtio_dev *d, struct err *e)
 
 static int activate(struct virtio_dev *d)
 {
-    struct blk *const b = as_blk(d);
+    struct blk *b = as_blk(d);
     /* 5.2.5.2: without a flush command there can be no volatile cache. */
     if ((d->features & BLK_F_FLUSH) == 0) atomic_store_explicit(&b->is_writeback, false, memory_order_relaxed);
     const int rc = disk_start(b->disk, d->loop, NULL);
@@ -382,7 +380,7 @@ static int activate(struct virtio_dev *d)
 
 static bool deactivate(struct virtio_dev *d)
 {
-    struct blk *const b = as_blk(d);
+    struct blk *b = as_blk(d);
     b->is_active = false; /* first: requests that are cancelled are not answered */
     atomic_store_explicit(&b->is_writeback, true, memory_order_relaxed);
     return disk_stop(b->disk);
@@ -390,13 +388,13 @@ static bool deactivate(struct virtio_dev *d)
 
 static void on_quiet(void *arg)
 {
-    struct blk *const b = arg;
+    struct blk *b = arg;
     b->dev.up->quiet(b->dev.up_arg);
 }
 
 static void destroy(struct virtio_dev *d)
 {
-    struct blk *const b = as_blk(d);
+    struct blk *b = as_blk(d);
     disk_close(b->disk);
     free(b->request);
     free(b);
@@ -451,9 +449,9 @@ int virtio_blk_create(struct virtio_dev **out, struct disk *disk, const char *se
         err_hint(e, "shorten it");
         return -EINVAL;
     }
-    struct blk *const b = calloc(1, sizeof(*b));
+    struct blk *b = calloc(1, sizeof(*b));
     /* Large and zeroed: the C library maps it, and a page is touched only once a request uses it. */
-    struct blk_request *const requests = calloc(BLK_QUEUE_SIZE, sizeof(*requests));
+    struct blk_request *requests = calloc(BLK_QUEUE_SIZE, sizeof(*requests));
     if (!b || !requests) {
         free(b);
         free(requests);

@@ -186,14 +186,14 @@ static void on_used(void *arg)
 
 static void on_config_changed(void *arg)
 {
-    struct virtio_mmio *const t = arg;
+    struct virtio_mmio *t = arg;
     atomic_fetch_add(&t->config_generation, 1);
     raise_interrupt(t, INT_CONFIG);
 }
 
 static void on_fault(void *arg, const char *why)
 {
-    struct virtio_mmio *const t = arg;
+    struct virtio_mmio *t = arg;
     log_some(t, &t->logged_faults, "the guest broke the protocol, the device waits for a reset: ", why);
     for (unsigned i = 0; i < t->dev->ops->queue_count; i++) hush(&t->bell[i]);
     if (!atomic_exchange(&t->needs_reset, true)) raise_interrupt(t, INT_CONFIG); /* 2.1.2 */
@@ -201,14 +201,14 @@ static void on_fault(void *arg, const char *why)
 
 static void on_host_failed(void *arg, const char *why)
 {
-    struct virtio_mmio *const t = arg;
+    struct virtio_mmio *t = arg;
     log_limited(t->log, &t->logged_failures, LOG_ERROR, "%s: %s", t->label, why);
     if (t->host.host_failed) t->host.host_failed(t->host.arg, t->label, why);
 }
 
 static void on_host_error(void *arg, const char *what)
 {
-    struct virtio_mmio *const t = arg;
+    struct virtio_mmio *t = arg;
     log_some(t, &t->logged_errors, what, "");
 }
 
@@ -224,7 +224,7 @@ static void ring(struct doorbell *b)
 /* Through the loop and not at once, so that one busy queue leaves room for every other source. */
 static void on_renotify(void *arg, unsigned queue)
 {
-    struct virtio_mmio *const t = arg;
+    struct virtio_mmio *t = arg;
     assert(queue < t->dev->ops->queue_count);
     ring(&t->bell[queue]);
 }
@@ -239,8 +239,8 @@ static void set_busy(struct virtio_mmio *t, bool is_busy)
 
 static void on_quiet(void *arg)
 {
-    struct virtio_mmio *const t = arg;
-    struct virtio_dev *const d = t->dev;
+    struct virtio_mmio *t = arg;
+    struct virtio_dev *d = t->dev;
     assert(t->is_leaving);
     for (unsigned i = 0; i < d->ops->queue_count; i++) d->vq[i] = (struct virtq){0};
     t->is_active = t->is_leaving = false;
@@ -266,7 +266,7 @@ static void count_saved(struct doorbell *b, uint64_t rung)
 
 static void on_doorbell(void *arg, uint32_t events)
 {
-    struct doorbell *const b = arg;
+    struct doorbell *b = arg;
     uint64_t count = 0;
     (void)events;
     /* Cleared before the queue is looked at, so that a ring meanwhile is not lost. */
@@ -278,7 +278,7 @@ static void on_doorbell(void *arg, uint32_t events)
 
 static void listen_to(struct virtio_mmio *t, unsigned queue)
 {
-    struct doorbell *const b = &t->bell[queue];
+    struct doorbell *b = &t->bell[queue];
     (void)loop_modify(t->loop, &b->source, EPOLLIN);
     /* Refused (out of ioeventfds): doorbells then come as exits, slower and as good. */
     b->is_hooked = t->host.doorbell && t->host.doorbell(t->host.arg, queue, b->fd, true) == 0;
@@ -288,7 +288,7 @@ static void listen_to(struct virtio_mmio *t, unsigned queue)
 /* The checked copies of the queues; NULL, or what is wrong with one. */
 static const char *check_queues(struct virtio_mmio *t)
 {
-    struct virtio_dev *const d = t->dev;
+    struct virtio_dev *d = t->dev;
     for (unsigned i = 0; i < d->ops->queue_count; i++) {
         d->vq[i] = (struct virtq){0};
         if (!t->queue[i].is_ready) continue;
@@ -322,9 +322,9 @@ static void fail_to_start(struct virtio_mmio *t, int rc)
 
 static void activate(void *arg)
 {
-    struct virtio_mmio *const t = arg;
-    struct virtio_dev *const d = t->dev;
-    const char *const why = check_queues(t);
+    struct virtio_mmio *t = arg;
+    struct virtio_dev *d = t->dev;
+    const char *why = check_queues(t);
     if (why) {
         virtio_fault(d, why);
         return;
@@ -343,11 +343,11 @@ static void activate(void *arg)
 
 static void deactivate(void *arg)
 {
-    struct virtio_mmio *const t = arg;
-    struct virtio_dev *const d = t->dev;
+    struct virtio_mmio *t = arg;
+    struct virtio_dev *d = t->dev;
     if (!t->is_active || t->is_leaving) return;
     for (unsigned i = 0; i < d->ops->queue_count; i++) {
-        struct doorbell *const b = &t->bell[i];
+        struct doorbell *b = &t->bell[i];
         hush(b);
         if (b->is_hooked) (void)t->host.doorbell(t->host.arg, i, b->fd, false);
         b->is_hooked = false;
@@ -439,7 +439,7 @@ static void write_queue(struct virtio_mmio *t, unsigned reg, uint32_t value)
         ignore(t, "QueueSel names a queue the device does not have");
         return;
     }
-    struct virtq_config *const q = &t->queue[t->queue_sel];
+    struct virtq_config *q = &t->queue[t->queue_sel];
     if (reg == REG_QUEUE_READY) {
         q->is_ready = value == 1;
         return;
@@ -473,7 +473,7 @@ static const char *why_not(const struct virtio_mmio *t, unsigned reg, uint32_t v
 
 static void write_reg(struct virtio_mmio *t, unsigned reg, uint32_t value)
 {
-    const char *const why = why_not(t, reg, value);
+    const char *why = why_not(t, reg, value);
     if (why) {
         ignore(t, why);
         return;
@@ -491,7 +491,7 @@ static void write_reg(struct virtio_mmio *t, unsigned reg, uint32_t value)
 
 static uint32_t read_reg(const struct virtio_mmio *t, unsigned reg)
 {
-    const struct virtio_ops *const ops = t->dev->ops;
+    const struct virtio_ops *ops = t->dev->ops;
     const bool has_queue = t->queue_sel < ops->queue_count;
     switch (reg) {
     case REG_MAGIC_VALUE: return MAGIC_VALUE;
@@ -514,7 +514,7 @@ static uint32_t read_reg(const struct virtio_mmio *t, unsigned reg)
 
 static uint64_t read_config(const struct virtio_mmio *t, uint64_t off, unsigned size)
 {
-    const struct virtio_ops *const ops = t->dev->ops;
+    const struct virtio_ops *ops = t->dev->ops;
     uint8_t bytes[8] = {0};
     if (off < ops->config_size) {
         const uint32_t room = ops->config_size - (uint32_t)off;
@@ -531,13 +531,13 @@ struct config_write {
 
 static void call_config_write(void *arg)
 {
-    const struct config_write *const w = arg;
+    const struct config_write *w = arg;
     w->dev->ops->config_write(w->dev, w->off, w->bytes, w->len);
 }
 
 static void write_config(struct virtio_mmio *t, uint64_t off, unsigned size, uint64_t value)
 {
-    const struct virtio_ops *const ops = t->dev->ops;
+    const struct virtio_ops *ops = t->dev->ops;
     if (!ops->config_write || off > ops->config_size || size > ops->config_size - off) {
         ignore(t, "configuration space is read-only there");
         return;
@@ -549,7 +549,7 @@ static void write_config(struct virtio_mmio *t, uint64_t off, unsigned size, uin
 
 static uint64_t bus_read_mmio(void *dev, uint64_t offset, unsigned size)
 {
-    struct virtio_mmio *const t = dev;
+    struct virtio_mmio *t = dev;
     /* Read at every interrupt: no lock. */
     if (offset == REG_INTERRUPT_STATUS && size == 4) return atomic_load(&t->interrupt_status);
     if (offset < REG_CONFIG && (size != 4 || offset % 4 != 0)) return 0;
@@ -562,24 +562,22 @@ static uint64_t bus_read_mmio(void *dev, uint64_t offset, unsigned size)
 
 static void bus_write_mmio(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
-    struct virtio_mmio *const t = dev;
+    struct virtio_mmio *t = dev;
     if (offset < REG_CONFIG && (size != 4 || offset % 4 != 0)) {
         ignore(t, "registers are 32 bits wide and aligned (4.2.2.2)");
     } else if (offset == REG_QUEUE_NOTIFY) { /* no lock: another vCPU may be waiting for the loop under it */
-        if (value < t->dev->ops->queue_count) {
+        if (value < t->dev->ops->queue_count)
             ring(&t->bell[value]);
-        } else {
+        else
             ignore(t, "QueueNotify names a queue the device does not have");
-        }
     } else if (offset == REG_INTERRUPT_ACK) {
         atomic_fetch_and(&t->interrupt_status, ~(unsigned)value);
     } else {
         pthread_mutex_lock(&t->lock);
-        if (offset >= REG_CONFIG) {
+        if (offset >= REG_CONFIG)
             write_config(t, offset - REG_CONFIG, size, value);
-        } else {
+        else
             write_reg(t, (unsigned)offset, (uint32_t)value);
-        }
         pthread_mutex_unlock(&t->lock);
     }
 }
@@ -625,9 +623,9 @@ static int make_bell(struct doorbell *b, struct err *e)
 
 int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params *p, struct err *e)
 {
-    struct virtio_dev *const d = p->dev;
+    struct virtio_dev *d = p->dev;
     assert(d->ops->queue_count > 0 && d->ops->queue_count <= VIRTIO_MAX_QUEUES);
-    struct virtio_mmio *const t = calloc(1, sizeof(*t));
+    struct virtio_mmio *t = calloc(1, sizeof(*t));
     if (!t) {
         (void)err_set(e, -ENOMEM, "%s: out of memory for its transport", p->label);
         err_as(e, ERR_HOST);

@@ -101,7 +101,7 @@ bool virtq_is_valid(const struct virtq *q)
 /* One area as [gpa, gpa+len): its pointer, or NULL when misaligned or outside memory. */
 static void *area(const struct gmem *mem, uint64_t gpa, uint64_t len, unsigned align)
 {
-    uint8_t *const host = gmem_slice(mem, gpa, len, GMEM_WRITE);
+    uint8_t *host = gmem_slice(mem, gpa, len, GMEM_WRITE);
     /* The host address too, since that is what atomic accesses need; tests may map memory at any alignment. */
     return ((gpa | (uintptr_t)host) & (align - 1)) == 0 ? host : NULL;
 }
@@ -117,9 +117,9 @@ int virtq_init(struct virtq *q, const struct virtq_config *cfg, const struct gme
     if (size == 0 || size > VIRTQ_MAX_SIZE || (size & (size - 1)) != 0) return -EINVAL;
     /* 2.7. The event words at the ends are counted whether or not EVENT_IDX was negotiated, as the table there does. */
     const uint64_t desc_len = sizeof(struct desc) * size, avail_len = 6 + 2ull * size, used_len = 6 + 8ull * size;
-    uint8_t *const desc = area(mem, cfg->desc, desc_len, 16);
-    uint8_t *const avail = area(mem, cfg->avail, avail_len, 2);
-    uint8_t *const used = area(mem, cfg->used, used_len, 4);
+    uint8_t *desc = area(mem, cfg->desc, desc_len, 16);
+    uint8_t *avail = area(mem, cfg->avail, avail_len, 2);
+    uint8_t *used = area(mem, cfg->used, used_len, 4);
     if (!desc || !avail || !used) return -EINVAL;
     if (overlaps(cfg->desc, desc_len, cfg->avail, avail_len) || overlaps(cfg->desc, desc_len, cfg->used, used_len) ||
         overlaps(cfg->avail, avail_len, cfg->used, used_len))
@@ -161,7 +161,7 @@ static int add_segment(struct virtq *q, struct virtq_chain *c, const struct desc
 
     if (n == q->size) return broken(q, "a descriptor chain loops or is longer than the queue");      /* 2.7.5.3.1 */
     if (!is_in && c->in_count > 0) return broken(q, "a readable descriptor follows a writable one"); /* 2.7.4.2 */
-    uint8_t *const base = gmem_slice(q->mem, gpa, len, is_in ? GMEM_WRITE : GMEM_READ);
+    uint8_t *base = gmem_slice(q->mem, gpa, len, is_in ? GMEM_WRITE : GMEM_READ);
     if (!base) return broken(q, "a buffer is not inside guest memory");
     if (len > CHAIN_MAX_BYTES - c->out_bytes - c->in_bytes) return broken(q, "a descriptor chain is 4 GiB or longer");
 
@@ -183,17 +183,16 @@ static const uint8_t *open_table(struct virtq *q, const struct desc *d, bool is_
     const char *why = NULL;
     const uint8_t *table = NULL;
 
-    if (!q->has_indirect) {
+    if (!q->has_indirect)
         why = "an indirect descriptor, which was not negotiated";
-    } else if (is_inside_table) {
+    else if (is_inside_table)
         why = "an indirect descriptor inside an indirect table";
-    } else if ((le16_get(d->flags) & DESC_F_NEXT) != 0) {
+    else if ((le16_get(d->flags) & DESC_F_NEXT) != 0)
         why = "an indirect descriptor that has a next one";
-    } else if (len == 0 || len % sizeof(struct desc) != 0) {
+    else if (len == 0 || len % sizeof(struct desc) != 0)
         why = "an indirect table whose length is no multiple of 16, or 0";
-    } else if (table = gmem_slice(q->mem, le64_get(d->addr), len, GMEM_READ), !table) {
+    else if (table = gmem_slice(q->mem, le64_get(d->addr), len, GMEM_READ), !table)
         why = "an indirect table is not inside guest memory";
-    }
     if (why) (void)broken(q, why);
     *entries = len / (unsigned)sizeof(struct desc);
     return table;
@@ -255,7 +254,7 @@ void virtq_stage(struct virtq *q, unsigned index, uint16_t head, uint32_t writte
 {
     assert(index < q->size);
     clear_in_flight(q, head);
-    struct used_elem *const e = used_ring(q, (uint16_t)(q->next_used + index));
+    struct used_elem *e = used_ring(q, (uint16_t)(q->next_used + index));
     le32_store(&e->id, head);
     le32_store(&e->len, written);
 }
@@ -296,11 +295,10 @@ void virtq_disable_doorbell(struct virtq *q)
 bool virtq_enable_doorbell(struct virtq *q)
 {
     if (q->size == 0 || q->is_broken) return false;
-    if (q->has_event_idx) {
+    if (q->has_event_idx)
         le16_store(used_avail_event(q), q->next_avail);
-    } else {
+    else
         le16_store(used_flags(q), 0);
-    }
     /* Asked first; only then look for what was offered before the driver could see that we ask. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return le16_load(avail_idx(q)) != q->next_avail;
@@ -316,7 +314,7 @@ static unsigned seek(const struct virtq_seg *seg, unsigned count, size_t *off)
 
 size_t virtq_copy_out(const struct virtq_chain *c, size_t off, void *buf, size_t len)
 {
-    const struct virtq_seg *const seg = c->seg;
+    const struct virtq_seg *seg = c->seg;
     size_t done = 0;
     for (unsigned i = seek(seg, c->out_count, &off); i < c->out_count && done < len; i++, off = 0) {
         const size_t room = seg[i].len - off, n = room < len - done ? room : len - done;
@@ -328,7 +326,7 @@ size_t virtq_copy_out(const struct virtq_chain *c, size_t off, void *buf, size_t
 
 size_t virtq_copy_in(const struct virtq_chain *c, size_t off, const void *buf, size_t len)
 {
-    const struct virtq_seg *const seg = c->seg + c->out_count;
+    const struct virtq_seg *seg = c->seg + c->out_count;
     size_t done = 0;
     for (unsigned i = seek(seg, c->in_count, &off); i < c->in_count && done < len; i++, off = 0) {
         const size_t room = seg[i].len - off, n = room < len - done ? room : len - done;

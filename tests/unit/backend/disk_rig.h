@@ -82,7 +82,7 @@ struct request {
 
 static inline void count_done(struct disk_request *io, int rc)
 {
-    struct request *const r = (struct request *)io;
+    struct request *r = (struct request *)io;
     r->rc = rc;
     r->done++;
 }
@@ -93,7 +93,7 @@ static inline void count_batch(void *arg)
 
 static inline void note_quiet(void *arg)
 {
-    struct disk_rig *const b = arg;
+    struct disk_rig *b = arg;
     b->is_quiet = true;
     b->quiets++;
 }
@@ -109,7 +109,7 @@ static inline void start(struct disk_rig *b)
 
 static inline struct disk_rig *new_rig(enum disk_engine_kind engine)
 {
-    struct disk_rig *const b = test_calloc(1, sizeof(*b));
+    struct disk_rig *b = test_calloc(1, sizeof(*b));
     b->image = make_image(IMAGE_BYTES);
     b->has_image = true;
     b->disk = open_image(&b->image, false, engine);
@@ -118,7 +118,7 @@ static inline struct disk_rig *new_rig(enum disk_engine_kind engine)
 /* All of it, as on XFS, wherever /tmp is. */
 static inline struct disk_rig *new_uring(void)
 {
-    struct disk_rig *const b = new_rig(DISK_ENGINE_URING);
+    struct disk_rig *b = new_rig(DISK_ENGINE_URING);
     disk_close_engine(b->disk);
     b->disk->writes_by_thread = false;
     assert_int_equal(disk_use_engine(b->disk, NULL), 0);
@@ -126,7 +126,7 @@ static inline struct disk_rig *new_uring(void)
 }
 static inline int setup_uring(void **state)
 {
-    struct disk_rig *const b = new_uring();
+    struct disk_rig *b = new_uring();
     start(b);
     assert_string_equal(b->disk->engine->name, "io_uring");
     *state = b;
@@ -135,7 +135,7 @@ static inline int setup_uring(void **state)
 /* Writes by the thread, as on ext4. */
 static inline int setup_mixed(void **state)
 {
-    struct disk_rig *const b = new_rig(DISK_ENGINE_URING);
+    struct disk_rig *b = new_rig(DISK_ENGINE_URING);
     disk_close_engine(b->disk);
     b->disk->writes_by_thread = true;
     assert_int_equal(disk_use_engine(b->disk, NULL), 0);
@@ -145,7 +145,7 @@ static inline int setup_mixed(void **state)
 }
 static inline int setup_worker(void **state)
 {
-    struct disk_rig *const b = new_rig(DISK_ENGINE_WORKER);
+    struct disk_rig *b = new_rig(DISK_ENGINE_WORKER);
     start(b);
     assert_string_equal(b->disk->engine->name, "worker");
     *state = b;
@@ -154,7 +154,7 @@ static inline int setup_worker(void **state)
 /* A file in memory that others can open, as an image on tmpfs: by its descriptor, wherever /tmp is. */
 static inline int setup_tmpfs(void **state)
 {
-    struct disk_rig *const b = test_calloc(1, sizeof(*b));
+    struct disk_rig *b = test_calloc(1, sizeof(*b));
     char path[64];
     const int fd = memfd_create("test", MFD_CLOEXEC);
     assert_int_equal(ftruncate(fd, IMAGE_BYTES), 0);
@@ -168,7 +168,7 @@ static inline int setup_tmpfs(void **state)
 }
 static inline int setup_ram(void **state)
 {
-    struct disk_rig *const b = test_calloc(1, sizeof(*b));
+    struct disk_rig *b = test_calloc(1, sizeof(*b));
     assert_int_equal(disk_open_ram(&b->disk, IMAGE_BYTES, NULL), 0);
     start(b);
     assert_string_equal(b->disk->engine->name, "direct");
@@ -192,7 +192,7 @@ static inline void stop(struct disk_rig *b)
 }
 static inline int teardown(void **state)
 {
-    struct disk_rig *const b = *state;
+    struct disk_rig *b = *state;
     stop(b);
     disk_close(b->disk);
     loop_fini(&b->loop);

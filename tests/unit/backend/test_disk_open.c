@@ -208,7 +208,7 @@ static void a_forked_child_does_not_keep_the_lock(void **state)
     const struct image im = make_image(IMAGE_BYTES);
     int wait_here[2], status;
     (void)state;
-    struct disk *const d = open_image(&im, false, DISK_ENGINE_AUTO);
+    struct disk *d = open_image(&im, false, DISK_ENGINE_AUTO);
     assert_int_equal(pipe2(wait_here, O_CLOEXEC), 0);
     const pid_t pid = fork();
     assert_true(pid >= 0);
@@ -271,7 +271,7 @@ static void two_writers_never_meet_on_one_image(void **state)
 {
     (void)state;
     const struct image im = make_image(IMAGE_BYTES);
-    struct disk *const writer = open_image(&im, false, DISK_ENGINE_AUTO);
+    struct disk *writer = open_image(&im, false, DISK_ENGINE_AUTO);
     assert_open_fails(im.path, false, -EBUSY, "in use by another VM or process");
     assert_open_fails(im.path, true, -EBUSY, "in use by another VM or process");
     disk_close(writer);
@@ -283,8 +283,8 @@ static void readers_share_an_image_and_keep_writers_out(void **state)
 {
     (void)state;
     const struct image im = make_image(IMAGE_BYTES);
-    struct disk *const one = open_image(&im, true, DISK_ENGINE_AUTO);
-    struct disk *const two = open_image(&im, true, DISK_ENGINE_AUTO);
+    struct disk *one = open_image(&im, true, DISK_ENGINE_AUTO);
+    struct disk *two = open_image(&im, true, DISK_ENGINE_AUTO);
     assert_open_fails(im.path, false, -EBUSY, "in use by another VM or process");
     assert_true(disk_is_readonly(one));
     assert_false(disk_can_discard(one)); /* nothing that changes it */
@@ -298,7 +298,7 @@ static void size_is_counted_in_sectors(void **state)
 {
     (void)state;
     const struct image im = make_image(IMAGE_BYTES + 512);
-    struct disk *const d = open_image(&im, false, DISK_ENGINE_AUTO);
+    struct disk *d = open_image(&im, false, DISK_ENGINE_AUTO);
     assert_int_equal(disk_sectors(d), IMAGE_BYTES / 512 + 1);
     assert_true(disk_can_discard(d));
     assert_int_equal(fcntl(d->fd, F_GETFL) & O_NONBLOCK, 0); /* io_uring would fail rather than wait */

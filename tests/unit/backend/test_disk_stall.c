@@ -30,7 +30,7 @@ static void *run_loop(void *arg)
 }
 static void tell_quiet(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     const uint64_t one = 1;
     atomic_store(&r->is_quiet, 1);
     assert_int_equal(write(r->quiet_fd, &one, sizeof(one)), sizeof(one));
@@ -38,7 +38,7 @@ static void tell_quiet(void *arg)
 
 static int setup_running(void **state, struct disk_rig *b)
 {
-    struct running *const r = test_calloc(1, sizeof(*r));
+    struct running *r = test_calloc(1, sizeof(*r));
     r->b = b;
     r->trap.fd = -1;
     start(r->b);
@@ -59,7 +59,7 @@ static int setup_running_worker(void **state)
 }
 static int teardown_running(void **state)
 {
-    struct running *const r = *state;
+    struct running *r = *state;
     void *b = r->b;
     trap_remove(&r->trap); /* after a failure: lets go of whoever hangs */
     loop_stop(&r->b->loop);
@@ -71,7 +71,7 @@ static int teardown_running(void **state)
 
 static void submit_stuck(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     r->stuck =
         (struct request){.io = {.op = DISK_WRITE, .bytes = PAGE, .iov_count = 1}, .iov = {{r->trap.page, TRAP_BYTES}}};
     begin(r->b, &r->stuck);
@@ -79,7 +79,7 @@ static void submit_stuck(void *arg)
 }
 static void submit_behind(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     for (unsigned i = 0; i < 4; i++) {
         r->behind[i] = (struct request){.io = {.op = DISK_WRITE, .offset = PAGE, .bytes = PAGE, .iov_count = 1},
                                         .iov = {{r->data, PAGE}}};
@@ -92,12 +92,12 @@ static void do_nothing(void *arg)
 }
 static void stop_disk(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     r->b->is_quiet = disk_stop(r->b->disk);
 }
 static void look_at_requests(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     assert_int_equal(r->stuck.done, 0);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(r->behind[i].done, 1);
@@ -107,8 +107,8 @@ static void look_at_requests(void *arg)
 
 static void a_write_that_hangs_holds_up_nobody(void **state)
 {
-    struct running *const r = *state;
-    struct loop *const loop = &r->b->loop;
+    struct running *r = *state;
+    struct loop *loop = &r->b->loop;
     if (!trap_set_new(&r->trap)) skip();
     loop_call(loop, submit_stuck, r);
     trap_await(&r->trap);
@@ -135,7 +135,7 @@ static void a_write_that_hangs_holds_up_nobody(void **state)
 
 static void submit_quick_and_stuck(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     r->behind[0] = (struct request){.io = {.op = DISK_WRITE, .offset = PAGE, .bytes = PAGE, .iov_count = 1},
                                     .iov = {{r->data, PAGE}}};
     begin(r->b, &r->behind[0]);
@@ -143,7 +143,7 @@ static void submit_quick_and_stuck(void *arg)
 }
 static void look_at_first(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     assert_int_equal(r->stuck.done, 0);
     r->is_first_done = r->behind[0].done == 1;
 }
@@ -151,7 +151,7 @@ static void look_at_first(void *arg)
 /* The thread tells of many at once, but not so late as that. */
 static void what_was_done_before_a_write_that_hangs_is_told(void **state)
 {
-    struct running *const r = *state;
+    struct running *r = *state;
     if (!trap_set_new(&r->trap)) skip();
     loop_call(&r->b->loop, submit_quick_and_stuck, r);
     trap_await(&r->trap);
@@ -170,8 +170,8 @@ static void what_was_done_before_a_write_that_hangs_is_told(void **state)
 /* A machine's loop has no thread any more when it is torn down: whoever waits for the disk takes turns of it. */
 static void quiet_comes_on_whichever_thread_runs_the_loop(void **state)
 {
-    struct running *const r = *state;
-    struct loop *const loop = &r->b->loop;
+    struct running *r = *state;
+    struct loop *loop = &r->b->loop;
     if (!trap_set_new(&r->trap)) skip();
     loop_call(loop, submit_stuck, r);
     trap_await(&r->trap);

@@ -55,7 +55,7 @@ static inline void boot(struct blk_rig *b, struct disk *disk, uint64_t features)
 static inline int setup_features(void **state, uint64_t features)
 {
     struct disk *disk;
-    struct blk_rig *const b = test_calloc(1, sizeof(*b));
+    struct blk_rig *b = test_calloc(1, sizeof(*b));
     assert_int_equal(disk_open_ram(&disk, SECTORS * 512, NULL), 0);
     boot(b, disk, features);
     *state = b;
@@ -72,7 +72,7 @@ static inline int setup_ram_event_idx(void **state)
 static inline int setup_image(void **state, struct disk_params p)
 {
     struct disk *disk;
-    struct blk_rig *const b = test_calloc(1, sizeof(*b));
+    struct blk_rig *b = test_calloc(1, sizeof(*b));
     (void)snprintf(b->path, sizeof(b->path), "/tmp/vireo-blk-XXXXXX");
     const int fd = mkstemp(b->path);
     assert_true(fd >= 0);
@@ -102,7 +102,7 @@ static inline int setup_large_blocks(void **state)
 }
 static inline int teardown(void **state)
 {
-    struct blk_rig *const b = *state;
+    struct blk_rig *b = *state;
     rig_fini(&b->rig);
     if (b->path[0] != '\0') unlink(b->path);
     test_free(b);
@@ -147,7 +147,7 @@ static inline uint8_t request(struct blk_rig *b, uint32_t type, uint64_t sector,
 
 static inline void put_range(struct blk_rig *b, unsigned i, uint64_t sector, uint32_t sectors, uint32_t flags)
 {
-    uint8_t *const p = at(b, b->data) + 16 * i;
+    uint8_t *p = at(b, b->data) + 16 * i;
     le64_write(p, sector);
     le32_write(p + 8, sectors);
     le32_write(p + 12, flags);
@@ -155,14 +155,14 @@ static inline void put_range(struct blk_rig *b, unsigned i, uint64_t sector, uin
 
 static inline void fill(struct blk_rig *b, uint32_t bytes, unsigned seed)
 {
-    uint8_t *const p = at(b, b->data);
+    uint8_t *p = at(b, b->data);
     for (uint32_t i = 0; i < bytes; i++) p[i] = (uint8_t)(seed + i + i / 509);
 }
 
 /* Is byte i of `bytes` bytes at the data what fill(seed) put there? */
 static inline void assert_filled(struct blk_rig *b, uint32_t bytes, unsigned seed)
 {
-    const uint8_t *const p = at(b, b->data);
+    const uint8_t *p = at(b, b->data);
     for (uint32_t i = 0; i < bytes; i++) {
         if (p[i] != (uint8_t)(seed + i + i / 509)) fail_msg("byte %u is not what was written", i);
     }

@@ -52,20 +52,20 @@ static inline void toy_config_write(struct virtio_dev *d, uint32_t off, const vo
 }
 static inline int toy_activate(struct virtio_dev *d)
 {
-    struct toy *const t = (struct toy *)d;
+    struct toy *t = (struct toy *)d;
     if (t->activate_rc == 0) t->activated++;
     return t->activate_rc;
 }
 static inline bool toy_deactivate(struct virtio_dev *d)
 {
-    struct toy *const t = (struct toy *)d;
+    struct toy *t = (struct toy *)d;
     t->deactivated++;
     atomic_store(&t->is_leaving, true);
     return !t->is_slow;
 }
 static inline void toy_notify(struct virtio_dev *d, unsigned queue)
 {
-    struct toy *const t = (struct toy *)d;
+    struct toy *t = (struct toy *)d;
     struct virtq_chain c;
     int rc;
     atomic_fetch_add(&t->notified[queue], 1);
@@ -116,14 +116,14 @@ struct mmio_rig {
 
 static inline void on_log(void *arg, enum log_level level, const char *line)
 {
-    struct mmio_rig *const b = arg;
+    struct mmio_rig *b = arg;
     (void)level;
     b->log_lines++;
     (void)snprintf(b->last_line, sizeof(b->last_line), "%s", line);
 }
 static inline int on_doorbell(void *arg, unsigned queue, int fd, bool on)
 {
-    struct mmio_rig *const b = arg;
+    struct mmio_rig *b = arg;
     assert_true(queue < TOY_QUEUES);
     assert_true((b->bell_fd[queue] >= 0) != on);
     if (b->refuses_doorbells && on) return -ENOSPC;
@@ -132,7 +132,7 @@ static inline int on_doorbell(void *arg, unsigned queue, int fd, bool on)
 }
 static inline void on_host_failed(void *arg, const char *device, const char *why)
 {
-    struct mmio_rig *const b = arg;
+    struct mmio_rig *b = arg;
     assert_string_equal(device, "toy 0");
     assert_string_not_equal(why, "");
     b->host_failures++;
@@ -140,7 +140,7 @@ static inline void on_host_failed(void *arg, const char *device, const char *why
 
 static inline int setup(void **state)
 {
-    struct mmio_rig *const b = test_calloc(1, sizeof(*b));
+    struct mmio_rig *b = test_calloc(1, sizeof(*b));
     struct err e;
     b->toy.dev.ops = &toy_ops;
     memcpy(b->toy.config, "abcdef", TOY_CONFIG);
@@ -162,7 +162,7 @@ static inline int setup(void **state)
 }
 static inline int teardown(void **state)
 {
-    struct mmio_rig *const b = *state;
+    struct mmio_rig *b = *state;
     virtio_mmio_destroy(b->t);
     assert_int_equal(b->toy.destroyed, 1);
     assert_int_equal(b->toy.activated, b->toy.deactivated);

@@ -75,7 +75,7 @@ static void build(struct threads_rig *b, struct disk *disk, uint64_t features)
 
 static int setup(void **state, enum disk_engine_kind engine, uint64_t features)
 {
-    struct threads_rig *const b = test_calloc(1, sizeof(*b));
+    struct threads_rig *b = test_calloc(1, sizeof(*b));
     struct disk *disk;
     (void)snprintf(b->path, sizeof(b->path), "/tmp/vireo-blk-XXXXXX");
     const int fd = mkstemp(b->path);
@@ -106,7 +106,7 @@ static int setup_worker_event_idx(void **state)
 /* A disk in memory, whose requests are done on the loop's thread. */
 static int setup_ram(void **state)
 {
-    struct threads_rig *const b = test_calloc(1, sizeof(*b));
+    struct threads_rig *b = test_calloc(1, sizeof(*b));
     struct disk *disk;
     assert_int_equal(disk_open_ram(&disk, SECTORS * 512, NULL), 0);
     build(b, disk, F_WRITE_ZEROES | VIRTIO_F_INDIRECT_DESC);
@@ -115,7 +115,7 @@ static int setup_ram(void **state)
 }
 static int teardown(void **state)
 {
-    struct threads_rig *const b = *state;
+    struct threads_rig *b = *state;
     loop_stop(&b->loop);
     pthread_join(b->thread, NULL);
     virtio_mmio_destroy(b->t);
@@ -190,7 +190,7 @@ static void offer(struct threads_rig *b, unsigned slot, uint32_t type, uint64_t 
 {
     const struct ring_seg seg[] = {
         {b->header + 16 * slot, 16, false}, {b->data + BLOCK * slot, BLOCK, type == T_IN}, {b->status + slot, 1, true}};
-    uint8_t *const h = ring_host(&b->mem, seg[0].gpa);
+    uint8_t *h = ring_host(&b->mem, seg[0].gpa);
     le32_write(h, type);
     le64_write(h + 8, sector);
     *(uint8_t *)ring_host(&b->mem, seg[2].gpa) = 0xff;
@@ -219,7 +219,7 @@ static uint64_t place(unsigned round, unsigned slot)
 
 static void no_request_is_lost_or_mixed_up(void **state)
 {
-    struct threads_rig *const b = *state;
+    struct threads_rig *b = *state;
     const time_t start = time(NULL);
     boot(b);
     for (unsigned round = 0; round < ROUNDS && time(NULL) - start < ROUNDS_S; round++) {
@@ -245,7 +245,7 @@ static void no_request_is_lost_or_mixed_up(void **state)
 
 static void a_reset_at_any_moment_is_the_end_of_all_requests(void **state)
 {
-    struct threads_rig *const b = *state;
+    struct threads_rig *b = *state;
     for (unsigned round = 0; round < 50; round++) {
         boot(b);
         for (unsigned i = 0; i < DEPTH; i++) offer(b, i, i == 3 ? T_FLUSH : T_OUT, place(round, i));
@@ -283,7 +283,7 @@ static void offer_flood(struct threads_rig *b)
 {
     const uint32_t sectors = (uint32_t)virtio_mmio_bus_ops.read(b->t, MAX_ZEROES_SECTORS, 4);
     const uint32_t count = (uint32_t)virtio_mmio_bus_ops.read(b->t, MAX_ZEROES_RANGES, 4);
-    uint8_t *const ranges = ring_host(&b->mem, b->data);
+    uint8_t *ranges = ring_host(&b->mem, b->data);
     assert_true(count > 0 && count * 16 <= BLOCK);
     for (uint32_t i = 0; i < count; i++) {
         le64_write(ranges + 16 * i, 0);
@@ -298,7 +298,7 @@ static void offer_flood(struct threads_rig *b)
 /* On the loop's thread, once a turn: what has been done is seen there, and by nobody who might come late. */
 static void watch_flood(void *arg)
 {
-    struct flood *const f = arg;
+    struct flood *f = arg;
     if (f->turns == 0) wr(f->b, NOTIFY, 0);
     if (f->turns++ < TURNS) {
         loop_post(&f->b->loop, &f->job);
@@ -315,7 +315,7 @@ static void watch_flood(void *arg)
 
 static void a_queue_full_of_zeroing_leaves_turns_to_others_and_ends_with_a_reset(void **state)
 {
-    struct threads_rig *const b = *state;
+    struct threads_rig *b = *state;
     struct flood f = {.b = b, .lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
     f.job = (struct loop_job){.fn = watch_flood, .arg = &f};
     boot(b);
@@ -347,7 +347,7 @@ static void do_nothing(void *arg)
 
 static void a_reset_waits_for_a_write_that_hangs_and_the_loop_does_not(void **state)
 {
-    struct threads_rig *const b = *state;
+    struct threads_rig *b = *state;
     struct trap trap = {.fd = -1};
     pthread_t driver;
     boot(b);
