@@ -1,6 +1,7 @@
 /* What a chario is made of: shared by chario*.c, seen by nobody else.
  *
- *   chario.c         what is opened, when it starts and ends
+ *   chario.c         when it starts and ends
+ *   chario_open.c    what is opened: file, pseudo-terminal, descriptors
  *   chario_output.c  from the guest: collect, write, drop, say what was dropped
  *   chario_input.c   for the guest: read, take the escapes out, deliver
  *
@@ -88,6 +89,10 @@ struct chario {
     uint64_t taken_ns; /* when the guest last took something */
     atomic_ullong unheard;
 };
+
+/* chario_open.c. By whoever creates and destroys. */
+int chario_open(struct chario *c, const struct chario_params *p, struct err *e); /* fills the descriptors' fields */
+void chario_unmake_file(const struct chario *c); /* remove the file that was made and never started */
 
 /* chario_output.c. Loop thread, or while none runs. */
 int chario_make_output(struct chario *c, struct err *e); /* once it is open */

@@ -1,6 +1,6 @@
 /* Text for a reader that may have stalled: a full pipe, a terminal in Ctrl-S. A pipe or terminal is opened once more,
  * which gives a file description of our own that can be non-blocking without the shell behind it noticing, as the
- * guest's console does it too (devices/backend/chario.c). Where that can't be, poll is asked before each write. */
+ * guest's console does it too (devices/backend/chario_open.c). Where that can't be, poll is asked before each write. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
