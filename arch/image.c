@@ -120,6 +120,17 @@ int image_read(const struct image *img, uint64_t off, void *buf, uint64_t len, s
     return 0;
 }
 
+int image_refuse_mistakes(const struct image_mistake *rows, unsigned count, const uint8_t *head, uint64_t len,
+                          struct err *e)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct image_mistake *m = &rows[i];
+        if (range_fits(m->off, m->len, len) && memcmp(head + m->off, m->magic, m->len) == 0)
+            return err_set(e, -ENOEXEC, "%s", m->sentence);
+    }
+    return 0;
+}
+
 /* ---- into guest memory ---- */
 
 /* Guest memory is fresh, that is, zero. What of it would only receive zeros stays untouched, so that the host need not

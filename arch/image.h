@@ -41,4 +41,19 @@ int image_read(const struct image *img, uint64_t off, void *buf, uint64_t len, s
 int image_place(const struct image *img, uint64_t off, uint64_t len, const struct gmem *mem, uint64_t gpa,
                 struct err *e);
 
+/* What people give by mistake, by the bytes at a place in the file, with the way out. */
+struct image_mistake {
+    uint16_t off, len;
+    const char *magic, *sentence;
+};
+#define IMAGE_MISTAKE(off, magic, sentence)                                                                            \
+    {                                                                                                                  \
+        off, sizeof(magic) - 1, magic, sentence                                                                        \
+    }
+/* -ENOEXEC and the sentence of the first of count rows that fits the first bytes of a file; 0: none does. */
+int image_refuse_mistakes(const struct image_mistake *rows, unsigned count, const uint8_t *head, uint64_t len,
+                          struct err *e);
+
+#define IMAGE_MIB(bytes) ((unsigned long long)(((bytes) + (1u << 20) - 1) >> 20)) /* rounded up: what to ask for */
+
 #endif

@@ -11,9 +11,9 @@
 #include "arch/x86/images.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/load.h"
+#include "arch/x86/struct_arch.h"
 #include "arch/x86/tables.h"
 #include "arch/x86/vcpu.h"
-#include "arch/x86/struct_arch.h"
 
 #define ADDRESS_BITS_ALL 36 /* every x86-64 processor has them: below, KVM need not be asked (a slow call) */
 

@@ -30,10 +30,6 @@ struct loaded {
 
 /* Tells the format and loads it. -ENOEXEC and one sentence when it can't be. */
 int load_kernel(const struct image *img, const struct gmem *mem, struct loaded *out, struct err *e);
-/* As high as the kernel allows, page aligned, above its end. */
-int load_initrd(const struct image *img, const struct gmem *mem, const struct loaded *kernel, uint64_t *gpa,
-                struct err *e);
-
 /* The formats, for load_kernel and tests. */
 bool is_bzimage(const struct image *img);
 int load_bzimage(const struct image *img, const struct gmem *mem, struct loaded *out, struct err *e);
@@ -57,6 +53,12 @@ int multiboot_check(const struct multiboot_header *h, struct err *e);
 /* An image that says in its header where it goes. */
 int load_multiboot(const struct image *img, const struct multiboot_header *h, const struct gmem *mem,
                    struct loaded *out, struct err *e);
+
+/* ---- load_place.c ---- */
+
+/* As high as the kernel allows, page aligned, above its end. */
+int load_initrd(const struct image *img, const struct gmem *mem, const struct loaded *kernel, uint64_t *gpa,
+                struct err *e);
 
 #define LOAD_CMDLINE_MAX 2047 /* COMMAND_LINE_SIZE of x86 Linux, without its NUL */
 
