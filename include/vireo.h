@@ -26,13 +26,13 @@
 extern "C" {
 #endif
 
-#define VIREO_VERSION       "0.1.0"
+#define VIREO_VERSION       "0.2.0"
 #define VIREO_VERSION_MAJOR 0
-#define VIREO_VERSION_MINOR 1
+#define VIREO_VERSION_MINOR 2
 #define VIREO_VERSION_PATCH 0
 #define VIREO_API           __attribute__((visibility("default")))
 
-/* "0.1.0", of the library that is linked. */
+/* "0.2.0", of the library that is linked. */
 VIREO_API const char *vireo_version(void);
 
 struct vireo_error {

@@ -36,7 +36,8 @@ slash = $(if $(1),/$(1))
 BUILD ?= build$(call slash,$(if $(IS_CROSS),$(ARCH)))$(call slash,$(SAN))
 
 VERSION = $(eval VERSION := $(shell sed -n 's/.*VIREO_VERSION *"\(.*\)"/\1/p' include/vireo.h))$(VERSION)
-SOVERSION := 0
+# 0.x may change the interface between minor versions: CONTRIBUTING.md.
+SOVERSION = $(basename $(VERSION))
 
 # Asked once, and only when something is compiled or linked. libfdt has no pkg-config file on Debian 12.
 PKG_CONFIG ?= pkg-config

@@ -31,7 +31,7 @@ $(BUILD)/libvireo.a: $(LIB_OBJS) $(BUILD)/objects
 	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='vireo_*' $(BUILD)/vireo.o
 	$(Q)$(AR) rcs $@ $(BUILD)/vireo.o
 
-SHARED := libvireo.so.$(SOVERSION)
+SHARED = libvireo.so.$(SOVERSION)
 # It stays mapped after dlclose: a handler of ours may be installed, and a thread may still wait for a disk that does not answer.
 $(BUILD)/libvireo.so: $(LIB_OBJS) $(BUILD)/objects mk/libvireo.map
 	$(call say,LD)$(LINK) -shared -Wl,-z,nodelete -Wl,-soname,$(SHARED) -Wl,--version-script=mk/libvireo.map -Wl,--no-undefined \

@@ -55,10 +55,12 @@ fresh_tree
 mkdir -p build
 library() { # C-TEXT
     echo "$1" > lib.c
-    cc -c -fPIC -o build/lib.o lib.c && ar rcs build/libvireo.a build/lib.o && cc -shared -o build/libvireo.so build/lib.o
+    cc -c -fPIC -o build/lib.o lib.c && ar rcs build/libvireo.a build/lib.o && cc -shared -Wl,-soname,libvireo.so.7.1 -o build/libvireo.so build/lib.o
     scripts/check-symbols library build > "$work/said" 2>&1
 }
-echo 'VIREO_API int vireo_one(int a);' > include/vireo.h
+printf '#define VIREO_VERSION "7.1.3"\nVIREO_API int vireo_one(int a);\n' > include/vireo.h
+mkdir -p mk
+echo 'VIREO_7.1 {' > mk/libvireo.map
 library 'int vireo_one(int a) { return a; }'
 ok $? a_library_of_what_is_declared_passes
 library 'int vireo_one(int a) { return a; } int stray(void) { return 0; }'
@@ -67,6 +69,10 @@ ok $? a_name_that_is_not_declared_is_found
 library 'int vireo_two(int a) { return a; }'
 [ $? = 1 ] && grep -q 'libvireo.so lacks vireo_one' "$work/said"
 ok $? a_declared_function_that_is_missing_is_found
+sed -i 's/7[.]1/7.2/' include/vireo.h
+library 'int vireo_one(int a) { return a; }'
+[ $? = 1 ] && grep -q 'vireo.h is version 7.2.x' "$work/said"
+ok $? an_interface_of_another_minor_version_has_another_soname
 
 # and on two architectures
 arch() { # X86-TEXT ARM64-TEXT

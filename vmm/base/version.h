@@ -2,6 +2,6 @@
 #ifndef VIREO_BASE_VERSION_H
 #define VIREO_BASE_VERSION_H
 
-#define BUILD_VERSION "0.1.0"
+#define BUILD_VERSION "0.2.0"
 
 #endif
