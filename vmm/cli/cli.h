@@ -88,7 +88,7 @@ struct args_words {
 };
 void args_add(struct args_words *w, const char *word);
 
-/* ---- what the user reads: text.c, help.c ---- */
+/* ---- what the user reads: text.c, help_text.c ---- */
 
 /* One line on standard error, "vireo: " before it. What could move a terminal's cursor is shown as '?': names and
  * sentences may come from the guest or from somebody else's file. Any thread; one that nobody takes is dropped
@@ -105,6 +105,8 @@ void help_print(FILE *f, const struct command *c); /* NULL: the program's */
 typedef void help_option_fn(FILE *f, const char *name, const char *arg, const char *help);
 help_option_fn help_print_option; /* one option of it, in lines of 80 columns */
 help_option_fn help_list_option;  /* one line of `vireo help --list`: "--NAME", arg and help, with tabs between */
+/* Each option of a command, by print; the title, unless NULL, stands between the library's keys and its own. */
+void help_each_option(FILE *f, const struct command *c, const char *title, help_option_fn *print);
 /* A text in lines of 80 columns, and a newline: the cursor stands at column now, later lines start at indent. */
 int help_print_text(FILE *f, unsigned column, unsigned indent, const char *text);
 void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259, 7) */
