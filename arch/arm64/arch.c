@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
+#include "arch/arm64/platform.h"
 #include "arch/arm64/struct_arch.h"
+#include "arch/arm64/vcpu.h"
 
 #define IPA_DEFAULT_BITS 40 /* what machine type 0 means, and every KVM without KVM_CAP_ARM_VM_IPA_SIZE */
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "arch/arm64/struct_arch.h"
+#include "arch/arm64/vcpu.h"
 
 #define REG_ESR_EL1 ARM64_SYS_REG(3, 0, 5, 2, 0)
 #define REG_FAR_EL1 ARM64_SYS_REG(3, 0, 6, 0, 0)

@@ -12,6 +12,7 @@
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/load_image.h"
 #include "arch/arm64/struct_arch.h"
+#include "arch/arm64/vcpu.h"
 #include "vmm/base/file.h"
 
 #define DTB_REACH (512ULL << 20) /* booting.rst: kernels before 4.2 look no farther */

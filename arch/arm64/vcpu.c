@@ -4,6 +4,7 @@
 
 #include "arch/arm64/load_image.h"
 #include "arch/arm64/struct_arch.h"
+#include "arch/arm64/vcpu.h"
 #include "vmm/base/pages.h"
 
 #define REG_MPIDR_EL1        ARM64_SYS_REG(3, 0, 0, 0, 5)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "arch/arm64/layout.h"
+#include "arch/arm64/platform.h"
 #include "arch/arm64/struct_arch.h"
 
 #define SCRATCH 7    /* the serial port's register without a side effect */
