@@ -26,9 +26,8 @@ void memmap_build(const struct gmem *mem, struct memmap *out)
     memmap_add(out, X86_BASE_END, 0xa0000 - X86_BASE_END, E820_RESERVED);
     memmap_add(out, X86_ACPI, X86_HIMEM - X86_ACPI, E820_RESERVED);
     memmap_add(out, X86_HIMEM, low_end > X86_HIMEM ? low_end - X86_HIMEM : 0, E820_RAM);
-    for (unsigned i = 0; i < mem->count; i++) {
+    for (unsigned i = 0; i < mem->count; i++)
         if (mem->region[i].gpa >= X86_HOLE_END) memmap_add(out, mem->region[i].gpa, mem->region[i].size, E820_RAM);
-    }
 }
 
 /* Where the information, the command line and the GDT of this kernel lie, given where they lie by default. */

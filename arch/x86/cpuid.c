@@ -97,9 +97,8 @@ static void add(union cpuid_table *t, const struct kvm_cpuid_entry2 *entry)
 
 static bool is_in(const uint32_t *list, unsigned count, uint32_t function)
 {
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         if (list[i] == function) return true;
-    }
     return false;
 }
 

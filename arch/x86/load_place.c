@@ -50,9 +50,8 @@ int load_check_place(const struct gmem *mem, enum boot_protocol protocol, const 
 /* The piece that lies over [gpa, gpa + INFO_SIZE), or NULL. */
 static const struct load_piece *piece_over(const struct load_piece *pieces, unsigned count, uint64_t gpa)
 {
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         if (pieces[i].gpa < gpa + INFO_SIZE && gpa < pieces[i].gpa + pieces[i].size) return &pieces[i];
-    }
     return NULL;
 }
 

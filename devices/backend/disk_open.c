@@ -80,9 +80,8 @@ static struct fs_kind kind_of(int fd)
 {
     struct statfs fs;
     if (fstatfs(fd, &fs) != 0) return (struct fs_kind){0};
-    for (unsigned i = 0; i < sizeof(fs_kinds) / sizeof(fs_kinds[0]); i++) {
+    for (unsigned i = 0; i < sizeof(fs_kinds) / sizeof(fs_kinds[0]); i++)
         if (fs_kinds[i].magic == (uint32_t)fs.f_type) return fs_kinds[i];
-    }
     return (struct fs_kind){0};
 }
 

@@ -108,9 +108,8 @@ static void take_back(struct disk *d, int rc)
         io_uring_prep_nop(u->unsent[i]);
         io_uring_sqe_set_data(u->unsent[i], NULL);
     }
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         if (r[i]) disk_finish(d, r[i], rc);
-    }
 }
 
 /* Hand over what is in the ring. False: the kernel takes no more now. */

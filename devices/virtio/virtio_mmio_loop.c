@@ -198,9 +198,8 @@ void virtio_mmio_activate(void *arg)
         return;
     }
     t->is_active = true;
-    for (unsigned i = 0; i < d->ops->queue_count; i++) {
+    for (unsigned i = 0; i < d->ops->queue_count; i++)
         if (d->vq[i].size != 0 && !atomic_load(&t->needs_reset)) listen_to(t, i);
-    }
 }
 
 void virtio_mmio_deactivate(void *arg)
