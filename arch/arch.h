@@ -88,8 +88,7 @@ struct arch;
 /* Does KVM here tell a guest how long its vCPUs waited for a CPU? Then machines have it. */
 bool arch_has_steal_time(const struct vm *vm);
 
-/* The KVM_CREATE_VM type for a machine whose highest guest address is `top`; refuses (ERR_HOST) what KVM can't address.
- */
+/* The KVM_CREATE_VM type for a machine whose highest address is `top`. ERR_HOST: KVM can't address so much. */
 int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e);
 
 int arch_create(struct arch **out, const struct arch_params *p, struct err *e);

@@ -2,8 +2,8 @@
  * no FACS, no PIC and no PIT for a guest to look for. Every table lies right behind the one before it: a small
  * machine's tables fit one page.
  *
- * The FADT's boot flags say what is not there, because a guest that has to find out pays for it with exits and delays.
- */
+ * The FADT's boot flags say what is not there, because a guest that has to find out pays for it with exits and
+ * delays. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

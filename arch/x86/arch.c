@@ -167,8 +167,7 @@ static int write_tables(struct arch *a, const struct arch_boot *b, const struct 
     return images_blame(e, boot_write_cmdline(a->mem, k, name, cmdline, e), "kernel", name);
 }
 
-/* Which of its entries a kernel is booted by is chosen by marks in its file: say which, for who wonders why it hangs.
- */
+/* Marks in a kernel's file choose its entry. Log which one it was, for whoever wonders why the guest hangs. */
 static void tell_protocol(const struct arch *a, const struct arch_boot *b, const struct loaded *k)
 {
     static const char *const protocol[] = {

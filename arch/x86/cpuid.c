@@ -22,13 +22,13 @@ static const struct {
     enum reg reg;
     uint32_t bits;
 } hidden[] = {
-    {0x1, 0, ECX,
-     BIT(3) | BIT(5) | BIT(15)},     /* MONITOR: a guest that waits must leave; VMX: no nesting; PDCM: no PMU */
+    /* MONITOR: a guest that waits must leave; VMX: no nesting; PDCM: no PMU. */
+    {0x1, 0, ECX, BIT(3) | BIT(5) | BIT(15)},
     {0x1, 0, EDX, BIT(21)},          /* DS: no PMU */
     {0x7, 0, EBX, BIT(2)},           /* SGX: needs memory of its own kind */
     {0x7, 0, ECX, BIT(5) | BIT(30)}, /* WAITPKG: as MONITOR; SGX_LC */
-    {0x80000001, 0, ECX, BIT(2) | BIT(10) | BIT(23) | BIT(24) | BIT(28) | BIT(29)}, /* SVM; IBS and counters: no PMU;
-                                                                                      MWAITX */
+    /* SVM; IBS and counters: no PMU; MWAITX. */
+    {0x80000001, 0, ECX, BIT(2) | BIT(10) | BIT(23) | BIT(24) | BIT(28) | BIT(29)},
 };
 /* Leaves taken away whole: MONITOR, PMU, SGX, processor trace, SVM, IBS, PMU version 2. */
 static const uint32_t hidden_leaf[] = {0x5, 0xa, 0x12, 0x14, 0x8000000a, 0x8000001b, 0x80000022};

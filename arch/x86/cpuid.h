@@ -1,6 +1,6 @@
 /* CPUID as the guest sees it: what KVM supports, minus what a guest here can't use, with the topology of N vCPUs in one
- * package, one thread per core (SDM vol. 2, CPUID; AMD APM vol. 3, appendix E; Documentation/virt/kvm/x86/cpuid.rst).
- */
+ * package, one thread per core (SDM vol. 2, CPUID; AMD APM vol. 3, appendix E;
+ * Documentation/virt/kvm/x86/cpuid.rst). */
 #ifndef VIREO_X86_CPUID_H
 #define VIREO_X86_CPUID_H
 

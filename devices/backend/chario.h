@@ -81,7 +81,7 @@ void chario_flush(struct chario *c, enum chario_port port); /* write what is col
 /* Bytes of output that nobody took, could not be written, or were beyond max_bytes; any thread, final after stop. */
 uint64_t chario_dropped(const struct chario *c);
 uint64_t chario_unheard(const struct chario *c); /* bytes of input lost on a guest that did not listen; any thread */
-uint64_t
-chario_first_output_ns(const struct chario *c); /* CLOCK_MONOTONIC of the first byte, 0: none yet; any thread */
+/* CLOCK_MONOTONIC of the first byte, 0: none yet; any thread. */
+uint64_t chario_first_output_ns(const struct chario *c);
 
 #endif

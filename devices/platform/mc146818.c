@@ -24,9 +24,9 @@ enum { /* MC146818 data sheet, "Address Map" */
 enum { A_UPDATES = 0x80, A_32768_HZ = 0x20, A_RATE = 0x06, B_24_HOURS = 0x02, D_VALID = 0x80 };
 
 #define NS_PER_S UINT64_C(1000000000)
-#define UPDATE_NS                                                                                                      \
-    UINT64_C(244000) /* so long before a second ends its update is announced: who was not told has this long */
-#define DAY_S UINT64_C(86400)
+/* So long before a second ends its update is announced: who was not told has this long. */
+#define UPDATE_NS UINT64_C(244000)
+#define DAY_S     UINT64_C(86400)
 
 static uint64_t host_now(void)
 {

@@ -1,8 +1,8 @@
 /* virtio-console (VIRTIO 1.2, 5.3): one port, on the console backend it shares with the serial port.
  *
  * Output must not wait, since other devices live on this loop: what the host does not take stays in its chain until
- * chario says to try again. Input has room when the guest has offered a buffer; the buffer is taken when chario asks.
- */
+ * chario says to try again. Input has room when the guest has offered a buffer; the buffer is taken when chario
+ * asks. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

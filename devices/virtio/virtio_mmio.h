@@ -47,8 +47,7 @@ void virtio_mmio_abandon(struct virtio_mmio *t);
 /* Deactivate the device; true: it is quiet, and may be destroyed. False: requests are still with the host's kernel;
  * turn the loop and ask again. After the vCPUs and the loop have ended. */
 bool virtio_mmio_quiesce(struct virtio_mmio *t);
-/* Destroys the device too, which is quiet or was never active. After the vCPUs and the loop have ended. NULL is legal.
- */
+/* Destroys the device too, which is quiet or was never active. After vCPUs and loop have ended. NULL is legal. */
 void virtio_mmio_destroy(struct virtio_mmio *t);
 
 extern const struct bus_ops virtio_mmio_bus_ops; /* dev: struct virtio_mmio * */

@@ -45,14 +45,14 @@ enum reg {
     REG_CONFIG = 0x100,
 };
 
-enum status { /* 2.1 */
-              S_ACKNOWLEDGE = 0x01,
-              S_DRIVER = 0x02,
-              S_DRIVER_OK = 0x04,
-              S_FEATURES_OK = 0x08,
-              S_NEEDS_RESET =
-                  0x40, /* ours alone: a driver may write back what it read, so it is not looked at in a write */
-              S_FAILED = 0x80,
+/* 2.1. NEEDS_RESET is ours alone: a driver may write back what it read, so that bit of a write is not looked at. */
+enum status {
+    S_ACKNOWLEDGE = 0x01,
+    S_DRIVER = 0x02,
+    S_DRIVER_OK = 0x04,
+    S_FEATURES_OK = 0x08,
+    S_NEEDS_RESET = 0x40,
+    S_FAILED = 0x80,
 };
 
 /* The order of initialization, 3.1.1: a bit may be set once the ones it needs are. */

@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <vireo.h>
 
-/* Exit statuses that are the program's own; the rest come with vireo_end and vireo_error. vireo-run(1) has the table.
- */
+/* Exit statuses of the program's own; the rest come with vireo_end and vireo_error. vireo-run(1) has the table. */
 enum { STATUS_BAD_COMMAND = 125, STATUS_BAD_HOST = 126, STATUS_SIGNAL = 128 };
 
 /* An option of one subcommand. arg: NULL a switch, "FILE" a value that must come, "[FILE]" one that may, as
@@ -36,8 +35,8 @@ struct command {
     void (*list)(FILE *f);  /* words it takes that are no options, or options only more tells of: as help_list_option
                                writes them, for shells that complete; NULL: none */
     const char *elsewhere;  /* the program that has this command, with all its options; NULL: this one */
-    /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of ARGS_OWN.
-     */
+    /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of
+     * ARGS_OWN. */
     void (*set_word)(void *ctx, const char *word);
     /* Takes a library's key in the pass of ARGS_KEYS; NULL: vireo_config_set does. */
     int (*set_key)(void *ctx, const char *key, const char *value, struct vireo_error *e);
@@ -159,8 +158,7 @@ int output_close(int fd, const char *name, int status); /* status, or STATUS_BAD
 /* A vireo_write_fn for a FILE: text takes the place of all that the file holds; on standard output and standard error
  * it follows what is there. finish_output says what went wrong. */
 void output_write(void *file, const char *text, size_t len);
-/* Flush and close f, or flush stdout: status, or STATUS_BAD_COMMAND after saying why the output could not be written.
- */
+/* Flush and close f, or flush stdout: status, or STATUS_BAD_COMMAND after saying why that failed. */
 int finish_output(FILE *f, const char *name, int status);
 
 /* ---- other VMs, by their control sockets: client.c ---- */

@@ -15,9 +15,8 @@
 
 #include "vmm/cli/cli.h"
 
-#define PUT_STALL_NS                                                                                                   \
-    500000000ull                   /* a reader that takes nothing: long for one that lives, short for who waits for us \
-                                    */
+/* A reader that takes nothing: long for one that lives, short for who waits for us. */
+#define PUT_STALL_NS 500000000ull
 #define PUT_CALL_NS  2000000000ull /* one that takes a little now and then */
 #define PUT_TERMINAL 256           /* bytes to one not opened anew: what poll's "writable" is sure to cover */
 

@@ -34,8 +34,8 @@ void run_release_signals(struct run_signals *s); /* legal twice */
 int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control);
 
 /* ---- leave.c: no way out leaves anything behind, and nothing keeps us. Main thread ---- */
-#define ECHO_NS                                                                                                        \
-    500000000ull /* timeout(1) sends its signal twice, systemd SIGTERM and SIGHUP: nobody asks again so soon */
+/* Timeout(1) sends its signal twice, systemd SIGTERM and SIGHUP: nobody asks again so soon. */
+#define ECHO_NS 500000000ull
 /* From here on a thread hears the signals that end a process, those that are ignored excepted: the first is noted and
  * ends the VM, or is followed by two seconds of patience where none runs; a second one leaves at once. SIGUSR1 waits
  * for run_wait. Faults end the process as they do, after the cleaning up. 0 or -errno. */

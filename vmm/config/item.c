@@ -98,8 +98,8 @@ static int add_disk(struct config_item *it, struct config *c, struct err *e)
 static int set_net_tap(struct config_item *it, const char *value, struct err *e)
 {
     const size_t len = strlen(value);
-    const unsigned char *name =
-        (const unsigned char *)value; /* any byte above a blank, whatever a plain char is here */
+    /* Any byte above a blank, whatever a plain char is here. */
+    const unsigned char *name = (const unsigned char *)value;
     bool is_good = len >= 1 && len < sizeof(it->net.tap) && strcmp(value, ".") != 0 && strcmp(value, "..") != 0;
     for (size_t i = 0; is_good && i < len; i++) is_good = name[i] > ' ' && name[i] != '/' && name[i] != ':';
     if (!is_good)

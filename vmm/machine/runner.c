@@ -74,8 +74,8 @@ static int read_want(const struct runner *r)
 }
 
 /* false: the thread must end. Whoever kicks sets immediate_exit first. Without it the signal is none of ours: this
- * thread was stopped (SIGSTOP, Ctrl-Z), frozen (a cgroup's freezer) or debugged, and the guest was held as by a pause.
- */
+ * thread was stopped (SIGSTOP, Ctrl-Z), frozen (a cgroup's freezer) or debugged, and the guest was held as by a
+ * pause. */
 static bool answer_kick(struct runner *r)
 {
     bool was_held = __atomic_load_n(&r->vcpu->run->immediate_exit, __ATOMIC_RELAXED) == 0;

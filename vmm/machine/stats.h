@@ -43,8 +43,8 @@ struct stats_row {
 struct stats_info {
     const char *counter; /* "TSC": static */
     double hz;
-    double cost_ns; /* of recording one exit, counter reads included: measured when it was first asked for, on the CPU
-                       of that thread */
+    /* Of recording one exit, counter reads included. Measured by the first call that asks, on its thread's CPU. */
+    double cost_ns;
     unsigned vcpus;
 };
 
@@ -65,8 +65,7 @@ struct machine_usage {
     uint64_t throttled, throttled_ns;  /* how often, and how long, a CPU quota stopped threads of its cgroups */
     bool has_resident, has_switches, has_throttled; /* does the host tell? */
 };
-/* Any thread, before, while and after it runs. The guest's memory is looked through: some 0.5 ms a GiB that is in use.
- */
+/* Any thread, before, while and after it runs. Looks through the guest's memory: some 0.5 ms a GiB in use. */
 void machine_usage(struct machine *m, struct machine_usage *out);
 
 #endif

@@ -178,8 +178,8 @@ static void quiet_comes_on_whichever_thread_runs_the_loop(void **state)
     loop_call(loop, stop_disk, r);
     assert_false(r->b->is_quiet);
     loop_stop(loop);
-    trap_let_go(
-        &r->trap); /* before the join: what the loop's thread gave to io_uring the kernel lets it not leave behind */
+    /* Before the join: the kernel lets no thread end that has left something with io_uring. */
+    trap_let_go(&r->trap);
     pthread_join(r->thread, NULL);
     for (unsigned i = 0; i < WAIT_MAX && !atomic_load(&r->is_quiet); i++) loop_turn(loop, 100);
     assert_int_equal(atomic_load(&r->is_quiet), 1);

@@ -1,5 +1,4 @@
-/* virtio-blk: what it answers to requests that can't be served, by the guest's fault or the host's, and its cache mode.
- */
+/* virtio-blk: its answers to requests that can't be served, by the guest's fault or the host's, and its cache mode. */
 #include <errno.h>
 #include <sys/stat.h>
 

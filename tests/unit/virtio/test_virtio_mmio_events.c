@@ -176,8 +176,7 @@ static void a_broken_ring_needs_a_reset_and_then_works_again(void **state)
     assert_int_equal(ring_used_count(&b->ring[0]), 1);
 }
 
-/* Descriptors or memory that are missing for a moment cost a guest the device for that moment, and no machine its life.
- */
+/* When descriptors or memory are missing, the guest lacks the device until they are back, and the machine lives on. */
 static void a_device_that_the_host_lacks_the_means_to_start_starts_after_a_reset(void **state)
 {
     struct mmio_rig *b = *state;
