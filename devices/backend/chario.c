@@ -52,7 +52,7 @@ void chario_destroy(struct chario *c)
     if (!c) return;
     forked_remove(&c->forked);
     for (unsigned i = 0; i < CHARIO_PORTS; i++) chario_flush(c, i);
-    slow_file_close(c->file, 0); /* there are none but where there was no start */
+    slow_file_close(c->file, 0); /* something is there only when there was no start */
     slow_input_close(c->in_file);
     chario_unmake_file(c);
     close_if(c->timer_source.fd, true);

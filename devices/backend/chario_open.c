@@ -18,9 +18,9 @@ static bool is_pty_master(int fd)
     return ioctl(fd, TIOCGPTN, &number) == 0;
 }
 
-/* A pipe or terminal opened once more is a file description of our own, which can be non-blocking without the shell
- * behind it noticing. -1 where that is neither needed nor possible: then fd itself is used. (Opening a pty master again
- * would make another pty.) */
+/* Open a pipe or terminal once more. That gives a file description of our own, which can be non-blocking without the
+ * shell behind it noticing. -1 where that is not needed or not possible: then fd itself is used. (Opening a pty master
+ * again would make another pty.) */
 static int open_again(int fd, const struct stat *st, int flags)
 {
     char path[32];
@@ -35,7 +35,7 @@ static bool is_non_blocking(int fd)
     return flags >= 0 && (flags & O_NONBLOCK);
 }
 
-/* Where reads and writes may hang, whatever flags they have. */
+/* Reads and writes of these may hang, whatever flags they have. */
 static bool is_on_disk(const struct stat *st)
 {
     return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
@@ -80,8 +80,8 @@ static int open_failed(const struct chario *c, struct err *e)
     return rc;
 }
 
-/* Appending, so that a log rotated by truncation gets no hole; non-blocking for the case of a named pipe. O_EXCL tells
- * who made it. */
+/* O_APPEND, so that a log that is rotated by truncation gets no hole. O_NONBLOCK, in case it is a named pipe. O_EXCL,
+ * to know whether we made the file. */
 static int open_or_make(struct chario *c)
 {
     const int flags = O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
@@ -92,8 +92,8 @@ static int open_or_make(struct chario *c)
     return made < 0 && errno == EEXIST ? fd_own(open(c->path, flags | O_CREAT, 0666)) : made;
 }
 
-/* What is there is left as it is: a machine that is refused for another reason must not have cost an old log. But it is
- * ours from here on, so that nobody has made it his disk by the time we start and empty it. */
+/* Leave the contents alone for now: a machine that is refused for another reason must not have cost an old log. But
+ * lock the file from here on, so that nobody makes it his disk before we start and empty it. */
 static int open_file(struct chario *c, const struct chario_params *p, struct err *e)
 {
     struct stat st;
@@ -112,7 +112,7 @@ static int open_file(struct chario *c, const struct chario_params *p, struct err
     return 0;
 }
 
-/* Raw, so that what the guest writes is not echoed back to it as input before a peer has set the terminal. */
+/* Raw mode: otherwise what the guest writes would come back to it as input, until a peer sets the terminal. */
 static int open_pty(struct chario *c, struct err *e)
 {
     struct termios t;
@@ -143,7 +143,7 @@ int chario_open(struct chario *c, const struct chario_params *p, struct err *e)
     return err_set(e, -EINVAL, "unknown kind %d", (int)p->kind);
 }
 
-/* Whatever else has come to its name meanwhile stays. */
+/* Another file that has come to the same name meanwhile stays. */
 void chario_unmake_file(const struct chario *c)
 {
     struct stat ours, there;

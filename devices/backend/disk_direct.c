@@ -1,10 +1,10 @@
-/* The disk in memory: a file of tmpfs, whose requests are done on the loop thread, since nothing is quicker than to
- * copy. In bounded pieces: what is more than a turn's share waits for the loop to come round.
+/* A disk in memory: a file of tmpfs. Its requests are done on the loop thread, since nothing is quicker than to copy,
+ * and in bounded pieces: what is more than a turn's share waits for the loop's next turn.
  *
- * Can it wait? Data that is there is copied; a page that is not is allocated, and one that was swapped out is read
- * back. So it waits for what any page of the guest's memory may have to wait for when it is touched, which all threads
- * of a VM do all the time: for reclaim at a memory limit, and for a swap device. It never waits for what makes a disk
- * slow: a file system's journal, its dirty limits, a network, a freeze (tmpfs has none). fdatasync does nothing.
+ * Can this wait? Data that is there is copied, a missing page is allocated, and a page that was swapped out is read
+ * back. So it waits for what any touch of guest memory may wait for, on any thread of a VM: reclaim at a memory limit,
+ * and a swap device. It never waits for what makes a disk slow: a journal, dirty limits, a network, a freeze (tmpfs has
+ * none). fdatasync does nothing.
  *
  * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, timerfd_settime, read of a timer. */
 #include <errno.h>
@@ -14,9 +14,9 @@
 
 /* Bytes a turn: about a millisecond of copying. */
 #define TURN_BYTES DISK_COPY_MAX
-/* What a step takes of it at least: so much is copied in the time of a system call. */
+/* A step takes at least this much of a turn: so many bytes are copied in the time of a system call. */
 #define STEP_MIN_BYTES 4096
-/* Soon, in a timer's words: 0 would switch it off. */
+/* As soon as a timer can: 0 would switch it off. */
 #define NEXT_TURN_NS 1
 
 static void begin_turn(struct disk_direct *t)
@@ -25,7 +25,7 @@ static void begin_turn(struct disk_direct *t)
     t->has_end = false;
 }
 
-/* The image's end is looked at once a turn: for each write it would be a sixth of a small one. */
+/* The image's end is looked at once a turn: before each write it would be a sixth of a small write's time. */
 static int64_t run(struct disk *d, const struct disk_step *s)
 {
     struct disk_direct *t = &d->direct;
@@ -46,7 +46,7 @@ static void spend(struct disk_direct *t, const struct disk_step *s)
     t->left -= cost < t->left ? cost : t->left;
 }
 
-/* Steps of r until it is done (true) or the turn is over. */
+/* Take r's steps until it is done (true) or the turn is over. */
 static bool work(struct disk *d, struct disk_request *r)
 {
     while (d->direct.left > 0) {
@@ -69,7 +69,7 @@ static void direct_submit(struct disk *d, struct disk_request *r)
     disk_queue_add(&t->todo, r);
 }
 
-/* The end of a drain: the next one has a turn of its own. */
+/* The end of a drain: the next drain has a turn of its own. */
 static void direct_kick(struct disk *d)
 {
     begin_turn(&d->direct);
@@ -81,7 +81,7 @@ static void direct_again(struct disk *d)
     begin_turn(t);
     while (t->left > 0 && t->todo.first) {
         struct disk_request *r = disk_queue_take(&t->todo);
-        /* Behind the others, so that a small request never waits for all of a large one. */
+        /* Goes behind the others, so that a small request never waits for all of a large one. */
         if (!work(d, r)) disk_queue_add(&t->todo, r);
     }
     if (t->todo.first) disk_come_back(d, NEXT_TURN_NS);

@@ -1,17 +1,17 @@
-/* Disk I/O by io_uring: one system call hands over a batch and takes back what could be done at once; what comes later
- * makes the ring's descriptor readable in the event loop.
+/* Disk I/O by io_uring. One system call hands over a batch and takes back what could be done at once. What is done
+ * later makes the ring's descriptor readable in the event loop.
  *
- * What changes the disk goes to the worker thread instead, but on file systems that write into the page cache without
- * waiting (disk_open.c): elsewhere io_uring gives each write to a thread of the kernel's, one after the other, and
- * wakes the loop for every single one; our own thread tells of many at once.
+ * What changes the disk goes to the worker thread instead, except on file systems that write into the page cache
+ * without waiting (disk_open.c). On the others io_uring gives each write to a thread of the kernel, one after the
+ * other, and wakes the loop for each; our own thread tells of many at once.
  *
- * Handing over does not wait: the kernel tries a transfer without waiting and gives it to a thread of its own
- * otherwise, as it does with every flush and fallocate (io_uring_enter(2)). How much it copies at once is bounded where
- * requests are taken (blk.c) and by the size of a step, and what follows a step that was done at once is handed over
- * at the loop's next turn.
+ * Handing over does not wait: the kernel tries a transfer without waiting, else gives it to a thread of its own, as it
+ * does with every flush and fallocate (io_uring_enter(2)). How much it copies at once is bounded where requests are
+ * taken (blk.c) and by the size of a step. What follows a step that was done at once is handed over at the loop's next
+ * turn.
  *
- * System calls: to open io_uring_setup, mmap, madvise and timerfd_create, then io_uring_enter, statx and
- * timerfd_settime, to close munmap and close. */
+ * System calls: io_uring_setup, mmap, madvise and timerfd_create to open; then io_uring_enter, statx and
+ * timerfd_settime; munmap and close to close. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -19,8 +19,8 @@
 #include "devices/backend/disk_engine.h"
 #include "vmm/base/fd.h"
 
-/* The kernel takes nothing only when it has no memory for it (EAGAIN). Ask again by the loop, for a second; what is
- * refused then has failed. */
+/* The kernel takes nothing only when it has no memory for it (EAGAIN). The loop asks again for a second; then the
+ * requests fail. */
 #define TRIES_MAX 1000
 #define PAUSE_NS  1000000L
 
@@ -28,14 +28,14 @@ static void reap(struct disk *d)
 {
     struct io_uring *ring = &d->uring.ring;
     struct io_uring_cqe *cqe;
-    /* Those that are there now: what a new one of these does can wait for the loop. One more, as liburing looks for
-     * those that had no room in the ring only when it finds none there. */
+    /* Take the answers that are there now, and one more: liburing looks for answers that found no room in the ring only
+     * when the ring is empty. What new ones arrive meanwhile can wait for the loop. */
     for (unsigned n = io_uring_cq_ready(ring) + 1; n > 0 && io_uring_peek_cqe(ring, &cqe) == 0; n--) {
         struct disk_request *r = io_uring_cqe_get_data(cqe);
         const int64_t result = cqe->res;
         io_uring_cqe_seen(ring, cqe); /* before done, which may submit */
         if (!r) continue;             /* was taken back: see uring_cancel */
-        /* We cancel nothing: that is the kernel, which could not make a thread for it. */
+        /* We cancel nothing here: the kernel did, because it could not make a thread. */
         if (result == -ECANCELED)
             disk_finish(d, r, -EAGAIN);
         else
@@ -45,7 +45,7 @@ static void reap(struct disk *d)
 
 static void prepare_transfer(struct io_uring_sqe *sqe, int fd, const struct disk_step *s)
 {
-    /* One buffer needs no iovec to be read by the kernel. */
+    /* The kernel can be given one buffer without an iovec. */
     const struct iovec *v = s->iov;
     const bool is_read = s->kind == STEP_READ;
     if (s->iov_count == 1 && is_read)
@@ -58,7 +58,7 @@ static void prepare_transfer(struct io_uring_sqe *sqe, int fd, const struct disk
         io_uring_prep_writev(sqe, fd, v, s->iov_count, s->offset);
 }
 
-/* Where a network is behind the file, what this host knows of its size, and no question to the server. */
+/* On a network file system, what this host knows of the size, without asking the server. */
 static bool is_cut_short(const struct disk *d, const struct disk_step *s)
 {
     struct statx st;
@@ -97,7 +97,7 @@ static void fill(struct disk *d)
     }
 }
 
-/* Entries that the kernel has not taken do nothing any more: they can't be removed, so they become empty ones. */
+/* Entries that the kernel has not taken can't be removed, so they are made into ones that do nothing. */
 static void take_back(struct disk *d, int rc)
 {
     struct disk_uring *u = &d->uring;
@@ -126,7 +126,7 @@ static bool enter(struct disk *d)
     return true;
 }
 
-/* Hand over all that was submitted, or come back for it. */
+/* Hand over all that was submitted, or set the timer to come back for it. */
 static void hand_over(struct disk *d)
 {
     struct disk_uring *u = &d->uring;
@@ -142,7 +142,7 @@ static void hand_over(struct disk *d)
     }
 }
 
-/* What was done at once is answered at once. Its next steps are handed over too, and answered by the loop. */
+/* Answer at once what was done at once. Its next steps are handed over too, and the loop answers those. */
 static void uring_kick(struct disk *d)
 {
     struct disk_uring *u = &d->uring;
@@ -196,7 +196,7 @@ static int open_ring(struct disk_uring *u)
         io_uring_queue_exit(&u->ring);
         return rc;
     }
-    /* 5.6: the first kernel with every operation used here, and it says so by this flag. */
+    /* Linux 5.6 is the first with every operation used here, and this flag tells it. */
     if ((p.features & IORING_FEAT_RW_CUR_POS) == 0) {
         io_uring_queue_exit(&u->ring);
         return -ENOSYS;

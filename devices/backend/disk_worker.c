@@ -1,13 +1,13 @@
-/* Disk I/O by one worker thread: all of it where io_uring is switched off (containers, sysctl kernel.io_uring_disabled)
- * or too old; beside io_uring what changes the disk (disk_uring.c).
+/* Disk I/O by one worker thread. It does everything where io_uring is switched off (containers, sysctl
+ * kernel.io_uring_disabled) or too old; beside io_uring it does what changes the disk (disk_uring.c).
  *
- * The thread is made by the loop's thread, whose place among the host's CPUs it inherits: when the disk is started for
- * the first time, beside io_uring at the first write. It stays until the disk is closed. Where the host refuses one
- * (pids.max, ulimit -u) the requests that need it fail, and each asks anew.
+ * The loop's thread makes it and so hands down its place among the host's CPUs: when the disk is first started, or,
+ * beside io_uring, at the first write. It stays until the disk is closed. Where the host refuses a thread (pids.max,
+ * ulimit -u), the requests that need it fail, and each asks anew.
  *
- * A small write takes a microsecond, to wake the loop for it several: so the thread tells of what is done when it has
- * no more to do, or when that is much. A step that hangs must not keep what was done before it from being told: so
- * while more than one request is out the loop looks for itself now and then.
+ * A small write takes a microsecond, waking the loop for it several. So the thread tells of what is done when it has no
+ * more to do, or when much is done. A step that hangs must not hold back news of what was done before it: so while more
+ * than one request is out, the loop looks for itself now and then.
  *
  * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, futex, read and write of an eventfd,
  * timerfd_settime; the thread's first and last are those of on_thread. */
@@ -19,8 +19,8 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
 
-#define TELL_AT 16       /* requests done: half of what a busy driver has in flight */
-#define LOOK_NS 1000000L /* at most so long something done is not told */
+#define TELL_AT 16       /* requests done before the loop is told: half of what a busy driver has in flight */
+#define LOOK_NS 1000000L /* the longest that something done is not told */
 
 static void tell(const struct disk *d, bool begins)
 {
@@ -137,7 +137,7 @@ static void worker_cancel(struct disk *d)
         disk_queue_add(&todo, r);
         w->out--;
     }
-    /* Nothing follows what was done and not told yet. */
+    /* No other request will tell of what was done and not told yet. */
     if (w->finished.first) ring(w);
     pthread_mutex_unlock(&w->lock);
     disk_queue_cancel(d, &todo);
@@ -168,7 +168,7 @@ static void worker_close(struct disk *d)
         w->want_stop = true;
         pthread_mutex_unlock(&w->lock);
         pthread_cond_signal(&w->has_work);
-        pthread_join(w->thread, NULL); /* it has nothing to do: it is not in the kernel with a request */
+        pthread_join(w->thread, NULL); /* has nothing to do, so it is not in the kernel with a request */
     }
     close(w->event_fd);
     disk_close_timer(d);

@@ -14,17 +14,17 @@
 #include "vmm/base/checked.h"
 #include "vmm/base/endian.h"
 
-/* Requests in flight, and segments in one. Enough to keep any disk busy; requests and rings are then 0.3 MB at most, of
- * which only what a guest really uses is ever touched. */
+/* Requests in flight, and segments in one. Enough to keep any disk busy. Requests and rings then take 0.3 MB at most,
+ * of which only what a guest uses is ever touched. */
 #define BLK_QUEUE_SIZE 128
 #define BLK_SEG_MAX    (BLK_QUEUE_SIZE - 2) /* a chain's, without header and status */
-/* Bytes that the requests taken in one drain stand for, so that the loop is left to the other devices: about a
- * millisecond of copying from the page cache. Of a larger request the disk does no more at once (disk_engine.h). */
+/* How many bytes the requests of one drain may stand for, so that other devices get the loop: about a millisecond of
+ * copying from the page cache. Of a larger request the disk does no more at once (disk_engine.h). */
 #define BLK_DRAIN_BYTES (4u << 20)
 #define BLK_ID_BYTES    20 /* 5.2.6: VIRTIO_BLK_T_GET_ID */
-/* Ranges of one request, and sectors of a range. A discard is 1 GiB at most: giving blocks back is quick. Zeroing may
- * have to write every byte, so it is 64 MiB: a queue full of these is then less than one of discards, and Linux, which
- * puts one range into such a request, still gets through a terabyte with 65,536. */
+/* Ranges of one request, and sectors of a range. A discard is 1 GiB at most, as giving blocks back is quick. Zeroing
+ * may have to write every byte, so it is 64 MiB: a queue full of these then takes less time than one of discards. Linux
+ * puts one range into such a request and still needs only 65,536 for 4 TiB. */
 #define BLK_DISCARD_RANGES  32
 #define BLK_DISCARD_SECTORS (1u << 16) /* 32 MiB */
 #define BLK_ZEROES_RANGES   4
@@ -79,7 +79,7 @@ struct blk_request {
     uint8_t *status; /* the last writable byte */
     uint16_t head;
     uint32_t written; /* used.len on success */
-    uint64_t cost;    /* bytes that it stands for, of BLK_DRAIN_BYTES */
+    uint64_t cost;    /* bytes that it counts for in BLK_DRAIN_BYTES */
     bool is_stable;   /* must be on the disk before it is answered */
     unsigned range_count, range_next;
     union {
@@ -138,7 +138,8 @@ static void answer(struct blk_request *r, enum blk_status status, uint32_t writt
     virtq_push(&r->blk->dev.vq[0], r->head, written);
 }
 
-/* used.len counts from the first writable byte (2.7.8): what failed and has data before its status wrote none of it. */
+/* used.len counts from the first writable byte (2.7.8). A failed request whose data lies before its status has written
+ * none of it. */
 static void refuse(struct blk_request *r, enum blk_status status)
 {
     answer(r, status, r->written == 1 ? 1 : 0);
@@ -154,7 +155,7 @@ static bool next_range(struct blk_request *r)
     return true;
 }
 
-/* In words of its own where the error's would be misleading. */
+/* A text of our own where the error's would mislead. */
 static const char *reason(int rc)
 {
     if (rc == DISK_CUT_SHORT) return "the image has become shorter than the disk";
@@ -197,7 +198,7 @@ static void done(struct disk_request *io, int rc)
 
 /* Asking */
 
-/* The data of a transfer: `bytes` from byte `off` of the segments on. */
+/* The data of a transfer: `bytes` bytes of the segments, from byte `off` on. */
 static void take_data(struct blk_request *r, const struct virtq_seg *seg, uint64_t off, uint64_t bytes)
 {
     r->io.iov = r->iov;
@@ -214,8 +215,8 @@ static void take_data(struct blk_request *r, const struct virtq_seg *seg, uint64
     }
 }
 
-/* On the disk, and in whole blocks: a driver that doesn't look at blk_size works with sectors of 512 and must hear that
- * the disk has none. */
+/* The range must lie on the disk and be whole blocks. A driver that doesn't look at blk_size works with sectors of 512
+ * bytes and must hear that this disk has none. */
 static bool is_on_disk(const struct blk *b, uint64_t sector, uint64_t sectors)
 {
     const uint64_t block = disk_block_size(b->disk) / DISK_SECTOR;
@@ -276,14 +277,15 @@ static uint8_t *last_byte(const struct virtq_chain *c)
     return c->seg[i].base + c->seg[i].len - 1;
 }
 
-/* Is what is written now to be stable when it is answered (5.2.6.2)? */
+/* Must what is written now be stable when it is answered (5.2.6.2)? */
 static bool is_write_through(const struct blk *b)
 {
     if ((b->dev.features & BLK_F_CONFIG_WCE) != 0) return !atomic_load_explicit(&b->is_writeback, memory_order_relaxed);
     return (b->dev.features & BLK_F_FLUSH) == 0;
 }
 
-/* Turn the chain into a request in flight, or answer it: the bytes it stands for, or 0: it can't even be answered. */
+/* Turn the chain into a request in flight, or answer it. Returns the bytes it counts for; 0: it can't even be
+ * answered. */
 static uint64_t serve(struct blk *b, const struct virtq_chain *c)
 {
     struct blk_header h;
@@ -319,7 +321,7 @@ static uint64_t serve(struct blk *b, const struct virtq_chain *c)
         refuse(r, status);
         return c->out_bytes + c->in_bytes;
     }
-    const uint64_t cost = r->cost; /* the request may be over, and its place taken, when it has been submitted */
+    const uint64_t cost = r->cost; /* once submitted, the request may be over and its place taken */
     r->is_stable = (r->io.op == DISK_WRITE || r->io.op == DISK_ZEROES) && is_write_through(b);
     disk_submit(b->disk, &r->io);
     return cost;
@@ -381,7 +383,7 @@ static int activate(struct virtio_dev *d)
 static bool deactivate(struct virtio_dev *d)
 {
     struct blk *b = as_blk(d);
-    b->is_active = false; /* first: requests that are cancelled are not answered */
+    b->is_active = false; /* before the disk stops: requests that are cancelled are not answered */
     atomic_store_explicit(&b->is_writeback, true, memory_order_relaxed);
     return disk_stop(b->disk);
 }

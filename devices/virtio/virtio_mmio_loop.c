@@ -15,8 +15,9 @@ enum { INT_USED = 1, INT_CONFIG = 2 }; /* InterruptStatus, 4.2.2 */
 
 static void raise_interrupt(struct virtio_mmio *t, unsigned bit)
 {
-    /* The bit is seen before the interrupt is. Raised even when the bit is set already: a driver may acknowledge after
-     * it looked at the queue (4.2.3.4.1), and then a swallowed edge would be a lost completion. */
+    /* The bit is set before the interrupt is raised. The interrupt is raised even when the bit was set already: a
+     * driver may acknowledge after it looked at the queue (4.2.3.4.1), and without this edge it would miss a
+     * completion. */
     atomic_fetch_or(&t->interrupt_status, bit);
     irq_raise(&t->irq);
 }
@@ -38,8 +39,8 @@ static void set_needs_reset(struct virtio_mmio *t)
     if (!atomic_exchange(&t->needs_reset, true)) raise_interrupt(t, INT_CONFIG); /* 2.1.2 */
 }
 
-/* A doorbell keeps its place in the loop, which may have none later; nobody is called for it. A change of what is
- * waited for takes nothing from the host. */
+/* A doorbell keeps its place in the loop, since there may be none later, but nothing wakes it. To change what is waited
+ * for needs nothing of the host. */
 static void hush(struct doorbell *b)
 {
     (void)loop_modify(b->t->loop, &b->source, 0);
@@ -66,7 +67,7 @@ static void on_host_error(void *arg, const char *what)
     virtio_mmio_log(t, &t->logged_errors, what, "");
 }
 
-/* Through the loop and not at once, so that one busy queue leaves room for every other source. */
+/* By the loop and not at once, so that one busy queue leaves room for every other source. */
 static void on_renotify(void *arg, unsigned queue)
 {
     struct virtio_mmio *t = arg;
@@ -108,13 +109,13 @@ void virtio_mmio_ring(struct doorbell *b)
 {
     const uint64_t one = 1;
     atomic_fetch_add_explicit(&b->own, 1, memory_order_relaxed);
-    /* Fails only with EAGAIN at 2^64-2 unread rings: then it is rung anyway. */
+    /* Fails only with EAGAIN at 2^64-2 unread rings, and then it has been rung anyway. */
     const ssize_t n = write(b->fd, &one, sizeof(one));
     (void)n;
 }
 
-/* An eventfd holds how often it was rung; what was not us was KVM. Taken first, ours may not have rung yet: then it is
- * owed and found in what comes next. */
+/* An eventfd holds how often it was rung; what was not us was KVM. Our rings are counted before they ring, so some may
+ * not be in the eventfd yet: these are owed, and found in what it holds next. */
 static void count_saved(struct doorbell *b, uint64_t rung)
 {
     b->owed += atomic_exchange_explicit(&b->own, 0, memory_order_relaxed);
@@ -140,7 +141,7 @@ static void listen_to(struct virtio_mmio *t, unsigned queue)
 {
     struct doorbell *b = &t->bell[queue];
     (void)loop_modify(t->loop, &b->source, EPOLLIN);
-    /* Refused (out of ioeventfds): doorbells then come as exits, slower and as good. */
+    /* If this is refused (no more ioeventfds), doorbells come as exits, which is slower and works as well. */
     b->is_hooked = t->host.doorbell && t->host.doorbell(t->host.arg, queue, b->fd, true) == 0;
     virtio_mmio_ring(b); /* the driver may have offered buffers before, and rung nobody */
 }
@@ -161,14 +162,14 @@ static const char *check_queues(struct virtio_mmio *t)
     return NULL;
 }
 
-/* What the host is short of now it may have later. */
+/* The host lacks this now and may have it later. */
 static bool is_shortage(int rc)
 {
     return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOSPC || rc == -ENOBUFS || rc == -EAGAIN;
 }
 
-/* The host's failure and not a fault of the guest's: it isn't counted as one. A shortage passes, so the machine lives;
- * the guest reads NEEDS_RESET, and a reset tries anew. */
+/* The host failed, so this isn't counted as a fault of the guest. A shortage may pass, so the machine lives: the guest
+ * reads NEEDS_RESET, and a reset tries again. */
 static void fail_to_start(struct virtio_mmio *t, int rc)
 {
     char why[WHY_MAX];

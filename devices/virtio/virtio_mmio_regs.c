@@ -1,9 +1,9 @@
 /* The transport's registers (VIRTIO 1.2, 4.2.2). On a vCPU thread, with the lock, except where said.
  *
  * Registers are decoded here and nowhere else. Two tables say what the driver may do when: status_step (which status
- * bit may follow which) and reg_rule (which register may be written in which status). What they don't allow is ignored,
- * counted and, the first times, logged: a register written at a bad moment damages nothing of ours.
- * A broken ring is more: the device gets DEVICE_NEEDS_RESET and hears no doorbell until the driver resets it. */
+ * bit may follow which) and reg_rule (in which status a register may be written). What they don't allow is ignored,
+ * counted and, the first times, logged: a register written at a bad moment damages nothing of ours. A broken ring is
+ * worse: the device gets DEVICE_NEEDS_RESET and hears no doorbell until the driver resets it. */
 #include <string.h>
 
 #include "devices/virtio/virtio_mmio_state.h"
@@ -66,8 +66,8 @@ static const struct {
     {S_FAILED, 0},
 };
 
-/* Every register that may be written, and when. Features are settled by FEATURES_OK (3.1.1); queues are described after
- * that and frozen by DRIVER_OK, from when on the device owns its checked copy of them. */
+/* Every register that may be written, and when. FEATURES_OK settles the features (3.1.1). Queues are described after
+ * that, and DRIVER_OK freezes them: from then on the device owns its checked copy. */
 static const struct {
     uint16_t reg;
     uint8_t needs, forbids;
@@ -95,8 +95,8 @@ static void ignore(struct virtio_mmio *t, const char *why)
     virtio_mmio_log(t, &t->logged_faults, "ignored a register write of the guest: ", why);
 }
 
-/* True: the device is quiet. False: it isn't, and the machine ends. The loop goes on meanwhile, other devices with it,
- * and so does the time limit. */
+/* True: the device is quiet. False: it isn't, and the machine ends. Meanwhile the loop goes on, and with it other
+ * devices and the time limit. */
 static bool wait_quiet(struct virtio_mmio *t)
 {
     pthread_mutex_lock(&t->quiet_lock);
@@ -106,12 +106,12 @@ static bool wait_quiet(struct virtio_mmio *t)
     return is_quiet;
 }
 
-/* A driver may use the device anew once it has written 0 (Linux does not read it back), so the write takes as long as
- * the requests in flight do. */
+/* A driver may use the device anew as soon as it has written 0 (Linux does not read it back), so the write takes as
+ * long as the requests in flight do. */
 static void reset(struct virtio_mmio *t)
 {
     loop_call(t->loop, virtio_mmio_deactivate, t);
-    if (!wait_quiet(t)) return; /* the guest has no instruction after this one */
+    if (!wait_quiet(t)) return; /* the machine ends: the guest runs no further instruction */
     t->device_features_sel = t->driver_features_sel = t->queue_sel = 0;
     t->driver_features = 0;
     t->has_features_above_63 = false;
@@ -197,7 +197,7 @@ static void write_queue(struct virtio_mmio *t, unsigned reg, uint32_t value)
 /* NULL when the tables allow the write, else why not. */
 static const char *why_not(const struct virtio_mmio *t, unsigned reg, uint32_t value)
 {
-    /* A driver that takes its queues away after a reset, or gives up early, clears what is clear already. */
+    /* A driver that takes its queues away after a reset, or gives up early, may clear what is clear already. */
     if (reg == REG_QUEUE_READY && value == 0 && (t->status & S_DRIVER_OK) == 0) return NULL;
     for (unsigned i = 0; i < sizeof(reg_rule) / sizeof(reg_rule[0]); i++) {
         if (reg_rule[i].reg != reg) continue;
@@ -301,7 +301,7 @@ static void bus_write_mmio(void *dev, uint64_t offset, unsigned size, uint64_t v
     struct virtio_mmio *t = dev;
     if (offset < REG_CONFIG && (size != 4 || offset % 4 != 0)) {
         ignore(t, "registers are 32 bits wide and aligned (4.2.2.2)");
-    } else if (offset == REG_QUEUE_NOTIFY) { /* no lock: another vCPU may be waiting for the loop under it */
+    } else if (offset == REG_QUEUE_NOTIFY) { /* without the lock: another vCPU may hold it and wait for the loop */
         if (value < t->dev->ops->queue_count)
             virtio_mmio_ring(&t->bell[value]);
         else

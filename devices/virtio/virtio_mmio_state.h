@@ -19,9 +19,9 @@ struct doorbell {
     int fd;         /* eventfd: rung by KVM, by a QueueNotify exit, or by ourselves to come back to a queue */
     bool is_hooked; /* the host signals fd without an exit */
     struct loop_source source;
-    _Atomic uint64_t own;   /* rings of ours that were not heard yet, counted before they ring */
-    uint64_t owed;          /* loop thread: those that were taken from own and not found in fd yet */
-    _Atomic uint64_t saved; /* written by the loop thread: what fd held beyond our own */
+    _Atomic uint64_t own;   /* our rings that were not heard yet; counted before they ring */
+    uint64_t owed;          /* loop thread: taken from own, but not found in fd yet */
+    _Atomic uint64_t saved; /* the loop thread writes it: rings that fd held beyond our own */
 };
 
 struct virtio_mmio {
@@ -58,8 +58,8 @@ struct virtio_mmio {
     struct doorbell bell[VIRTIO_MAX_QUEUES];
 };
 
-/* A line about this device in the log: its label, what and why. Bounded, so that a guest can neither fill the host's
- * log nor use up what the host has to tell. Any thread. */
+/* Log what and why, after the device's label. Bounded, so that a guest can neither fill the host's log nor use up the
+ * room for what the host has to tell. Any thread. */
 void virtio_mmio_log(struct virtio_mmio *t, struct log_bucket *logged, const char *what, const char *why);
 
 /* virtio_mmio_loop.c. All but the ring on the loop thread, or while none runs. */
