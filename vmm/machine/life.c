@@ -1,6 +1,6 @@
-/* Start, pause, resume, stop, wait: and the one way a machine ends. Whoever reports an end first decides how it ended;
- * then every vCPU is called out of the guest, the last one to go makes the event fd readable, and only the control
- * thread joins. */
+/* Start, pause, resume, stop, wait, and the one way in which a machine ends. The first to report an end decides how it
+ * ended. Then every vCPU is called out of the guest, the last one to go makes the event fd readable, and only the
+ * control thread joins. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -15,18 +15,18 @@
 #include "vmm/base/thread.h"
 #include "vmm/machine/state.h"
 
-/* How long the threads of a machine that is over have for their last steps, which no device's host side holds up. One
- * that is slower, as on a host with far too much to do, is joined by machine_destroy. */
+/* How long the threads of a machine that is over have for their last steps. No device's host side holds these up. A
+ * slower thread, as on a host with far too much to do, is joined by machine_destroy. */
 #define JOIN_MS 1000
 
-/* How often vCPUs that were called are reminded, and how long a pause waits for one that does not come: it resets a
- * disk whose file does not answer. */
+/* How often vCPUs that were called are called again, and how long a pause waits for one that does not come because it
+ * resets a disk whose file does not answer. */
 #define REMIND_MS 50
 #define PAUSE_MS  5000
-/* How often a machine without an I/O thread is looked after while it is waited for. */
+/* While a machine without an I/O thread is waited for, somebody looks after it this often. */
 #define LOOK_MS 1000
 
-/* Lock held. There is a place for each that the host may mark. */
+/* Lock held. Each milestone that the host can mark has a place. */
 static void mark(struct machine *m, const char *name)
 {
     if (m->milestone_count == MACHINE_MILESTONES) return;
@@ -42,7 +42,7 @@ void life_mark(struct machine *m, const char *name)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* The guest's own have places of their own, so that however many it has, it pushes none of the host's out. */
+/* The guest's milestones have places of their own, so however many it marks, none pushes out one of the host's. */
 void life_guest_mark(struct machine *m, uint32_t value)
 {
     char name[MACHINE_MILESTONE_NAME];
@@ -59,8 +59,8 @@ void life_guest_mark(struct machine *m, uint32_t value)
                   MACHINE_GUEST_MILESTONES, name);
 }
 
-/* Lock held. The console keeps the time of its first character itself, so that output costs no lock: the milestone is
- * put in its place among the others when somebody asks. */
+/* Lock held. The console keeps the time of its first character itself, so that output costs no lock. That milestone is
+ * put in its place when somebody asks. */
 static bool nth_milestone(const struct machine *m, unsigned index, struct machine_milestone *out)
 {
     const uint64_t first_output = chario_first_output_ns(m->console);
@@ -84,14 +84,15 @@ bool machine_milestone(struct machine *m, unsigned index, struct machine_milesto
     return is_there;
 }
 
-/* Lock held. The program may have taken our handler away meanwhile: an ignored signal calls nobody. */
+/* Lock held. Set our signal handler again first: the program may have removed it, and an ignored signal calls
+ * nobody. */
 static void kick_all(struct machine *m, enum runner_want want)
 {
     (void)runner_mind_signal();
     for (unsigned i = 0; i < m->vcpu_count; i++) runner_kick(&m->runner[i], want);
 }
 
-/* Lock held. Somebody waits for vCPUs that should have come out of the guest. */
+/* Lock held. Somebody waits for vCPUs to come out of the guest: call those again that have not. */
 static void remind(struct machine *m)
 {
     const bool is_called = m->ending.reason != END_NONE || m->phase == MACHINE_PAUSED || atomic_load(&m->stop_asked);
@@ -100,7 +101,7 @@ static void remind(struct machine *m)
     for (unsigned i = 0; i < m->vcpu_count; i++) runner_remind(&m->runner[i]);
 }
 
-/* Lock held. Who only polls the event fd reminds nobody: the loop does. */
+/* Lock held. The loop reminds vCPUs, for callers that only poll the event fd. */
 static void set_reminder(const struct machine *m)
 {
     const struct timespec often = {.tv_nsec = REMIND_MS * 1000000L};
@@ -109,7 +110,7 @@ static void set_reminder(const struct machine *m)
         (void)timerfd_settime(m->timer.fd, 0, &t, NULL); /* our own timer, and a good time: can't fail */
 }
 
-/* Lock held. What the whole machine does is told to the first vCPU's listener. */
+/* Lock held. A step of the whole machine is told to the first vCPU's listener. */
 static void tell_step(const struct machine *m, enum runner_step step, int vcpu, int value)
 {
     const struct runner_trace *t = m->vcpu_count > 0 ? m->runner[0].trace : NULL;
@@ -181,7 +182,7 @@ static void on_runner_halt(void *arg, struct runner *r)
     pthread_cond_broadcast(&m->changed);
     while (atomic_load_explicit(&r->want, memory_order_relaxed) == RUNNER_PAUSE && !atomic_load(&m->stop_asked)) {
         pthread_mutex_unlock(&m->lock);
-        (void)sem_wait(&r->resume); /* not the condition, which a signal handler could not tell */
+        (void)sem_wait(&r->resume); /* not the condition, which a signal handler can't signal */
         pthread_mutex_lock(&m->lock);
     }
     r->is_halted = false;
@@ -209,7 +210,7 @@ const struct runner_host life_runner_host = {
     .gone = on_runner_gone,
 };
 
-/* Of the time limit; once the machine ends, of the reminders. */
+/* The timer is the time limit's, and once the machine ends it is the reminders'. */
 static void on_timer(void *arg, uint32_t events)
 {
     struct machine *m = arg;
@@ -260,15 +261,16 @@ static void io_here(void *arg)
     threads_here(arg, -1);
 }
 
-/* Who waits for the thread's id to give it its place waits for the loop with it: a driver that comes before the loop
- * runs has its disk started by a vCPU's thread, and the disk's thread would lie where that lies. */
+/* Whoever waits for the thread's id, to give the thread its place, waits for the loop with it. A driver that came
+ * before the loop runs would have its disk started by a vCPU's thread, and the disk's thread would get the vCPU's
+ * place. */
 static void *io_main(void *arg)
 {
     struct machine *m = arg;
     struct loop_job here = {.fn = io_here, .arg = m};
     loop_post(&m->loop, &here);
     loop_run(&m->loop);
-    chario_stop(m->console); /* the vCPUs are gone: what they wrote last goes out before anybody has waited in vain */
+    chario_stop(m->console); /* the vCPUs are gone: what they wrote last goes out while a wait still waits */
     usage_io_gone(m, &m->io_tid);
     pthread_mutex_lock(&m->lock);
     m->is_io_gone = true;
@@ -277,8 +279,8 @@ static void *io_main(void *arg)
     return NULL;
 }
 
-/* A machine without devices, console input or time limit has nothing to do on an I/O thread and gets none. The thread
- * is not waited for: until it runs the loop, what must be done there is done by whoever asks (loop_call). */
+/* A machine without devices, console input or time limit has nothing to do on an I/O thread and gets none. Nobody waits
+ * for the thread to come up: until it runs the loop, whoever needs something done there does it himself (loop_call). */
 static int start_io(struct machine *m, struct err *e)
 {
     if (!m->has_io) return 0;
@@ -294,7 +296,7 @@ static int start_io(struct machine *m, struct err *e)
 }
 
 /* Under the lock, so that a guest that ends at once can't miss its own kick. A machine that was ended while its I/O was
- * started is over and stays so: its runners would never hear of it. */
+ * started stays over: its runners would never hear of the end. */
 static int start_runners(struct machine *m, struct err *e)
 {
     int rc = 0;
@@ -313,8 +315,8 @@ static int start_runners(struct machine *m, struct err *e)
     return rc;
 }
 
-/* machine_stop does no more than ask, and nothing may run that hears it; nor does whoever pauses and resumes without
- * end keep it waiting. */
+/* Carry out what machine_stop asked for, where nothing runs that would. So a caller that pauses and resumes without end
+ * does not keep the stop waiting either. */
 static void heed_stop(struct machine *m)
 {
     if (atomic_load(&m->stop_asked)) life_end(m, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
@@ -322,7 +324,7 @@ static void heed_stop(struct machine *m)
 
 int machine_start(struct machine *m, struct err *e)
 {
-    /* From here on machine_stop calls threads, and what it asked before is seen here. */
+    /* From here on machine_stop calls threads. What it asked for before is seen here. */
     const bool was_started = atomic_exchange(&m->has_begun, true);
     heed_stop(m);
     pthread_mutex_lock(&m->lock);
@@ -377,7 +379,8 @@ static bool all_halted(const struct machine *m)
     return true;
 }
 
-/* Lock held. All are halted, or have their last exit still to finish: nobody enters the guest before it reads want. */
+/* Lock held. All vCPUs are halted or have their last exit still to finish: none enters the guest before it reads
+ * want. */
 static void let_go(struct machine *m)
 {
     for (unsigned i = 0; i < m->vcpu_count; i++) {
@@ -435,8 +438,8 @@ void machine_end(struct machine *m, enum end_reason reason, const char *detail)
     life_end(m, -1, reason, 0, detail);
 }
 
-/* Perhaps in a signal handler, which may have interrupted any of the functions here, in any thread: atomics and system
- * calls only. The I/O thread ends the machine; where there is none each vCPU looks for itself. */
+/* This may be a signal handler that has interrupted any of the functions here, in any thread: atomics and system calls
+ * only. The I/O thread ends the machine; where there is none, each vCPU looks for itself. */
 void machine_stop(struct machine *m)
 {
     const int saved = errno;
@@ -463,7 +466,7 @@ static bool is_over(struct machine *m)
     return is;
 }
 
-/* The event fd, as a condition could not be told by machine_stop. False: the time is over. */
+/* Waits on the event fd: machine_stop could not signal a condition. False: the time is over. */
 static bool wait_over(struct machine *m, const struct timespec *until)
 {
     struct pollfd event = {.fd = m->event_fd, .events = POLLIN};
@@ -499,8 +502,8 @@ static bool wait_gone(struct machine *m, bool (*is_gone)(const struct machine *m
     return is;
 }
 
-/* The vCPUs first: one of them may be waiting for the loop. A thread is joined once it has gone, which takes no time;
- * one that has not by then is left to the next call. */
+/* The vCPUs come first, since one of them may be waiting for the loop. A thread is joined once it has gone, which takes
+ * no time; one that has not gone in time is left to the next call. */
 static void join_all(struct machine *m, const struct timespec *until)
 {
     if (!wait_gone(m, are_vcpus_gone, until)) return;

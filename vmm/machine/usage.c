@@ -1,5 +1,5 @@
-/* What a machine takes of its host. Threads that run are asked about through /proc and their clocks; one that ends
- * leaves its figures behind, so that they can be told afterwards too. */
+/* What a machine takes of its host. Running threads are asked about through /proc and their clocks. A thread that ends
+ * leaves its figures behind, so that they can be told afterwards. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ void usage_begin(struct machine *m)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* Groups that have gone meanwhile count no more. */
+/* Groups that have gone meanwhile are not counted. */
 static void read_throttled(const struct machine *m, struct machine_usage *out)
 {
     struct groups_throttled now = {0};
@@ -58,7 +58,7 @@ void usage_io_gone(struct machine *m, pid_t *tid)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* path: below the folder dir (AT_FDCWD: as it is). */
+/* path is below the folder dir, or as it is for AT_FDCWD. */
 static bool read_proc(int dir, const char *path, char text[PROC_TEXT_MAX])
 {
     const int fd = fd_own(openat(dir, path, O_RDONLY | O_CLOEXEC));
@@ -74,7 +74,8 @@ static bool read_switches(int tasks, int tid, struct machine_usage *out)
     char path[32], text[PROC_TEXT_MAX];
     (void)snprintf(path, sizeof(path), "%d/status", tid);
     if (!read_proc(tasks, path, text)) return false;
-    /* The second name holds the first, so it stands behind it: proc(5) has them in this order, last in the file. */
+    /* The second name contains the first and is looked for behind it: proc(5) has them in this order, last in the
+     * file. */
     const char *voluntary = strstr(text, "\nvoluntary_ctxt_switches:");
     const char *involuntary = strstr(text, "\nnonvoluntary_ctxt_switches:");
     if (!voluntary || !involuntary) return false;
