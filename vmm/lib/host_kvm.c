@@ -90,7 +90,7 @@ static void report_module(struct host_probe *p, const struct module *m)
         host_fact(p, name, VIREO_OK, "", "none loaded: built into the kernel, or hidden");
 }
 
-/* Can a stock kernel be the guest? Distribution kernels use instructions that an emulator for kernel code lacks. */
+/* Can a stock kernel be the guest? Distribution kernels use instructions that an emulator of kernel code lacks. */
 static void report_linux(struct host_probe *p, const struct module *m, const struct host_cpu *cpu, bool is_usable)
 {
     const struct host_name name = {"linux", "stock Linux guests"};
@@ -131,7 +131,7 @@ static void report_capabilities(struct host_probe *p, const struct vm *vm)
               arch_info.max_vcpus, most, good);
 }
 
-/* A VM is made and given back; nothing runs in it. */
+/* Make a VM and destroy it; nothing runs in it. */
 static void report_vm(struct host_probe *p, struct vm *vm)
 {
     struct err e = {0};

@@ -1,4 +1,4 @@
-/* Is a kernel Linux? Looked at before a VM is made, for a sentence where the host can't run it. */
+/* Is a kernel Linux? Asked before a VM is made, for a warning where the host can't run it. */
 #include <elf.h>
 #include <fcntl.h>
 #include <string.h>
@@ -8,9 +8,10 @@
 #include "vmm/base/fd.h"
 #include "vmm/lib/host.h"
 
-#define BZIMAGE_MAGIC_OFF 0x202     /* Documentation/arch/x86/boot.rst */
-#define VMLINUX_MIN       (4 << 20) /* bytes: the smallest has more; a test kernel that may well run has less */
-#define HEAD_MAX          (BZIMAGE_MAGIC_OFF + 4)
+#define BZIMAGE_MAGIC_OFF 0x202 /* Documentation/arch/x86/boot.rst */
+/* Bytes: the smallest vmlinux is larger; test kernels, which may run, are smaller. */
+#define VMLINUX_MIN (4 << 20)
+#define HEAD_MAX    (BZIMAGE_MAGIC_OFF + 4)
 
 static bool looks_like_linux(const uint8_t head[HEAD_MAX], uint64_t size)
 {

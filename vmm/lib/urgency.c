@@ -1,13 +1,13 @@
-/* A thread that answers others beside busy vCPUs: soon, and with little. */
+/* Lets a thread that answers others run soon beside busy vCPUs, with a small budget. */
 #include <vireo.h>
 
 #include "vmm/base/clock.h"
 #include "vmm/machine/place/sched.h"
 
-#define SHARE    100      /* a hundredth of a CPU in the long run: what vCPUs don't notice */
-#define BURST_NS 20000000 /* and so much at once: ten pages of a VM of 16 vCPUs */
+#define SHARE    100      /* its part of a CPU in the long run, 1/SHARE: too little for vCPUs to notice */
+#define BURST_NS 20000000 /* and at once: ten pages of a VM of 16 vCPUs */
 
-/* The budget runs full while the thread sleeps. What it used as an ordinary thread beyond it is soon forgiven. */
+/* The budget fills up while the thread sleeps. What the thread used beyond it, as an ordinary one, is soon forgiven. */
 static int64_t settled(const struct vireo_urgency *u, uint64_t now, uint64_t cpu)
 {
     const uint64_t gained = (now - u->at_ns) / SHARE, used = cpu - u->cpu_ns;

@@ -27,7 +27,7 @@ struct attr {
 
 #define RESET_ON_FORK 1 /* of flags */
 
-/* false: this host does not tell; then only the kernel can refuse. */
+/* False: this host does not tell, and only the kernel can refuse. */
 static bool read_online(cpu_set_t *out, char list[ONLINE_MAX])
 {
     const int fd = fd_own(open(ONLINE_PATH, O_RDONLY | O_CLOEXEC));
@@ -66,7 +66,7 @@ static int set_cpus(const cpu_set_t *cpus, pid_t tid, const char *who, struct er
 {
     cpu_set_t got;
     CPU_ZERO(&got);
-    /* EINVAL: none of them is allowed. What is read back tells which one is not. */
+    /* EINVAL: none of them is allowed. Reading back tells which ones are not. */
     if (sched_setaffinity(tid, sizeof(*cpus), cpus) < 0 && errno != EINVAL)
         return err_errno(e, "cpu-affinity of %s", who);
     if (sched_getaffinity(tid, sizeof(got), &got) < 0) return err_errno(e, "cpu-affinity of %s: read it back", who);
@@ -121,7 +121,7 @@ int sched_slice(uint64_t slice_ns, pid_t tid, const struct log *log, struct err 
     return 0;
 }
 
-/* runtime 0 is the kernel's own slice. Where there are none (before Linux 6.12) nothing comes of it. */
+/* runtime 0 is the kernel's own slice. Before Linux 6.12 there are no slices, and this does nothing. */
 static void set_own_slice(uint64_t slice_ns)
 {
     struct attr a = {.size = sizeof(a)};
