@@ -56,7 +56,7 @@ static bool is_instruction(uint32_t word)
            group == 0x6 || group == 0xc || group == 0xd || group == 0xe;
 }
 
-/* Code of this length has bytes that no plain text has; text can look like an instruction. */
+/* Code of this length has bytes that no text has, while text can look like an instruction. */
 static bool is_text(const uint8_t *head, uint64_t len)
 {
     uint64_t i = 0;
@@ -170,7 +170,7 @@ static int place(const uint8_t *head, uint64_t len, const struct image_window *w
     const int rc = check_flags(le64_get(h.flags), w->page_sizes, e);
     if (rc) return rc;
     const uint64_t size = le64_get(h.image_size), offset = size ? le64_get(h.text_offset) : IMAGE_FLAT_OFFSET;
-    /* Linux before 3.17 left the size 0 and the offset in either byte order; then it is the customary one. */
+    /* Linux before 3.17 left the size 0 and the offset in either byte order; its offset is the customary one. */
     if (offset >= IMAGE_BASE_ALIGN || offset % sizeof(uint32_t) != 0 || size > IMAGE_MAX_BYTES)
         return err_set(e, -ENOEXEC,
                        "is damaged: its header wants %llu bytes of memory at offset 0x%llx; get a good copy",
@@ -179,7 +179,8 @@ static int place(const uint8_t *head, uint64_t len, const struct image_window *w
     return range_fits(offset, size ? size : sizeof(h), w->end - w->base) ? 0 : no_room(out->gpa, size, w, e);
 }
 
-/* An EFI-stub Image lists its sections: what they need of the file must be there. Other kernels can't be judged. */
+/* An EFI-stub Image lists its sections, so whether the file holds all of them can be checked. Of other kernels it can't
+ * be known. */
 static int check_whole(const uint8_t *data, uint64_t len, struct err *e)
 {
     const uint64_t pe = len >= PE_POINTER + 4 ? le32_read(data + PE_POINTER) : 0;
@@ -242,7 +243,7 @@ int load_kernel(const struct image *img, const struct image_window *w, struct lo
 
 /* ---- the initrd ---- */
 
-/* The highest page-aligned place that a range has for size bytes; 0: none. */
+/* The highest page-aligned place for size bytes in a range; 0: none. */
 static uint64_t highest(uint64_t start, uint64_t end, uint64_t size)
 {
     start = align_up(start, GMEM_PAGE);

@@ -15,8 +15,8 @@ int vcpu_affinity(const struct vcpu *v, uint64_t *out, struct err *e);
 int vcpu_set_boot(const struct vcpu *v, uint64_t entry, uint64_t dtb, struct err *e);
 /* IMAGE_PAGES_*: what the guest's translation can use. */
 int vcpu_page_sizes(const struct vcpu *v, unsigned *out, struct err *e);
-/* Stolen time (DEN0057): a record each, in memory of their own that no device reaches. Does nothing where KVM has no
- * such thing. */
+/* Stolen time (DEN0057): a record for each vCPU, in memory of their own that no device reaches. Does nothing where KVM
+ * does not offer it. */
 int pvtime_create(struct arch *a, struct vm *vm, struct err *e);
 int pvtime_connect(const struct arch *a, const struct vcpu *v, struct err *e);
 void pvtime_destroy(struct arch *a);

@@ -10,8 +10,8 @@ uint64_t load_low_end(const struct gmem *mem)
     return mem->count > 0 && mem->region[0].gpa == 0 ? mem->region[0].size : 0;
 }
 
-/* What a kernel may not lie over. Page tables are for the 64-bit entry alone, and it is by Linux' own rules that its
- * kernels lie at 1 MiB or above; the information for others makes way for them. */
+/* What a kernel may not lie over. Only the 64-bit entry needs page tables, and by Linux's own rules its kernels lie at
+ * 1 MiB or above. Other kernels' information makes way for them. */
 static const struct reserved {
     uint64_t start, end;
     const char *what;
@@ -55,7 +55,7 @@ static const struct load_piece *piece_over(const struct load_piece *pieces, unsi
     return NULL;
 }
 
-/* The lowest place will do: behind each piece that is in the way, and, when low memory is full, behind the kernel. */
+/* Take the lowest place: behind each piece that is in the way or, when low memory is full, behind the kernel. */
 int load_place_info(const struct gmem *mem, const struct load_piece *pieces, unsigned count, struct loaded *l,
                     struct err *e)
 {
