@@ -24,7 +24,7 @@
 #define BLK_ID_BYTES    20 /* 5.2.6: VIRTIO_BLK_T_GET_ID */
 /* Ranges of one request, and sectors of a range. A discard is 1 GiB at most, as giving blocks back is quick. Zeroing
  * may have to write every byte, so it is 64 MiB: a queue full of these then takes less time than one of discards. Linux
- * puts one range into such a request and still needs only 65,536 for 4 TiB. */
+ * puts one range into such a request, and still only 65,536 of them cover a terabyte. */
 #define BLK_DISCARD_RANGES  32
 #define BLK_DISCARD_SECTORS (1u << 16) /* 32 MiB */
 #define BLK_ZEROES_RANGES   4
