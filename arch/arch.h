@@ -78,8 +78,7 @@ struct arch_boot {
 
 /* A head start for arch_load: kernel and initrd go into guest memory on a thread of their own while the VM is made. On
  * Linux 6.1 making it waits for a grace period, some 10 ms. Needs the memory, frozen, and b's images, which stay the
- * caller's. NULL: not begun, because the images are small or the arch needs a vCPU first. arch_load reports what went
- * wrong. */
+ * caller's. NULL: not begun, because the images are small or the arch needs a vCPU first. arch_load reports errors. */
 struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_boot *b);
 void arch_images_end(struct arch_images *images); /* waits for the thread; NULL is legal */
 

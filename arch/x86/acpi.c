@@ -1,8 +1,7 @@
 /* ACPI for a machine with nothing legacy in it: hardware-reduced (ACPI 6.5, 3.11.1), so a guest finds no SCI, PM timer,
  * FACS, PIC or PIT. Every table lies right behind the one before it: a small machine's tables fit one page.
  *
- * The FADT's boot flags say what is not there, because a guest that has to find out pays for it with exits and
- * delays. */
+ * The FADT's boot flags say what is not there, because a guest that has to find out pays in exits and delays. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -102,8 +102,7 @@ static bool is_in(const uint32_t *list, unsigned count, uint32_t function)
     return false;
 }
 
-/* Drop leaves that are hidden, that are written anew below, or that are empty: a missing leaf reads as zeros as
- * well. */
+/* Drop leaves that are hidden, that are written anew below, or that are empty: a missing leaf reads as zeros. */
 static void drop_leaves(union cpuid_table *t)
 {
     static const uint32_t anew[] = {LEAF_TOPOLOGY, LEAF_TOPOLOGY_V2, LEAF_TSC, LEAF_KVM_TIMING};

@@ -129,7 +129,7 @@ static void keep(struct chario *c, const uint8_t *bytes, size_t len)
     c->has_told_deaf = true;
 }
 
-/* Never waits: the loop saw something to read, but somebody else may have read it since. Bytes read, 0 at the end, or
+/* Never waits: the loop saw something to read, but somebody else may have read it since. Bytes, 0 at the end, or
  * -errno. */
 static ssize_t read_some(struct chario *c, uint8_t *buf, size_t len)
 {

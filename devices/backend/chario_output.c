@@ -5,8 +5,7 @@
  *
  * A reader that takes nothing for a second is not waited for again until it takes something. The second is a sum: each
  * byte that is taken pays back a part of it. Otherwise a reader that takes a byte now and then would stop the guest as
- * surely as one that takes none. Once the machine ends, no vCPU waits any more, and what is left has one second in
- * all. */
+ * surely as one that takes none. Once the machine ends, no vCPU waits any more, and the rest has one second in all. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -211,8 +210,7 @@ static void put_help(struct chario *c)
     (void)put(c, (const uint8_t *)text, sizeof(text) - 1, 0);
 }
 
-/* On the loop thread, which serves other devices: never wait, neither for a reader nor for a vCPU that waits for
- * one. */
+/* On the loop thread, which serves other devices: wait neither for a reader nor for a vCPU that waits for one. */
 static void on_timer(void *arg, uint32_t events)
 {
     struct chario *c = arg;

@@ -2,8 +2,7 @@
  * dies, too much is dirty) does not return, and no flag makes it. So whoever has something to write hands it over here
  * and goes on; it waits in a bounded buffer.
  *
- * slow_file_put and slow_file_wait: any thread. create, start and close: one thread, and nobody calls anything after
- * close. */
+ * slow_file_put and slow_file_wait: any thread. create, start and close: one thread; nothing is called after close. */
 #ifndef VIREO_DEVICES_BACKEND_SLOW_FILE_H
 #define VIREO_DEVICES_BACKEND_SLOW_FILE_H
 

@@ -284,8 +284,7 @@ static bool is_write_through(const struct blk *b)
     return (b->dev.features & BLK_F_FLUSH) == 0;
 }
 
-/* Turn the chain into a request in flight, or answer it. Returns the bytes it counts for; 0: it can't even be
- * answered. */
+/* Turn the chain into a request in flight, or answer it. Returns the bytes it counts for; 0: it can't be answered. */
 static uint64_t serve(struct blk *b, const struct virtq_chain *c)
 {
     struct blk_header h;

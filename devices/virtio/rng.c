@@ -36,8 +36,7 @@ static bool rng_deactivate(struct virtio_dev *d)
     return true;
 }
 
-/* Fill at most max bytes, without a hole. Bytes filled, or -errno. A signal may stop getrandom early: then there are
- * fewer. */
+/* Fill at most max bytes, without a hole. Bytes filled, or -errno. Fewer when a signal stops getrandom early. */
 static int64_t fill(const struct virtq_chain *c, uint32_t max)
 {
     uint32_t done = 0;

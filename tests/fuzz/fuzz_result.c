@@ -1,6 +1,5 @@
 /* Results from anybody's text. The first byte says which door: a result file, or a worker's lines. What is taken can be
- * written in every format, and what is written as JSON is taken again and, once rounded as JSON rounds, says the
- * same. */
+ * written in every format, and what is written as JSON is taken again and, rounded as JSON rounds, is the same. */
 #include "bench/result/result.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -35,8 +35,7 @@ struct command {
     void (*list)(FILE *f);  /* words it takes that are no options, or options only more tells of: as help_list_option
                                writes them, for shells that complete; NULL: none */
     const char *elsewhere;  /* the program that has this command, with all its options; NULL: this one */
-    /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of
-     * ARGS_OWN. */
+    /* Takes a word that is no option and no option's value; NULL: there must be none. In the pass of ARGS_OWN. */
     void (*set_word)(void *ctx, const char *word);
     /* Takes a library's key in the pass of ARGS_KEYS; NULL: vireo_config_set does. */
     int (*set_key)(void *ctx, const char *key, const char *value, struct vireo_error *e);

@@ -84,8 +84,7 @@ bool machine_milestone(struct machine *m, unsigned index, struct machine_milesto
     return is_there;
 }
 
-/* Lock held. Set our signal handler again first: the program may have removed it, and an ignored signal calls
- * nobody. */
+/* Lock held. Set our signal handler again first: the program may have removed it, and ignored signals are lost. */
 static void kick_all(struct machine *m, enum runner_want want)
 {
     (void)runner_mind_signal();
@@ -379,8 +378,7 @@ static bool all_halted(const struct machine *m)
     return true;
 }
 
-/* Lock held. All vCPUs are halted or have their last exit still to finish: none enters the guest before it reads
- * want. */
+/* Lock held. All vCPUs are halted or have their last exit still to finish: each reads want before it enters. */
 static void let_go(struct machine *m)
 {
     for (unsigned i = 0; i < m->vcpu_count; i++) {

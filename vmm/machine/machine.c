@@ -205,7 +205,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     if (!rc) rc = config_check_files(cfg, e);
     if (!rc) rc = check_dump(cfg, e);
     if (!rc && (rc = runner_mind_signal())) err_set(e, rc, "handler for SIGURG, which calls vCPUs out of the guest");
-    m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */
+    m->has_loop = !rc; /* from here on loop_fini cleans up, even if loop_init fails */
     if (!rc) rc = loop_init(&m->loop, e);
     if (!rc) rc = create_console(m, cfg, e);
     if (!rc) rc = threads_create(m, cfg, e);
@@ -216,7 +216,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     rc = create_parts(m, cfg, lab, e);
     if (!rc) rc = load(m, &boot, e);
     arch_images_end(boot.images);
-    m->has_io = m->slot_count > 0 || m->timeout_ms > 0; /* whoever has a console has a slot for it */
+    m->has_io = m->slot_count > 0 || m->timeout_ms > 0; /* a machine with a console has a slot for it */
     return !rc && m->has_io ? life_create_timer(m, e) : rc;
 }
 
@@ -276,7 +276,7 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     return 0;
 }
 
-/* What is left once no thread of the machine runs and its devices are quiet. */
+/* Frees what is left once no thread of the machine runs and its devices are quiet. */
 static void dismantle(struct machine *m)
 {
     forked_remove(&m->forked);
@@ -313,8 +313,8 @@ static void *wait_and_dismantle(void *arg)
     return NULL;
 }
 
-/* A host file has not answered for so long that it may never do: its requests hold guest memory and a thread or a ring
- * of the kernel's, so these stay, and a thread that nobody waits for. False: it could not be made. */
+/* A host file has not answered for so long that it may never do. Its requests hold guest memory and a thread or a ring
+ * of the kernel, so these stay, together with a thread that nobody waits for. False: that thread could not be made. */
 static bool leave_behind(struct machine *m, const char *device)
 {
     pthread_t thread;

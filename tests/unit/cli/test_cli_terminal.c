@@ -93,8 +93,7 @@ static bool is_raw(int fd)
     return !(t.c_lflag & (ICANON | ECHO | ISIG));
 }
 
-/* Run body in a child whose controlling terminal is ours. Returns waitpid's status; *after: the terminal as it was
- * left. */
+/* Run body in a child whose controlling terminal is ours. Returns waitpid's status; *after: the terminal's state. */
 static int in_terminal(void (*body)(int ready), bool *was_raw, bool *is_raw_after)
 {
     int master, ready[2];
