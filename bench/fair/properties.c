@@ -350,7 +350,7 @@ static double speed_scatter(const struct judge *j, unsigned accused)
     }
     if (!seen) return 0;
     const double variance = squares / seen * (m > 1 ? m / (m - 1.0) : 1); /* they are part of what they are held to */
-    return F13_ERRORS * statistics_sqrt(variance * m / seen);
+    return F13_ERRORS * sqrt(variance * m / seen);
 }
 
 static void check_progress(const struct judge *j, struct fair_finding *f)

@@ -16,7 +16,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/groups.h"
-#include "vmm/machine/machine.h"
+#include "vmm/machine/lab.h"
 
 #define READY_MS       20000        /* from start to the last vCPU's arrival, on an emulated host */
 #define SETTLE_NS      300000000ull /* between "go" and the first sample: several rounds of eight vCPUs */

@@ -1,11 +1,13 @@
-# shellcheck shell=bash
-# Completion of vireo for bash. It knows no option itself: the program that is being typed lists them (vireo help --list).
+#shellcheck shell = bash
+#Completion of vireo for bash.It knows no option itself : the program that is being typed lists them(vireo help-- list).
 
-# What may stand where the option's table has this word: "on|off", "FILE", "stdio|file=PATH|pty|off", "path=FILE[,...]".
-_vireo_value() {
+#What may stand where the option's table has this word: "on|off", "FILE", "stdio|file=PATH|pty|off", "path=FILE[,...]".
+_vireo_value()
+{
     local arg=${1#\[} cur=$2 word words=() alternatives
     IFS='|' read -ra alternatives <<< "${arg%\]}"
-    for word in "${alternatives[@]}"; do
+    for word in "${alternatives[@]}";
+    do
         case $word in
         FILE* | PATH | PROGRAM) compopt -o filenames 2> /dev/null; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$cur") ;;
         [a-z]*=*) words+=("${word%%=*}="); compopt -o nospace 2> /dev/null ;;
@@ -16,17 +18,17 @@ _vireo_value() {
 }
 
 _vireo() {
-    local program=${1/#\~/$HOME} command=${COMP_WORDS[1]} cur=${COMP_WORDS[COMP_CWORD]} at=$((COMP_CWORD - 1)) before key='' list
+    local program=${1/#\~/$HOME} command=() cur=${COMP_WORDS[COMP_CWORD]} at=$((COMP_CWORD - 1)) before key='' list
     COMPREPLY=()
-    [ "$COMP_CWORD" -gt 1 ] || command=''
-    # bash takes "--json=a" for three words. The cursor may stand on the second or behind it.
+    [ "$COMP_CWORD" -le 1 ] || command=("${COMP_WORDS[1]}")
+    [ "$COMP_CWORD" -le 2 ] || [[ ${COMP_WORDS[2]} == -* ]] || command+=("${COMP_WORDS[2]}")    # its first word, as a kind of bench is
+#bash takes "--json=a" for three words.The cursor may stand on the second or behind it.
     if [ "$cur" = = ]; then
         cur='' key=${COMP_WORDS[at]}
     elif [ "${COMP_WORDS[at]}" = = ]; then
         key=${COMP_WORDS[at - 1]}
     fi
-    # shellcheck disable=SC2086  # no word where there is no command
-    list=$("$program" help --list $command 2> /dev/null) || return
+    list=$("$program" help --list "${command[@]}" 2> /dev/null) || return
     case $key in
     --*) before=$key ;;
     '') before=${COMP_WORDS[at]} ;;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/sysinfo.h>
 
+#include "vmm/base/nearest.h"
 #include "vmm/config/item.h"
 #include "vmm/config/sched.h"
 #include "vmm/config/value.h"
@@ -262,12 +263,6 @@ const struct config_key *config_key(unsigned index)
     return index < KEY_COUNT ? &keys[index] : NULL;
 }
 
-static const char *key_name(const void *arg, unsigned i)
-{
-    (void)arg;
-    return i < KEY_COUNT ? keys[i].name : NULL;
-}
-
 const struct config_key *config_key_find(const char *name)
 {
     for (unsigned i = 0; i < KEY_COUNT; i++)
@@ -279,12 +274,9 @@ int config_set(struct config *c, const char *key, const char *value, struct err 
 {
     const struct config_key *known = config_key_find(key);
     if (known) return known->set(c, value, e);
-    const char *near = config_nearest(key, key_name, NULL);
     err_set(e, -ENOENT, "unknown key \"" VALUE_SHOWN "\"", key);
-    if (near)
-        err_hint(e, "did you mean \"%s\"?", near);
-    else
-        err_hint(e, "`vireo run --help` lists the keys");
+    nearest_err_hint(e, key, WORDS_OF(keys, name, KEY_COUNT));
+    err_hint(e, "`vireo run --help` lists the keys");
     return -ENOENT;
 }
 

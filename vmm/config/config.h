@@ -137,9 +137,6 @@ struct sched_config *config_sched(struct config *c);
 
 const struct config_key *config_key(unsigned index); /* NULL past the end */
 const struct config_key *config_key_find(const char *name);
-/* The one of the names (name(i), NULL past the end) that word was most likely meant to be: it begins so, or a slip of
- * the keyboard away. NULL: none is near. */
-const char *config_nearest(const char *word, const char *(*name)(const void *arg, unsigned i), const void *arg);
 /* Unknown key: ERR_CONFIG, with the nearest known one as hint. A key that does not repeat may be set twice: last wins.
  * On error c is as it was. In a disk or net a doubled comma is a comma of the value. */
 int config_set(struct config *c, const char *key, const char *value, struct err *e);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/nearest.h"
 #include "vmm/config/value.h"
 
 #define NET_MTU_MIN 68 /* VIRTIO 1.2, 5.1.4.1: the device must offer at least this */
@@ -195,20 +196,11 @@ void item_fini(struct config_item *it)
     it->disk.path = NULL;
 }
 
-static const char *key_name(const void *arg, unsigned i)
-{
-    const struct item_type *type = arg;
-    return i < ITEM_KEYS ? type->key[i].name : NULL;
-}
-
 static int unknown_key(const struct item_type *type, const char *key, struct err *e)
 {
-    const char *near = config_nearest(key, key_name, type);
     err_set(e, -EINVAL, "unknown word \"" VALUE_SHOWN "\"", key);
-    if (near)
-        err_hint(e, "did you mean \"%s\"?", near);
-    else
-        err_hint(e, "a %s starts with %s=; a comma inside a value is written twice", type->name, type->key[0].name);
+    nearest_err_hint(e, key, WORDS_OF(type->key, name, ITEM_KEYS));
+    err_hint(e, "a %s starts with %s=; a comma inside a value is written twice", type->name, type->key[0].name);
     return -EINVAL;
 }
 
