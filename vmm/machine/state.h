@@ -88,8 +88,8 @@ struct machine {
     bool has_cookie;   /* the first vCPU's thread has a core scheduling cookie, for the others to take */
     bool is_scheduled; /* threads that wait until sched has been applied may go on */
     pid_t io_tid;      /* 0: no such thread, or not any more */
-    struct disk_thread disk_thread[CONFIG_MAX_DISKS]; /* their tids; the rest is const after machine_create */
-    unsigned live;                                    /* runners that have not gone */
+    struct disk_thread disk_thread[MACHINE_MAX_DISKS]; /* their tids; the rest is const after machine_create */
+    unsigned live;                                     /* runners that have not gone */
     /* CPU time of I/O and disk threads that ended; when the last vCPU went (CLOCK_MONOTONIC). */
     uint64_t io_cpu_ns, over_ns;
     char *groups; /* the cgroups of its vCPUs, as groups_read gives them; NULL: not started, or no recorder */

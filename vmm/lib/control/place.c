@@ -1,6 +1,6 @@
 /* Once a directory is checked, everything below it is done by its descriptor: somebody who puts another directory in
  * its place can't get the socket. bind(2) and connect(2) know only paths, so theirs lead through /proc/self/fd. */
-#include "vmm/lib/control_place.h"
+#include "vmm/lib/control/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
