@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "bench/cli/bench.h"
+#include "vmm/base/nearest.h"
 
 #define PROCESSES_MAX 200 /* as many as a result holds */
+#define KINDS_MAX     8   /* for the names among which the nearest is looked for; there are two */
 #define SELF          "/proc/self/exe"
 
 struct bench {
@@ -317,20 +319,14 @@ static int dispatch(struct bench *b, const struct command *c, char **words, stru
     return b->is_worker ? be_worker(b) : run_measurement(b, e);
 }
 
-static const char *nth_kind(const void *arg, unsigned i)
-{
-    const struct bench_kind *k = bench_kind_at(i);
-    (void)arg;
-    return k ? k->name : NULL;
-}
-
 static int set_kind(struct bench *b, const char *name, struct vireo_error *e)
 {
     b->kind = b->order.kind = bench_kind_find(name);
     if (!b->kind) {
-        const char *near = config_nearest(name, nth_kind, NULL);
+        const char *names[KINDS_MAX + 1] = {NULL};
+        for (unsigned i = 0; i < KINDS_MAX && bench_kind_at(i); i++) names[i] = bench_kind_at(i)->name;
         bad_command(e, "unknown bench \"%.200s\"", name);
-        if (near) (void)snprintf(e->hint, sizeof(e->hint), "did you mean \"%s\"?", near);
+        (void)nearest_hint(e->hint, sizeof(e->hint), "", name, WORDS_IN(names));
         return e->code;
     }
     b->settings = calloc(1, b->kind->options_size);

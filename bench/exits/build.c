@@ -150,7 +150,7 @@ int exits_machine(struct machine **m, const struct exits_options *o, bool has_se
                   const struct machine_lab *lab, struct err *e)
 {
     struct config c;
-    config_init(&c);
+    config_init(&c, machine_devices);
     c.console = CONSOLE_OFF;
     c.memory = BENCH_MEMORY;
     c.cpus = has_second ? 2 : 1;

@@ -144,13 +144,13 @@ static int create(struct run *u, unsigned vm, struct err *e)
     };
     struct config c;
 
-    config_init(&c);
+    config_init(&c, machine_devices);
     c.cpus = plan->vcpus;
     c.memory = FAIR_MEMORY;
     c.console = CONSOLE_OFF;
-    c.has_rng = plan->has_io;
     c.has_record = false;
     int rc = set_sched(u, vm, &c, e);
+    if (!rc && plan->has_io) rc = config_set(&c, "rng", "true", e);
     if (!rc) rc = machine_create_lab(&u->vm[vm].machine, &c, NULL, &lab, e);
     config_fini(&c);
     return rc;

@@ -51,7 +51,7 @@ static struct machine *build(const struct snippet *s, const char *cpus, const st
 
     guest_needs_kvm();
     const int fd = s ? guest_file_of(s, &args) : -1;
-    config_init(&c);
+    config_init(&c, machine_devices);
     if (s) guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "%s", s ? "4M" : "64M");
     guest_set(&c, "cpus", "%s", cpus);

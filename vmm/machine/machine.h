@@ -11,7 +11,12 @@
 #include "vmm/config/config.h"
 #include "vmm/core/ending.h"
 
+#define MACHINE_MAX_DISKS 16 /* half of the 32 virtio-mmio slots */
+
 struct machine;
+
+/* The kinds of devices that a machine can have, for config_init; NULL behind the last. */
+extern const struct device_kind *const machine_devices[];
 
 /* cfg and log are read during the call only; log may be NULL. */
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e);
@@ -53,7 +58,7 @@ bool machine_milestone(struct machine *m, unsigned index, struct machine_milesto
  * just made is waited for. */
 #define MACHINE_THREAD_NAME 16 /* TASK_COMM_LEN: what the kernel keeps of a thread's name */
 enum machine_thread_kind { MACHINE_THREAD_VCPU, MACHINE_THREAD_IO, MACHINE_THREAD_DISK };
-#define MACHINE_THREADS_MAX (CONFIG_MAX_CPUS + 1 + CONFIG_MAX_DISKS)
+#define MACHINE_THREADS_MAX (CONFIG_MAX_CPUS + 1 + MACHINE_MAX_DISKS)
 struct machine_thread {
     enum machine_thread_kind kind;
     int vcpu; /* -1: not a vCPU's */
