@@ -1,7 +1,6 @@
 /* The host side of a console is opened here, whatever it is. See chario.h for what is promised of each kind. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "devices/backend/chario_state.h"
+#include "vmm/base/concat.h"
 #include "vmm/base/fd.h"
 
 static bool is_pty_master(int fd)
@@ -23,9 +23,9 @@ static bool is_pty_master(int fd)
  * again would make another pty.) */
 static int open_again(int fd, const struct stat *st, int flags)
 {
-    char path[32];
+    char path[32] = "/proc/self/fd/";
     if (!S_ISFIFO(st->st_mode) && !(isatty(fd) && !is_pty_master(fd))) return -1;
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    concat_number(path, sizeof(path), (unsigned)fd);
     return fd_own(open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 

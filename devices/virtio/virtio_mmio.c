@@ -1,12 +1,12 @@
 /* The virtio-mmio transport is made and taken down here. See virtio_mmio.h for its place and threads. */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "devices/virtio/virtio_mmio_state.h"
+#include "vmm/base/concat.h"
 #include "vmm/base/fd.h"
 
 void virtio_mmio_log(struct virtio_mmio *t, struct log_bucket *logged, const char *what, const char *why)
@@ -62,7 +62,7 @@ int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params
         return -ENOMEM;
     }
     *t = (struct virtio_mmio){.dev = d, .loop = p->loop, .irq = p->irq, .host = p->host, .log = p->log};
-    (void)snprintf(t->label, sizeof(t->label), "%s", p->label);
+    concat(t->label, sizeof(t->label), p->label);
     pthread_mutex_init(&t->lock, NULL); /* none of these can fail without attributes */
     pthread_mutex_init(&t->quiet_lock, NULL);
     pthread_cond_init(&t->quiet, NULL);
