@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/nearest.h"
+#include "vmm/base/text.h"
 #include "vmm/cli/cli.h"
 
 #define ANSWER_MAX    (64u << 20) /* 64 vCPUs with all their registers are 5 MB */
@@ -86,10 +87,11 @@ void client_names_free(char **names)
     free(names);
 }
 
-void client_list(FILE *f)
+void client_list(FILE *f, const char *word)
 {
     char **names = NULL;
     struct vireo_error e;
+    if (word) return;               /* one VM is named */
     (void)client_names(&names, &e); /* a completion that finds none says nothing */
     for (char **at = names; at && *at; at++) fprintf(f, "%s\t\ta running VM\n", *at);
     client_names_free(names);
@@ -149,10 +151,7 @@ static int receive(int fd, struct page *out)
         if (n < 0) return errno == EAGAIN ? -ETIMEDOUT : -errno;
         out->len += (size_t)n;
     }
-    for (size_t i = 0; i < out->len; i++) {
-        char *c = &out->text[i];
-        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\r' && *c != '\t') || *c == 0x7f) *c = '?';
-    }
+    text_blunt(out->text, out->len, "\n\r\t");
     out->text[out->len] = '\0';
     return out->len ? 0 : -ECONNRESET; /* it ended while we asked, or dropped us */
 }

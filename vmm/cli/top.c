@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm/base/text.h"
 #include "vmm/base/urgency.h"
 #include "vmm/cli/cli.h"
 #include "vmm/cli/term.h"
@@ -99,7 +100,17 @@ static void leave(struct top *t)
     term_leave();
 }
 
-/* As much of the block as the window holds. What could move a cursor is shown as '?': it came from another process. */
+/* A '?' for what could move the cursor, as it came from another process, and for what may be wider than a column. */
+static void put_line(FILE *f, const char *text, size_t len, unsigned columns)
+{
+    unsigned bytes;
+    for (size_t at = 0; at < len && columns > 0; at += bytes, columns--) {
+        const bool is_plain = text_next(text + at, len - at, &bytes) == TEXT_PLAIN;
+        fputc(is_plain && bytes == 1 ? text[at] : '?', f);
+    }
+}
+
+/* As much of the block as the window holds. */
 static void put_on_screen(const char *text)
 {
     struct winsize w = {0};
@@ -111,7 +122,7 @@ static void put_on_screen(const char *text)
     fputs(SCREEN_HOME, f);
     for (unsigned row = 1; row < w.ws_row && *text; row++) {
         const size_t line = strcspn(text, "\n");
-        for (size_t i = 0; i < line && i < w.ws_col; i++) fputc(text[i] < ' ' || text[i] > '~' ? '?' : text[i], f);
+        put_line(f, text, line, w.ws_col);
         fputs(LINE_END, f);
         text += line + (text[line] != '\0');
     }

@@ -12,6 +12,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
+#include "vmm/machine/lab.h"
 #include "vmm/machine/state.h"
 
 /* How long the threads of a machine that is over have for their last steps, which no device's host side holds up. One
@@ -100,7 +101,7 @@ static void remind(struct machine *m)
     for (unsigned i = 0; i < m->vcpu_count; i++) runner_remind(&m->runner[i]);
 }
 
-/* Lock held. Who only polls the event fd reminds nobody: the loop does. */
+/* Without the lock. Who only polls the event fd reminds nobody: the loop does. */
 static void set_reminder(struct machine *m)
 {
     if (m->has_io) loop_timer_set(&m->loop, &m->reminder, REMIND_MS * NS_PER_MS);
@@ -143,12 +144,12 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
             tell_over(m); /* nothing runs: over at once */
         else
             kick_all(m, RUNNER_END);
-        set_reminder(m);
         pthread_cond_broadcast(&m->changed);
     } else {
         remind(m);
     }
     pthread_mutex_unlock(&m->lock);
+    if (is_news) set_reminder(m);
     if (is_news) slots_abandon(m);
     if (is_news) chario_hurry(m->console);
 }
@@ -211,8 +212,9 @@ static void on_reminder(void *arg)
     struct machine *m = arg;
     pthread_mutex_lock(&m->lock);
     remind(m);
-    if (m->live > 0) set_reminder(m);
+    const bool is_needed = m->live > 0;
     pthread_mutex_unlock(&m->lock);
+    if (is_needed) set_reminder(m);
 }
 
 static void on_time_limit(void *arg)
