@@ -31,6 +31,12 @@ $(BUILD)/libvireo.a: $(LIB_OBJS) $(BUILD)/objects
 	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='vireo_*' $(BUILD)/vireo.o
 	$(Q)$(AR) rcs $@ $(BUILD)/vireo.o
 
+# What knows no VM, for the program too: libvireo.a keeps its own names to itself.
+BASE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter vmm/base/%,$(LIB_SRCS)))
+$(BUILD)/base.a: $(BASE_OBJS) $(BUILD)/objects
+	@rm -f $@
+	$(call say,AR)$(AR) rcsT $@ $(BASE_OBJS)
+
 SHARED = libvireo.so.$(SOVERSION)
 # It stays mapped after dlclose: a handler of ours may be installed, and a thread may still wait for a disk that does not answer.
 $(BUILD)/libvireo.so: $(LIB_OBJS) $(BUILD)/objects mk/libvireo.map
@@ -48,7 +54,7 @@ PROGRAMS := vireo vireo-bench
 LINK_PROGRAM = $(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC)
 VIREO_OBJS := $(CLI_OBJS)
 VIREO_BENCH_OBJS := $(filter-out $(BUILD)/obj/vmm/cli/vireo.o,$(CLI_OBJS)) $(BENCH_CLI_OBJS)
-$(BUILD)/vireo: $(VIREO_OBJS) $(BUILD)/libvireo.a
+$(BUILD)/vireo: $(VIREO_OBJS) $(BUILD)/base.a $(BUILD)/libvireo.a
 	$(LINK_PROGRAM)
 $(BUILD)/vireo-bench: $(VIREO_BENCH_OBJS) $(BUILD)/internal.a
 	$(LINK_PROGRAM)
@@ -56,5 +62,5 @@ $(BUILD)/vireo-bench: $(VIREO_BENCH_OBJS) $(BUILD)/internal.a
 # The same without a shared libc: three times the file, half the memory, and no dynamic linker between exec and main.
 .PHONY: vireo-static
 vireo-static: $(BUILD)/vireo-static ## the program linked statically, libc included (position-independent)
-$(BUILD)/vireo-static: $(VIREO_OBJS) $(BUILD)/libvireo.a
-	$(call say,LD)$(LINK) -static-pie -o $@ $(filter %.o,$^) $(BUILD)/libvireo.a $(LIBS_STATIC)
+$(BUILD)/vireo-static: $(VIREO_OBJS) $(BUILD)/base.a $(BUILD)/libvireo.a
+	$(call say,LD)$(LINK) -static-pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC)

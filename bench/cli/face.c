@@ -7,7 +7,10 @@
 
 #include "bench/cli/bench.h"
 #include "bench/result/result.h"
+#include "vmm/base/nearest.h"
 #include "vmm/lib/lib.h"
+
+#define KINDS_MAX 8 /* for the names among which the nearest is looked for; there are two */
 
 struct vireo_bench {
     const struct bench_kind *kind;
@@ -63,18 +66,13 @@ static int no_memory(struct vireo_error *e)
     return lib_error(e, err_set(&err, -ENOMEM, "out of memory"), &err);
 }
 
-static const char *nth_kind(const void *arg, unsigned i)
-{
-    (void)arg;
-    return vireo_bench_kind(i, NULL);
-}
-
 static int unknown_kind(const char *kind, struct vireo_error *e)
 {
     struct err err = {0};
     const int rc = err_set(&err, -EINVAL, "unknown bench \"%.200s\"", kind);
-    const char *near = config_nearest(kind, nth_kind, NULL);
-    if (near) err_hint(&err, "did you mean \"%s\"?", near);
+    const char *names[KINDS_MAX + 1] = {NULL};
+    for (unsigned i = 0; i < KINDS_MAX && bench_kind_at(i); i++) names[i] = bench_kind_at(i)->name;
+    nearest_err_hint(&err, kind, WORDS_IN(names));
     return lib_error(e, rc, &err);
 }
 
@@ -104,20 +102,13 @@ void vireo_bench_destroy(struct vireo_bench *b)
     free(b);
 }
 
-static const char *nth_option(const void *arg, unsigned i)
-{
-    const struct bench_option *o = arg;
-    return o[i].name;
-}
-
 int vireo_bench_set(struct vireo_bench *b, const char *key, const char *value, struct vireo_error *e)
 {
     struct err err = {0};
     for (const struct bench_option *o = b->kind->options; o->name; o++)
         if (strcmp(o->name, key) == 0) return lib_error(e, o->set(b->options, value, &err), &err);
     const int rc = err_set(&err, -EINVAL, "unknown option \"%.200s\"", key);
-    const char *near = config_nearest(key, nth_option, b->kind->options);
-    if (near) err_hint(&err, "did you mean \"%s\"?", near);
+    nearest_err_hint(&err, key, WORDS_OF(b->kind->options, name, SIZE_MAX));
     return lib_error(e, rc, &err);
 }
 

@@ -14,6 +14,7 @@
 #include "bench/result/model.h"
 #include "guest/embed.h"
 #include "vmm/base/groups.h"
+#include "vmm/base/nearest.h"
 #include "vmm/config/value.h"
 #include "vmm/machine/stats.h"
 
@@ -51,29 +52,21 @@ static void fini(void *options)
     (void)options;
 }
 
-static const char *row_name(const void *arg, unsigned i)
-{
-    const struct arch_bench_row *row = arch_bench_row(i);
-    (void)arg;
-    return row ? row->id : NULL;
-}
-
 static int want(struct exits_options *o, const char *name, struct err *e)
 {
     const struct arch_bench_row *row;
+    const char *names[BENCH_ROW_COUNT + 1] = {NULL};
     const bool is_all = strcmp(name, "all") == 0;
     bool is_found = is_all;
     for (unsigned i = 0; (row = arch_bench_row(i)) != NULL; i++) {
         const bool is_it = is_all ? row->row != BENCH_never_exits : strcmp(row->id, name) == 0;
         if (is_it) o->is_wanted[row->row] = is_found = true;
+        names[i] = row->id;
     }
     if (is_found) return 0;
     err_set(e, -EINVAL, "rows: there is no row \"%.60s\" on this architecture", name);
-    const char *near = config_nearest(name, row_name, NULL);
-    if (near)
-        err_hint(e, "did you mean \"%s\"?", near);
-    else
-        err_hint(e, "\"all\" names every one");
+    nearest_err_hint(e, name, WORDS_IN(names));
+    err_hint(e, "\"all\" names every one");
     return -EINVAL;
 }
 

@@ -1,6 +1,5 @@
 /* One row, from a plan to numbers: its guest is followed step by step, and watched for what the host does meanwhile. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -13,7 +12,7 @@
 #include "arch/arch.h"
 #include "bench/exits/build.h"
 #include "vmm/base/clock.h"
-#include "vmm/base/fd.h"
+#include "vmm/base/thread.h"
 
 #define POLL_NS 1000000u /* between two looks at a guest that works by itself: each may take its CPU away */
 #define WINDOW_NS                                                                                                      \
@@ -27,14 +26,13 @@
 #define SLOW_BATCH   64
 #define BASELINES    1000
 #define TRACE_SLACK  65536 /* exits of a guest on its way to the row, and kicks */
-#define STATUS_MAX   4096  /* bytes of /proc/self/task/TID/status: it has 1,500 */
 #define GUEST_FAULT  15    /* guest.h: it took an exception */
 #define GUEST_NO_CPU 14    /* a processor did not start */
 
 /* ---- is it disturbed? ---- */
 
 struct watch {
-    int status_fd; /* of the vCPU's thread; -1: not to be had */
+    int status_fd; /* of the vCPU's thread; below 0: not to be had */
     int stats_fd;
     uint64_t next_ns, switches, irq;
     uint32_t from; /* the first sample of this window */
@@ -42,22 +40,16 @@ struct watch {
 
 static uint64_t involuntary_switches(int fd)
 {
-    char text[STATUS_MAX];
-    const ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : -1;
-    if (n <= 0) return 0;
-    text[n] = '\0';
-    const char *at = strstr(text, "nonvoluntary_ctxt_switches:");
-    return at ? strtoull(at + strlen("nonvoluntary_ctxt_switches:"), NULL, 10) : 0;
+    struct thread_switches s = {0};
+    return fd >= 0 && thread_switches(fd, &s) ? s.involuntary : 0;
 }
 
 static void watch_open(struct watch *w, struct machine *m, int stats_fd)
 {
     struct machine_thread t;
-    char path[64];
     *w = (struct watch){.status_fd = -1, .stats_fd = stats_fd};
     if (!machine_thread(m, 0, &t)) return;
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", t.tid);
-    w->status_fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
+    w->status_fd = thread_status_open(t.tid);
     w->switches = involuntary_switches(w->status_fd);
     w->irq = exits_counts_read(stats_fd, NULL).irq;
 }

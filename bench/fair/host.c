@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "bench/fair/fair.h"
-#include "vmm/machine/place/sched.h"
+#include "vmm/base/thread.h"
 
 #define DEBUG_DIR      "/sys/kernel/debug/sched/"
 #define SCHEDULER_CPUS 8u       /* sched/fair.c: its defaults grow up to so many CPUs */
@@ -51,7 +51,7 @@ uint64_t fair_slice_ns(int tid, unsigned n, char source[100])
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     const unsigned cpus = online > 0 && online < SCHEDULER_CPUS ? (unsigned)online : SCHEDULER_CPUS;
     const uint64_t factor = 1 + (31 - (unsigned)__builtin_clz(cpus));
-    uint64_t slice = sched_slice_of(tid), latency = LATENCY_NS * factor, least = BASE_SLICE_NS * factor;
+    uint64_t slice = thread_slice_ns(tid), latency = LATENCY_NS * factor, least = BASE_SLICE_NS * factor;
 
     if (slice) {
         (void)snprintf(source, 100, "sched_getattr");

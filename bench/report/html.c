@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/base/text.h"
+
 #define SPEC_MAX   16  /* "%-12.3f" and room */
 #define NUMBER_MAX 400 /* %f of DBL_MAX has 309 digits before the point */
 
@@ -30,23 +32,7 @@ void html_literal(struct html *h, const char *s)
     put_bytes(h, s, strlen(s));
 }
 
-/* Bytes of the character at p, a string's (RFC 3629, 4: no overlong forms, no surrogates, nothing above U+10FFFF);
- * 0: it is none. */
-static unsigned utf8_length(const unsigned char *p)
-{
-    const unsigned n = *p < 0x80                 ? 1
-                       : *p >= 0xc2 && *p < 0xe0 ? 2
-                       : (*p & 0xf0) == 0xe0     ? 3
-                       : *p >= 0xf0 && *p < 0xf5 ? 4
-                                                 : 0;
-    for (unsigned i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0; /* the string's end too */
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0)) return 0;
-    if ((*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90)) return 0;
-    return n;
-}
-
-static const char *escape_of(unsigned char c)
+static const char *escape_of(char c)
 {
     switch (c) {
     case '&': return "&amp;";
@@ -56,22 +42,20 @@ static const char *escape_of(unsigned char c)
     case '\'': return "&#39;";
     case '\n':
     case '\t': return " ";
-    default: return c < ' ' || c == 0x7f ? "\xef\xbf\xbd" : NULL;
+    default: return NULL;
     }
 }
 
 static void put_escaped(struct html *h, const char *s)
 {
-    while (*s) {
-        const unsigned char *p = (const unsigned char *)s;
-        const unsigned n = utf8_length(p);
-        const bool is_c1 = *p == 0xc2 && p[1] < 0xa0;
-        const char *escape = n == 0 || is_c1 ? "\xef\xbf\xbd" : escape_of(*p);
-        if (escape)
-            html_literal(h, escape);
+    unsigned bytes;
+    for (size_t left = strlen(s); left > 0; s += bytes, left -= bytes) {
+        const bool is_plain = text_next(s, left, &bytes) == TEXT_PLAIN;
+        const char *escape = escape_of(*s);
+        if (escape || !is_plain)
+            html_literal(h, escape ? escape : "\xef\xbf\xbd");
         else
-            put_bytes(h, s, n);
-        s += n ? n : 1;
+            put_bytes(h, s, bytes);
     }
 }
 

@@ -75,8 +75,6 @@ FAULT(int, fcntl, (int fd, int command, unsigned long arg), (fd, command, arg), 
 FAULT(int, eventfd, (unsigned count, int flags), (count, flags), -1, EMFILE)
 FAULT(int, epoll_create1, (int flags), (flags), -1, EMFILE)
 FAULT(int, timerfd_create, (int clock, int flags), (clock, flags), -1, EMFILE)
-FAULT(int, timerfd_settime, (int fd, int flags, const struct itimerspec *at, struct itimerspec *old),
-      (fd, flags, at, old), -1, EINVAL)
 FAULT(int, pthread_create, (pthread_t * thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
       (thread, attr, fn, arg), EAGAIN, EAGAIN)
 FAULT(ssize_t, pread, (int fd, void *to, size_t len, off_t off), (fd, to, len, off), -1, EIO)

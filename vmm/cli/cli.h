@@ -1,4 +1,4 @@
-/* The `vireo` program: a table of subcommands, one file each, on <vireo.h> and nothing else of ours.
+/* The `vireo` program: a table of subcommands, one file each, on <vireo.h> and vmm/base.
  *
  * What measures is a program of its own, `vireo-bench`, which lies beside it and which `vireo bench` and `vireo report`
  * become: a monitor that runs guests carries neither the benches' guests nor their arithmetic. Both are made of the
@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <vireo.h>
+
+#include "vmm/base/clock.h"
 
 /* Exit statuses that are the program's own; the rest come with vireo_end and vireo_error. vireo-run(1) has the table.
  */
@@ -107,9 +109,6 @@ help_option_fn help_print_option; /* one option of it, in lines of 80 columns */
 help_option_fn help_list_option;  /* one line of `vireo help --list`: "--NAME", arg and help, with tabs between */
 /* A text in lines of 80 columns, and a newline: the cursor stands at column now, later lines start at indent. */
 int help_print_text(FILE *f, unsigned column, unsigned indent, const char *text);
-void print_json_string(FILE *f, const char *s); /* quoted and escaped (RFC 8259, 7) */
-
-uint64_t now_ns(void); /* CLOCK_MONOTONIC */
 
 /* ---- put.c ---- */
 

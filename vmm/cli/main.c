@@ -3,19 +3,12 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/nearest.h"
 #include "vmm/cli/cli.h"
 
 #define COMMANDS_MAX 16 /* for the names among which the nearest is looked for; the table has half as many */
-
-uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 const struct command *command_find(const char *name)
 {
@@ -24,9 +17,11 @@ const struct command *command_find(const char *name)
         if (strcmp(program_commands[i]->name, name) == 0) return program_commands[i];
         names[i] = program_commands[i]->name;
     }
-    const char *near = vireo_nearest(name, names);
-    say("unknown command \"%s\"; %s%s%s", name, near ? "did you mean \"vireo " : "`vireo --help` lists them",
-        near ? near : "", near ? "\"?" : "");
+    struct vireo_error e;
+    bad_command(&e, "unknown command \"%.200s\"", name);
+    if (!nearest_hint(e.hint, sizeof(e.hint), "vireo ", name, WORDS_IN(names)))
+        (void)snprintf(e.hint, sizeof(e.hint), "`vireo --help` lists the commands");
+    (void)say_error(&e);
     return NULL;
 }
 

@@ -5,12 +5,14 @@
 #include <string.h>
 #include <sys/sysinfo.h>
 
+#include "vmm/base/nearest.h"
 #include "vmm/config/device.h"
 #include "vmm/config/sched.h"
 #include "vmm/config/value.h"
 
 #define NS_PER_S       1000000000ULL
 #define NS_PER_MS      1000000ULL
+#define KEYS_MAX       64             /* twice what there is */
 #define DEFAULT_MEMORY (256ULL << 20) /* boots a stock distribution kernel with an initramfs */
 
 void config_init(struct config *c, const struct device_kind *const *kinds)
@@ -192,13 +194,6 @@ const struct config_key *config_key(const struct device_kind *const *kinds, unsi
     return nth_key(kinds, index).key;
 }
 
-static const char *key_name(const void *arg, unsigned i)
-{
-    const struct config *c = arg;
-    const struct config_key *k = config_key(c->kinds, i);
-    return k ? k->name : NULL;
-}
-
 struct config_found config_find(const struct config *c, const char *name)
 {
     for (unsigned i = 0;; i++) {
@@ -217,18 +212,23 @@ static int add_device(struct config *c, struct config_found f, const char *value
     return err_wrap(e, rc, "%s " VALUE_SHOWN, f.key->name, value);
 }
 
+static int unknown_key(const struct config *c, const char *key, struct err *e)
+{
+    const char *names[KEYS_MAX + 1] = {NULL};
+    const struct config_key *k;
+    for (unsigned i = 0; i < KEYS_MAX && (k = config_key(c->kinds, i)) != NULL; i++) names[i] = k->name;
+    err_set(e, -ENOENT, "unknown key \"" VALUE_SHOWN "\"", key);
+    nearest_err_hint(e, key, WORDS_IN(names));
+    err_hint(e, "`vireo run --help` lists the keys");
+    return -ENOENT;
+}
+
 int config_set(struct config *c, const char *key, const char *value, struct err *e)
 {
     const struct config_found f = config_find(c, key);
-    if (config_adds_devices(f)) return add_device(c, f, value, e);
-    if (f.key) return f.key->set ? f.key->set(c, value, e) : device_switch(c, f.kind, value, e);
-    const char *near = config_nearest(key, key_name, c);
-    err_set(e, -ENOENT, "unknown key \"" VALUE_SHOWN "\"", key);
-    if (near)
-        err_hint(e, "did you mean \"%s\"?", near);
-    else
-        err_hint(e, "`vireo run --help` lists the keys");
-    return -ENOENT;
+    if (!f.key) return unknown_key(c, key, e);
+    if (f.key->set) return f.key->set(c, value, e);
+    return config_adds_devices(f) ? add_device(c, f, value, e) : device_switch(c, f.kind, value, e);
 }
 
 /* ---- what only the whole tells ---- */

@@ -131,9 +131,6 @@ const struct config_key *config_key(const struct device_kind *const *kinds, unsi
 /* The n-th device of a kind, from 0; NULL: there are fewer. */
 const struct config_device *config_device(const struct config *c, const struct device_kind *kind, unsigned n);
 unsigned config_device_count(const struct config *c, const struct device_kind *kind);
-/* The one of the names (name(i), NULL past the end) that word was most likely meant to be: it begins so, or a slip of
- * the keyboard away. NULL: none is near. */
-const char *config_nearest(const char *word, const char *(*name)(const void *arg, unsigned i), const void *arg);
 /* Unknown key: ERR_CONFIG, with the nearest known one as hint. A key that does not repeat may be set twice: last wins.
  * On error c is as it was. In a device a doubled comma is a comma of the value. */
 int config_set(struct config *c, const char *key, const char *value, struct err *e);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/nearest.h"
 #include "vmm/config/value.h"
 
 /* ---- those that there are ---- */
@@ -105,20 +106,11 @@ void device_end(struct device_draft *d)
     fini(&d->device);
 }
 
-static const char *setting_name(const void *arg, unsigned i)
-{
-    const struct device_kind *kind = arg;
-    return i < DEVICE_SETTINGS ? kind->setting[i].name : NULL;
-}
-
 static int unknown_setting(const struct device_kind *kind, const char *name, struct err *e)
 {
-    const char *near = config_nearest(name, setting_name, kind);
     err_set(e, -EINVAL, "unknown word \"" VALUE_SHOWN "\"", name);
-    if (near)
-        err_hint(e, "did you mean \"%s\"?", near);
-    else
-        err_hint(e, "a %s starts with %s=; a comma inside a value is written twice", kind->name, kind->setting[0].name);
+    nearest_err_hint(e, name, WORDS_OF(kind->setting, name, DEVICE_SETTINGS));
+    err_hint(e, "a %s starts with %s=; a comma inside a value is written twice", kind->name, kind->setting[0].name);
     return -EINVAL;
 }
 

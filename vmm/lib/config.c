@@ -140,14 +140,3 @@ bool vireo_config_key(unsigned index, struct vireo_key *out)
     *out = (struct vireo_key){.name = k->name, .arg = k->arg, .help = k->help, .is_repeated = k->flags & KEY_REPEATED};
     return true;
 }
-
-static const char *nth_word(const void *arg, unsigned i)
-{
-    const char *const *words = arg;
-    return words[i];
-}
-
-const char *vireo_nearest(const char *word, const char *const *known)
-{
-    return config_nearest(word, nth_word, known);
-}

@@ -217,7 +217,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     if (!rc) rc = load(m, &boot, e);
     arch_images_end(boot.images);
     m->has_io = m->slot_count > 0 || m->timeout_ms > 0; /* whoever has a console has a slot for it */
-    return !rc && m->has_io ? control_create_timer(m, e) : rc;
+    return rc;
 }
 
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e)
@@ -249,7 +249,7 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     m->log = &m->own_log;
     m->vm = (struct vm)VM_INIT;
     m->timeout_ms = cfg->timeout_ms;
-    m->timer.fd = -1;
+    control_init_timers(m);
     m->ending.vcpu = -1;
     m->runner_host = control_runner_host;
     m->runner_host.arg = m;
@@ -293,10 +293,6 @@ static void dismantle(struct machine *m)
     threads_destroy(m);
     if (m->console) chario_stop(m->console);
     chario_destroy(m->console);
-    if (m->timer.fd >= 0) {
-        loop_remove(&m->loop, &m->timer);
-        close(m->timer.fd);
-    }
     if (m->has_loop) loop_fini(&m->loop);
     gmem_fini(&m->mem);
     if (m->event_fd >= 0) close(m->event_fd);
@@ -317,12 +313,9 @@ static void *wait_and_dismantle(void *arg)
  * of the kernel's, so these stay, and a thread that nobody waits for. False: it could not be made. */
 static bool leave_behind(struct machine *m, const char *device)
 {
-    pthread_t thread;
     log_write(m->log, LOG_WARN, "%s: the host does not answer; what its requests hold is freed when it does", device);
     m->own_log = (struct log){0};
-    if (thread_make(&thread, "vireo:stuck", 0, wait_and_dismantle, m)) return false;
-    pthread_detach(thread);
-    return true;
+    return thread_make(NULL, &(struct thread_start){.name = "vireo:stuck", .fn = wait_and_dismantle, .arg = m}) == 0;
 }
 
 void machine_destroy(struct machine *m)

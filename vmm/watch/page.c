@@ -21,16 +21,6 @@ double stats_step_ns(unsigned step)
     return (double)(UINT64_C(1) << k / STEPS_PER_OCTAVE) * part[k % STEPS_PER_OCTAVE];
 }
 
-void stats_put_quoted(FILE *f, const char *s)
-{
-    fputc('"', f);
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\') fputc('\\', f);
-        fputc(*s < ' ' || *s > '~' ? '?' : *s, f);
-    }
-    fputc('"', f);
-}
-
 /* ---- gathering ---- */
 
 struct gathering {

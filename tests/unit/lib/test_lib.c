@@ -325,18 +325,6 @@ static void keys_are_those_that_can_be_set(void **state)
     vireo_config_destroy(NULL);
 }
 
-static void nearest_word_is_found_among_any(void **state)
-{
-    (void)state;
-    static const char *const known[] = {"run", "doctor", "help", NULL}, *const none[] = {NULL};
-    assert_string_equal(vireo_nearest("rnu", known), "run");
-    assert_string_equal(vireo_nearest("docter", known), "doctor");
-    assert_string_equal(vireo_nearest("doc", known), "doctor");
-    assert_null(vireo_nearest("boot", known));
-    assert_null(vireo_nearest("", known));
-    assert_null(vireo_nearest("run", none));
-}
-
 struct seen {
     char id[64][48];
     unsigned count, missing;
@@ -405,5 +393,4 @@ static void a_linux_kernel_is_told_by_its_looks(void **state)
 UNIT_MAIN(T(every_end_has_its_exit_status), T(exact_sentence_of_the_machine_is_passed_on),
           T(every_kind_of_error_has_its_exit_status), T(calls_reach_the_machine),
           T(what_a_vm_tells_has_zero_in_reserve), T(log_lines_keep_their_level), T(keys_are_those_that_can_be_set),
-          T(nearest_word_is_found_among_any), T(probe_tells_each_fact_once_and_refuses_for_a_reason),
-          T(a_linux_kernel_is_told_by_its_looks))
+          T(probe_tells_each_fact_once_and_refuses_for_a_reason), T(a_linux_kernel_is_told_by_its_looks))

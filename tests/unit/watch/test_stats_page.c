@@ -182,7 +182,7 @@ static void json_has_every_row_and_who_the_vm_is(void **state)
     must_be(number(o, "pid"), getpid());
     must_be(number(row_of(o, "class"), "count"), 1000);
     must_be(number(json_object_get(row_of(o, "class"), "run"), "p99_ns"), 3002);
-    assert_string_equal(json_string_value(json_object_get(row_of(o, "register"), "device")), "a \"b\\?");
+    assert_string_equal(json_string_value(json_object_get(row_of(o, "register"), "device")), "a \"b\\\n");
     must_be(number(row_of(o, "register"), "address"), 0xd0000050);
     must_be(number(row_of(o, "kernel"), "count"), 5000);
     must_be(number(row_of(o, "doorbell"), "queue"), 1);
@@ -225,7 +225,7 @@ static void bad_weights_are_a_sentence(void **state)
     static const struct {
         const char *text, *sentence, *hint;
     } rows[] = {
-        {"vm_exit_cuont=1", "there is no figure \"vm_exit_cuont\"", "did you mean vm_exit_count?"},
+        {"vm_exit_cuont=1", "there is no figure \"vm_exit_cuont\"", "did you mean \"vm_exit_count\"?"},
         {"xyzzy=1", "no figure \"xyzzy\"", "the figures are"},
         {"io_overhead", "has no number", ""},
         {"io_overhead=", "io_overhead=: must be a number", ""},

@@ -6,11 +6,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include <vireo.h>
 
 #include "tests/unit/unit.h"
 #include "vmm/base/clock.h"
-#include "vmm/machine/place/sched.h"
+#include "vmm/base/thread.h"
+#include "vmm/base/urgency.h"
 
 #define BURST_MS 20  /* that it may use at once */
 #define SHARE    100 /* and after that a hundredth */
@@ -69,24 +69,24 @@ static bool may_be_real_time(void)
 static void *live(void *arg)
 {
     struct found *f = arg;
-    struct vireo_urgency u = {0};
+    struct urgency u = {0};
     f->has_right = may_be_real_time();
-    vireo_urgency_renew(&u);
+    urgency_renew(&u);
     f->first = policy();
-    f->slice_ns = sched_slice_of(0);
+    f->slice_ns = thread_slice_ns(0);
     f->child = policy_of_a_new_thread();
     work_ms(BURST_MS / 4);
-    vireo_urgency_renew(&u);
+    urgency_renew(&u);
     f->busy = policy();
     work_ms(BURST_MS);
-    vireo_urgency_renew(&u);
+    urgency_renew(&u);
     f->after_work = policy();
     sleep_ms(BURST_MS * SHARE);
-    vireo_urgency_renew(&u);
+    urgency_renew(&u);
     f->rested = policy();
-    vireo_urgency_end(&u);
+    urgency_end(&u);
     f->ended = policy();
-    f->slice_ended_ns = sched_slice_of(0);
+    f->slice_ended_ns = thread_slice_ns(0);
     return NULL;
 }
 
@@ -126,7 +126,7 @@ static void *live_without_rights(void *arg)
 static void without_the_right_it_has_the_shortest_slice(void **state)
 {
     (void)state;
-    const uint64_t usual = sched_slice_of(0);
+    const uint64_t usual = thread_slice_ns(0);
     const struct found f = in_thread(live_without_rights);
     assert_false(f.has_right);
     assert_int_equal(f.first, SCHED_OTHER);
@@ -156,7 +156,7 @@ static void *live_in_batches(void *arg)
 static void what_its_user_asked_for_stays(void **state)
 {
     (void)state;
-    const uint64_t usual = sched_slice_of(0);
+    const uint64_t usual = thread_slice_ns(0);
     const struct found nice = in_thread(live_nicely), batch = in_thread(live_in_batches);
     assert_int_equal(nice.first, SCHED_OTHER);
     assert_int_equal(nice.slice_ns, usual);
