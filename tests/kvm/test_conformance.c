@@ -17,6 +17,7 @@
 #include "tests/kvm/guest.h"
 #include "tests/kvm/mini.h"
 #include "tests/unit/unit.h"
+#include "vmm/machine/lab.h"
 #include "vmm/machine/state.h"
 
 #define STEPS_MAX   400000     /* some 20 a pause and vCPU */
