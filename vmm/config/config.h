@@ -78,6 +78,7 @@ struct config_image {
     bool has_fd;
 };
 
+enum config_huge_pages { HUGE_PAGES_ADVISE, HUGE_PAGES_OFF, HUGE_PAGES_2M, HUGE_PAGES_1G };
 enum config_console { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY };
 
 struct config {
@@ -89,6 +90,7 @@ struct config {
     char *source;    /* the file the keys came from; NULL: none, or not known */
     unsigned cpus;   /* 1.. */
     uint64_t memory; /* bytes */
+    enum config_huge_pages huge_pages;
     /* The kinds of devices that there may be, NULL behind the last. */
     const struct device_kind *const *kinds;
     /* In the order in which they were asked for. */
