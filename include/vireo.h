@@ -87,9 +87,6 @@ VIREO_API int vireo_output_open(const char *what, const char *path, const struct
 
 /* The table, for help texts: false past the end. */
 VIREO_API bool vireo_config_key(unsigned index, struct vireo_key *out);
-/* The one of the NULL-terminated known words that word was most likely meant to be, for programs that put options of
- * their own beside these keys. NULL: none is near. */
-VIREO_API const char *vireo_nearest(const char *word, const char *const *known);
 
 /* ---- a pool: the memory that VMs may have together ----
  * A guest's memory is given page by page as it is touched, so VMs can be promised more than there is, and the kernel
@@ -301,21 +298,6 @@ VIREO_API int vireo_control_connect(const char *dir, const char *name, int timeo
 /* Where the sockets usually are: $XDG_RUNTIME_DIR/vireo, or /run/vireo for root. 0; -ENOENT: there is none;
  * -ENAMETOOLONG. */
 VIREO_API int vireo_control_dir(char *buf, size_t size);
-
-/* Beside busy vCPUs a thread that wakes up waits for its turn, tens of milliseconds where there are many. One that
- * serves a control socket, or asks one, and works for a millisecond now and then, may ask to run at once: where the
- * process may (CAP_SYS_NICE or RLIMIT_RTPRIO) it is a real-time thread of the lowest priority, as long as it uses less
- * than a hundredth of a CPU, 20 ms at once; else it has the shortest slice (Linux 6.12). Threads it makes meanwhile are
- * ordinary ones. Nothing is changed for a thread that has another policy than SCHED_OTHER, or a nice value above 0. */
-struct vireo_urgency { /* zero to begin with; then the library's */
-    uint64_t at_ns, cpu_ns;
-    int64_t left_ns;
-    bool is_on;
-    uint64_t reserved[2];
-};
-/* Of the calling thread, always the same one: before the first wait, and after each piece of work. */
-VIREO_API void vireo_urgency_renew(struct vireo_urgency *u);
-VIREO_API void vireo_urgency_end(struct vireo_urgency *u); /* it is an ordinary thread again */
 
 /* ---- the host ---- */
 enum vireo_verdict { VIREO_OK, VIREO_MISSING_OPTIONAL, VIREO_MISSING };

@@ -2,7 +2,7 @@
 
 # Linked in this order: what no `vireo run` touches comes last, so that the host need not map it.
 FLOOR_DIRS := vmm/base vmm/core vmm/config devices devices/backend devices/virtio devices/platform vmm/kvm arch arch/$(ARCH) vmm/machine/place vmm/machine vmm/lib \
-	vmm/watch
+	vmm/lib/control vmm/watch
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
 # The laboratory: no part of the library.
@@ -31,6 +31,12 @@ $(BUILD)/libvireo.a: $(LIB_OBJS) $(BUILD)/objects
 	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='vireo_*' $(BUILD)/vireo.o
 	$(Q)$(AR) rcs $@ $(BUILD)/vireo.o
 
+# What knows no VM, for the program too: libvireo.a keeps its own names to itself.
+BASE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter vmm/base/%,$(LIB_SRCS)))
+$(BUILD)/base.a: $(BASE_OBJS) $(BUILD)/objects
+	@rm -f $@
+	$(call say,AR)$(AR) rcsT $@ $(BASE_OBJS)
+
 SHARED = libvireo.so.$(SOVERSION)
 # It stays mapped after dlclose: a handler of ours may be installed, and a thread may still wait for a disk that does not answer.
 $(BUILD)/libvireo.so: $(LIB_OBJS) $(BUILD)/objects mk/libvireo.map
@@ -45,16 +51,17 @@ NO_FINI := -Wl,-fini=no_such_function
 
 # `vireo` is made of the library as anybody has it. The laboratory is a program of its own that sees every floor.
 PROGRAMS := vireo vireo-bench
-LINK_PROGRAM = $(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC)
+LINK_PROGRAM = $(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC) $(LIBS_OWN)
 VIREO_OBJS := $(CLI_OBJS)
 VIREO_BENCH_OBJS := $(filter-out $(BUILD)/obj/vmm/cli/vireo.o,$(CLI_OBJS)) $(BENCH_CLI_OBJS)
-$(BUILD)/vireo: $(VIREO_OBJS) $(BUILD)/libvireo.a
+$(BUILD)/vireo: $(VIREO_OBJS) $(BUILD)/base.a $(BUILD)/libvireo.a
 	$(LINK_PROGRAM)
+$(BUILD)/vireo-bench: private LIBS_OWN := -lm
 $(BUILD)/vireo-bench: $(VIREO_BENCH_OBJS) $(BUILD)/internal.a
 	$(LINK_PROGRAM)
 
 # The same without a shared libc: three times the file, half the memory, and no dynamic linker between exec and main.
 .PHONY: vireo-static
 vireo-static: $(BUILD)/vireo-static ## the program linked statically, libc included (position-independent)
-$(BUILD)/vireo-static: $(VIREO_OBJS) $(BUILD)/libvireo.a
-	$(call say,LD)$(LINK) -static-pie -o $@ $(filter %.o,$^) $(BUILD)/libvireo.a $(LIBS_STATIC)
+$(BUILD)/vireo-static: $(VIREO_OBJS) $(BUILD)/base.a $(BUILD)/libvireo.a
+	$(call say,LD)$(LINK) -static-pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC)

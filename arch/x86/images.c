@@ -57,7 +57,7 @@ struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_
     if (!i) return NULL;
     i->mem = mem;
     i->boot = *b;
-    i->has_thread = thread_make(&i->thread, NULL, 0, load_main, i) == 0;
+    i->has_thread = thread_make(&i->thread, &(struct thread_start){.fn = load_main, .arg = i}) == 0;
     if (i->has_thread) return i;
     free(i); /* arch_load meets the same want of threads, or none */
     return NULL;

@@ -5,48 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/base/text.h"
+
 #define SPEC_MAX   16  /* "%-12.3f" and room */
 #define NUMBER_MAX 400 /* %f of DBL_MAX has 309 digits before the point */
 
-void html_flush(struct html *h)
-{
-    if (h->len > 0) h->write(h->arg, h->buf, h->len);
-    h->len = 0;
-}
-
-static void put_bytes(struct html *h, const char *s, size_t len)
-{
-    if (len > sizeof(h->buf) - h->len) html_flush(h);
-    if (len > sizeof(h->buf)) {
-        h->write(h->arg, s, len);
-        return;
-    }
-    memcpy(h->buf + h->len, s, len);
-    h->len += len;
-}
-
-void html_literal(struct html *h, const char *s)
-{
-    put_bytes(h, s, strlen(s));
-}
-
-/* Bytes of the character at p, a string's (RFC 3629, 4: no overlong forms, no surrogates, nothing above U+10FFFF);
- * 0: it is none. */
-static unsigned utf8_length(const unsigned char *p)
-{
-    const unsigned n = *p < 0x80                 ? 1
-                       : *p >= 0xc2 && *p < 0xe0 ? 2
-                       : (*p & 0xf0) == 0xe0     ? 3
-                       : *p >= 0xf0 && *p < 0xf5 ? 4
-                                                 : 0;
-    for (unsigned i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0; /* the string's end too */
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0)) return 0;
-    if ((*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90)) return 0;
-    return n;
-}
-
-static const char *escape_of(unsigned char c)
+static const char *escape_of(char c)
 {
     switch (c) {
     case '&': return "&amp;";
@@ -56,27 +20,25 @@ static const char *escape_of(unsigned char c)
     case '\'': return "&#39;";
     case '\n':
     case '\t': return " ";
-    default: return c < ' ' || c == 0x7f ? "\xef\xbf\xbd" : NULL;
+    default: return NULL;
     }
 }
 
-static void put_escaped(struct html *h, const char *s)
+static void put_escaped(FILE *page, const char *s)
 {
-    while (*s) {
-        const unsigned char *p = (const unsigned char *)s;
-        const unsigned n = utf8_length(p);
-        const bool is_c1 = *p == 0xc2 && p[1] < 0xa0;
-        const char *escape = n == 0 || is_c1 ? "\xef\xbf\xbd" : escape_of(*p);
-        if (escape)
-            html_literal(h, escape);
+    unsigned bytes;
+    for (size_t left = strlen(s); left > 0; s += bytes, left -= bytes) {
+        const bool is_plain = text_next(s, left, &bytes) == TEXT_PLAIN;
+        const char *escape = escape_of(*s);
+        if (escape || !is_plain)
+            fputs(escape ? escape : "\xef\xbf\xbd", page);
         else
-            put_bytes(h, s, n);
-        s += n ? n : 1;
+            fwrite(s, 1, bytes, page);
     }
 }
 
 /* One conversion, which starts at spec with '%'. Returns what follows it. */
-static const char *put_value(struct html *h, const char *spec, va_list *ap)
+static const char *put_value(FILE *page, const char *spec, va_list *ap)
 {
     char one[SPEC_MAX], text[NUMBER_MAX];
     const size_t len = strcspn(spec + 1, "scdufg%") + 2;
@@ -88,7 +50,7 @@ static const char *put_value(struct html *h, const char *spec, va_list *ap)
     switch (kind) {
     case 's': {
         const char *s = va_arg(*ap, const char *);
-        put_escaped(h, s ? s : "");
+        put_escaped(page, s ? s : "");
         break;
     }
     case 'd': (void)snprintf(text, sizeof(text), one, va_arg(*ap, int)); break;
@@ -97,19 +59,19 @@ static const char *put_value(struct html *h, const char *spec, va_list *ap)
     case 'c': text[0] = (char)va_arg(*ap, int), text[1] = '\0'; break;
     default: (void)snprintf(text, sizeof(text), one, va_arg(*ap, double)); break;
     }
-    put_escaped(h, text);
+    put_escaped(page, text);
     return spec + len;
 }
 
-void html_put(struct html *h, const char *fmt, ...)
+void html_put(FILE *page, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     while (*fmt) {
         const size_t literal = strcspn(fmt, "%");
-        put_bytes(h, fmt, literal);
+        fwrite(fmt, 1, literal, page);
         fmt += literal;
-        if (*fmt) fmt = put_value(h, fmt, &ap);
+        if (*fmt) fmt = put_value(page, fmt, &ap);
     }
     va_end(ap);
 }

@@ -82,16 +82,6 @@ void table_fini(struct table *t)
     free(t->cell);
 }
 
-/* Controls, and the C1 ones of UTF-8 (U+0080 to U+009F). */
-void print_safe(FILE *f, const char *s)
-{
-    for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
-        const bool is_c1 = *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
-        fputc(*p < ' ' || *p == 0x7f || is_c1 ? '?' : *p, f);
-        if (is_c1) p++;
-    }
-}
-
 int result_out_open(struct result_out *o, struct err *e)
 {
     *o = (struct result_out){0};

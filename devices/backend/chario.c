@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -175,7 +174,7 @@ int chario_create(struct chario **out, const struct chario_params *p, struct err
     struct chario *c = calloc(1, sizeof(*c));
     if (!c) return err_set(e, -ENOMEM, "out of memory");
     pthread_mutex_init(&c->lock, NULL);
-    c->in_fd = c->out_fd = c->pty_slave = c->timer_source.fd = c->look_source.fd = -1;
+    c->in_fd = c->out_fd = c->pty_slave = -1;
     c->has_escape = p->has_escape && p->quit;
     c->quit = p->quit;
     c->quit_arg = p->quit_arg;
@@ -202,8 +201,6 @@ void chario_destroy(struct chario *c)
     slow_file_close(c->file, 0); /* there are none but where there was no start */
     slow_input_close(c->in_file);
     unmake_file(c);
-    close_if(c->timer_source.fd, true);
-    close_if(c->look_source.fd, true);
     close_if(c->in_fd, c->owns_in);
     close_if(c->out_fd, c->owns_out);
     close_if(c->pty_slave, true);
@@ -216,27 +213,6 @@ void chario_destroy(struct chario *c)
 const char *chario_pty_name(const struct chario *c)
 {
     return c->pty_name[0] ? c->pty_name : NULL;
-}
-
-static int refuse_timer(int rc, struct err *e)
-{
-    err_set(e, rc, "watch the timer: %s", strerrordesc_np(-rc));
-    err_as(e, ERR_HOST);
-    return rc;
-}
-
-int chario_open_timer(struct chario *c, struct loop_source *timer, void (*fn)(void *arg, uint32_t events),
-                      struct err *e)
-{
-    *timer = (struct loop_source){.fn = fn, .arg = c};
-    timer->fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-    return timer->fd < 0 ? refuse_timer(-errno, e) : 0;
-}
-
-int chario_start_timer(struct chario *c, struct loop_source *timer, struct err *e)
-{
-    const int rc = timer->fd < 0 ? 0 : loop_add(c->loop, timer, EPOLLIN);
-    return rc ? refuse_timer(rc, e) : 0;
 }
 
 int chario_start(struct chario *c, struct loop *loop, struct err *e)

@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -160,18 +159,13 @@ static void read_input(struct chario *c)
     if (c->pty_slave >= 0) chario_read_size(c); /* its peers tell nobody when they change it */
 }
 
-static void look_later(struct chario *c)
-{
-    const struct itimerspec t = {.it_value.tv_nsec = LOOK_NS};
-    if (!c->look_is_set) c->look_is_set = timerfd_settime(c->look_source.fd, 0, &t, NULL) == 0;
-}
-
 /* After every read and delivery: go on with the source, or leave it until there is place. */
 static void rearm(struct chario *c)
 {
     if (c->in_has_ended) return;
     const bool rests = c->is_away || (is_full(c) && !is_deaf(c));
-    if (rests && c->look_source.fd >= 0) look_later(c);
+    const bool looks = c->has_escape || c->in_is_terminal;
+    if (rests && looks && !loop_timer_is_set(&c->look_timer)) loop_timer_set(c->loop, &c->look_timer, LOOK_NS);
     if (!c->in_is_pollable) {
         if (!rests && !c->in_is_awaited)
             loop_post(c->loop, &c->pump_job); /* a chunk a turn, between other devices' events */
@@ -202,13 +196,9 @@ static void on_pump(void *arg)
     rearm(c);
 }
 
-static void on_look(void *arg, uint32_t events)
+static void on_look(void *arg)
 {
     struct chario *c = arg;
-    uint64_t expirations;
-    (void)events;
-    if (read(c->look_source.fd, &expirations, sizeof(expirations)) < 0) return;
-    c->look_is_set = false;
     c->is_away = c->is_away && is_elsewhere(c);
     deliver(c);
     rearm(c);
@@ -297,18 +287,15 @@ int chario_make_input(struct chario *c, struct err *e)
     c->typed_size = c->has_escape ? PASTE_MAX : TYPED_MAX;
     c->typed = malloc(c->typed_size);
     if (!c->typed) return err_set(e, -ENOMEM, "no memory for what is typed");
-    int rc = 0;
-    if (c->has_escape || c->in_is_terminal) rc = chario_open_timer(c, &c->look_source, on_look, e);
-    if (!rc && c->in_is_slow) rc = slow_input_create(&c->in_file, c->in_fd, on_file_ready, c, e);
-    return rc;
+    c->look_timer = (struct loop_timer){.fn = on_look, .arg = c};
+    return c->in_is_slow ? slow_input_create(&c->in_file, c->in_fd, on_file_ready, c, e) : 0;
 }
 
 int chario_start_input(struct chario *c, struct err *e)
 {
     c->in_source = (struct loop_source){.fd = c->in_fd, .fn = on_input, .arg = c};
     if (c->in_fd < 0) return 0;
-    int rc = chario_start_timer(c, &c->look_source, e);
-    if (!rc && c->in_file) rc = slow_input_start(c->in_file, e);
+    int rc = c->in_file ? slow_input_start(c->in_file, e) : 0;
     if (rc) return rc;
     rc = loop_add(c->loop, &c->in_source, EPOLLIN);
     c->in_is_pollable = rc != -EPERM;
@@ -329,6 +316,5 @@ void chario_stop_input(struct chario *c)
     loop_remove(c->loop, &c->in_source);
     slow_input_close(c->in_file);
     c->in_file = NULL;
-    loop_remove(c->loop, &c->look_source);
-    c->look_is_set = false;
+    loop_timer_cancel(c->loop, &c->look_timer);
 }

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "devices/backend/chario_state.h"
@@ -184,17 +183,10 @@ static void put_line(struct chario *c, struct line *l, uint64_t wait_ns)
     memmove(l->bytes, l->bytes + done, l->len);
 }
 
+/* Any thread. One that is set is left: it is the oldest byte that must not wait. */
 static void set_timer(struct chario *c)
 {
-    const struct itimerspec t = {.it_value.tv_nsec = LINE_HOLD_NS};
-    if (!c->timer_is_set) c->timer_is_set = timerfd_settime(c->timer_source.fd, 0, &t, NULL) == 0;
-}
-
-/* The same for who could not get the lock: at worst the timer fires once in vain. */
-static void set_timer_anyway(const struct chario *c)
-{
-    const struct itimerspec t = {.it_value.tv_nsec = LINE_HOLD_NS};
-    timerfd_settime(c->timer_source.fd, 0, &t, NULL);
+    if (!loop_timer_is_set(&c->line_timer)) loop_timer_set(c->loop, &c->line_timer, LINE_HOLD_NS);
 }
 
 /* Lock held. */
@@ -208,17 +200,13 @@ static void put_help(struct chario *c)
 }
 
 /* Loop thread, which other devices need: never waits, neither for a reader nor for a vCPU that is waiting for one. */
-static void on_timer(void *arg, uint32_t events)
+static void on_timer(void *arg)
 {
     struct chario *c = arg;
-    uint64_t expirations;
-    (void)events;
-    if (read(c->timer_source.fd, &expirations, sizeof(expirations)) < 0) return;
     if (pthread_mutex_trylock(&c->lock) != 0) {
-        set_timer_anyway(c);
+        set_timer(c);
         return;
     }
-    c->timer_is_set = false;
     for (unsigned i = 0; i < CHARIO_PORTS; i++) {
         put_line(c, &c->line[i], 0);
         if (c->line[i].len > 0) set_timer(c);
@@ -273,7 +261,7 @@ size_t chario_try_output(struct chario *c, enum chario_port port, const uint8_t 
     }
     if (done < len) {
         c->owes_ready[port] = true;
-        set_timer_anyway(c);
+        set_timer(c);
     }
     return done;
 }
@@ -293,7 +281,7 @@ void chario_hurry(struct chario *c)
 void chario_show_help(struct chario *c)
 {
     c->owes_help = true;
-    set_timer_anyway(c);
+    set_timer(c);
 }
 
 uint64_t chario_dropped(const struct chario *c)
@@ -319,14 +307,13 @@ int chario_make_output(struct chario *c, struct err *e)
         .arg = c,
     };
     c->tell_job = (struct loop_job){.fn = tell_losses, .arg = c};
-    const int rc = c->is_slow ? slow_file_create(&c->file, &p, e) : 0;
-    return rc ? rc : chario_open_timer(c, &c->timer_source, on_timer, e);
+    c->line_timer = (struct loop_timer){.fn = on_timer, .arg = c};
+    return c->is_slow ? slow_file_create(&c->file, &p, e) : 0;
 }
 
 int chario_start_output(struct chario *c, struct err *e)
 {
-    int rc = chario_start_timer(c, &c->timer_source, e);
-    if (!rc && c->file) rc = slow_file_start(c->file, e);
+    const int rc = c->file ? slow_file_start(c->file, e) : 0;
     if (rc) return rc;
     pthread_mutex_lock(&c->lock);
     c->file_has_begun = c->file != NULL;
@@ -346,14 +333,13 @@ void chario_stop_output(struct chario *c)
         const uint64_t now = now_ns();
         put_line(c, &c->line[i], now < deadline ? deadline - now : 1); /* 1: no time, and done with all the same */
     }
-    c->timer_is_set = false;
     struct slow_file *file = c->file;
     c->has_stopped = c->is_slow;
     c->file = NULL;
     c->file_has_begun = false;
     pthread_mutex_unlock(&c->lock);
     slow_file_close(file, deadline);
-    loop_remove(c->loop, &c->timer_source);
+    loop_timer_cancel(c->loop, &c->line_timer);
     tell_losses(c);
     const uint64_t dropped = chario_dropped(c);
     if (dropped) log_write(c->log, LOG_WARN, "console: %" PRIu64 " bytes that the guest wrote were dropped", dropped);

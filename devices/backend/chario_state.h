@@ -56,9 +56,9 @@ struct chario {
     struct line line[CHARIO_PORTS];
     struct slow_file *file; /* is_slow: from the creation to the stop, constant between them */
     bool file_has_begun;    /* its thread runs: before and after it nothing else writes */
-    bool collects;          /* started: there is a timer that writes what is left lying */
+    bool collects;          /* started: the timer below writes what is left lying */
+    struct loop_timer line_timer;
     bool has_stopped;       /* and is_slow: nothing is written any more */
-    bool timer_is_set;
     uint64_t stalled_since; /* when the reader was first found to take nothing; 0: it takes */
     uint64_t stall_debt;    /* how long it did so before, as far as what it took has not paid for it */
     atomic_bool hurries;    /* the machine ends; any thread sets it, without the lock */
@@ -69,7 +69,8 @@ struct chario {
     struct loop_job tell_job;
 
     /* Input, loop thread only but for the atomics */
-    struct loop_source in_source, timer_source, look_source;
+    struct loop_source in_source;
+    struct loop_timer look_timer;
     struct loop_job pump_job, size_job;
     struct chario_user user[CHARIO_PORTS];
     atomic_bool is_waiting; /* there is input that the guest has no room for */
@@ -79,7 +80,6 @@ struct chario {
     struct slow_input *in_file;    /* the input is on a file system or a disk; from the creation to the stop */
     bool in_is_awaited;            /* in_file's thread reads and will tell */
     bool is_away;                  /* the terminal is another job's now */
-    bool look_is_set;              /* look_source's timer runs */
     bool owes_ready[CHARIO_PORTS]; /* chario_try_output took too little */
     bool owes_help;                /* Ctrl-A h came while the output was busy */
     bool has_told_deaf;
@@ -100,10 +100,5 @@ int chario_make_input(struct chario *c, struct err *e); /* once it is open */
 int chario_start_input(struct chario *c, struct err *e);
 void chario_stop_input(struct chario *c);
 void chario_read_size(struct chario *c); /* of the terminal that the output or the pty is */
-
-/* chario.c */
-int chario_open_timer(struct chario *c, struct loop_source *timer, void (*fn)(void *arg, uint32_t events),
-                      struct err *e);
-int chario_start_timer(struct chario *c, struct loop_source *timer, struct err *e); /* legal when there is none */
 
 #endif

@@ -1,14 +1,13 @@
 /* A disk's requests: their steps, and the life of an engine. How steps reach the kernel is in disk_uring.c,
  * disk_worker.c and disk_direct.c, opening in disk_open.c.
  *
- * System calls, besides an engine's: preadv2, and timerfd_settime and read of a timer. */
+ * System calls, besides an engine's: preadv2, and those of the loop's timers. */
 #include "devices/backend/disk.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -238,40 +237,21 @@ void disk_queue_cancel(struct disk *d, struct disk_queue *q)
 
 /* The timer by which an engine comes back to what it had to leave. */
 
-static void on_timer(void *arg, uint32_t events)
+static void on_timer(void *arg)
 {
-    struct disk *const d = arg;
-    uint64_t count;
-    (void)events;
-    const ssize_t n = read(d->timer.fd, &count, sizeof(count));
-    (void)n; /* EAGAIN: it was set anew meanwhile */
+    struct disk *d = arg;
     d->engine->again(d);
     disk_batch_done(d);
 }
 
-int disk_open_timer(struct disk *d)
+void disk_init_timer(struct disk *d)
 {
-    if (d->timer.fd >= 0) return 0;
-    d->timer = (struct loop_source){
-        .fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)), .fn = on_timer, .arg = d};
-    return d->timer.fd < 0 ? -errno : 0;
+    d->timer = (struct loop_timer){.fn = on_timer, .arg = d};
 }
 
-void disk_close_timer(struct disk *d)
+void disk_come_back(struct disk *d, uint64_t ns)
 {
-    if (d->timer.fd >= 0) close(d->timer.fd);
-    d->timer.fd = -1;
-}
-
-int disk_attach_timer(struct disk *d)
-{
-    return d->timer.is_added ? 0 : loop_add(d->loop, &d->timer, EPOLLIN);
-}
-
-void disk_come_back(struct disk *d, long ns)
-{
-    const struct itimerspec in = {.it_value.tv_nsec = ns};
-    (void)timerfd_settime(d->timer.fd, 0, &in, NULL); /* our own timer, and a good time: can't fail */
+    loop_timer_set(d->loop, &d->timer, ns);
 }
 
 /* The engine */
@@ -279,9 +259,10 @@ void disk_come_back(struct disk *d, long ns)
 void disk_close_engine(struct disk *d)
 {
     if (!d->engine) return;
-    if (d->loop) d->engine->detach(d);
+    if (d->loop) loop_timer_cancel(d->loop, &d->timer);
+    if (d->loop && d->engine->detach) d->engine->detach(d);
     d->loop = NULL;
-    d->engine->close(d);
+    if (d->engine->close) d->engine->close(d);
     d->engine = NULL;
 }
 
@@ -312,7 +293,7 @@ int disk_attach(struct disk *d, struct loop *loop, struct err *e)
 {
     if (d->loop) return 0;
     d->loop = loop;
-    const int rc = d->engine->attach(d);
+    const int rc = d->engine->attach ? d->engine->attach(d) : 0;
     if (rc == 0) return 0;
     d->loop = NULL;
     (void)err_set(e, rc, "a disk's place in the event loop: %s", strerrordesc_np(-rc));

@@ -6,7 +6,7 @@
  * of a VM do all the time: for reclaim at a memory limit, and for a swap device. It never waits for what makes a disk
  * slow: a file system's journal, its dirty limits, a network, a freeze (tmpfs has none). fdatasync does nothing.
  *
- * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, timerfd_settime, read of a timer. */
+ * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, and those of the loop's timers. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -16,8 +16,8 @@
 #define TURN_BYTES DISK_COPY_MAX
 /* What a step takes of it at least: so much is copied in the time of a system call. */
 #define STEP_MIN_BYTES 4096
-/* Soon, in a timer's words: 0 would switch it off. */
-#define NEXT_TURN_NS 1
+/* As soon as the loop comes round. */
+#define NEXT_TURN_NS 0
 
 static void begin_turn(struct disk_direct *t)
 {
@@ -97,20 +97,12 @@ static int direct_open(struct disk *d)
 {
     disk_queue_init(&d->direct.todo);
     begin_turn(&d->direct);
-    return disk_open_timer(d);
-}
-
-static void direct_detach(struct disk *d)
-{
-    loop_remove(d->loop, &d->timer);
+    return 0;
 }
 
 const struct disk_engine disk_engine_direct = {
     .name = "direct",
     .open = direct_open,
-    .close = disk_close_timer,
-    .attach = disk_attach_timer,
-    .detach = direct_detach,
     .submit = direct_submit,
     .kick = direct_kick,
     .again = direct_again,

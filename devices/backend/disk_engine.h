@@ -40,7 +40,8 @@ struct disk_step {
 
 struct disk;
 
-/* open and close: any thread, with no request about. The rest: the thread that runs the loop. */
+/* open and close: any thread, with no request about. The rest: the thread that runs the loop. What there is nothing to
+ * do for, of close to detach and started, is NULL. */
 struct disk_engine {
     const char *name;
     bool is_async;                 /* a step may take its time without holding up the loop */
@@ -51,7 +52,7 @@ struct disk_engine {
     /* Carry out r's next step; its disk_step_done may be called before this returns. */
     void (*submit)(struct disk *d, struct disk_request *r);
     void (*kick)(struct disk *d);
-    void (*started)(struct disk *d); /* the disk begins, or begins again; NULL: nothing is to be done */
+    void (*started)(struct disk *d); /* the disk begins, or begins again */
     void (*again)(struct disk *d);   /* the time of disk_come_back has passed */
     void (*cancel)(struct disk *d);  /* finish what was submitted and not begun with -ECANCELED. Never waits */
 };
@@ -85,7 +86,6 @@ struct disk_worker {
     unsigned finished_count;
     bool want_stop, is_rung; /* is_rung: event_fd was, since finished was last taken */
     bool has_news;           /* loop thread: submitted since the last kick */
-    bool is_timed;           /* loop thread: the timer is set */
     unsigned out;            /* loop thread: requests that are with the thread */
     int event_fd;
     struct loop_source source;
@@ -118,7 +118,7 @@ struct disk {
 
     /* Loop thread. */
     struct loop *loop;           /* NULL: not attached yet */
-    struct loop_source timer;    /* of disk_come_back; fd -1: the engine needs none */
+    struct loop_timer timer;     /* of disk_come_back */
     bool is_running;             /* started, and not quiet again */
     bool is_stopping;            /* no further steps */
     bool has_way[WAY_WRITE + 1]; /* false once found unsupported, so that it is not tried every time */
@@ -153,11 +153,9 @@ void disk_finish(struct disk *d, struct disk_request *r, int rc); /* call r's do
 void disk_step_done(struct disk *d, struct disk_request *r, int64_t result);
 void disk_batch_done(struct disk *d); /* after a run of the above, called by the loop: the last the engine does there */
 
-/* Call the engine's `again` from the loop after ns. Opened and attached by the engine; twice is legal. */
-int disk_open_timer(struct disk *d); /* 0 or -errno */
-void disk_close_timer(struct disk *d);
-int disk_attach_timer(struct disk *d); /* 0 or -errno */
-void disk_come_back(struct disk *d, long ns);
+/* Call the engine's `again` from the loop after ns. */
+void disk_init_timer(struct disk *d);
+void disk_come_back(struct disk *d, uint64_t ns);
 
 void disk_queue_init(struct disk_queue *q);
 void disk_queue_add(struct disk_queue *q, struct disk_request *r);

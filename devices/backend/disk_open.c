@@ -217,7 +217,8 @@ static struct disk *new_disk(struct err *e)
         err_as(e, ERR_HOST);
         return NULL;
     }
-    d->fd = d->timer.fd = -1;
+    d->fd = -1;
+    disk_init_timer(d);
     d->forked = (struct forked){.in_child = in_forked_child, .arg = d};
     d->block_size = DISK_SECTOR;
     d->has_nowait = true;

@@ -10,8 +10,8 @@
  * requests are taken (blk.c) and by the size of a step, and what follows a step that was done at once is handed over
  * at the loop's next turn.
  *
- * System calls: to open io_uring_setup, mmap, madvise and timerfd_create, then io_uring_enter, statx and
- * timerfd_settime, to close munmap and close. */
+ * System calls: to open io_uring_setup, mmap and madvise, then io_uring_enter, statx and those of the loop's timers, to
+ * close munmap and close. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -22,7 +22,7 @@
 /* The kernel takes nothing only when it has no memory for it (EAGAIN). Ask again by the loop, for a second; what is
  * refused then has failed. */
 #define TRIES_MAX 1000
-#define PAUSE_NS  1000000L
+#define PAUSE_NS  1000000u
 
 static void reap(struct disk *d)
 {
@@ -214,16 +214,10 @@ static int uring_open(struct disk *d)
     struct disk_uring *const u = &d->uring;
     disk_queue_init(&u->todo);
     u->unsent_count = u->tries = 0;
-    int rc = disk_open_timer(d);
-    if (rc == 0) rc = open_ring(u);
-    if (rc != 0) {
-        disk_close_timer(d);
-        return rc;
-    }
-    if (d->writes_by_thread) rc = disk_engine_worker.open(d);
-    if (rc == 0) return 0;
-    io_uring_queue_exit(&u->ring);
-    disk_close_timer(d);
+    int rc = open_ring(u);
+    if (rc != 0 || !d->writes_by_thread) return rc;
+    rc = disk_engine_worker.open(d);
+    if (rc != 0) io_uring_queue_exit(&u->ring);
     return rc;
 }
 
@@ -231,14 +225,12 @@ static void uring_close(struct disk *d)
 {
     if (d->writes_by_thread) disk_engine_worker.close(d);
     io_uring_queue_exit(&d->uring.ring);
-    disk_close_timer(d);
 }
 
 static void uring_detach(struct disk *d)
 {
     if (d->writes_by_thread) disk_engine_worker.detach(d);
     loop_remove(d->loop, &d->uring.source);
-    loop_remove(d->loop, &d->timer);
 }
 
 static int uring_attach(struct disk *d)
@@ -246,7 +238,6 @@ static int uring_attach(struct disk *d)
     struct disk_uring *const u = &d->uring;
     u->source = (struct loop_source){.fd = u->ring.ring_fd, .fn = on_completions, .arg = d};
     int rc = loop_add(d->loop, &u->source, EPOLLIN);
-    if (rc == 0) rc = disk_attach_timer(d);
     if (rc == 0 && d->writes_by_thread) rc = disk_engine_worker.attach(d);
     if (rc != 0) uring_detach(d);
     return rc;

@@ -10,7 +10,7 @@
  * while more than one request is out the loop looks for itself now and then.
  *
  * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, futex, read and write of an eventfd,
- * timerfd_settime; the thread's first and last are those of on_thread. */
+ * those of the loop's timers; the thread's first and last are those of on_thread. */
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@
 #include "vmm/base/thread.h"
 
 #define TELL_AT 16       /* requests done: half of what a busy driver has in flight */
-#define LOOK_NS 1000000L /* at most so long something done is not told */
+#define LOOK_NS 1000000u /* at most so long something done is not told */
 
 static void tell(const struct disk *d, bool begins)
 {
@@ -85,9 +85,7 @@ static void worker_kick(struct disk *d)
     struct disk_worker *const w = &d->worker;
     if (w->has_news) pthread_cond_signal(&w->has_work);
     w->has_news = false;
-    if (w->out < 2 || w->is_timed) return;
-    w->is_timed = true;
-    disk_come_back(d, LOOK_NS);
+    if (w->out >= 2 && !loop_timer_is_set(&d->timer)) disk_come_back(d, LOOK_NS);
 }
 
 static void on_finished(void *arg, uint32_t events)
@@ -101,14 +99,13 @@ static void on_finished(void *arg, uint32_t events)
 
 static void worker_again(struct disk *d)
 {
-    d->worker.is_timed = false;
     worker_collect(d);
     d->engine->kick(d);
 }
 
 static int start_thread(struct disk_worker *w)
 {
-    const int rc = thread_make(&w->thread, NULL, 0, work, w);
+    const int rc = thread_make(&w->thread, &(struct thread_start){.fn = work, .arg = w});
     w->has_thread = rc == 0;
     return rc;
 }
@@ -147,11 +144,7 @@ static int worker_open(struct disk *d)
 {
     struct disk_worker *const w = &d->worker;
     *w = (struct disk_worker){.disk = d, .event_fd = fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))};
-    int rc = w->event_fd < 0 ? -errno : disk_open_timer(d);
-    if (rc != 0) {
-        if (w->event_fd >= 0) close(w->event_fd);
-        return rc;
-    }
+    if (w->event_fd < 0) return -errno;
     disk_queue_init(&w->todo);
     disk_queue_init(&w->finished);
     w->source = (struct loop_source){.fd = w->event_fd, .fn = on_finished, .arg = d};
@@ -171,7 +164,6 @@ static void worker_close(struct disk *d)
         pthread_join(w->thread, NULL); /* it has nothing to do: it is not in the kernel with a request */
     }
     close(w->event_fd);
-    disk_close_timer(d);
     pthread_cond_destroy(&w->has_work);
     pthread_mutex_destroy(&w->lock);
 }
@@ -179,15 +171,11 @@ static void worker_close(struct disk *d)
 static void worker_detach(struct disk *d)
 {
     loop_remove(d->loop, &d->worker.source);
-    loop_remove(d->loop, &d->timer);
 }
 
 static int worker_attach(struct disk *d)
 {
-    int rc = loop_add(d->loop, &d->worker.source, EPOLLIN);
-    if (rc == 0) rc = disk_attach_timer(d);
-    if (rc != 0) worker_detach(d);
-    return rc;
+    return loop_add(d->loop, &d->worker.source, EPOLLIN);
 }
 
 /* Refused: the first request asks again, and fails with the reason. */

@@ -140,7 +140,7 @@ int slow_file_create(struct slow_file **out, const struct slow_file_params *p, s
 
 int slow_file_start(struct slow_file *f, struct err *e)
 {
-    int rc = thread_make(&f->thread, "vireo:console", 0, work, f);
+    int rc = thread_make(&f->thread, &(struct thread_start){.name = "vireo:console", .fn = work, .arg = f});
     f->has_thread = rc == 0;
     if (rc == 0) return 0;
     rc = err_thread(e, err_set(e, rc, "a file's thread: %s", strerrordesc_np(-rc)));

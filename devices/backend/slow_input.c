@@ -85,7 +85,7 @@ int slow_input_create(struct slow_input **out, int fd, void (*ready)(void *arg),
 
 int slow_input_start(struct slow_input *s, struct err *e)
 {
-    int rc = thread_make(&s->thread, "vireo:input", 0, work, s);
+    int rc = thread_make(&s->thread, &(struct thread_start){.name = "vireo:input", .fn = work, .arg = s});
     s->has_thread = rc == 0;
     if (rc == 0) return 0;
     rc = err_thread(e, err_set(e, rc, "a file's thread: %s", strerrordesc_np(-rc)));

@@ -35,7 +35,7 @@ rows_are_listed() { ends 0 bench exits --list && says out nop && says out mmio_w
 options_are_explained() { ends 0 bench --help && says out --rows && says out --against; }
 bad_words() {
     refuses 'unknown bench "exts"' exts && says err 'did you mean "exits"' && refuses 'no kind of bench given' --format text &&
-        refuses 'unknown option --row' exits --row nop && says err 'did you mean --rows' && refuses '"nop" is not an option' exits nop &&
+        refuses 'unknown option --row' exits --row nop && says err 'did you mean "--rows"' && refuses '"nop" is not an option' exits nop &&
         refuses 'processes 0: a number from 1 to 200' exits --processes 0 && refuses 'processes 1x:' exits --processes 1x &&
         refuses 'processes 201:' exits --processes 201 && refuses 'there is none without --against' exits --output-against x &&
         refuses 'one at a time' --compare a --show b

@@ -69,7 +69,7 @@ json_agrees_with_itself() {
 }
 weights_change_the_sum() {
     ends 0 stat web --json --weights vm_exit_count=0,vm_exit_latency=0,memory_overhead=0,io_overhead=0,context_switch_count=0,cache_miss_rate=0 &&
-        [ "$(perl_of '$o->{weighted_sum}' < out)" = 0 ] && ends 125 stat web --weights io_overhed=1 && errs 'did you mean io_overhead?' &&
+        [ "$(perl_of '$o->{weighted_sum}' < out)" = 0 ] && ends 125 stat web --weights io_overhed=1 && errs 'did you mean "io_overhead"?' &&
         ends 125 stat web --weights 'a b=1' && ends 125 stat --weights io_overhead=1 && errs 'of which VM?'
 }
 curl_and_prometheus_are_served() {
@@ -156,7 +156,7 @@ bad_commands_of_top() {
 
 list_names_those_that_run() {
     start one && start two && ends 0 stat && [ "$(cut -f 1 out | tr '\n' ' ')" = "one two " ] && ends 0 stat --json && [ "$(perl_of 'scalar @$o' < out)" = 2 ] &&
-        ends 125 stat oen && errs 'no VM called "oen" runs' && errs 'did you mean one?' && ends 125 top xyzzy && errs 'lists those that run' &&
+        ends 125 stat oen && errs 'no VM called "oen" runs' && errs 'did you mean "one"?' && ends 125 top xyzzy && errs 'lists those that run' &&
         ends 125 stat ../one && stop && ends 0 stat && [ ! -s out ] && errs 'start one' && ends 125 stat one && errs 'vireo run --name one'
 }
 top_says_that_the_vm_ended() {

@@ -21,7 +21,7 @@ static struct machine *start(const struct snippet *s, const struct snippet_args 
     struct config c;
     struct err e = {0};
     const int fd = guest_file_of(s, args);
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "%u", RAM_PAGES * HUGE_PAGE);
     guest_set(&c, "console", "off");

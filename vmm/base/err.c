@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/base/text.h"
+
 /* Nobody's configuration, wherever it strikes. */
 static bool is_out_of_something(int code)
 {
@@ -19,13 +21,10 @@ const char *err_way_out(int code)
     return NULL;
 }
 
-/* Controls become '?', those of ISO 6429's second set in UTF-8 (U+0080 to U+009F) too. */
+/* What is quoted in an error may come from a guest or somebody's file, and is read on a terminal. */
 static void blunt(char *text)
 {
-    for (unsigned char *p = (unsigned char *)text; *p; p++) {
-        if (*p < ' ' || *p == 0x7f) *p = '?';
-        if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) p[0] = p[1] = '?';
-    }
+    text_blunt(text, strlen(text), "");
 }
 
 static void put(struct err *e, int code, const char *fmt, va_list ap)

@@ -116,7 +116,7 @@ static void *thread_main(void *arg)
 static bool start_thread(struct log_queue *q)
 {
     pthread_t thread;
-    if (thread_make(&thread, "vireo:log", 0, thread_main, q)) return false;
+    if (thread_make(&thread, &(struct thread_start){.name = "vireo:log", .fn = thread_main, .arg = q})) return false;
     q->has_old = q->has_thread;
     q->old = q->thread;
     q->has_thread = true;

@@ -4,20 +4,27 @@
  *
  * No wake-up is lost: whoever puts a job on an empty list writes to wake_fd, and wake_fd is read before the list is
  * taken. So wake_fd is readable whenever the list holds a job. The write is done with the lock held: as soon as it is
- * released the job may run, end the loop, and have it freed. */
+ * released the job may run, end the loop, and have it freed.
+ *
+ * Timers are few, so they are a sorted list with one timerfd behind it. The timerfd is armed for the earliest or for a
+ * time before it: what is cancelled or put off costs no system call, but perhaps a wake-up in vain. */
 #include "vmm/base/loop.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
 /* At loop_stop jobs are run in rounds, since one may post another; one that posts itself for ever must not keep the
  * loop from ending. What is left then waits for the next loop_run. */
 #define LOOP_LAST_ROUNDS 16
+
+#define NS_PER_S 1000000000u
 
 /* Jobs are put on the list and taken from it under the lock, which is held; a poke needs none. */
 static void wake_up(struct loop *l)
@@ -60,6 +67,79 @@ static void on_wake(void *arg, uint32_t events)
     (void)run_jobs(l);
 }
 
+/* ---- timers ---- */
+
+/* Lock held. */
+static void arm(struct loop *l)
+{
+    const uint64_t at = l->timers ? l->timers->at_ns : 0;
+    if (at == 0 || (l->armed_ns != 0 && l->armed_ns <= at)) return;
+    const struct itimerspec t = {.it_value = {(time_t)(at / NS_PER_S), (long)(at % NS_PER_S)}};
+    const int rc = timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &t, NULL);
+    assert(rc == 0); /* our own timer, and a good time */
+    l->armed_ns = at;
+}
+
+/* Lock held. */
+static void take_out(struct loop *l, struct loop_timer *t)
+{
+    struct loop_timer **link = &l->timers;
+    if (!loop_timer_is_set(t)) return;
+    while (*link != t) link = &(*link)->next;
+    *link = t->next;
+    atomic_store_explicit(&t->is_set, false, memory_order_relaxed);
+}
+
+bool loop_timer_is_set(const struct loop_timer *t)
+{
+    return atomic_load_explicit(&t->is_set, memory_order_relaxed);
+}
+
+void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t ns)
+{
+    const uint64_t now = now_ns();
+    struct loop_timer **link = &l->timers;
+    pthread_mutex_lock(&l->lock);
+    take_out(l, t);
+    t->at_ns = ns < UINT64_MAX - now ? now + ns : UINT64_MAX;
+    while (*link && (*link)->at_ns <= t->at_ns) link = &(*link)->next;
+    t->next = *link;
+    *link = t;
+    atomic_store_explicit(&t->is_set, true, memory_order_relaxed);
+    arm(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void loop_timer_cancel(struct loop *l, struct loop_timer *t)
+{
+    assert(loop_is_here(l));
+    pthread_mutex_lock(&l->lock);
+    take_out(l, t);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Those whose time has come by now; one that is set meanwhile waits for the next tick, however soon that is. */
+static void on_tick(void *arg, uint32_t events)
+{
+    struct loop *l = arg;
+    uint64_t count;
+    (void)events;
+    const ssize_t n = read(l->timer_fd, &count, sizeof(count));
+    if (n < 0) return; /* EAGAIN: it was armed anew since epoll looked */
+    pthread_mutex_lock(&l->lock);
+    const uint64_t now = now_ns();
+    l->armed_ns = 0;
+    while (l->timers && l->timers->at_ns < now) {
+        struct loop_timer *t = l->timers;
+        take_out(l, t);
+        pthread_mutex_unlock(&l->lock);
+        t->fn(t->arg);
+        pthread_mutex_lock(&l->lock);
+    }
+    arm(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
 static int host_failed(struct err *e, const char *call)
 {
     const int rc = err_errno(e, "%s for the event loop", call);
@@ -69,7 +149,7 @@ static int host_failed(struct err *e, const char *call)
 
 int loop_init(struct loop *l, struct err *e)
 {
-    *l = (struct loop){.epoll_fd = -1, .wake_fd = -1};
+    *l = (struct loop){.epoll_fd = -1, .wake_fd = -1, .timer_fd = -1};
     l->jobs_tail = &l->jobs;
     pthread_mutex_init(&l->lock, NULL); /* neither fails on Linux */
     pthread_cond_init(&l->done, NULL);
@@ -78,8 +158,12 @@ int loop_init(struct loop *l, struct err *e)
     if (l->epoll_fd < 0) return host_failed(e, "epoll_create1");
     l->wake_fd = fd_own(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (l->wake_fd < 0) return host_failed(e, "eventfd");
+    l->timer_fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    if (l->timer_fd < 0) return host_failed(e, "timerfd_create");
     l->wake = (struct loop_source){.fd = l->wake_fd, .fn = on_wake, .arg = l};
+    l->tick = (struct loop_source){.fd = l->timer_fd, .fn = on_tick, .arg = l};
     errno = -loop_add(l, &l->wake, EPOLLIN);
+    if (errno == 0) errno = -loop_add(l, &l->tick, EPOLLIN);
     return errno == 0 ? 0 : host_failed(e, "epoll_ctl");
 }
 
@@ -87,8 +171,9 @@ void loop_fini(struct loop *l)
 {
     assert(!l->is_running);
     if (l->wake_fd >= 0) close(l->wake_fd);
+    if (l->timer_fd >= 0) close(l->timer_fd);
     if (l->epoll_fd >= 0) close(l->epoll_fd);
-    l->epoll_fd = l->wake_fd = -1;
+    l->epoll_fd = l->wake_fd = l->timer_fd = -1;
     pthread_cond_destroy(&l->done);
     pthread_mutex_destroy(&l->lock);
 }

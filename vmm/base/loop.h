@@ -3,7 +3,7 @@
  * Storage is the caller's: a source or job is a member of the object it belongs to, so nothing is allocated and a
  * removed source can't be called again (loop_remove also forgets events already fetched in the current batch).
  * Level-triggered. loop_add/modify/remove: on the loop's thread, or while the loop does not run.
- * loop_post, loop_call, loop_stop: any thread. loop_poke: any thread and any signal handler. */
+ * loop_post, loop_call, loop_stop, loop_timer_set: any thread. loop_poke: any thread and any signal handler. */
 #ifndef VIREO_BASE_LOOP_H
 #define VIREO_BASE_LOOP_H
 
@@ -31,16 +31,26 @@ struct loop_job { /* stays valid until fn has been called */
     bool is_queued;        /* the loop's: posting a queued job again does nothing */
 };
 
+struct loop_timer { /* zero but for fn and arg */
+    void (*fn)(void *arg);
+    void *arg;
+    struct loop_timer *next; /* the loop's, as all below */
+    uint64_t at_ns;          /* of CLOCK_MONOTONIC */
+    atomic_bool is_set;
+};
+
 struct loop {
     int epoll_fd;
-    int wake_fd;
-    pthread_mutex_t lock; /* protects jobs, state and is_running */
+    int wake_fd, timer_fd;
+    pthread_mutex_t lock; /* protects jobs, timers, state and is_running */
     pthread_cond_t done;
     struct loop_job *jobs, **jobs_tail;
     bool is_running; /* a thread is inside loop_run */
     pthread_t thread;
     atomic_bool want_stop;
-    struct loop_source wake;
+    struct loop_source wake, tick;
+    struct loop_timer *timers; /* those that are set, the earliest first */
+    uint64_t armed_ns;         /* when timer_fd becomes readable: for the earliest, or before it; 0: never */
     atomic_bool is_poked;
     void (*poke_fn)(void *arg); /* const while the loop runs */
     void *poke_arg;
@@ -64,6 +74,15 @@ void loop_post(struct loop *l, struct loop_job *job);
 /* Call fn(arg) on the loop's thread and return when it has returned. Called on that thread, or while no thread runs
  * the loop: calls fn here and now (so set-up and tear-down use the same code). */
 void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
+
+/* Call t->fn once on the loop's thread, ns from now; a timer that is set already is set anew. Nothing is asked of the
+ * kernel unless t is earlier than what the loop wakes up for anyway. */
+void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t ns);
+/* Loop's thread, or while the loop does not run. It will not be called any more; legal when it is not set. The loop may
+ * wake up once in vain. */
+void loop_timer_cancel(struct loop *l, struct loop_timer *t);
+/* Any thread, without a lock: is it set, and fn's last call, if there was one, not begun? */
+bool loop_timer_is_set(const struct loop_timer *t);
 
 /* What loop_poke calls. Before the loop runs. */
 void loop_on_poke(struct loop *l, void (*fn)(void *arg), void *arg);

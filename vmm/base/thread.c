@@ -1,23 +1,96 @@
 #include "vmm/base/thread.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-int thread_make(pthread_t *out, const char *name, int but, void *(*fn)(void *arg), void *arg)
+#include "vmm/base/fd.h"
+
+#define STATUS_MAX_BYTES 4096 /* of a thread's status file: some 1,500 bytes on Linux 6 */
+
+/* A blocked fault ends the process before its handler could restore a terminal (signal(7)), so these stay open. */
+static void signals_of(const struct thread_start *start, sigset_t *blocked)
+{
+    static const int faults[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP};
+    sigfillset(blocked);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(blocked, faults[i]);
+    if (start->signal) sigdelset(blocked, start->signal);
+}
+
+int thread_make(pthread_t *out, const struct thread_start *start)
 {
     pthread_attr_t attr;
     pthread_t thread;
     sigset_t mask, before;
-    sigfillset(&mask);
-    if (but) sigdelset(&mask, but);
+    signals_of(start, &mask);
     int rc = pthread_attr_init(&attr);
     if (rc) return -rc;
     pthread_sigmask(SIG_SETMASK, &mask, &before); /* inherited: no signal may come before a thread could block it */
     rc = pthread_attr_setstacksize(&attr, THREAD_STACK);
-    if (!rc) rc = pthread_create(&thread, &attr, fn, arg);
+    if (!rc) rc = pthread_create(&thread, &attr, start->fn, start->arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     if (rc) return -rc;
-    if (name) (void)pthread_setname_np(thread, name); /* only tools look at it */
-    *out = thread;
+    if (start->name) (void)pthread_setname_np(thread, start->name); /* only tools look at it */
+    if (out)
+        *out = thread;
+    else
+        (void)pthread_detach(thread);
     return 0;
+}
+
+/* ---- what the scheduler knows ---- */
+
+int thread_status_open(pid_t tid)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+    const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
+    return fd < 0 ? -errno : fd;
+}
+
+bool thread_switches(int status_fd, struct thread_switches *out)
+{
+    char text[STATUS_MAX_BYTES];
+    const ssize_t n = pread(status_fd, text, sizeof(text) - 1, 0);
+    if (n <= 0) return false;
+    text[n] = '\0';
+    /* The second name holds the first, so each is looked for from the beginning of its line (proc(5)). */
+    const char *voluntary = strstr(text, "\nvoluntary_ctxt_switches:");
+    const char *involuntary = strstr(text, "\nnonvoluntary_ctxt_switches:");
+    if (!voluntary || !involuntary) return false;
+    out->voluntary = strtoull(strchr(voluntary, ':') + 1, NULL, 10);
+    out->involuntary = strtoull(strchr(involuntary, ':') + 1, NULL, 10);
+    return true;
+}
+
+/* sched_setattr(2), its first version. linux/sched/types.h has it too, but can't be included beside sched.h. */
+struct attr {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period; /* ns; runtime is the slice of a thread of the fair class */
+};
+
+#define RESET_ON_FORK 1 /* of flags */
+
+uint64_t thread_slice_ns(pid_t tid)
+{
+    struct attr a = {.size = sizeof(a)};
+    return syscall(SYS_sched_getattr, tid, &a, sizeof(a), 0) == 0 ? a.runtime : 0;
+}
+
+int thread_set_slice_ns(pid_t tid, uint64_t slice_ns, bool are_children_ordinary)
+{
+    struct attr a = {.size = sizeof(a)};
+    if (syscall(SYS_sched_getattr, tid, &a, sizeof(a), 0) < 0) return -errno;
+    if (are_children_ordinary) a.flags |= RESET_ON_FORK;
+    a.runtime = slice_ns;
+    return syscall(SYS_sched_setattr, tid, &a, 0) < 0 ? -errno : 0;
 }

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vmm/base/nearest.h"
 #include "vmm/cli/cli.h"
 
 #define NAME_MAX_BYTES 32 /* longer than any option; more is no name */
@@ -46,11 +47,8 @@ static int unknown_option(const struct command *c, const char *name, struct vire
     struct vireo_key key;
     for (const struct cli_option *o = c->options; o->name && n < OPTIONS_MAX; o++) names[n++] = o->name;
     for (unsigned i = 0; n < OPTIONS_MAX && nth_key(c, i, &key); i++) names[n++] = key.name;
-    const char *near = vireo_nearest(name, names);
     bad_command(e, "unknown option --%.200s", name);
-    if (near)
-        (void)snprintf(e->hint, sizeof(e->hint), "did you mean --%s?", near);
-    else
+    if (!nearest_hint(e->hint, sizeof(e->hint), "--", name, WORDS_IN(names)))
         (void)snprintf(e->hint, sizeof(e->hint), "`vireo %s --help` lists the options", c->name);
     return -EINVAL;
 }

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/base/nearest.h"
+#include "vmm/base/text.h"
 #include "vmm/cli/cli.h"
 
 #define ANSWER_MAX    (64u << 20) /* 64 vCPUs with all their registers are 5 MB */
@@ -85,10 +87,11 @@ void client_names_free(char **names)
     free(names);
 }
 
-void client_list(FILE *f)
+void client_list(FILE *f, const char *word)
 {
     char **names = NULL;
     struct vireo_error e;
+    if (word) return;               /* one VM is named */
     (void)client_names(&names, &e); /* a completion that finds none says nothing */
     for (char **at = names; at && *at; at++) fprintf(f, "%s\t\ta running VM\n", *at);
     client_names_free(names);
@@ -117,13 +120,11 @@ static int no_such_vm(const char *name, struct vireo_error *e)
 {
     char **names = NULL;
     const int rc = client_names(&names, e);
-    const char *near = names ? vireo_nearest(name, (const char *const *)names) : NULL;
     bad_command(e, "no VM called \"%.200s\" runs", name);
-    if (near)
-        (void)snprintf(e->hint, sizeof(e->hint), "did you mean %s? `vireo stat` lists those that run", near);
-    else if (names || rc)
-        (void)snprintf(e->hint, sizeof(e->hint), "`vireo stat` lists those that run");
-    else
+    if (names || rc) (void)snprintf(e->hint, sizeof(e->hint), "`vireo stat` lists those that run");
+    if (names)
+        (void)nearest_hint(e->hint, sizeof(e->hint), "", name, WORDS_IN((const char *const *)names));
+    else if (!rc)
         (void)snprintf(e->hint, sizeof(e->hint), "none runs that has a name: start one with vireo run --name %.100s",
                        name);
     client_names_free(names);
@@ -150,10 +151,7 @@ static int receive(int fd, struct page *out)
         if (n < 0) return errno == EAGAIN ? -ETIMEDOUT : -errno;
         out->len += (size_t)n;
     }
-    for (size_t i = 0; i < out->len; i++) {
-        char *c = &out->text[i];
-        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\r' && *c != '\t') || *c == 0x7f) *c = '?';
-    }
+    text_blunt(out->text, out->len, "\n\r\t");
     out->text[out->len] = '\0';
     return out->len ? 0 : -ECONNRESET; /* it ended while we asked, or dropped us */
 }

@@ -21,15 +21,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/json_out.h"
+#include "vmm/base/text.h"
+#include "vmm/base/thread.h"
 #include "vmm/cli/run.h"
 #include "vmm/cli/term.h"
 
-#define LEAVE_S        2 /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
-#define WRITE_S        3 /* more than put_text waits for a reader that takes a little now and then */
-#define FAREWELL_S     1 /* for the few bytes that are written last */
-#define NS_PER_S       1000000000ull
-#define STACK_BYTES    (256 << 10) /* for a path and a line, above every PTHREAD_STACK_MIN */
-#define JSON_MAX_BYTES 512         /* the sentences below, a name and three numbers */
+#define LEAVE_S          2 /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
+#define WRITE_S          3 /* more than put_text waits for a reader that takes a little now and then */
+#define FAREWELL_S       1 /* for the few bytes that are written last */
+#define NS_PER_S         1000000000ull
+#define DETAIL_MAX_BYTES 256  /* one of the sentences below */
+#define JSON_MAX_BYTES   1024 /* the same with escapes, a name and three numbers */
 
 /* The program's second piece of mutable global state, for the same reason as the terminal's: a handler of a fault has
  * no other way to know. Under the lock, which leave_now never gives back, so that nobody writes after it. Handlers of
@@ -71,53 +74,40 @@ struct farewell {
     sem_t is_over;
 };
 
-struct json {
-    char text[JSON_MAX_BYTES];
-    size_t len;
-};
-
-static void append(struct json *j, const char *s)
+static void describe(struct text_buffer *b, const struct farewell *f)
 {
-    while (*s && j->len < sizeof(j->text)) j->text[j->len++] = *s++;
-}
-
-static void append_number(struct json *j, unsigned n)
-{
-    char digits[12], *at = digits + sizeof(digits) - 1;
-    *at = '\0';
-    do *--at = (char)('0' + n % 10);
-    while ((n /= 10) != 0);
-    append(j, at);
-}
-
-static void append_detail(struct json *j, const struct farewell *f)
-{
+    char digits[TEXT_DIGITS_MAX];
+    const char *name = sigabbrev_np(f->sig);
     if (f->unwritten) {
-        append(j, f->unwritten), append(j, ": could not be written: the file does not answer");
+        text_add(b, f->unwritten);
+        text_add(b, ": could not be written: the file does not answer");
     } else if (f->sig) {
-        const char *short_name = sigabbrev_np(f->sig);
-        append(j, "ended at once by signal ");
-        append_number(j, (unsigned)f->sig);
-        if (short_name) append(j, " (SIG"), append(j, short_name), append(j, ")");
-        append(j, ": what the guest had come to is not known");
+        text_add(b, "ended at once by signal ");
+        text_add(b, text_digits(digits, (unsigned)f->sig));
+        if (name) text_add(b, " (SIG"), text_add(b, name), text_add(b, ")");
+        text_add(b, ": what the guest had come to is not known");
     } else {
-        append(j, "this host kept the program longer than it waits");
+        text_add(b, "this host kept the program longer than it waits");
     }
 }
 
+/* By calls that a signal's handler may make (signal-safety(7)). */
 static void write_json(const struct farewell *f)
 {
-    struct json j = {.len = 0};
-    append(&j, leave.starts_line ? "\n{\"reason\": \"" : "{\"reason\": \"");
-    append(&j, leave.reason ? leave.reason : f->sig ? "stopped" : "error");
-    append(&j, "\", \"status\": ");
-    append_number(&j, (unsigned)f->status);
-    if (leave.name && leave.name[0]) append(&j, ", \"name\": \""), append(&j, leave.name), append(&j, "\"");
-    if (f->sig) append(&j, ", \"signal\": "), append_number(&j, (unsigned)f->sig);
-    append(&j, ", \"detail\": \"");
-    append_detail(&j, f);
-    append(&j, "\"}\n");
-    (void)put_text(leave.json_fd, j.text, j.len);
+    char text[JSON_MAX_BYTES] = "", sentence[DETAIL_MAX_BYTES] = "";
+    struct text_buffer b = {.text = text, .size = sizeof(text)};
+    struct text_buffer detail = {.text = sentence, .size = sizeof(sentence)};
+    struct json_out j = {.write = text_to_buffer, .arg = &b, .is_line = leave.starts_line};
+    describe(&detail, f);
+    json_put_object(&j, NULL);
+    json_put_string(&j, "reason", leave.reason ? leave.reason : f->sig ? "stopped" : "error");
+    json_put_int(&j, "status", f->status);
+    if (leave.name && leave.name[0]) json_put_string(&j, "name", leave.name);
+    if (f->sig) json_put_int(&j, "signal", f->sig);
+    json_put_string(&j, "detail", sentence);
+    json_put_end(&j);
+    text_add(&b, "\n");
+    (void)put_text(leave.json_fd, b.text, b.len);
 }
 
 /* Only while it is the one that was made here: another VM of that name may have taken the place. */
@@ -156,24 +146,6 @@ static void *say_farewell(void *arg)
 
 /* ---- the thread that hears ---- */
 
-static int start_thread(void *(*fn)(void *arg), void *arg)
-{
-    static const int faults[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP};
-    pthread_attr_t attr;
-    pthread_t thread;
-    sigset_t all, old;
-    sigfillset(&all);
-    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&all, faults[i]);
-    if (pthread_attr_init(&attr) != 0) return -ENOMEM;
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int error = pthread_create(&thread, &attr, fn, arg);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    (void)pthread_attr_destroy(&attr);
-    return -error;
-}
-
 /* How the VM ended, where the main thread hangs before it could tell. */
 static void learn_reason(void)
 {
@@ -202,7 +174,8 @@ __attribute__((noreturn)) static void leave_now(int sig)
     f.status = status_of(f.sig, f.unwritten);
     term_leave();
     (void)sem_init(&f.is_over, 0, 0);
-    if (clock_gettime(CLOCK_REALTIME, &until) == 0 && start_thread(say_farewell, &f) == 0) {
+    if (clock_gettime(CLOCK_REALTIME, &until) == 0 &&
+        thread_make(NULL, &(struct thread_start){.fn = say_farewell, .arg = &f}) == 0) {
         until.tv_sec += FAREWELL_S;
         while (sem_timedwait(&f.is_over, &until) < 0 && errno == EINTR) continue;
     }
@@ -283,7 +256,8 @@ int leave_guard(void)
     leave.signal_fd = signals_catch(none);
     if (leave.signal_fd < 0) return leave.signal_fd;
     leave.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    return leave.timer_fd < 0 ? -errno : start_thread(watch, NULL);
+    if (leave.timer_fd < 0) return -errno;
+    return thread_make(NULL, &(struct thread_start){.fn = watch});
 }
 
 int leave_asked(void)

@@ -3,19 +3,12 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/nearest.h"
 #include "vmm/cli/cli.h"
 
 #define COMMANDS_MAX 16 /* for the names among which the nearest is looked for; the table has half as many */
-
-uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 const struct command *command_find(const char *name)
 {
@@ -24,9 +17,11 @@ const struct command *command_find(const char *name)
         if (strcmp(program_commands[i]->name, name) == 0) return program_commands[i];
         names[i] = program_commands[i]->name;
     }
-    const char *near = vireo_nearest(name, names);
-    say("unknown command \"%s\"; %s%s%s", name, near ? "did you mean \"vireo " : "`vireo --help` lists them",
-        near ? near : "", near ? "\"?" : "");
+    struct vireo_error e;
+    bad_command(&e, "unknown command \"%.200s\"", name);
+    if (!nearest_hint(e.hint, sizeof(e.hint), "vireo ", name, WORDS_IN(names)))
+        (void)snprintf(e.hint, sizeof(e.hint), "`vireo --help` lists the commands");
+    (void)say_error(&e);
     return NULL;
 }
 
@@ -47,12 +42,12 @@ int command_become(const struct command *c, char **words)
     const ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
     char *const base = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
     const size_t room = base ? sizeof(path) - (size_t)(base + 1 - path) : 0;
-    if (room <= strlen(c->elsewhere)) {
-        say("%s: where this program lies is not known, so neither where %s does: %s", c->name, c->elsewhere,
+    if (room <= strlen(c->program)) {
+        say("%s: where this program lies is not known, so neither where %s does: %s", c->name, c->program,
             strerror(errno));
         return STATUS_BAD_HOST;
     }
-    memcpy(base + 1, c->elsewhere, strlen(c->elsewhere) + 1);
+    memcpy(base + 1, c->program, strlen(c->program) + 1);
     (void)execv(path, words);
     say("%s: %s: %s; it is built and installed together with this program", c->name, path, strerror(errno));
     return STATUS_BAD_HOST;
@@ -88,7 +83,7 @@ int main(int argc, char **argv)
     }
     const struct command *c = command_find(word);
     if (!c) return STATUS_BAD_COMMAND;
-    if (c->elsewhere) return command_become(c, argv);
+    if (c->program) return command_become(c, argv);
     if (args_want_help(c, argv + 2)) {
         help_print(stdout, c);
         return finish_output(NULL, "standard output", 0);

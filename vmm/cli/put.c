@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/base/text.h"
 #include "vmm/cli/cli.h"
 
 #define PUT_STALL_NS                                                                                                   \
@@ -37,17 +38,13 @@ static bool is_pty_master(int fd)
     return ioctl(fd, TIOCGPTN, &number) == 0; /* opened again it would be another pty */
 }
 
+/* No printf: signal handlers come here too. */
 static int open_again(int fd)
 {
-    char path[] = "/proc/self/fd/          ";
-    char *digit = path + sizeof(path) - 2;
-    for (unsigned n = (unsigned)fd;; n /= 10) { /* no printf: signal handlers come here too */
-        *digit-- = (char)('0' + n % 10);
-        if (n < 10) break;
-    }
-    char *to = path + sizeof("/proc/self/fd/") - 1;
-    while (digit[1]) *to++ = *++digit;
-    *to = '\0';
+    char path[40] = "", digits[TEXT_DIGITS_MAX];
+    struct text_buffer b = {.text = path, .size = sizeof(path)};
+    text_add(&b, "/proc/self/fd/");
+    text_add(&b, text_digits(digits, (unsigned)fd));
     return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 

@@ -1,9 +1,9 @@
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/json_out.h"
 #include "vmm/cli/run.h"
 
 /* The i-th milestone, the program's own first; times since main was entered. */
@@ -48,37 +48,37 @@ int report_boot_times(const struct run_report *r)
     return put_made(r, STDERR_FILENO, "boot times", print_table);
 }
 
-static void print_boot_times(FILE *f, const struct run_report *r)
+static void put_boot_times(struct json_out *j, const struct run_report *r)
 {
     struct vireo_milestone m;
-    fprintf(f, ", \"boot_times\": [");
+    json_put_array(j, "boot_times");
     for (unsigned i = 0; milestone(r, i, &m); i++) {
-        fprintf(f, "%s{\"name\": ", i ? ", " : "");
-        print_json_string(f, m.name);
-        fprintf(f, ", \"ns\": %" PRIu64 "}", m.ns);
+        json_put_object(j, NULL);
+        json_put_string(j, "name", m.name);
+        json_put_uint(j, "ns", m.ns);
+        json_put_end(j);
     }
-    fprintf(f, "]");
+    json_put_end(j);
 }
 
 static void print_object(FILE *f, const struct run_report *r)
 {
     const bool has_value = r->end.reason == VIREO_END_GUEST_STATUS || r->end.reason == VIREO_END_PANIC;
-    fprintf(f, "{\"reason\": \"%s\", \"status\": %d", r->error ? "error" : r->end.name, r->status);
-    if (r->vm && vireo_vm_name(r->vm)[0]) fprintf(f, ", \"name\": \"%s\"", vireo_vm_name(r->vm)); /* needs no escapes */
-    if (has_value) fprintf(f, ", \"value\": %" PRIu32, r->end.value);
-    if (r->signal) fprintf(f, ", \"signal\": %d", r->signal);
-    if (r->vm && vireo_vm_console_dropped(r->vm))
-        fprintf(f, ", \"console_dropped\": %" PRIu64, vireo_vm_console_dropped(r->vm));
-    if (!r->error && r->end.vcpu >= 0) fprintf(f, ", \"vcpu\": %d", r->end.vcpu);
-    fprintf(f, ", \"detail\": ");
-    print_json_string(f, r->error ? r->error->text : r->end.detail);
-    if (r->error && r->error->hint[0]) {
-        fprintf(f, ", \"hint\": ");
-        print_json_string(f, r->error->hint);
-    }
-    if (r->run->has_boot_times) print_boot_times(f, r);
-    if (say_lost()) fprintf(f, ", \"lost_lines\": %u", say_lost());
-    fprintf(f, "}\n");
+    struct json_out j = {.write = json_to_file, .arg = f};
+    json_put_object(&j, NULL);
+    json_put_string(&j, "reason", r->error ? "error" : r->end.name);
+    json_put_int(&j, "status", r->status);
+    if (r->vm && vireo_vm_name(r->vm)[0]) json_put_string(&j, "name", vireo_vm_name(r->vm));
+    if (has_value) json_put_uint(&j, "value", r->end.value);
+    if (r->signal) json_put_int(&j, "signal", r->signal);
+    if (r->vm && vireo_vm_console_dropped(r->vm)) json_put_uint(&j, "console_dropped", vireo_vm_console_dropped(r->vm));
+    if (!r->error && r->end.vcpu >= 0) json_put_int(&j, "vcpu", r->end.vcpu);
+    json_put_string(&j, "detail", r->error ? r->error->text : r->end.detail);
+    if (r->error && r->error->hint[0]) json_put_string(&j, "hint", r->error->hint);
+    if (r->run->has_boot_times) put_boot_times(&j, r);
+    if (say_lost()) json_put_uint(&j, "lost_lines", say_lost());
+    json_put_end(&j);
+    fputc('\n', f);
 }
 
 /* On standard output the object comes after the guest's last character, wherever that left the line: a newline first.

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/json_out.h"
+#include "vmm/base/urgency.h"
 #include "vmm/cli/cli.h"
 
 #define TARGET_MAX 512
@@ -27,23 +29,35 @@ static const struct cli_option options[] = {
     {0},
 };
 
+static void list_json(char **names)
+{
+    struct json_out j = {.write = json_to_file, .arg = stdout};
+    json_put_array(&j, NULL);
+    for (char **at = names; at && *at; at++) {
+        json_put_object(&j, NULL);
+        json_put_string(&j, "name", *at);
+        json_put_int(&j, "pid", client_pid(*at));
+        json_put_end(&j);
+    }
+    json_put_end(&j);
+    putchar('\n');
+}
+
+static void list_text(char **names)
+{
+    for (char **at = names; at && *at; at++) printf("%s\tprocess %d\n", *at, client_pid(*at));
+    if (!names) say("no VM that has a name runs; start one with vireo run --name NAME");
+}
+
 static int list(bool has_json)
 {
     struct vireo_error e;
     char **names = NULL;
     if (client_names(&names, &e)) return say_error(&e);
-    if (has_json) printf("[");
-    for (char **at = names; at && *at; at++) {
-        if (!has_json) {
-            printf("%s\tprocess %d\n", *at, client_pid(*at));
-            continue;
-        }
-        printf("%s{\"name\": ", at == names ? "" : ", ");
-        print_json_string(stdout, *at);
-        printf(", \"pid\": %d}", client_pid(*at));
-    }
-    if (has_json) printf("]\n");
-    if (!names && !has_json) say("no VM that has a name runs; start one with vireo run --name NAME");
+    if (has_json)
+        list_json(names);
+    else
+        list_text(names);
     client_names_free(names);
     return 0;
 }
@@ -72,8 +86,8 @@ static int show(const struct stat_options *o)
         say("weights \"%.40s...\": longer than six figures can be", o->weights);
         return STATUS_BAD_COMMAND;
     }
-    struct vireo_urgency urgency = {0};
-    vireo_urgency_renew(&urgency); /* to the end: there is a page to write, and no more */
+    struct urgency urgency = {0};
+    urgency_renew(&urgency); /* to the end: there is a page to write, and no more */
     if (client_fetch(o->name, target, &p, &e)) return say_error(&e);
     (void)fwrite(p.text, 1, p.len, stdout);
     free(p.text);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/text.h"
 #include "vmm/cli/cli.h"
 
 #define LINE_MAX_BYTES 1200 /* an error's sentence and the file it came from */
@@ -11,15 +12,6 @@
 
 /* Lines that standard error did not take and that no later line told of. Any thread. */
 static atomic_uint lost_lines;
-
-/* Controls, the C1 ones in UTF-8 (U+0080 to U+009F) too. */
-static void blunt(char *s)
-{
-    for (unsigned char *p = (unsigned char *)s; *p; p++) {
-        if (*p < ' ' || *p == 0x7f) *p = '?';
-        if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) p[0] = p[1] = '?';
-    }
-}
 
 void say(const char *fmt, ...)
 {
@@ -33,7 +25,7 @@ void say(const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(line + sizeof(before) - 1, LINE_MAX_BYTES - sizeof(before), fmt, ap);
     va_end(ap);
-    blunt(line);
+    text_blunt(line, strlen(line), "");
     const size_t len = strlen(text);
     text[len] = '\n';
     if (put_text(STDERR_FILENO, text, len + 1)) atomic_fetch_add(&lost_lines, lost + 1);
@@ -87,44 +79,4 @@ int bad_call(struct vireo_error *e, int error, const char *fmt, ...)
     const size_t used = strlen(e->text);
     (void)snprintf(e->text + used, sizeof(e->text) - used, ": %s", strerror(error));
     return e->code;
-}
-
-/* Bytes of the UTF-8 character at p (RFC 3629, 4); 0: none. */
-static unsigned utf8_bytes(const unsigned char *p)
-{
-    static const struct {
-        unsigned char first, last, low, high; /* of the first byte, and of the second one after it */
-        unsigned bytes;
-    } forms[] = {
-        {0x00, 0x7f, 0, 0xff, 1},    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        if (*p < forms[i].first || *p > forms[i].last) continue;
-        if (forms[i].bytes > 1 && (p[1] < forms[i].low || p[1] > forms[i].high)) return 0;
-        for (unsigned n = 2; n < forms[i].bytes; n++)
-            if (p[n] < 0x80 || p[n] > 0xbf) return 0;
-        return forms[i].bytes;
-    }
-    return 0;
-}
-
-/* A path may hold any bytes, and a long sentence may be cut inside a character: what is no UTF-8 becomes U+FFFD. */
-void print_json_string(FILE *f, const char *s)
-{
-    fputc('"', f);
-    for (const unsigned char *p = (const unsigned char *)s; *p;) {
-        const unsigned bytes = utf8_bytes(p);
-        if (*p == '"' || *p == '\\')
-            fprintf(f, "\\%c", *p);
-        else if (*p < ' ' || *p == 0x7f)
-            fprintf(f, "\\u%04x", *p);
-        else if (bytes == 0)
-            fputs("\\ufffd", f);
-        else
-            fwrite(p, 1, bytes, f);
-        p += bytes > 0 ? bytes : 1;
-    }
-    fputc('"', f);
 }

@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm/base/text.h"
+#include "vmm/base/urgency.h"
 #include "vmm/cli/cli.h"
 #include "vmm/cli/term.h"
 #include "vmm/cli/top.h"
@@ -98,7 +100,17 @@ static void leave(struct top *t)
     term_leave();
 }
 
-/* As much of the block as the window holds. What could move a cursor is shown as '?': it came from another process. */
+/* A '?' for what could move the cursor, as it came from another process, and for what may be wider than a column. */
+static void put_line(FILE *f, const char *text, size_t len, unsigned columns)
+{
+    unsigned bytes;
+    for (size_t at = 0; at < len && columns > 0; at += bytes, columns--) {
+        const bool is_plain = text_next(text + at, len - at, &bytes) == TEXT_PLAIN;
+        fputc(is_plain && bytes == 1 ? text[at] : '?', f);
+    }
+}
+
+/* As much of the block as the window holds. */
 static void put_on_screen(const char *text)
 {
     struct winsize w = {0};
@@ -110,7 +122,7 @@ static void put_on_screen(const char *text)
     fputs(SCREEN_HOME, f);
     for (unsigned row = 1; row < w.ws_row && *text; row++) {
         const size_t line = strcspn(text, "\n");
-        for (size_t i = 0; i < line && i < w.ws_col; i++) fputc(text[i] < ' ' || text[i] > '~' ? '?' : text[i], f);
+        put_line(f, text, line, w.ws_col);
         fputs(LINE_END, f);
         text += line + (text[line] != '\0');
     }
@@ -210,13 +222,13 @@ static bool wait_until(struct top *t, uint64_t until_ns)
 
 static int watch(struct top *t, struct vireo_error *e)
 {
-    struct vireo_urgency urgency = {0};
+    struct urgency urgency = {0};
     uint64_t next_ns = now_ns();
     int rc;
-    vireo_urgency_renew(&urgency);
+    urgency_renew(&urgency);
     while ((rc = look(t, e)) > 0) {
         show(t);
-        vireo_urgency_renew(&urgency);
+        urgency_renew(&urgency);
         if (ferror(stdout) || (t->left && --t->left == 0)) return 1;
         next_ns += t->interval_ns;
         if (next_ns < now_ns()) next_ns = now_ns(); /* late: no burst to make up for it */

@@ -6,6 +6,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "vmm/base/urgency.h"
 #include "vmm/cli/run.h"
 #include "vmm/cli/term.h"
 
@@ -62,14 +63,14 @@ static void take_signal(const struct run_signals *s, struct vireo_vm *vm)
 }
 
 /* The control socket is served beside vCPUs that may keep every CPU busy. */
-static void serve(struct vireo_control *control, struct vireo_urgency *urgency)
+static void serve(struct vireo_control *control, struct urgency *urgency)
 {
     vireo_control_serve(control);
-    vireo_urgency_renew(urgency);
+    urgency_renew(urgency);
 }
 
 static void wait_for_end(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control,
-                         struct vireo_urgency *urgency)
+                         struct urgency *urgency)
 {
     struct pollfd fds[] = {{.fd = vireo_vm_event_fd(vm), .events = POLLIN},
                            {.fd = s->fd, .events = POLLIN},
@@ -86,10 +87,10 @@ static void wait_for_end(const struct run_signals *s, struct vireo_vm *vm, struc
 
 int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control)
 {
-    struct vireo_urgency urgency = {0};
-    if (control) vireo_urgency_renew(&urgency);
+    struct urgency urgency = {0};
+    if (control) urgency_renew(&urgency);
     leave_watches(vm);
     wait_for_end(s, vm, control, &urgency);
-    vireo_urgency_end(&urgency);
+    urgency_end(&urgency);
     return leave_asked();
 }

@@ -134,6 +134,12 @@ static bool is_id_char(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-_.", c));
 }
 
+int value_switch(const char *what, const char *s, bool *out, struct err *e)
+{
+    if (value_bool(s, out)) return 0;
+    return err_set(e, -EINVAL, "%s " VALUE_SHOWN ": must be true or false", what, s);
+}
+
 int value_id(const char *what, const char *s, char *out, struct err *e)
 {
     const size_t len = strlen(s);
@@ -159,50 +165,4 @@ int value_path(const char *what, const char *s, char **out, struct err *e)
     free(*out);
     *out = copy;
     return 0;
-}
-
-/* ---- the nearest known word ---- */
-
-#define WORD_MAX 32 /* longer than any key; a longer word is no slip of one */
-
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-    const unsigned m = a < b ? a : b;
-    return m < c ? m : c;
-}
-
-/* Damerau-Levenshtein distance (adjacent letters swapped count once, and are not edited again): three rows of the usual
- * table are enough. */
-static unsigned distance(const char *a, const char *b)
-{
-    const size_t la = strlen(a), lb = strlen(b);
-    if (la > WORD_MAX || lb > WORD_MAX) return WORD_MAX;
-    unsigned rows[3][WORD_MAX + 1];
-    for (size_t j = 0; j <= lb; j++) rows[0][j] = (unsigned)j;
-    for (size_t i = 1; i <= la; i++) {
-        unsigned *row = rows[i % 3], *prev = rows[(i + 2) % 3], *prev2 = rows[(i + 1) % 3];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= lb; j++) {
-            row[j] = min3(prev[j] + 1, row[j - 1] + 1, prev[j - 1] + (a[i - 1] != b[j - 1]));
-            const bool is_swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            if (is_swap && prev2[j - 2] + 1 < row[j]) row[j] = prev2[j - 2] + 1;
-        }
-    }
-    return rows[la % 3][lb];
-}
-
-const char *config_nearest(const char *word, const char *(*name)(const void *arg, unsigned i), const void *arg)
-{
-    const size_t len = strlen(word);
-    unsigned best = len < 6 ? 2 : 3; /* exclusive: one slip in a short word, two in a long one; more is another word */
-    const char *found = NULL, *known;
-    for (unsigned i = 0; (known = name(arg, i)) != NULL; i++) {
-        const bool is_start = len >= 2 && strncmp(word, known, len) == 0;
-        const unsigned d = is_start ? 1 : distance(word, known);
-        if (d < best) {
-            best = d;
-            found = known;
-        }
-    }
-    return found;
 }

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "vmm/base/concat.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
+#include "vmm/machine/lab.h"
 #include "vmm/machine/state.h"
 
 /* How long the threads of a machine that is over have for their last steps, which no device's host side holds up. One
@@ -24,6 +24,7 @@
  * disk whose file does not answer. */
 #define REMIND_MS 50
 #define PAUSE_MS  5000
+#define NS_PER_MS UINT64_C(1000000)
 /* How often a machine without an I/O thread is looked after while it is waited for. */
 #define LOOK_MS 1000
 
@@ -101,13 +102,10 @@ static void remind(struct machine *m)
     for (unsigned i = 0; i < m->vcpu_count; i++) runner_remind(&m->runner[i]);
 }
 
-/* Lock held. Who only polls the event fd reminds nobody: the loop does. */
-static void set_reminder(const struct machine *m)
+/* Without the lock. Who only polls the event fd reminds nobody: the loop does. */
+static void set_reminder(struct machine *m)
 {
-    const struct timespec often = {.tv_nsec = REMIND_MS * 1000000L};
-    const struct itimerspec t = {.it_interval = often, .it_value = often};
-    if (m->timer.fd >= 0)
-        (void)timerfd_settime(m->timer.fd, 0, &t, NULL); /* our own timer, and a good time: can't fail */
+    if (m->has_io) loop_timer_set(&m->loop, &m->reminder, REMIND_MS * NS_PER_MS);
 }
 
 /* Lock held. What the whole machine does is told to the first vCPU's listener. */
@@ -147,12 +145,12 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
             tell_over(m); /* nothing runs: over at once */
         else
             kick_all(m, RUNNER_END);
-        set_reminder(m);
         pthread_cond_broadcast(&m->changed);
     } else {
         remind(m);
     }
     pthread_mutex_unlock(&m->lock);
+    if (is_news) set_reminder(m);
     if (is_news) slots_abandon(m);
     if (is_news) chario_hurry(m->console);
 }
@@ -210,45 +208,30 @@ const struct runner_host control_runner_host = {
     .gone = on_runner_gone,
 };
 
-/* Of the time limit; once the machine ends, of the reminders. */
-static void on_timer(void *arg, uint32_t events)
+static void on_reminder(void *arg)
+{
+    struct machine *m = arg;
+    pthread_mutex_lock(&m->lock);
+    remind(m);
+    const bool is_needed = m->live > 0;
+    pthread_mutex_unlock(&m->lock);
+    if (is_needed) set_reminder(m);
+}
+
+static void on_time_limit(void *arg)
 {
     struct machine *m = arg;
     char detail[64];
-    uint64_t times;
-    (void)events;
-    if (read(m->timer.fd, &times, sizeof(times)) < 0) return; /* EAGAIN: it was set anew meanwhile */
-    pthread_mutex_lock(&m->lock);
-    const bool is_ending = m->ending.reason != END_NONE;
-    if (is_ending) remind(m);
-    pthread_mutex_unlock(&m->lock);
-    if (is_ending) return;
     const bool is_whole = m->timeout_ms % 1000 == 0;
     (void)snprintf(detail, sizeof(detail), "the time limit of %llu %s has passed",
                    (unsigned long long)(is_whole ? m->timeout_ms / 1000 : m->timeout_ms), is_whole ? "s" : "ms");
     control_end(m, -1, END_TIMEOUT, 0, detail);
 }
 
-static int refuse_timer(int rc, struct err *e)
+void control_init_timers(struct machine *m)
 {
-    err_set(e, rc, "timer for the time limit: %s", strerrordesc_np(-rc));
-    err_as(e, ERR_HOST);
-    return rc;
-}
-
-int control_create_timer(struct machine *m, struct err *e)
-{
-    m->timer = (struct loop_source){
-        .fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)), .fn = on_timer, .arg = m};
-    const int rc = m->timer.fd < 0 ? -errno : loop_add(&m->loop, &m->timer, EPOLLIN);
-    return rc ? refuse_timer(rc, e) : 0;
-}
-
-static int start_timer(const struct machine *m, struct err *e)
-{
-    const struct itimerspec in = {
-        .it_value = {.tv_sec = (time_t)(m->timeout_ms / 1000), .tv_nsec = (long)(m->timeout_ms % 1000) * 1000000}};
-    return timerfd_settime(m->timer.fd, 0, &in, NULL) < 0 ? refuse_timer(-errno, e) : 0;
+    m->time_limit = (struct loop_timer){.fn = on_time_limit, .arg = m};
+    m->reminder = (struct loop_timer){.fn = on_reminder, .arg = m};
 }
 
 static void on_stop_asked(void *arg)
@@ -284,10 +267,10 @@ static int start_io(struct machine *m, struct err *e)
 {
     if (!m->has_io) return 0;
     int rc = err_wrap(e, chario_start(m->console, &m->loop, e), "console");
-    if (!rc && m->timeout_ms) rc = start_timer(m, e);
     if (rc) return rc;
+    if (m->timeout_ms) loop_timer_set(&m->loop, &m->time_limit, m->timeout_ms * NS_PER_MS);
     loop_on_poke(&m->loop, on_stop_asked, m);
-    rc = thread_make(&m->io_thread, NULL, 0, io_main, m);
+    rc = thread_make(&m->io_thread, &(struct thread_start){.fn = io_main, .arg = m});
     m->has_io_thread = rc == 0;
     if (rc == 0) return 0;
     err_set(e, rc, "I/O thread: %s", strerrordesc_np(-rc));

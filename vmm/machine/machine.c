@@ -11,6 +11,7 @@
 #include "guest/embed.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
+#include "vmm/machine/lab.h"
 #include "vmm/machine/state.h"
 
 static void on_device_end(void *arg, enum end_reason reason, uint32_t value, const char *detail)
@@ -172,11 +173,11 @@ static int fit_lab(struct machine *m, const struct machine_lab *lab, struct err 
         .mmio = &m->mmio,
         .pio = &m->pio,
         .vcpu = m->vcpu,
-        .runner = m->runner,
-        .counter = &m->counter,
         .vcpu_count = m->vcpu_count,
     };
-    return lab->fit(lab->arg, &parts, e);
+    for (unsigned i = 0; lab->counter && i < m->vcpu_count; i++) m->runner[i].counter = lab->counter;
+    if (lab->trace) m->runner[0].record->trace = lab->trace;
+    return lab->fit ? lab->fit(lab->arg, &parts, e) : 0;
 }
 
 static int create_parts(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
@@ -187,7 +188,7 @@ static int create_parts(struct machine *m, const struct config *cfg, const struc
     if (!rc) rc = create_vcpus(m, cfg, e);
     if (!rc && cfg->has_record) rc = stats_create(m, e);
     if (!rc) rc = slots_create(m, cfg, e);
-    if (!rc && lab->fit) rc = fit_lab(m, lab, e);
+    if (!rc) rc = fit_lab(m, lab, e);
     if (rc) return rc;
     bus_freeze(&m->mmio);
     bus_freeze(&m->pio);
@@ -224,7 +225,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     if (!rc) rc = load(m, &boot, e);
     arch_images_end(boot.images);
     m->has_io = m->slot_count > 0 || m->timeout_ms > 0; /* whoever has a console has a slot for it */
-    return !rc && m->has_io ? control_create_timer(m, e) : rc;
+    return rc;
 }
 
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e)
@@ -256,7 +257,7 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     m->log = &m->own_log;
     m->vm = (struct vm)VM_INIT;
     m->timeout_ms = cfg->timeout_ms;
-    m->timer.fd = -1;
+    control_init_timers(m);
     m->ending.vcpu = -1;
     m->runner_host = control_runner_host;
     m->runner_host.arg = m;
@@ -300,10 +301,6 @@ static void dismantle(struct machine *m)
     threads_destroy(m);
     if (m->console) chario_stop(m->console);
     chario_destroy(m->console);
-    if (m->timer.fd >= 0) {
-        loop_remove(&m->loop, &m->timer);
-        close(m->timer.fd);
-    }
     if (m->has_loop) loop_fini(&m->loop);
     gmem_fini(&m->mem);
     if (m->event_fd >= 0) close(m->event_fd);
@@ -324,12 +321,9 @@ static void *wait_and_dismantle(void *arg)
  * of the kernel's, so these stay, and a thread that nobody waits for. False: it could not be made. */
 static bool leave_behind(struct machine *m, const char *device)
 {
-    pthread_t thread;
     log_write(m->log, LOG_WARN, "%s: the host does not answer; what its requests hold is freed when it does", device);
     m->own_log = (struct log){0};
-    if (thread_make(&thread, "vireo:stuck", 0, wait_and_dismantle, m)) return false;
-    pthread_detach(thread);
-    return true;
+    return thread_make(NULL, &(struct thread_start){.name = "vireo:stuck", .fn = wait_and_dismantle, .arg = m}) == 0;
 }
 
 void machine_destroy(struct machine *m)

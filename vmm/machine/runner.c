@@ -285,7 +285,8 @@ static void *runner_main(void *arg)
 
 int runner_start(struct runner *r, struct err *e)
 {
-    const int rc = thread_make(&r->thread, NULL, KICK_SIGNAL, runner_main, r);
+    const struct thread_start start = {.signal = KICK_SIGNAL, .fn = runner_main, .arg = r};
+    const int rc = thread_make(&r->thread, &start);
     if (rc) {
         err_set(e, rc, "thread for vCPU %u: %s", r->vcpu->id, strerrordesc_np(-rc));
         return err_thread(e, rc);

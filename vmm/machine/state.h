@@ -72,7 +72,7 @@ struct machine {
     bool has_io;                  /* it takes an I/O thread; const after machine_create */
     bool has_loop, has_io_thread; /* control thread */
     pthread_t io_thread;
-    struct loop_source timer;
+    struct loop_timer time_limit, reminder;
     uint64_t timeout_ms;
 
     /* machine_stop's, which takes no lock. */
@@ -88,8 +88,8 @@ struct machine {
     bool has_cookie;   /* the first vCPU's thread has one for core scheduling, for the others to take */
     bool is_scheduled; /* threads that wait for what sched asks may go on */
     pid_t io_tid;      /* 0: no such thread, or not any more */
-    struct disk_thread disk_thread[CONFIG_MAX_DISKS]; /* their tids; the rest is const after machine_create */
-    unsigned live;                                    /* runners that have not gone */
+    struct disk_thread disk_thread[MACHINE_MAX_DISKS]; /* their tids; the rest is const after machine_create */
+    unsigned live;                                     /* runners that have not gone */
     uint64_t io_cpu_ns, over_ns; /* of I/O and disk threads that ended; when the last vCPU went, CLOCK_MONOTONIC */
     char *groups; /* the cgroups of its vCPUs, as groups_read tells; NULL: not started, or nobody can ask */
     struct groups_throttled throttled_before; /* by these, when it was started */
@@ -132,8 +132,8 @@ void threads_disk_here(struct disk_thread *t);  /* the same by a disk's thread *
 /* control.c */
 extern const struct runner_host control_runner_host; /* without its arg */
 void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
-int control_create_timer(struct machine *m, struct err *e); /* where there is a loop that runs */
-void control_join(struct machine *m);                       /* everything that runs is ended and joined */
+void control_init_timers(struct machine *m);
+void control_join(struct machine *m); /* everything that runs is ended and joined */
 void control_mark(struct machine *m, const char *name);
 void control_guest_mark(struct machine *m, uint32_t value);
 

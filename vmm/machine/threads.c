@@ -95,7 +95,7 @@ static bool nth(struct machine *m, unsigned index, struct machine_thread *out)
         describe(m, MACHINE_THREAD_IO, 0, io_tid, out);
         return true;
     }
-    for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) {
+    for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++) {
         if (m->disk_thread[i].tid == 0 || index-- > 0) continue;
         describe(m, MACHINE_THREAD_DISK, i, m->disk_thread[i].tid, out);
         return true;

@@ -1,7 +1,6 @@
 /* What a machine takes of its host. Threads that run are asked about through /proc and their clocks; one that ends
  * leaves its figures behind, so that they can be told afterwards too. */
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,10 +8,11 @@
 
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/thread.h"
 #include "vmm/machine/state.h"
 #include "vmm/machine/stats.h"
 
-#define PROC_TEXT_MAX 4096 /* of a thread's status file: some 1,500 bytes on Linux 6 */
+#define STATM_MAX_BYTES 160 /* seven numbers */
 
 /* The names are kept, since threads that have ended can't be asked. */
 void use_begin(struct machine *m)
@@ -58,36 +58,26 @@ void use_io_gone(struct machine *m, pid_t *tid)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* path: below the folder dir (AT_FDCWD: as it is). */
-static bool read_proc(int dir, const char *path, char text[PROC_TEXT_MAX])
+/* One that has just ended has left its figures in the machine. */
+static void add_switches(int tid, struct machine_use *out)
 {
-    const int fd = fd_own(openat(dir, path, O_RDONLY | O_CLOEXEC));
-    if (fd < 0) return false;
-    const ssize_t n = read(fd, text, PROC_TEXT_MAX - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0;
-}
-
-static bool read_switches(int tasks, int tid, struct machine_use *out)
-{
-    char path[32], text[PROC_TEXT_MAX];
-    (void)snprintf(path, sizeof(path), "%d/status", tid);
-    if (!read_proc(tasks, path, text)) return false;
-    /* The second name holds the first, so it stands behind it: proc(5) has them in this order, last in the file. */
-    const char *voluntary = strstr(text, "\nvoluntary_ctxt_switches:");
-    const char *involuntary = strstr(text, "\nnonvoluntary_ctxt_switches:");
-    if (!voluntary || !involuntary) return false;
-    out->voluntary += strtoull(strchr(voluntary, ':') + 1, NULL, 10);
-    out->involuntary += strtoull(strchr(involuntary, ':') + 1, NULL, 10);
-    return true;
+    struct thread_switches s;
+    const int fd = thread_status_open(tid);
+    if (fd >= 0 && thread_switches(fd, &s)) {
+        out->voluntary += s.voluntary;
+        out->involuntary += s.involuntary;
+    }
+    if (fd >= 0) close(fd);
 }
 
 /* Pages of this process that are in memory: the second word of statm. */
 static bool read_resident(uint64_t *out)
 {
-    char text[PROC_TEXT_MAX];
-    if (!read_proc(AT_FDCWD, "/proc/self/statm", text)) return false;
+    char text[STATM_MAX_BYTES];
+    const int fd = fd_own(open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
+    const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0) close(fd);
+    text[n > 0 ? n : 0] = '\0';
     const char *second = strchr(text, ' ');
     *out = second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
     return second != NULL;
@@ -105,23 +95,16 @@ void machine_use(struct machine *m, struct machine_use *out)
         .voluntary = m->voluntary,
         .involuntary = m->involuntary,
         .io_cpu_ns = m->io_cpu_ns,
-        .has_switches = true,
     };
-    for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) /* they stay until the machine is destroyed */
+    for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++) /* they stay until the machine is destroyed */
         if (m->disk_thread[i].tid) out->io_cpu_ns += clock_ns(clock_of_thread(m->disk_thread[i].tid));
     const bool has_begun = m->groups != NULL; /* and stays */
     pthread_mutex_unlock(&m->lock);
     if (has_begun) read_throttled(m, out);
-    const int tasks = fd_own(open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC));
     for (unsigned i = 0; machine_thread(m, i, &t); i++) {
         if (t.kind == MACHINE_THREAD_IO) out->io_cpu_ns += clock_ns(clock_of_thread(t.tid));
-        if (t.kind != MACHINE_THREAD_VCPU) continue;
-        if (tasks < 0)
-            out->has_switches = false;
-        else
-            (void)read_switches(tasks, t.tid, out); /* false: it has just ended */
+        if (t.kind == MACHINE_THREAD_VCPU) add_switches(t.tid, out);
     }
-    if (tasks >= 0) close(tasks);
     out->guest_resident = gmem_resident(&m->mem);
-    out->has_resident = read_resident(&out->resident);
+    out->has_resident = out->has_switches = read_resident(&out->resident); /* both are of /proc */
 }

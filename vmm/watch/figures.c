@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
+#include "vmm/base/nearest.h"
 #include "vmm/config/config.h"
 #include "vmm/machine/machine.h"
 
@@ -153,21 +154,13 @@ void figures_look(struct figures *f, struct machine *m, const struct figure_inpu
 
 /* ---- weights ---- */
 
-static const char *nth_name(const void *arg, unsigned i)
-{
-    (void)arg;
-    return i < FIGURES ? figure_kinds[i].name : NULL;
-}
-
 static int unknown_figure(const char *name, struct err *e)
 {
-    const char *near = config_nearest(name, nth_name, NULL);
     (void)err_set(e, -EINVAL, "weights: there is no figure \"%s\"", name);
-    if (near)
-        err_hint(e, "did you mean %s?", near);
-    else
-        err_hint(e, "the figures are vm_exit_count, vm_exit_latency, memory_overhead, io_overhead, "
-                    "context_switch_count and cache_miss_rate");
+    nearest_err_hint(e, name, WORDS_OF(figure_kinds, name, FIGURES));
+    err_hint(e,
+             "the figures are vm_exit_count, vm_exit_latency, memory_overhead, io_overhead, context_switch_count and "
+             "cache_miss_rate");
     return -EINVAL;
 }
 

@@ -1,150 +1,176 @@
 /* The page for programs: one object, whose keys stay. docs/man/vireo-stat.1 has them. */
-#include <inttypes.h>
 #include <unistd.h>
 
+#include "vmm/base/json_out.h"
 #include "vmm/watch/snapshot.h"
 
-static void put_times(FILE *f, const char *name, const struct stats_times *t, bool has_quantiles)
+static void put_times(struct json_out *j, const char *name, const struct stats_times *t, bool has_quantiles)
 {
-    fprintf(f, ", \"%s\": {\"total_ns\": %" PRIu64, name, t->total);
-    if (has_quantiles)
-        fprintf(f,
-                ", \"min_ns\": %" PRIu64 ", \"p50_ns\": %" PRIu64 ", \"p90_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64
-                ", \"p999_ns\": %" PRIu64 ", \"overflow\": %" PRIu64,
-                t->min, t->p50, t->p90, t->p99, t->p999, t->overflow);
-    if (t->max) fprintf(f, ", \"max_ns\": %" PRIu64, t->max);
-    fputc('}', f);
+    json_put_object(j, name);
+    json_put_uint(j, "total_ns", t->total);
+    if (has_quantiles) {
+        json_put_uint(j, "min_ns", t->min);
+        json_put_uint(j, "p50_ns", t->p50);
+        json_put_uint(j, "p90_ns", t->p90);
+        json_put_uint(j, "p99_ns", t->p99);
+        json_put_uint(j, "p999_ns", t->p999);
+        json_put_uint(j, "overflow", t->overflow);
+    }
+    if (t->max) json_put_uint(j, "max_ns", t->max);
+    json_put_end(j);
 }
 
 /* [[k, count], ...]: so many lasted 2^(k/8) ns at most and more than the step before. */
-static void put_steps(FILE *f, const char *name, const uint64_t *count)
+static void put_steps(struct json_out *j, const char *name, const uint64_t *count)
 {
-    const char *before = "";
-    fprintf(f, ", \"%s\": [", name);
+    json_put_array(j, name);
     for (unsigned i = 0; i < STEPS; i++) {
         if (count[i] == 0) continue;
-        fprintf(f, "%s[%u, %" PRIu64 "]", before, i + STEP_FIRST, count[i]);
-        before = ", ";
+        json_put_array(j, NULL);
+        json_put_uint(j, NULL, i + STEP_FIRST);
+        json_put_uint(j, NULL, count[i]);
+        json_put_end(j);
     }
-    fputc(']', f);
+    json_put_end(j);
 }
 
-static void put_register(FILE *f, const struct stats_row *r)
+static void begin_row(struct json_out *j, const char *kind, int vcpu, const char *name)
 {
-    if (r->device) {
-        fprintf(f, ", \"device\": ");
-        stats_put_quoted(f, r->device);
-        fprintf(f, ", \"offset\": %" PRIu64, r->offset);
-    }
-    fprintf(f, ", \"address\": %" PRIu64, r->addr);
+    json_put_line(j);
+    json_put_object(j, NULL);
+    json_put_string(j, "kind", kind);
+    if (vcpu < 0)
+        json_put_string(j, "vcpu", "all");
+    else
+        json_put_int(j, "vcpu", vcpu);
+    json_put_string(j, "name", name);
 }
 
-static void put_row_head(FILE *f, const char *kind, int vcpu, const char *name)
-{
-    fprintf(f, "{\"kind\": \"%s\", \"vcpu\": ", kind);
-    fprintf(f, vcpu < 0 ? "\"all\"" : "%d", vcpu);
-    fprintf(f, ", \"name\": \"%s\"", name); /* ours and the kernel's need no escapes */
-}
-
-static void put_entry(FILE *f, const struct stats_entry *e)
+static void put_entry(struct json_out *j, const struct stats_entry *e)
 {
     static const char *const kinds[] = {
         [STATS_VCPU] = "vcpu", [STATS_CLASS] = "class",       [STATS_REGISTER] = "register",
         [STATS_LOST] = "lost", [STATS_DOORBELL] = "doorbell", [STATS_DEVICE] = "device",
     };
     const struct stats_row *r = &e->row;
-    put_row_head(f, kinds[r->kind], r->vcpu, r->name);
-    fprintf(f, ", \"count\": %" PRIu64, r->count);
-    if (r->kind == STATS_REGISTER) put_register(f, r);
-    if (r->kind == STATS_DOORBELL || r->kind == STATS_DEVICE) {
-        fprintf(f, ", \"device\": ");
-        stats_put_quoted(f, r->device);
-    }
-    if (r->kind == STATS_DOORBELL) fprintf(f, ", \"queue\": %" PRIu64, r->addr);
+    begin_row(j, kinds[r->kind], r->vcpu, r->name);
+    json_put_uint(j, "count", r->count);
+    if (r->device) json_put_string(j, "device", r->device);
+    if (r->kind == STATS_REGISTER && r->device) json_put_uint(j, "offset", r->offset);
+    if (r->kind == STATS_REGISTER) json_put_uint(j, "address", r->addr);
+    if (r->kind == STATS_DOORBELL) json_put_uint(j, "queue", r->addr);
     if (r->kind <= STATS_REGISTER) {
-        put_times(f, "run", &r->run, r->kind == STATS_CLASS);
-        put_times(f, "handler", &r->handler, r->kind == STATS_CLASS);
+        put_times(j, "run", &r->run, r->kind == STATS_CLASS);
+        put_times(j, "handler", &r->handler, r->kind == STATS_CLASS);
     }
-    if (r->kind == STATS_CLASS)
-        fprintf(f, ", \"first_ns\": %" PRIu64 ", \"last_ns\": %" PRIu64, r->first_ns, r->last_ns);
+    if (r->kind == STATS_CLASS) {
+        json_put_uint(j, "first_ns", r->first_ns);
+        json_put_uint(j, "last_ns", r->last_ns);
+    }
     if (e->steps) {
-        put_steps(f, "run_steps", e->steps->run);
-        put_steps(f, "handler_steps", e->steps->handler);
+        put_steps(j, "run_steps", e->steps->run);
+        put_steps(j, "handler_steps", e->steps->handler);
     }
-    fputc('}', f);
+    json_put_end(j);
 }
 
-static void put_kernel(FILE *f, const struct stats_kernel *k)
+static void put_kernel(struct json_out *j, const struct stats_kernel *k)
 {
-    put_row_head(f, "kernel", k->vcpu, k->name);
-    fprintf(f, ", \"count\": %" PRIu64 ", \"unit\": \"%s\"}", k->value, k->unit);
+    begin_row(j, "kernel", k->vcpu, k->name);
+    json_put_uint(j, "count", k->value);
+    json_put_string(j, "unit", k->unit);
+    json_put_end(j);
 }
 
-static void put_rows(FILE *f, const struct stats_snapshot *s)
+static void put_rows(struct json_out *j, const struct stats_snapshot *s)
 {
-    const char *before = "\n";
-    fprintf(f, "\"rows\": [");
-    for (size_t i = 0; i < s->count; i++, before = ",\n") {
-        fputs(before, f);
-        put_entry(f, &s->entry[i]);
-    }
-    for (size_t i = 0; i < s->kernel_count; i++, before = ",\n") {
-        fputs(before, f);
-        put_kernel(f, &s->kernel[i]);
-    }
-    fprintf(f, "\n]");
+    json_put_line(j);
+    json_put_array(j, "rows");
+    for (size_t i = 0; i < s->count; i++) put_entry(j, &s->entry[i]);
+    for (size_t i = 0; i < s->kernel_count; i++) put_kernel(j, &s->kernel[i]);
+    json_put_line(j);
+    json_put_end(j);
 }
 
-static void put_threads(FILE *f, const struct stats_snapshot *s)
+static void put_threads(struct json_out *j, const struct stats_snapshot *s)
 {
-    fprintf(f, ",\n\"threads\": [");
+    json_put_line(j);
+    json_put_array(j, "threads");
     for (unsigned i = 0; i < s->thread_count; i++) {
         const struct machine_thread *t = &s->thread[i];
-        fprintf(f, "%s{\"tid\": %d, \"name\": \"%s\"", i ? ", " : "", t->tid, t->name);
-        if (t->vcpu >= 0) fprintf(f, ", \"vcpu\": %d", t->vcpu);
-        fputc('}', f);
+        json_put_object(j, NULL);
+        json_put_int(j, "tid", t->tid);
+        json_put_string(j, "name", t->name);
+        if (t->vcpu >= 0) json_put_int(j, "vcpu", t->vcpu);
+        json_put_end(j);
     }
-    fputc(']', f);
+    json_put_end(j);
 }
 
-static void put_figures(FILE *f, const struct stats_snapshot *s)
+static void put_figure(struct json_out *j, const struct figure_kind *kind, double weight, const struct figure *f)
 {
-    fprintf(f, ",\n\"figures\": [");
-    for (unsigned i = 0; i < FIGURES; i++) {
-        const struct figure_kind *k = &figure_kinds[i];
-        fprintf(f, "%s{\"name\": \"%s\", \"unit\": \"%s\", \"reference\": %g, \"weight\": %g, ", i ? ",\n" : "\n",
-                k->name, k->unit, k->reference, s->weight[i]);
-        if (s->figure[i].why_not)
-            fprintf(f, "\"value\": null, \"unavailable\": \"%s\"}", s->figure[i].why_not);
-        else
-            fprintf(f, "\"value\": %.9g}", s->figure[i].value);
+    json_put_line(j);
+    json_put_object(j, NULL);
+    json_put_string(j, "name", kind->name);
+    json_put_string(j, "unit", kind->unit);
+    json_put_real(j, "reference", kind->reference, 6);
+    json_put_real(j, "weight", weight, 6);
+    if (f->why_not) {
+        json_put_null(j, "value");
+        json_put_string(j, "unavailable", f->why_not);
+    } else {
+        json_put_real(j, "value", f->value, 9);
     }
-    fprintf(f, "\n],\n\"weighted_sum\": %.9g", s->sum);
+    json_put_end(j);
+}
+
+static void put_figures(struct json_out *j, const struct stats_snapshot *s)
+{
+    json_put_line(j);
+    json_put_array(j, "figures");
+    for (unsigned i = 0; i < FIGURES; i++) put_figure(j, &figure_kinds[i], s->weight[i], &s->figure[i]);
+    json_put_line(j);
+    json_put_end(j);
+    json_put_line(j);
+    json_put_real(j, "weighted_sum", s->sum, 9);
 }
 
 /* Whole amounts, for whoever wants the rate of an interval. */
-static void put_use(FILE *f, const struct machine_use *u)
+static void put_use(struct json_out *j, const struct machine_use *u)
 {
-    fprintf(f, ",\n\"age_ns\": %" PRIu64 ", \"memory_bytes\": %" PRIu64 ", \"guest_resident_bytes\": %" PRIu64,
-            u->age_ns, u->memory_bytes, u->guest_resident);
-    if (u->has_resident) fprintf(f, ", \"resident_bytes\": %" PRIu64, u->resident);
-    if (u->has_switches)
-        fprintf(f, ", \"voluntary_switches\": %" PRIu64 ", \"involuntary_switches\": %" PRIu64, u->voluntary,
-                u->involuntary);
-    fprintf(f, ", \"io_cpu_ns\": %" PRIu64, u->io_cpu_ns);
-    if (u->has_throttled)
-        fprintf(f, ", \"throttled\": %" PRIu64 ", \"throttled_ns\": %" PRIu64, u->throttled, u->throttled_ns);
+    json_put_line(j);
+    json_put_uint(j, "age_ns", u->age_ns);
+    json_put_uint(j, "memory_bytes", u->memory_bytes);
+    json_put_uint(j, "guest_resident_bytes", u->guest_resident);
+    if (u->has_resident) json_put_uint(j, "resident_bytes", u->resident);
+    if (u->has_switches) {
+        json_put_uint(j, "voluntary_switches", u->voluntary);
+        json_put_uint(j, "involuntary_switches", u->involuntary);
+    }
+    json_put_uint(j, "io_cpu_ns", u->io_cpu_ns);
+    if (u->has_throttled) {
+        json_put_uint(j, "throttled", u->throttled);
+        json_put_uint(j, "throttled_ns", u->throttled_ns);
+    }
 }
 
 void stats_write_json(FILE *f, const struct stats_snapshot *s)
 {
-    fprintf(f, "{\"schema\": \"vireo-stats-1\", \"name\": ");
-    stats_put_quoted(f, s->subject->name);
-    fprintf(f, ", \"uuid\": \"%s\", \"pid\": %d,\n", s->subject->uuid, getpid());
-    put_rows(f, s);
-    put_threads(f, s);
-    put_figures(f, s);
-    put_use(f, &s->use);
-    fprintf(f, ",\n\"vcpus\": %u, \"counter\": \"%s\", \"counter_hz\": %.0f, \"cost_ns\": %.1f}\n", s->info.vcpus,
-            s->info.counter, s->info.hz, s->info.cost_ns);
+    struct json_out j = {.write = json_to_file, .arg = f};
+    json_put_object(&j, NULL);
+    json_put_string(&j, "schema", "vireo-stats-1");
+    json_put_string(&j, "name", s->subject->name);
+    json_put_string(&j, "uuid", s->subject->uuid);
+    json_put_int(&j, "pid", getpid());
+    put_rows(&j, s);
+    put_threads(&j, s);
+    put_figures(&j, s);
+    put_use(&j, &s->use);
+    json_put_line(&j);
+    json_put_uint(&j, "vcpus", s->info.vcpus);
+    json_put_string(&j, "counter", s->info.counter);
+    json_put_real(&j, "counter_hz", s->info.hz, 12);
+    json_put_real(&j, "cost_ns", s->info.cost_ns, 4);
+    json_put_end(&j);
+    fputc('\n', f);
 }

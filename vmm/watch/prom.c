@@ -1,7 +1,9 @@
 /* The page for Prometheus: its text exposition format 0.0.4. Seconds and bytes; a family's samples stand together.
  * Registers are left out: a guest chooses how many there are, and a time series for each is not for it to make. */
 #include <inttypes.h>
+#include <string.h>
 
+#include "vmm/base/text.h"
 #include "vmm/watch/snapshot.h"
 
 #define SECONDS(ns) ((double)(ns) / 1e9)
@@ -11,11 +13,25 @@ static void put_family(FILE *f, const char *name, const char *type, const char *
     fprintf(f, "# HELP vireo_%s %s\n# TYPE vireo_%s %s\n", name, help, name, type);
 }
 
+/* A label's value: UTF-8, in which a quote and a backslash are escaped. A device's name may come from the host's user.
+ */
+static void put_quoted(FILE *f, const char *s)
+{
+    unsigned bytes;
+    fputc('"', f);
+    for (size_t left = strlen(s); left > 0; s += bytes, left -= bytes) {
+        const bool is_plain = text_next(s, left, &bytes) == TEXT_PLAIN;
+        if (*s == '"' || *s == '\\') fputc('\\', f);
+        (void)fwrite(is_plain ? s : "?", 1, is_plain ? bytes : 1, f);
+    }
+    fputc('"', f);
+}
+
 /* vireo_NAME{vm="...": the caller goes on with the other labels. */
 static void put_start(FILE *f, const struct stats_snapshot *s, const char *name, const char *suffix)
 {
     fprintf(f, "vireo_%s%s{vm=", name, suffix);
-    stats_put_quoted(f, s->subject->name);
+    put_quoted(f, s->subject->name);
 }
 
 /* A family of one sample. */
@@ -122,7 +138,7 @@ static void put_doorbells(FILE *f, const struct stats_snapshot *s)
         if (r->kind != STATS_DOORBELL) continue;
         put_start(f, s, "exits_saved_total", "");
         fprintf(f, ",device=");
-        stats_put_quoted(f, r->device);
+        put_quoted(f, r->device);
         fprintf(f, ",queue=\"%" PRIu64 "\"} %" PRIu64 "\n", r->addr, r->count);
     }
 }
@@ -135,7 +151,7 @@ static void put_devices(FILE *f, const struct stats_snapshot *s)
         if (r->kind != STATS_DEVICE) continue;
         put_start(f, s, "device_events_total", "");
         fprintf(f, ",device=");
-        stats_put_quoted(f, r->device);
+        put_quoted(f, r->device);
         fprintf(f, ",event=\"%s\"} %" PRIu64 "\n", r->name, r->count);
     }
 }

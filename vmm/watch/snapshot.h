@@ -54,8 +54,5 @@ void stats_write_json(FILE *f, const struct stats_snapshot *s);
 void stats_write_prometheus(FILE *f, const struct stats_snapshot *s);
 
 double stats_step_ns(unsigned step); /* where the step-th of STEPS ends */
-/* What may stand between quotes in JSON (RFC 8259, 7) and in a Prometheus label alike: controls and what is not ASCII
- * become '?'. A device's name may come from the host's user. */
-void stats_put_quoted(FILE *f, const char *s);
 
 #endif

@@ -10,9 +10,9 @@
 #include "vmm/base/thread.h"
 
 static bool has_no_threads;
-static int make_thread(pthread_t *out, const char *name, int but, void *(*fn)(void *), void *arg)
+static int make_thread(pthread_t *out, const struct thread_start *start)
 {
-    return has_no_threads ? -EAGAIN : thread_make(out, name, but, fn, arg);
+    return has_no_threads ? -EAGAIN : thread_make(out, start);
 }
 #define thread_make make_thread
 #include "vmm/base/log_queue.c" /* NOLINT(bugprone-suspicious-include) */

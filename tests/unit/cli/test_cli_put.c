@@ -14,13 +14,6 @@
 
 #define LONG_NS 30000000000ull /* a machine may be busy */
 
-uint64_t now_ns(void)
-{
-    struct timespec t;
-    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &t), 0);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static bool is_blocking(int fd)
 {
     return !(fcntl(fd, F_GETFL) & O_NONBLOCK);

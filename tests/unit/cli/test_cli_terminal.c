@@ -79,13 +79,6 @@ void say(const char *fmt, ...)
     (void)fmt;
 }
 
-uint64_t now_ns(void)
-{
-    struct timespec t;
-    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &t), 0);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static bool is_raw(int fd)
 {
     struct termios t;

@@ -26,7 +26,6 @@ static void structs_keep_their_layout(void **state)
         {"vireo_stat.handler", offsetof(struct vireo_stat, handler), 136},
         {"vireo_stats", sizeof(struct vireo_stats), 64},
         {"vireo_stats_view", sizeof(struct vireo_stats_view), 56},
-        {"vireo_urgency", sizeof(struct vireo_urgency), 48},
         {"vireo_host_fact.advice", offsetof(struct vireo_host_fact, advice), 276},
     };
     (void)state;

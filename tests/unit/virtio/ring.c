@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "vmm/base/checked.h"
@@ -334,23 +333,16 @@ void rig_notify(struct rig *r, unsigned queue)
     renotify(r);
 }
 
-static void stop(void *arg, uint32_t events)
+static void stop(void *arg)
 {
-    (void)events;
     loop_stop(arg);
 }
 
 void rig_run(struct rig *r, int ms)
 {
-    const struct itimerspec at = {.it_value = {ms / 1000, (ms % 1000) * 1000000L}};
-    struct loop_source timer = {.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), .fn = stop, .arg = &r->loop};
-    int rc = timerfd_settime(timer.fd, 0, &at, NULL);
-    assert(rc == 0);
-    rc = loop_add(&r->loop, &timer, EPOLLIN);
-    assert(rc == 0);
+    struct loop_timer timer = {.fn = stop, .arg = &r->loop};
+    loop_timer_set(&r->loop, &timer, (uint64_t)ms * 1000000u);
     loop_run(&r->loop);
-    loop_remove(&r->loop, &timer);
-    close(timer.fd);
     renotify(r);
 }
 

@@ -5,27 +5,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
+#include "vmm/base/thread.h"
 #include "vmm/config/value.h"
 
 #define ONLINE_PATH "/sys/devices/system/cpu/online"
 #define ONLINE_MAX  4096 /* a page, as all of sysfs */
-
-#define SLICE_LEAST_NS 100000 /* less is not to be had (sched(7)) */
-
-/* sched_setattr(2), its first version. linux/sched/types.h has it too, but can't be included beside sched.h. */
-struct attr {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period; /* ns; runtime is the slice of a thread of the fair class */
-};
-
-#define RESET_ON_FORK 1 /* of flags */
 
 /* false: this host does not tell; then only the kernel can refuse. */
 static bool read_online(cpu_set_t *out, char list[ONLINE_MAX])
@@ -94,56 +81,20 @@ int sched_apply(const struct thread_config *t, pid_t tid, const char *who, struc
     return rc;
 }
 
-uint64_t sched_slice_of(pid_t tid)
-{
-    struct attr a = {.size = sizeof(a)};
-    return syscall(SYS_sched_getattr, tid, &a, sizeof(a), 0) == 0 ? a.runtime : 0;
-}
-
 int sched_slice(uint64_t slice_ns, pid_t tid, const struct log *log, struct err *e)
 {
-    struct attr a = {.size = sizeof(a)};
-    int rc = (int)syscall(SYS_sched_getattr, tid, &a, sizeof(a), 0);
-    a.runtime = slice_ns;
-    if (rc == 0) rc = (int)syscall(SYS_sched_setattr, tid, &a, 0);
-    a.runtime = 0;
-    if (rc == 0) rc = (int)syscall(SYS_sched_getattr, tid, &a, sizeof(a), 0);
+    const int rc = thread_set_slice_ns(tid, slice_ns, false);
     if (rc < 0) {
-        rc = err_errno(e, "slice of %llu us", (unsigned long long)slice_ns / 1000);
+        err_set(e, rc, "slice of %llu us: %s", (unsigned long long)slice_ns / 1000, strerrordesc_np(-rc));
         err_as(e, ERR_HOST);
         return rc;
     }
-    if (a.runtime == slice_ns) return 0;
+    if (thread_slice_ns(tid) == slice_ns) return 0;
     log_write(log, LOG_WARN,
               "slice of %llu us: this kernel ignores it; Linux 6.12 and later take it for a thread of "
               "the fair class",
               (unsigned long long)slice_ns / 1000);
     return 0;
-}
-
-/* runtime 0 is the kernel's own slice. Where there are none (before Linux 6.12) nothing comes of it. */
-static void set_own_slice(uint64_t slice_ns)
-{
-    struct attr a = {.size = sizeof(a)};
-    if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0) return;
-    a.flags |= RESET_ON_FORK;
-    a.runtime = slice_ns;
-    (void)syscall(SYS_sched_setattr, 0, &a, 0); /* else it waits its turn like others */
-}
-
-void sched_urgent(bool is_urgent)
-{
-    const int policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
-    const struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)}, none = {0};
-    if (!is_urgent) {
-        if (policy == SCHED_RR)
-            (void)sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
-        else if (policy == SCHED_OTHER)
-            set_own_slice(0);
-        return;
-    }
-    if (policy != SCHED_OTHER || getpriority(PRIO_PROCESS, 0) > 0) return;
-    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) < 0) set_own_slice(SLICE_LEAST_NS);
 }
 
 int sched_core_create(pid_t tid, bool *is_used, struct err *e)

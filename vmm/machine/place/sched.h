@@ -15,14 +15,8 @@ int sched_check(const struct sched_config *s, unsigned vcpus, struct err *e);
 /* who: the thread in sentences, "vCPU 0". What the host took is read back: CPUs that this process may not use are
  * refused, a slice that the kernel ignores is logged as a warning. */
 int sched_apply(const struct thread_config *t, pid_t tid, const char *who, struct err *e);
-/* The slice that the thread has, ns; 0: not told, as before Linux 6.12. */
-uint64_t sched_slice_of(pid_t tid);
+/* Of its own, read back: one that the kernel ignores is logged as a warning. */
 int sched_slice(uint64_t slice_ns, pid_t tid, const struct log *log, struct err *e);
-/* The calling thread is to run as soon as it wakes up, though other threads keep every CPU busy: as real time of the
- * lowest priority where this process may, else with the shortest slice there is (Linux 6.12). Threads that it makes are
- * ordinary ones. false: it is an ordinary one again. A thread that somebody gave another policy, or a nice value above
- * 0, is left as it is. */
-void sched_urgent(bool is_urgent);
 /* A new cookie for tid: no thread without it runs on an SMT sibling of one that has it (core-scheduling.rst). *is_used
  * is false, and all is well, where there are no siblings. */
 int sched_core_create(pid_t tid, bool *is_used, struct err *e);

@@ -1,0 +1,115 @@
+/* How a thread of ours is made, seen from within it; and what is read of threads. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/base/thread.h"
+
+#define MANY        1000
+#define STACK_USUAL (8u << 20) /* of a thread that asks for none */
+
+struct seen {
+    sigset_t blocked;
+    size_t stack;
+    char name[16];
+    sem_t is_named, is_done;
+};
+
+static void *look(void *arg)
+{
+    struct seen *s = arg;
+    pthread_attr_t attr;
+    void *base;
+    (void)sem_wait(&s->is_named);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &s->blocked), 0);
+    assert_int_equal(pthread_getattr_np(pthread_self(), &attr), 0);
+    assert_int_equal(pthread_attr_getstack(&attr, &base, &s->stack), 0);
+    pthread_attr_destroy(&attr);
+    assert_int_equal(pthread_getname_np(pthread_self(), s->name, sizeof(s->name)), 0);
+    (void)sem_post(&s->is_done);
+    return NULL;
+}
+
+static void init(struct seen *s)
+{
+    *s = (struct seen){.stack = 0};
+    assert_int_equal(sem_init(&s->is_named, 0, 0), 0);
+    assert_int_equal(sem_init(&s->is_done, 0, 0), 0);
+}
+
+static void it_takes_faults_and_the_signal_it_was_given(void **state)
+{
+    static const int open_ones[] = {SIGUSR2, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
+    static const int blocked[] = {SIGTERM, SIGINT, SIGPIPE, SIGUSR1, SIGALRM, SIGURG, SIGCHLD};
+    struct seen s;
+    pthread_t t;
+    sigset_t before, after;
+    (void)state;
+    init(&s);
+    (void)sem_post(&s.is_named);
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    assert_int_equal(thread_make(&t, &(struct thread_start){.signal = SIGUSR2, .fn = look, .arg = &s}), 0);
+    pthread_join(t, NULL);
+    for (size_t i = 0; i < COUNT_OF(open_ones); i++) assert_false(sigismember(&s.blocked, open_ones[i]));
+    for (size_t i = 0; i < COUNT_OF(blocked); i++) assert_true(sigismember(&s.blocked, blocked[i]));
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    for (int sig = 1; sig < NSIG; sig++) assert_int_equal(sigismember(&after, sig), sigismember(&before, sig));
+}
+
+static void it_has_its_name_and_stack_and_nobody_need_join_it(void **state)
+{
+    struct seen s;
+    (void)state;
+    init(&s);
+    assert_int_equal(thread_make(NULL, &(struct thread_start){.name = "web:io", .fn = look, .arg = &s}), 0);
+    (void)sem_post(&s.is_named);
+    (void)sem_wait(&s.is_done);
+    assert_string_equal(s.name, "web:io");
+    assert_true(s.stack >= THREAD_STACK / 2 && s.stack <= STACK_USUAL / 2); /* a C library or sanitizer adds some */
+    (void)sem_destroy(&s.is_named);
+}
+
+static void switches_are_counted_where_it_waits(void **state)
+{
+    struct thread_switches before, after;
+    const int fd = thread_status_open(gettid());
+    (void)state;
+    assert_true(fd >= 0);
+    assert_true(thread_switches(fd, &before));
+    for (int i = 0; i < 5; i++) (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_true(thread_switches(fd, &after));
+    close(fd);
+    assert_true(after.voluntary >= before.voluntary + 5);
+    assert_true(after.involuntary >= before.involuntary);
+}
+
+static void *tell_id(void *arg)
+{
+    *(int *)arg = thread_status_open(gettid());
+    return NULL;
+}
+
+static void one_that_has_ended_tells_nothing(void **state)
+{
+    struct thread_switches s = {.voluntary = MANY};
+    pthread_t t;
+    int fd = -1;
+    (void)state;
+    assert_int_equal(thread_make(&t, &(struct thread_start){.fn = tell_id, .arg = &fd}), 0);
+    pthread_join(t, NULL);
+    assert_true(fd >= 0);
+    for (int i = 0; i < MANY && thread_switches(fd, &s); i++) /* the kernel may need a moment more than the join */
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    s = (struct thread_switches){.voluntary = MANY};
+    assert_false(thread_switches(fd, &s));
+    assert_int_equal(s.voluntary, MANY);
+    close(fd);
+}
+
+UNIT_MAIN(UNIT(it_takes_faults_and_the_signal_it_was_given), UNIT(it_has_its_name_and_stack_and_nobody_need_join_it),
+          UNIT(switches_are_counted_where_it_waits), UNIT(one_that_has_ended_tells_nothing))
