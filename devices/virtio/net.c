@@ -1,8 +1,7 @@
 /* virtio-net (VIRTIO 1.2, 5.1) on a host side (backend/net_backend.h): one pair of queues, no control queue.
  *
- * Frames are read straight into the guest's buffers and written straight from them; only the 12-byte
- * headers are copied and checked, both ways. The guest's header tells the host nothing that was not
- * negotiated, nor the host's the guest.
+ * Frames are read straight into the guest's buffers and written straight from them; only the 12-byte headers are copied
+ * and checked, both ways. Neither header tells the other side anything that was not negotiated.
  *
  * Receiving. The size of the next frame is not known before it is read, and with merged buffers it may be 64 KiB. So
  * buffers are popped ahead into a pool, as many as the largest frame needs, if the guest has offered so many; behind
@@ -230,7 +229,7 @@ static void tell_rx(struct net *n)
 
 /* ---- receiving ---- */
 
-/* A frame that no driver or host has segmented yet may be larger. */
+/* The largest frame that needs no segmenting. */
 static uint64_t packet_max(const struct net *n)
 {
     return sizeof(struct net_hdr) + ETH_HEADER + VLAN_TAG + (n->mtu ? n->mtu : MTU_DEFAULT);
