@@ -52,11 +52,11 @@ enum { ETH_HEADER = 14, VLAN_TAG = 4, MTU_DEFAULT = 1500, GSO_MAX = 65536 };
 
 #define NET_QUEUE_SIZE  256
 #define FRAME_MAX       (GSO_MAX + ETH_HEADER + VLAN_TAG) /* 5.1.6.3.1, and a VLAN tag */
-#define RX_BATCH        64          /* frames a turn of the loop, so that other devices get theirs */
-#define RX_SMALL_RUN    64          /* so that a copy of 64 KiB is a small part of what has been saved */
-#define TX_UNTOLD_NS    1000000     /* as much as a TCP of Linux gives a driver to hold (tcp_small_queue_check) */
-#define TX_UNTOLD_BYTES (96u << 10) /* two of the largest frames; half of what a socket may have unsent by default */
-#define TX_DRAIN_BYTES  (1u << 20)  /* the same for sending: 16 of the largest frames */
+#define RX_BATCH        64           /* frames a turn of the loop, so that other devices get theirs */
+#define RX_SMALL_RUN    64           /* so that a copy of 64 KiB is a small part of what has been saved */
+#define TX_UNTOLD_NS    1000000      /* as much as a TCP of Linux gives a driver to hold (tcp_small_queue_check) */
+#define TX_UNTOLD_BYTES (128u << 10) /* less than a socket may have unsent by default (net.core.wmem_default) */
+#define TX_DRAIN_BYTES  (1u << 20)   /* the same for sending: 16 of the largest frames */
 #define POOL_SEGS       (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
 #define WHY_MAX         128                  /* a sentence and an errno's */
 
