@@ -1,8 +1,7 @@
 /* virtio-net (VIRTIO 1.2, 5.1) on a host side (backend/net_backend.h): one pair of queues, no control queue.
  *
- * Frames are read straight into the guest's buffers and written straight from them; only the 12-byte
- * headers are copied and checked, both ways. The guest's header tells the host nothing that was not
- * negotiated, nor the host's the guest.
+ * Frames are read straight into the guest's buffers and written straight from them; only the 12-byte headers are copied
+ * and checked, both ways. Neither header tells the other side anything that was not negotiated.
  *
  * Receiving. The size of the next frame is not known before it is read, and with merged buffers it may be 64 KiB. So
  * buffers are popped ahead into a pool, as many as the largest frame needs, if the guest has offered so many; behind
@@ -53,11 +52,11 @@ enum { ETH_HEADER = 14, VLAN_TAG = 4, MTU_DEFAULT = 1500, GSO_MAX = 65536 };
 
 #define NET_QUEUE_SIZE  256
 #define FRAME_MAX       (GSO_MAX + ETH_HEADER + VLAN_TAG) /* 5.1.6.3.1, and a VLAN tag */
-#define RX_BATCH        64          /* frames a turn of the loop, so that other devices get theirs */
-#define RX_SMALL_RUN    64          /* so that a copy of 64 KiB is a small part of what has been saved */
-#define TX_UNTOLD_NS    1000000     /* as much as a TCP of Linux gives a driver to hold (tcp_small_queue_check) */
-#define TX_UNTOLD_BYTES (96u << 10) /* two of the largest frames; half of what a socket may have unsent by default */
-#define TX_DRAIN_BYTES  (1u << 20)  /* the same for sending: 16 of the largest frames */
+#define RX_BATCH        64           /* frames a turn of the loop, so that other devices get theirs */
+#define RX_SMALL_RUN    64           /* so that a copy of 64 KiB is a small part of what has been saved */
+#define TX_UNTOLD_NS    1000000      /* as much as a TCP of Linux gives a driver to hold (tcp_small_queue_check) */
+#define TX_UNTOLD_BYTES (128u << 10) /* less than a socket may have unsent by default (net.core.wmem_default) */
+#define TX_DRAIN_BYTES  (1u << 20)   /* the same for sending: 16 of the largest frames */
 #define POOL_SEGS       (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
 #define WHY_MAX         128                  /* a sentence and an errno's */
 
@@ -230,7 +229,7 @@ static void tell_rx(struct net *n)
 
 /* ---- receiving ---- */
 
-/* A frame that no driver or host has segmented yet may be larger. */
+/* The largest frame that needs no segmenting. */
 static uint64_t packet_max(const struct net *n)
 {
     return sizeof(struct net_hdr) + ETH_HEADER + VLAN_TAG + (n->mtu ? n->mtu : MTU_DEFAULT);

@@ -63,8 +63,8 @@ struct virtio_ops {
 
 /* What a device may say upward; set by the transport (or a test). */
 struct virtio_up {
-    void (*interrupt)(void *arg);                    /* used buffers were added */
-    void (*config_changed)(void *arg);               /* a configuration change interrupt */
+    void (*interrupt)(void *arg);      /* used buffers were added; it names no queue, and the driver looks at each */
+    void (*config_changed)(void *arg); /* a configuration change interrupt */
     void (*fault)(void *arg, const char *why);       /* the guest broke the protocol: DEVICE_NEEDS_RESET */
     void (*host_failed)(void *arg, const char *why); /* the host side is gone for good: ends the machine with 122 */
     void (*renotify)(void *arg, unsigned queue);     /* call notify(queue) again from the loop, soon */
