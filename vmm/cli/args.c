@@ -102,6 +102,15 @@ static int set_key(const struct command *c, const struct word *w, void *ctx, str
     return c->set_key ? c->set_key(ctx, w->name, value, e) : vireo_config_set(ctx, w->name, value, e);
 }
 
+static void keep(void *ctx, const struct cli_option *o, const char *value)
+{
+    void *at = (char *)ctx + o->at;
+    if (o->arg)
+        *(const char **)at = value ? value : "";
+    else
+        *(bool *)at = true;
+}
+
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e)
 {
     for (char **at = words; *at; at++) {
@@ -121,7 +130,7 @@ int args_parse(const struct command *c, enum args_kind kind, char **words, void 
         if (k.own && !k.arg && w.value) return bad_command(e, "--%s=%.200s: it takes no value", w.name, w.value);
         if (k.own && k.arg && strstr(k.arg, "FILE") && w.value && !*w.value)
             return bad_command(e, "--%s=: the path is empty; name a file", w.name);
-        if (kind == ARGS_OWN && k.own) k.own->set(ctx, w.value);
+        if (kind == ARGS_OWN && k.own) keep(ctx, k.own, w.value);
         if (kind == ARGS_KEYS && !k.own) rc = set_key(c, &w, ctx, e);
         if (rc) return rc;
     }
