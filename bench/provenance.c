@@ -13,11 +13,11 @@
 #include "bench/arch/arch.h"
 #include "vmm/base/version.h"
 
-#define TEXT_MAX       256 /* bytes kept of a file under /sys; they have one word or line */
-#define PARAMETERS_MAX 64  /* of a module: kvm_intel has some 30 */
-#define MITIGATION_MAX 900 /* all of them in one string, as a result may hold */
+#define TEXT_MAX       256 /* bytes kept of a file under /sys, which has one word or line */
+#define PARAMETERS_MAX 64  /* of a module; kvm_intel has some 30 */
+#define MITIGATION_MAX 900 /* bytes of all mitigations in one string; a result holds a few more */
 
-/* A file's first line, without what surrounds it. false: it can't be read, or is empty. */
+/* A file's first line, without white space at its end. false: it can't be read, or is empty. */
 static bool read_line(const char *path, char out[TEXT_MAX])
 {
     FILE *f = fopen(path, "re");
@@ -47,7 +47,7 @@ static json_t *number_of(const char *path)
     return *end ? json_null() : json_integer(n);
 }
 
-/* "model name : ..." of /proc/cpuinfo, the first that is there. */
+/* The value of the first "key : value" in /proc/cpuinfo; null: there is none. */
 static json_t *cpuinfo(const char *key)
 {
     char line[TEXT_MAX];
@@ -65,7 +65,7 @@ static json_t *cpuinfo(const char *key)
     return found ? found : json_null();
 }
 
-/* The loaded module that gives KVM its processor; else it is built in, and which one can't be told. */
+/* The module by which KVM uses the processor. NULL: it is built in, and nothing tells which one. */
 static const char *kvm_module(void)
 {
     static const char *const names[] = {"kvm_intel", "kvm_amd", "kvm_pvm"};
@@ -113,7 +113,7 @@ static json_t *mitigations(void)
     return len ? json_stringn(all, len) : json_string("none needed");
 }
 
-/* Bochs names itself nowhere else. */
+/* Bochs gives its name only by its firmware. */
 static bool is_bochs(void)
 {
     char line[TEXT_MAX];

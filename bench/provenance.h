@@ -1,4 +1,4 @@
-/* Where a measurement was made: what a result's "environment" says of the host (result.h). */
+/* Where a measurement was made: what the "environment" of a result says of the host. */
 #ifndef VIREO_BENCH_PROVENANCE_H
 #define VIREO_BENCH_PROVENANCE_H
 
@@ -6,10 +6,10 @@
 
 #include "arch/counter.h"
 
-/* {"type":"environment","kind":KIND,"arch":...,"vireo":...,"time":...,"host":{...}}, for the bench to add what it
- * alone knows. What this host does not tell is null. NULL: no memory. The caller's. */
+/* {"type":"environment","kind":KIND,"arch":...,"vireo":...,"time":...,"host":{...}}, to which the bench adds what it
+ * alone knows. What this host does not tell is null. The caller's to free; NULL: no memory. */
 json_t *provenance_environment(const char *kind);
-/* {"name":"TSC","hz":2.6e9,...}: takes up to COUNTER_CALIBRATE_NS. */
+/* {"name":"TSC","hz":2.6e9,...}. Takes up to COUNTER_CALIBRATE_NS. The caller's to free; NULL: no memory. */
 json_t *provenance_counter(const struct counter *c, bool is_shared, uint64_t offset_error);
 
 #endif

@@ -1,16 +1,16 @@
 #include "bench/statistics.h"
 
-#include <math.h> /* NAN; nothing that needs libm */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RESAMPLES     2000  /* a bound of a 95 % interval then rests on 50 of them */
+#define RESAMPLES     2000  /* so each bound of a 95 % interval rests on 50 of them */
 #define PERMUTATIONS  10000 /* p = 0.05 comes out within 0.004 */
-#define EXACT_MAX     20000 /* ways to share out that are all tried: 8 and 8 values have 12,870 */
-#define EXACT_BITS    32    /* values of both samples: a set of them is a bit mask */
+#define EXACT_MAX     20000 /* try all divisions if there are no more; 8 and 8 values have 12,870 */
+#define EXACT_BITS    32    /* values of both samples, of which a bit mask is a set */
 #define CONFIDENCE    0.95
 #define TAIL          ((1 - CONFIDENCE) / 2)
-#define TERM_VANISHED 1e-18 /* of the largest one: the sum of all that follow is below a double's last place */
+#define TERM_VANISHED 1e-18 /* part of the largest term; the sum of all that follow is below a double's last place */
 
 static int by_value(const void *a, const void *b)
 {
@@ -40,13 +40,13 @@ double statistics_mean(double *x, unsigned n)
 
 static uint64_t next_random(uint64_t *state)
 {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio, odd: all 2^64 states come by */
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio; odd, so all 2^64 states occur */
     z = (z ^ z >> 32) * UINT64_C(0xd6e8feb86659fd93);
     z = (z ^ z >> 32) * UINT64_C(0xd6e8feb86659fd93);
     return z ^ z >> 32;
 }
 
-/* 0 to n - 1; for n this small the bias of taking the upper bits of a product is 2^-22. */
+/* 0 to n - 1, by the upper bits of a product, whose bias is 2^-22 for n this small. */
 static unsigned next_below(uint64_t *state, unsigned n)
 {
     return (unsigned)((next_random(state) >> 32) * n >> 32);
@@ -64,7 +64,7 @@ static bool can_resample(unsigned n)
     return n >= STATISTICS_BOOTSTRAP_MIN && n <= STATISTICS_MAX;
 }
 
-/* What lies between the tails of RESAMPLES values. */
+/* The interval between the tails of RESAMPLES values. */
 static struct interval middle(double *value)
 {
     const unsigned cut = (unsigned)(RESAMPLES * TAIL);
@@ -148,7 +148,7 @@ static double try_all(const struct ranks *r, uint64_t seen)
     return (double)extreme / (double)tried;
 }
 
-/* With the one that was seen counted in, so that chance is never said to be impossible. */
+/* The division that was seen counts too, so that chance is never called impossible. */
 static double try_some(struct ranks *r, uint64_t seen)
 {
     uint64_t state = 0, extreme = 1;
@@ -180,8 +180,8 @@ double statistics_permutation(const double *a, unsigned na, const double *b, uns
 
 /* ---- quantiles ---- */
 
-/* The number of values below the quantile is binomial. Its terms are walked from the largest one outwards, each from
- * its neighbour, and divided by their sum at the end: no factorial, nothing that could underflow. */
+/* The number of values below the quantile is binomial. Its terms are computed from the largest one outwards, each from
+ * its neighbour, and divided by their sum at the end. This needs no factorial, and nothing can underflow. */
 struct binomial {
     uint64_t n, first, mode;
     double share;
@@ -192,7 +192,7 @@ static double step_up(const struct binomial *b, uint64_t k) /* term k + 1 over t
     return (double)(b->n - k) / (double)(k + 1) * (b->share / (1 - b->share));
 }
 
-/* The sum of all terms; b->first becomes the first that matters, *at_first its size. The largest one is 1. */
+/* The sum of all terms, of which the largest is 1. b->first becomes the first one that matters, *at_first its size. */
 static double sum_terms(struct binomial *b, double *at_first)
 {
     double sum = 1, term = 1;
@@ -209,7 +209,7 @@ bool statistics_quantile_ranks(uint64_t n, double share, uint64_t *low, uint64_t
     double term, below = 0;
     const double all = sum_terms(&b, &term);
     uint64_t from = 0;
-    for (uint64_t k = b.first; k < n; k++) { /* below: that at most k values are under the quantile */
+    for (uint64_t k = b.first; k < n; k++) { /* below: the chance that at most k values are under the quantile */
         below += term / all;
         term *= step_up(&b, k);
         if (below <= TAIL) from = k + 1;
@@ -237,11 +237,11 @@ double statistics_jain(const double *x, unsigned n)
 double statistics_slope(const double *x, const double *y, unsigned n)
 {
     double sx = 0, sy = 0, sxx = 0, sxy = 0, used = 0;
-    for (unsigned pass = 0; pass < 2; pass++) { /* the means first: differences from them keep their digits */
+    for (unsigned pass = 0; pass < 2; pass++) { /* the means first, as differences from them lose no digits */
         const double mx = pass ? sx / used : 0, my = pass ? sy / used : 0;
         for (unsigned i = 0; i < n; i++) {
             if (!(x[i] > 0 && y[i] > 0)) continue;
-            const double lx = statistics_log(x[i]) - mx, ly = statistics_log(y[i]) - my;
+            const double lx = log(x[i]) - mx, ly = log(y[i]) - my;
             if (pass == 0) {
                 sx += lx;
                 sy += ly;
@@ -275,42 +275,4 @@ void statistics_fill(const double *weight, unsigned n, double capacity, double l
         for (unsigned i = 0; i < n && !has_changed; i++)
             if (share[i] < 0) share[i] = left * weight[i] / weights;
     }
-}
-
-/* ---- two functions of libm ----
- *
- * Nothing else that libvireo.so links needs libm: with it, each program that uses the library would start with ten
- * system calls and ten page faults more, and 50 to 300 us of CPU time. */
-
-/* x = m * 2^e with m around 1; log m = 2 atanh((m - 1) / (m + 1)), whose series then converges fast. */
-double statistics_log(double x)
-{
-    static const double ln2 = 0.693147180559945309417, sqrt2 = 1.41421356237309504880;
-    int e = 0;
-    while (x >= sqrt2) {
-        x /= 2;
-        e++;
-    }
-    while (x < sqrt2 / 2) {
-        x *= 2;
-        e--;
-    }
-    const double s = (x - 1) / (x + 1), ss = s * s;
-    double sum = 0, power = s;
-    for (int k = 1; k <= 23; k += 2) { /* |s| < 0.172: term 25 is below 1e-20 */
-        sum += power / k;
-        power *= ss;
-    }
-    return e * ln2 + 2 * sum;
-}
-
-double statistics_sqrt(double x)
-{
-    if (!(x > 0)) return 0;
-    double r = x > 1 ? x : 1, last;
-    do { /* Newton from above: falls until it is there */
-        last = r;
-        r = (r + x / r) / 2;
-    } while (r < last);
-    return last;
 }

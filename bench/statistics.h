@@ -1,12 +1,12 @@
-/* Statistics of small samples: what results and fairness are judged by. Pure functions; the random ones have a
- * generator of their own with a fixed seed, so that the same figures give the same answer everywhere. No libm. */
+/* Statistics of small samples, by which results and fairness are judged. Pure functions: those that draw at random have
+ * a generator of their own with a fixed seed, so that the same figures give the same answer everywhere. */
 #ifndef VIREO_BENCH_STATISTICS_H
 #define VIREO_BENCH_STATISTICS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STATISTICS_MAX 1000 /* values of one sample that is resampled: more processes than anyone has patience for */
+#define STATISTICS_MAX 1000 /* values of a sample that is resampled: more processes than anyone waits for */
 
 /* A statistic of n >= 1 values, which it may put into another order. */
 typedef double statistics_fn(double *x, unsigned n);
@@ -24,31 +24,28 @@ double statistics_mean(double *x, unsigned n);
  * than STATISTICS_BOOTSTRAP_MIN or more than STATISTICS_MAX values. */
 #define STATISTICS_BOOTSTRAP_MIN 10 /* fewer repeat the same few values: the interval comes out too narrow */
 struct interval statistics_bootstrap(const double *x, unsigned n, statistics_fn *of);
-/* The same of median(b) / median(a), each side resampled on its own. All values above 0. */
+/* The same of median(b) / median(a), where each side is resampled on its own. All values must be above 0. */
 struct interval statistics_bootstrap_ratio(const double *a, unsigned na, const double *b, unsigned nb);
 
-/* How likely chance alone, which value stands in which sample, makes a and b differ as they do or more: two-sided
- * permutation test of the rank sum, ties at their mean rank. Exact when there are few ways to share the values out,
- * else 10,000 random ones. 1 for an empty sample or more than STATISTICS_MAX values on a side. */
+/* How likely chance alone makes a and b differ at least as much as they do: two-sided permutation test of the rank sum,
+ * with ties at their mean rank. It is exact when there are few ways to divide the values between a and b, otherwise it
+ * tries 10,000 random ones. 1 for an empty sample or more than STATISTICS_MAX values on a side. */
 double statistics_permutation(const double *a, unsigned na, const double *b, unsigned nb);
 
-/* Of n >= 1 sorted values: the ranks, 1 to n, between which the quantile (0 < share < 1) lies with 95 % confidence, by
- * order statistics: no assumption on the distribution. false when n is too small for them: p50 needs 6 values, p99 368,
+/* The ranks, 1 to n, between which a quantile (0 < share < 1) of n >= 1 sorted values lies with 95 % confidence. They
+ * are order statistics, which assume nothing of the distribution. false: n is too small. p50 needs 6 values, p99 368,
  * p99.9 3,688. */
 bool statistics_quantile_ranks(uint64_t n, double share, uint64_t *low, uint64_t *high);
 
 /* (sum x)^2 / (n * sum x^2): 1 when all are equal, 1/n when one has all (Jain 1984). 1 when all are 0. */
 double statistics_jain(const double *x, unsigned n);
 
-/* Of log y over log x, by least squares: the k of y ~ x^k. Points with a figure that is not above 0 are left out; NaN
- * when fewer than two x are left. */
+/* The k of y ~ x^k: the slope of log y over log x, by least squares. Points where x or y is not above 0 are left out.
+ * NaN when fewer than two different x are left. */
 double statistics_slope(const double *x, const double *y, unsigned n);
 
-/* Share capacity out by weight where nobody can take more than limit: who would get more gets limit, and what that
- * leaves goes to the others by weight (water-filling). Weights above 0. share[i]: in the unit of capacity. */
+/* Divide capacity by weight where nobody can take more than limit: whoever would get more gets limit, and the rest goes
+ * to the others by weight (water-filling). Weights must be above 0. share[i] is in the unit of capacity. */
 void statistics_fill(const double *weight, unsigned n, double capacity, double limit, double *share);
-
-double statistics_log(double x);  /* natural, x above 0 and finite; to a few units of the last place */
-double statistics_sqrt(double x); /* x at least 0 */
 
 #endif

@@ -41,13 +41,13 @@ SOVERSION = $(basename $(VERSION))
 
 # Asked once, and only when something is compiled or linked. libfdt has no pkg-config file on Debian 12.
 PKG_CONFIG ?= pkg-config
-PKGS := jansson liburing uuid libseccomp libcap-ng
+PKGS := jansson liburing uuid
 pkg = $(if $(IS_CROSS),PKG_CONFIG_LIBDIR=/usr/lib/$(TRIPLET)/pkgconfig:/usr/share/pkgconfig) $(PKG_CONFIG)
 pkg_cflags = $(or $(shell $(pkg) --cflags $(PKGS) && echo ' '),$(error a library is missing: run scripts/setup $(if $(IS_CROSS),arm64,build)))
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(pkg_cflags))$(PKG_CFLAGS)
 
 # Arm64 describes its machine by a device tree, x86 has no use for libfdt.
-LIBS := jansson uring uuid seccomp cap-ng $(if $(filter arm64,$(ARCH)),fdt z)
+LIBS := jansson uring uuid $(if $(filter arm64,$(ARCH)),fdt z)
 # The program takes the static library where there is one: at start it then maps and relocates nothing but libc.
 static_lib = $(if $(wildcard $(shell $(CC) $(TARGET_FLAGS) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
 LIBS_STATIC = $(foreach l,$(LIBS),$(call static_lib,$(l)))

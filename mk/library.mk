@@ -2,15 +2,15 @@
 
 # Linked in this order: what no `vireo run` touches comes last, so that the host need not map it.
 FLOOR_DIRS := vmm/base vmm/core vmm/config devices devices/backend devices/virtio devices/platform vmm/kvm arch arch/$(ARCH) vmm/machine/place vmm/machine vmm/lib \
-	vmm/watch
+	vmm/lib/control vmm/watch
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
 # The laboratory: no part of the library.
 BENCH_SRCS := $(wildcard bench/*.c bench/exits/*.c bench/fair/*.c bench/result/*.c bench/report/*.c) bench/arch/$(ARCH).c
 BENCH_CLI_SRCS := $(wildcard bench/cli/*.c)
 BENCH_GUESTS := bench fair
-GUESTS := $(filter-out $(BENCH_GUESTS),$(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c)))
-LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(GUESTS:%=$(BUILD)/guest/embed-%.o)
+GUESTS := $(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c))
+LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(patsubst %,$(BUILD)/guest/embed-%.o,$(filter-out $(BENCH_GUESTS),$(GUESTS)))
 BENCH_OBJS := $(BENCH_SRCS:%.c=$(BUILD)/obj/%.o) $(BENCH_GUESTS:%=$(BUILD)/guest/embed-%.o)
 CLI_OBJS := $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 BENCH_CLI_OBJS := $(BENCH_CLI_SRCS:%.c=$(BUILD)/obj/%.o)
@@ -51,11 +51,12 @@ NO_FINI := -Wl,-fini=no_such_function
 
 # `vireo` is made of the library as anybody has it. The laboratory is a program of its own that sees every floor.
 PROGRAMS := vireo vireo-bench
-LINK_PROGRAM = $(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC)
+LINK_PROGRAM = $(call say,LD)$(LINK) $(PACKED_$(ARCH)) $(NO_FINI) -pie -o $@ $(filter %.o %.a,$^) $(LIBS_STATIC) $(LIBS_OWN)
 VIREO_OBJS := $(CLI_OBJS)
 VIREO_BENCH_OBJS := $(filter-out $(BUILD)/obj/vmm/cli/vireo.o,$(CLI_OBJS)) $(BENCH_CLI_OBJS)
 $(BUILD)/vireo: $(VIREO_OBJS) $(BUILD)/base.a $(BUILD)/libvireo.a
 	$(LINK_PROGRAM)
+$(BUILD)/vireo-bench: private LIBS_OWN := -lm
 $(BUILD)/vireo-bench: $(VIREO_BENCH_OBJS) $(BUILD)/internal.a
 	$(LINK_PROGRAM)
 

@@ -3,3 +3,7 @@
 lint: ## compilers, layout, static analysis, floors, exported names, man pages
 	scripts/setup build test lint arm64
 	scripts/lint
+
+.PHONY: check-linked
+check-linked: all
+	CC='$(CC) $(TARGET_FLAGS)' scripts/check-symbols linked $(BUILD) $(LIBS)

@@ -22,7 +22,7 @@ $(BUILD)/helpers.a: $(HELPER_OBJS) $(BUILD)/objects
 	$(call say,AR)$(AR) rcsT $@ $(HELPER_OBJS)
 
 TEST_LIBS := $(BUILD)/helpers.a $(BUILD)/internal.a
-TEST_LINK_LIBS := -lcmocka $(LIBS_SHARED)
+TEST_LINK_LIBS := -lcmocka $(LIBS_SHARED) -lm
 
 # TEST_LDFLAGS: a fragment may set it for one test, e.g. -Wl,--wrap=mmap.
 $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)

@@ -1,5 +1,5 @@
-/* Benches on arm64: docs/exit-latency.md has the specification of each row. WFI is what halts here, and rows are called
- * after it. */
+/* Benches on arm64: docs/exit-latency.md has the specification of each row. WFI halts here, and gives rows their names.
+ */
 #include "bench/arch/arch.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #define ROW(name) BENCH_##name, #name
 
-/* KVM counts each kind of exit by a statistic of its own; "exits" has those for the host's interrupts in it. */
+/* KVM has a statistic for each kind of exit; "exits" counts all, those for the host's interrupts included. */
 static const struct arch_bench_row rows[] = {
     {ROW(nop), BENCH_CONTROL, "NOP", .exits = 0},
     {ROW(counter), BENCH_CONTROL, "ISB and MRS of CNTVCT_EL0", .exits = 0},
@@ -68,8 +68,7 @@ void arch_bench_counter(struct counter *c)
     counter_init(c);
 }
 
-/* Linux 6.4 and later (api.rst 4.139), for headers that are older: what is taken from the host's counter for the
- * guest's. */
+/* Linux 6.4 and later (api.rst 4.139), declared here for older headers: the guest's counter is the host's less this. */
 struct counter_offset {
     uint64_t offset, reserved;
 };
@@ -78,11 +77,11 @@ struct counter_offset {
 #define KVM_CAP_COUNTER_OFFSET     227
 #endif
 
-#define SETTING_TRIES 50 /* the quickest of so many was not interrupted */
+#define SETTING_TRIES 50 /* the quickest of so many tries was not interrupted */
 
-/* Older kernels let the guest's counter be set, to what it was a moment ago: half of the call's time is added, and
- * which half of it is wrong nobody knows. Good enough for rows that need the stamps of both; the legs have their
- * bracket. */
+/* Older kernels only let the guest's counter be set to a value, and the host's counter goes on until KVM does that. Add
+ * half of the call's duration, so that the error is half of it at most. That is good enough for rows that compare
+ * stamps of guest and host; the legs use an estimate with a bound (join.c). */
 static void set_counter(const struct vcpu *v)
 {
     const struct counter c = {0};
@@ -96,7 +95,7 @@ static void set_counter(const struct vcpu *v)
         if (took < least)
             least = took;
         else if (took - least < least / 8 && i > SETTING_TRIES / 2)
-            return; /* as quick as any */
+            return; /* as quick as the quickest */
     }
 }
 
@@ -107,7 +106,7 @@ void arch_bench_share_clock(const struct vm *vm, const struct vcpu *vcpus, unsig
     if (ioctl(vm->fd, KVM_ARM_SET_COUNTER_OFFSET, &none) < 0 && count > 0) set_counter(&vcpus[0]);
 }
 
-/* Once set it stays, and setting it is refused while vCPUs run. */
+/* KVM refuses to set an offset while vCPUs run, so one that was set stays. */
 bool arch_bench_shares_clock(const struct vm *vm, const struct vcpu *vcpus, unsigned count)
 {
     (void)vcpus, (void)count;
@@ -116,11 +115,10 @@ bool arch_bench_shares_clock(const struct vm *vm, const struct vcpu *vcpus, unsi
 
 /* ---- the host ---- */
 
-#define TCG_COUNTER_HZ                                                                                                 \
-    62500000.0 /* of QEMU's own timer (GTIMER_SCALE); virtual machines on hardware show the host's                     \
-                */
+/* The rate of QEMU's own timer (GTIMER_SCALE). A virtual machine on hardware shows the host's rate instead. */
+#define TCG_COUNTER_HZ 62500000.0
 
-/* No processor says that it is virtual: what the firmware calls the board does. */
+/* An Arm processor doesn't say that it is virtual, but the firmware's name of the board does. */
 void arch_bench_host(struct arch_bench_host *out)
 {
     static const char *const names[] = {"/sys/firmware/devicetree/base/compatible", "/sys/class/dmi/id/sys_vendor"};

@@ -75,7 +75,7 @@ const struct arch_bench_places arch_bench_places = {.port = 0x5000, .window = 0x
 
 #define MSR_FILTERED 0x400000f0u /* as the guest has it */
 
-/* The one MSR is refused by the filter, and what the filter refuses comes to the monitor (api.rst 4.97, 7.21). */
+/* The filter refuses this one MSR, and what it refuses comes to the monitor (api.rst 4.97, 7.21). */
 static int fit_msr(const struct vm *vm, struct err *e)
 {
     uint8_t none = 0; /* a bit of 0: refused */
@@ -141,5 +141,5 @@ void arch_bench_host(struct arch_bench_host *out)
         out->nature = strncmp(out->hypervisor, "TCG", 3) == 0 ? "emulated" : "virtual";
         __get_cpuid(0x80000001, &a, &b, &ext, &d);
     }
-    if (!(c & 1u << 5) && !(ext & 1u << 2)) out->nature = "pvm"; /* neither VMX nor SVM, and KVM all the same */
+    if (!(c & 1u << 5) && !(ext & 1u << 2)) out->nature = "pvm"; /* KVM works without VMX and SVM */
 }

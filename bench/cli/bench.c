@@ -1,8 +1,8 @@
 /* `vireo bench`: what does a VM exit cost here, and do vCPUs get their share?
  *
- * Each process of a measurement is a fresh one, as what lies within one process shares a layout of memory, a CPU and a
- * moment: it is this program again, as a worker (bench_watch.c). With --against the workers of two programs take turns,
- * A B A B, so that what changes on the host meanwhile strikes both. */
+ * Each process of a measurement is a fresh one, because all samples of one process share a layout of memory, a CPU and
+ * a moment. It is this program again, as a worker (watch.c). With --against, the workers of two programs take turns, A
+ * B A B, so that a change on the host meanwhile affects both. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,33 +11,21 @@
 #include <unistd.h>
 
 #include "bench/cli/bench.h"
+#include "vmm/base/nearest.h"
 
-#define PROCESSES_MAX 200 /* as a result holds */
+#define PROCESSES_MAX 200 /* as many as a result holds */
+#define KINDS_MAX     8   /* for the names among which the nearest is looked for; there are two */
 #define SELF          "/proc/self/exe"
 
 struct bench {
-    const char *kind;
+    const struct bench_kind *kind; /* NULL: none was named */
+    void *settings;                /* the kind's options, checked as they come; a worker runs with them */
     const char *processes, *format, *output, *against, *output_against, *compare, *show;
     struct args_words words; /* the second file of --compare */
     bool is_worker, has_list;
-    struct vireo_bench *bench; /* checks the options; a worker runs it */
     struct bench_order order;
     const char *wanted; /* the list of items as the user gave it; NULL: all */
 };
-
-/* What a kind needs of this program. */
-struct kind {
-    const char *name, *select;
-    unsigned processes; /* by default: an interval over processes needs ten, and fairness takes minutes each */
-};
-static const struct kind kinds[] = {{"exits", "rows", 10}, {"fairness", "experiments", 1}};
-
-static const struct kind *kind_of(const char *name)
-{
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (strcmp(kinds[i].name, name) == 0) return &kinds[i];
-    return NULL;
-}
 
 /* ---- options ---- */
 
@@ -61,14 +49,17 @@ static const struct cli_option options[] = {
     {0},
 };
 
-/* One option of the kind: checked by setting it, kept for the workers. */
+/* Check an option of the kind by setting it, and keep it for the workers. */
 static int keep_key(void *ctx, const char *key, const char *value, struct vireo_error *e)
 {
     struct bench *b = ctx;
     struct bench_order *o = &b->order;
-    const int rc = vireo_bench_set(b->bench, key, value, e);
-    if (rc) return rc;
-    if (strcmp(key, o->select) == 0) {
+    const struct bench_option *option = b->kind->options;
+    struct err err = {0};
+    while (strcmp(option->name, key) != 0) option++; /* args_parse has found it there */
+    const int rc = option->set(b->settings, value, &err);
+    if (rc) return lib_error(e, rc, &err);
+    if (strcmp(key, b->kind->select) == 0) {
         b->wanted = value;
         return 0;
     }
@@ -85,7 +76,7 @@ static int add_item(struct bench_order *o, const char *id, size_t len, struct vi
     for (unsigned i = 0; i < o->items; i++)
         if (strlen(o->item[i]) == len && memcmp(o->item[i], id, len) == 0) return 0;
     if (o->items == BENCH_ITEMS_MAX || len >= BENCH_ID_MAX)
-        return bad_command(e, "--%s: more than %d items, or a name too long", o->select, BENCH_ITEMS_MAX);
+        return bad_command(e, "--%s: more than %d items, or a name too long", o->kind->select, BENCH_ITEMS_MAX);
     memcpy(o->item[o->items], id, len);
     o->item[o->items++][len] = '\0';
     return 0;
@@ -93,14 +84,14 @@ static int add_item(struct bench_order *o, const char *id, size_t len, struct vi
 
 static int add_all(struct bench_order *o, struct vireo_error *e)
 {
-    struct vireo_bench_item item;
+    const struct bench_item *item;
     int rc = 0;
-    for (unsigned i = 0; rc == 0 && vireo_bench_item(o->kind, i, &item); i++)
-        rc = add_item(o, item.id, strlen(item.id), e);
+    for (unsigned i = 0; rc == 0 && (item = o->kind->item(i)) != NULL; i++)
+        rc = add_item(o, item->id, strlen(item->id), e);
     return rc;
 }
 
-/* The list has been checked by the library, which knows the names. */
+/* The kind, which knows the names, has checked the list. */
 static int select_items(struct bench *b, struct vireo_error *e)
 {
     int rc = b->wanted ? 0 : add_all(&b->order, e);
@@ -121,7 +112,7 @@ struct measurement {
     unsigned sides, processes;
 };
 
-/* An unknown format is refused before anything is measured: a result without rows has the same formats. */
+/* A result without rows has the same formats, so writing it finds an unknown format before anything is measured. */
 static void discard(void *arg, const char *text, size_t len)
 {
     (void)arg;
@@ -131,6 +122,7 @@ static void discard(void *arg, const char *text, size_t len)
 
 static int prepare(const struct bench *b, struct measurement *m, struct vireo_error *e)
 {
+    struct err err = {0};
     int rc = 0;
     struct outputs files = {.count = 0};
     outputs_beside(&files, "the program that is measured against", b->against);
@@ -139,15 +131,16 @@ static int prepare(const struct bench *b, struct measurement *m, struct vireo_er
     m->path[0] = b->output;
     m->path[1] = b->output_against;
     m->sides = b->against ? 2 : 1;
-    for (unsigned i = 0; i < m->sides && rc == 0; i++) rc = vireo_result_create(&m->side[i].result, b->kind, e);
-    if (rc == 0 && b->format) rc = vireo_result_write(m->side[0].result, b->format, discard, NULL, e);
+    for (unsigned i = 0; i < m->sides && rc == 0; i++)
+        if (!(m->side[i].result = result_create(b->kind->name))) rc = bad_call(e, ENOMEM, "a result");
+    if (rc == 0 && b->format) rc = lib_error(e, result_write(m->side[0].result, b->format, discard, NULL, &err), &err);
     for (unsigned i = 0; i < m->sides && rc == 0; i++)
         if (m->path[i] && !(m->out[i] = output_open(&files, i ? "output-against" : "output", m->path[i], e)))
             rc = e->code;
     return rc;
 }
 
-/* A program that is no vireo, or a vireo without benches, would only be found when its turn comes. */
+/* Whether the program is a vireo with benches shows only when its turn comes. */
 static int check_against(const char *program, struct vireo_error *e)
 {
     struct stat st;
@@ -156,22 +149,22 @@ static int check_against(const char *program, struct vireo_error *e)
     return S_ISREG(st.st_mode) ? 0 : bad_command(e, "against %.400s: not a program, as no file", program);
 }
 
-/* What is written after a signal or an error too: what was measured until then. */
+/* After a signal or an error, too: then the results have what was measured until then. */
 static int write_results(const struct bench *b, struct measurement *m, bool has_all, int status)
 {
-    struct vireo_error e;
+    struct err err = {0};
     const char *format = b->format ? b->format : b->against ? "json" : "text";
     for (unsigned i = 0; i < m->sides; i++) {
         FILE *f = m->out[i] ? m->out[i] : stdout;
-        if (!m->out[i] && b->against) continue; /* then standard output has the comparison */
-        if (vireo_result_write(m->side[i].result, format, output_write, f, &e)) status = say_error(&e);
+        if (!m->out[i] && b->against) continue; /* standard output is for the comparison */
+        const int rc = result_write(m->side[i].result, format, output_write, f, &err);
+        if (rc) status = say_err(rc, &err);
         status = finish_output(m->out[i], m->path[i] ? m->path[i] : "standard output", status);
         m->out[i] = NULL;
     }
     if (!b->against || !has_all) return status;
-    if (vireo_result_compare(m->side[0].result, m->side[1].result, "text", output_write, stdout, &e))
-        return say_error(&e);
-    return finish_output(NULL, "standard output", status);
+    const int rc = result_compare(m->side[0].result, m->side[1].result, "text", output_write, stdout, &err);
+    return rc ? say_err(rc, &err) : finish_output(NULL, "standard output", status);
 }
 
 static int measure(const struct bench *b, struct measurement *m, struct vireo_error *e)
@@ -197,14 +190,14 @@ static int measure(const struct bench *b, struct measurement *m, struct vireo_er
         say("ended by signal %d (%s) in process %u of %u: what was measured until then is written", watch.signal,
             strsignal(watch.signal), progress.process, progress.processes);
     }
-    if (rc && progress.done < 2) return status; /* nothing was measured to its end, nothing is written */
+    if (rc && progress.done < 2) return status; /* nothing was measured to its end, so there is nothing to write */
     return write_results(b, m, rc == 0, status);
 }
 
-static int check_measurement(struct bench *b, const struct kind *kind, unsigned *processes, struct vireo_error *e)
+static int check_measurement(const struct bench *b, unsigned *processes, struct vireo_error *e)
 {
     char *end = NULL;
-    const unsigned long n = b->processes ? strtoul(b->processes, &end, 10) : kind->processes;
+    const unsigned long n = b->processes ? strtoul(b->processes, &end, 10) : b->kind->processes;
     *processes = (unsigned)n;
     if (b->processes && (b->processes[0] < '1' || b->processes[0] > '9' || *end || n > PROCESSES_MAX))
         return bad_command(e, "processes %.40s: a number from 1 to %d", b->processes, PROCESSES_MAX);
@@ -213,21 +206,21 @@ static int check_measurement(struct bench *b, const struct kind *kind, unsigned 
         return bad_command(e, "output-against %.400s: there is none without --against", b->output_against);
     if (b->output && b->output_against && strcmp(b->output, b->output_against) == 0)
         return bad_command(e, "output-against %.400s: the file of --output too; name another", b->output_against);
-    if (b->against && strcmp(b->kind, "exits") != 0)
-        return bad_command(e, "against %.400s: only exits can be compared, %s has verdicts", b->against, b->kind);
+    if (b->against && b->kind != &bench_exits)
+        return bad_command(e, "against %.400s: only exits can be compared, %s has verdicts", b->against, b->kind->name);
     return b->against ? check_against(b->against, e) : 0;
 }
 
-static int run_measurement(struct bench *b, const struct kind *kind, struct vireo_error *e)
+static int run_measurement(struct bench *b, struct vireo_error *e)
 {
     struct measurement m = {.sides = 0};
-    int rc = check_measurement(b, kind, &m.processes, e);
+    int rc = check_measurement(b, &m.processes, e);
     if (rc == 0) rc = select_items(b, e);
     if (rc == 0) rc = prepare(b, &m, e);
     const int status = rc ? say_error(e) : measure(b, &m, e);
     for (unsigned i = 0; i < m.sides; i++) {
         if (m.out[i]) (void)fclose(m.out[i]);
-        vireo_result_destroy(m.side[i].result);
+        result_destroy(m.side[i].result);
     }
     return status;
 }
@@ -236,10 +229,11 @@ static int run_measurement(struct bench *b, const struct kind *kind, struct vire
 
 static int run_on_files(struct bench *b, struct vireo_error *e)
 {
-    struct vireo_result *one = NULL, *two = NULL;
+    struct result *one = NULL, *two = NULL;
     const char *format = b->format ? b->format : "text";
     const unsigned words = b->compare ? 1 : 0;
     struct outputs files = {.count = 0};
+    struct err err = {0};
     int rc = 0;
     if (b->compare && b->words.count == 0)
         rc = bad_command(e, "compare %.400s: with what? Name two results", b->compare);
@@ -252,51 +246,85 @@ static int run_on_files(struct bench *b, struct vireo_error *e)
     FILE *f = rc == 0 && b->output ? output_open(&files, "output", b->output, e) : NULL;
     if (rc == 0 && b->output && !f) rc = e->code;
     FILE *out = f ? f : stdout;
-    if (rc == 0)
-        rc = two ? vireo_result_compare(one, two, format, output_write, out, e)
-                 : vireo_result_write(one, format, output_write, out, e);
+    if (rc == 0) {
+        rc = two ? result_compare(one, two, format, output_write, out, &err)
+                 : result_write(one, format, output_write, out, &err);
+        lib_error(e, rc, &err);
+    }
     int status = rc ? say_error(e) : 0;
     if (f || rc == 0) status = finish_output(f, b->output ? b->output : "standard output", status);
-    vireo_result_destroy(one);
-    vireo_result_destroy(two);
+    result_destroy(one);
+    result_destroy(two);
     return status;
+}
+
+/* ---- a worker ---- */
+
+/* Flush each line, from which whoever watches counts the time. */
+static void print_line(void *arg, const char *json)
+{
+    (void)arg;
+    puts(json);
+    (void)fflush(stdout);
+}
+
+/* Measure in this process, one JSON object a line to standard output. */
+static int be_worker(const struct bench *b)
+{
+    struct err err = {0};
+    const struct bench_sink sink = {.line = print_line};
+    const int rc = b->kind->run(b->settings, &sink, &err);
+    return rc ? say_err(rc, &err) : finish_output(NULL, "standard output", 0);
 }
 
 /* ---- the command ---- */
 
 static int list_kinds(void)
 {
-    const char *name, *help;
-    for (unsigned i = 0; (name = vireo_bench_kind(i, &help)) != NULL; i++) printf("%-10s %s\n", name, help);
+    const struct bench_kind *k;
+    for (unsigned i = 0; (k = bench_kind_at(i)) != NULL; i++) printf("%-10s %s\n", k->name, k->help);
     printf("\n`vireo bench KIND` measures, `vireo bench KIND --list` lists what, `vireo bench --help` explains.\n");
     return finish_output(NULL, "standard output", 0);
 }
 
-static int list_items(const char *kind)
+static int list_items(const struct bench_kind *kind)
 {
-    struct vireo_bench_item item;
-    for (unsigned i = 0; vireo_bench_item(kind, i, &item); i++) printf("%-22s %s\n", item.id, item.title);
+    const struct bench_item *item;
+    for (unsigned i = 0; (item = kind->item(i)) != NULL; i++) printf("%-22s %s\n", item->id, item->title);
     return finish_output(NULL, "standard output", 0);
 }
 
 static int dispatch(struct bench *b, const struct command *c, char **words, struct vireo_error *e)
 {
-    const struct kind *kind = b->kind ? kind_of(b->kind) : NULL;
     int rc = args_parse(c, ARGS_OWN, words, b, e);
     if (rc == 0 && b->compare && b->show) rc = bad_command(e, "--compare and --show: one at a time");
     if (rc) return say_error(e);
     if (b->compare || b->show) return run_on_files(b, e);
-    if (!kind) {
+    if (!b->kind) {
         bad_command(e, "no kind of bench given");
         (void)snprintf(e->hint, sizeof(e->hint), "`vireo bench` lists them");
         return say_error(e);
     }
-    b->order.kind = b->kind;
-    b->order.select = kind->select;
     rc = args_parse(c, ARGS_KEYS, words, b, e);
     if (rc) return say_error(e);
     if (b->has_list) return list_items(b->kind);
-    return b->is_worker ? worker_main(b->bench) : run_measurement(b, kind, e);
+    return b->is_worker ? be_worker(b) : run_measurement(b, e);
+}
+
+static int set_kind(struct bench *b, const char *name, struct vireo_error *e)
+{
+    b->kind = b->order.kind = bench_kind_find(name);
+    if (!b->kind) {
+        const char *names[KINDS_MAX + 1] = {NULL};
+        for (unsigned i = 0; i < KINDS_MAX && bench_kind_at(i); i++) names[i] = bench_kind_at(i)->name;
+        bad_command(e, "unknown bench \"%.200s\"", name);
+        (void)nearest_hint(e->hint, sizeof(e->hint), "", name, WORDS_IN(names));
+        return e->code;
+    }
+    b->settings = calloc(1, b->kind->options_size);
+    if (!b->settings) return bad_call(e, ENOMEM, "bench %s", name);
+    b->kind->init(b->settings);
+    return 0;
 }
 
 static int run_bench(const struct command *self, char **words, uint64_t started_ns)
@@ -306,42 +334,47 @@ static int run_bench(const struct command *self, char **words, uint64_t started_
     struct command c = *self;
     (void)started_ns;
     if (!words[0]) return list_kinds();
-    if (words[0][0] != '-') {
-        b.kind = *words++;
-        if (vireo_bench_create(&b.bench, b.kind, &e)) return say_error(&e);
-        c.bench = b.kind;
-    }
+    if (words[0][0] != '-' && set_kind(&b, *words++, &e)) return say_error(&e);
+    c.keys = b.kind;
     const int status = dispatch(&b, &c, words, &e);
     for (unsigned i = 0; i < b.order.words; i++) free(b.order.word[i]);
-    vireo_bench_destroy(b.bench);
+    if (b.kind) b.kind->fini(b.settings);
+    free(b.settings);
     return status;
 }
 
 static bool nth_key(const struct command *self, unsigned index, struct vireo_key *out)
 {
-    return self->bench && vireo_bench_option(self->bench, index, out);
+    const struct bench_kind *kind = self->keys;
+    const struct bench_option *o = kind ? kind->options : NULL;
+    for (; o && o->name; o++, index--) {
+        if (index > 0) continue;
+        *out = (struct vireo_key){.name = o->name, .arg = o->arg, .help = o->help, .is_repeated = o->is_repeated};
+        return true;
+    }
+    return false;
 }
 
 static void print_kinds(FILE *f)
 {
-    const char *kind, *help;
-    struct vireo_key k;
-    for (unsigned n = 0; (kind = vireo_bench_kind(n, &help)) != NULL; n++) {
+    const struct bench_kind *k;
+    for (unsigned i = 0; (k = bench_kind_at(i)) != NULL; i++) {
         char title[160];
-        (void)snprintf(title, sizeof(title), "vireo bench %s: %s.", kind, help);
+        (void)snprintf(title, sizeof(title), "vireo bench %s: %s.", k->name, k->help);
         fputc('\n', f);
         help_print_text(f, 0, 0, title);
-        for (unsigned i = 0; vireo_bench_option(kind, i, &k); i++) help_print_option(f, k.name, k.arg, k.help);
+        for (const struct bench_option *o = k->options; o->name; o++) help_print_option(f, o->name, o->arg, o->help);
     }
 }
 
-static void list_options(FILE *f)
+/* After a kind: its own options. Otherwise the kinds, and the options of all of them. */
+static void list_options(FILE *f, const char *kind)
 {
-    const char *kind, *help;
-    struct vireo_key k;
-    for (unsigned n = 0; (kind = vireo_bench_kind(n, &help)) != NULL; n++) {
-        fprintf(f, "%s\t\t%s\n", kind, help);
-        for (unsigned i = 0; vireo_bench_option(kind, i, &k); i++) help_list_option(f, k.name, k.arg, k.help);
+    const struct bench_kind *k;
+    for (unsigned i = 0; (k = bench_kind_at(i)) != NULL; i++) {
+        if (!kind) fprintf(f, "%s\t\t%s\n", k->name, k->help);
+        if (kind && strcmp(kind, k->name) != 0) continue;
+        for (const struct bench_option *o = k->options; o->name; o++) help_list_option(f, o->name, o->arg, o->help);
     }
 }
 

@@ -1,5 +1,5 @@
 /* The commands of `vireo-bench`: those that `vireo` has here. */
-#include "vmm/cli/cli.h"
+#include "bench/cli/bench.h"
 
 const char program_about[] = "The benches of vireo, which runs this program for these commands.";
 const char program_hint[] = "`vireo --help` has the others.";

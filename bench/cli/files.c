@@ -1,4 +1,4 @@
-/* Results that the user names. */
+/* What both commands do: results that the user names are read, errors of the benches said. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -8,12 +8,18 @@
 
 #include "bench/cli/bench.h"
 
-#define RESULT_MAX_BYTES ((off_t)64 << 20) /* as the library takes */
+#define RESULT_MAX_BYTES ((off_t)64 << 20) /* as result_load takes */
 
-int result_read(struct vireo_result **out, const char *path, struct vireo_error *e)
+int say_err(int rc, const struct err *err)
+{
+    struct vireo_error e;
+    return lib_error(&e, rc, err) ? say_error(&e) : 0;
+}
+
+int result_read(struct result **out, const char *path, struct vireo_error *e)
 {
     struct stat st;
-    struct vireo_error inner;
+    struct err inner = {0};
     char *text = NULL;
     size_t len = 0;
     int rc = 0;
@@ -31,7 +37,7 @@ int result_read(struct vireo_result **out, const char *path, struct vireo_error 
     if (rc == 0) len = fread(text, 1, (size_t)st.st_size, f);
     if (rc == 0 && ferror(f)) rc = bad_command(e, "read %.400s: %s", path, strerror(errno));
     fclose(f);
-    if (rc == 0 && vireo_result_load(out, text, len, &inner)) rc = bad_command(e, "%.200s: %.500s", path, inner.text);
+    if (rc == 0 && result_load(out, text, len, &inner)) rc = bad_command(e, "%.200s: %.500s", path, inner.text);
     free(text);
     return rc;
 }

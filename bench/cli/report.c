@@ -13,16 +13,15 @@ static void add_path(void *ctx, const char *word)
     args_add(&((struct page_words *)ctx)->path, word);
 }
 
-static int write_page(const struct page_words *w, FILE *f, struct vireo_result *const *results)
+static int write_page(const struct page_words *w, FILE *f, struct result *const *results)
 {
-    struct vireo_error e;
+    struct err err = {0};
     if (w->output) { /* a file that takes no more is an error that is said; in a pipe we end as others do */
         (void)signal(SIGPIPE, SIG_IGN);
         (void)signal(SIGXFSZ, SIG_IGN);
     }
-    const struct vireo_result *const *list = (const struct vireo_result *const *)results;
-    const int rc = vireo_report_write(list, w->path.count, output_write, f, &e);
-    const int status = rc ? say_error(&e) : 0;
+    const struct result *const *list = (const struct result *const *)results;
+    const int status = say_err(report_write(list, w->path.count, output_write, f, &err), &err);
     return finish_output(w->output ? f : NULL, w->output ? w->output : "standard output", status);
 }
 
@@ -30,7 +29,7 @@ static int run_report(const struct command *self, char **words, uint64_t started
 {
     struct page_words w = {0};
     struct outputs files = {.count = 0};
-    struct vireo_result *results[ARGS_WORDS_MAX] = {NULL};
+    struct result *results[ARGS_WORDS_MAX] = {NULL};
     struct vireo_error e;
     (void)started_ns;
     int rc = args_parse(self, ARGS_OWN, words, &w, &e);
@@ -44,7 +43,7 @@ static int run_report(const struct command *self, char **words, uint64_t started
     FILE *f = !rc && w.output ? output_open(&files, "open", w.output, &e) : stdout;
     if (!f) rc = e.code;
     const int status = rc ? say_error(&e) : write_page(&w, f, results);
-    for (unsigned i = 0; i < ARGS_WORDS_MAX; i++) vireo_result_destroy(results[i]);
+    for (unsigned i = 0; i < ARGS_WORDS_MAX; i++) result_destroy(results[i]);
     return status;
 }
 

@@ -1,7 +1,7 @@
-/* Workers, watched. A worker is this program, or another version of it, run as `vireo bench KIND --worker`; its lines
- * go into the result as they come. KVM_RUN may hang where no signal ends it for seconds, so the watch is kept from
- * outside: a worker that gives no result in the time it announced is killed, and the next one goes on with the items
- * after. */
+/* Workers and their watch. A worker is this program, or another version of it, run as `vireo bench KIND --worker`; its
+ * lines go into the result as they come. KVM_RUN may hang where no signal ends it for seconds, so another process must
+ * watch: it kills a worker that gives no result in the time it announced, and starts the next one for the items that
+ * are left. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,11 +15,11 @@
 
 #include "bench/cli/bench.h"
 
-#define STATUS_SPOKEN  120   /* a vireo that ends with this or more has said why on standard error, which is ours too */
-#define GRACE_MS       2000  /* beyond what a worker announced: it keeps a watch of its own, which should win */
-#define SILENCE_MS     60000 /* between items: the environment of an emulated host takes some of it */
-#define DEATH_MS       3000  /* how long a killed worker is waited for: KVM_RUN of kvm_pvm was seen to take as long */
-#define LINE_MAX_BYTES (16u << 20) /* as the library takes */
+#define STATUS_SPOKEN  120   /* a vireo that ends with this or more has said why on our standard error */
+#define GRACE_MS       2000  /* beyond what a worker announced, so that its own watch comes first */
+#define SILENCE_MS     60000 /* most between two items; an emulated host takes long to describe its environment */
+#define DEATH_MS       3000  /* how long to wait for a killed worker: a KVM_RUN of kvm_pvm was seen to take as long */
+#define LINE_MAX_BYTES (16u << 20) /* as result_add takes */
 #define READ_BYTES     (64u << 10)
 
 struct worker {
@@ -29,7 +29,7 @@ struct worker {
     size_t len, room;
     unsigned lines;
     uint64_t deadline_ns;
-    char begun[BENCH_ID_MAX]; /* the item its deadline is of; "": none */
+    char begun[BENCH_ID_MAX]; /* the item that the deadline is for; "": none */
     bool is_started;          /* it wrote something */
 };
 
@@ -53,13 +53,13 @@ static void progress_show(const struct bench_progress *p, const char *item)
 
 /* ---- start and end ---- */
 
-/* After fork: only calls that a signal handler may make. */
+/* Runs after fork, so it makes only calls that a signal handler may make. */
 static void become_worker(const char *program, char *const *argv, int out, pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)signal(SIGXFSZ, SIG_IGN); /* beyond ulimit -f is an error that it says */
+    (void)signal(SIGXFSZ, SIG_IGN); /* so that it says when it would write more than ulimit -f */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || dup2(out, STDOUT_FILENO) < 0) _exit(STATUS_BAD_HOST);
     (void)execv(program, argv);
@@ -73,7 +73,7 @@ static bool is_begun(const struct bench_order *o, const bool *begun)
     return true;
 }
 
-/* "--rows=a,b": the items that are left. NULL: no memory. */
+/* The items that are left, as "--rows=a,b". The caller's to free; NULL: no memory. */
 static char *selection(const struct bench_order *o, const bool *begun)
 {
     char *text = NULL;
@@ -81,7 +81,7 @@ static char *selection(const struct bench_order *o, const bool *begun)
     const char *before = "=";
     FILE *f = open_memstream(&text, &len);
     if (!f) return NULL;
-    fprintf(f, "--%s", o->select);
+    fprintf(f, "--%s", o->kind->select);
     for (unsigned i = 0; i < o->items; i++) {
         if (begun[i]) continue;
         fprintf(f, "%s%s", before, o->item[i]);
@@ -95,7 +95,7 @@ static int start(struct worker *w, const char *program, const struct bench_order
 {
     int out[2];
     char *items = selection(o, begun);
-    char *argv[BENCH_WORDS_MAX + 6] = {"vireo", "bench", (char *)(uintptr_t)o->kind, "--worker", items};
+    char *argv[BENCH_WORDS_MAX + 6] = {"vireo", "bench", (char *)(uintptr_t)o->kind->name, "--worker", items};
     memcpy(argv + 5, o->word, o->words * sizeof(o->word[0]));
     *w = (struct worker){.pid = -1, .fd = -1, .deadline_ns = now_ns() + SILENCE_MS * 1000000ull};
     if (!items || pipe2(out, O_CLOEXEC) < 0) {
@@ -111,7 +111,7 @@ static int start(struct worker *w, const char *program, const struct bench_order
     return w->pid < 0 ? bad_call(e, errno, "start a worker") : 0;
 }
 
-/* Wait for its end. false: it still is, though it was killed or closed its output; nobody waits for it any more. */
+/* Wait for its end. false: it goes on, though it was killed or has closed its output, and nobody waits any longer. */
 static bool reap(struct worker *w, int *status)
 {
     const uint64_t until = now_ns() + DEATH_MS * 1000000ull;
@@ -139,17 +139,17 @@ static void finish(struct worker *w)
 
 /* ---- its lines ---- */
 
-static void note_pending(struct worker *w, const struct bench_watch *watch, const struct vireo_result *r, bool *begun)
+static void note_pending(struct worker *w, const struct bench_watch *watch, const struct result *r, bool *begun)
 {
     unsigned ms = SILENCE_MS;
-    const char *item = vireo_result_pending(r, &ms);
+    const char *item = result_pending(r, &ms);
     const uint64_t now = now_ns();
     if (!item) {
         w->begun[0] = '\0';
         w->deadline_ns = now + SILENCE_MS * 1000000ull;
         return;
     }
-    if (strcmp(item, w->begun) == 0) return; /* its time runs already */
+    if (strcmp(item, w->begun) == 0) return; /* it has its deadline already */
     (void)snprintf(w->begun, sizeof(w->begun), "%s", item);
     w->deadline_ns = now + ((uint64_t)ms + GRACE_MS) * 1000000u;
     for (unsigned i = 0; i < watch->order->items; i++) {
@@ -160,15 +160,15 @@ static void note_pending(struct worker *w, const struct bench_watch *watch, cons
     }
 }
 
-static int take_lines(struct worker *w, const struct bench_watch *watch, struct vireo_result *r, bool *begun,
+static int take_lines(struct worker *w, const struct bench_watch *watch, struct result *r, bool *begun,
                       struct vireo_error *e)
 {
     char *line = w->text, *end;
     if (!line) return 0;
     while ((end = memchr(line, '\n', w->len - (size_t)(line - w->text))) != NULL) {
-        struct vireo_error inner;
+        struct err inner = {0};
         w->lines++;
-        if (vireo_result_add(r, line, (size_t)(end - line), &inner))
+        if (result_add(r, line, (size_t)(end - line), &inner))
             return bad_command(e, "line %u of a worker: %.500s", w->lines, inner.text);
         note_pending(w, watch, r, begun);
         line = end + 1;
@@ -198,7 +198,7 @@ static int read_some(struct worker *w, struct vireo_error *e)
 
 enum outcome { OUTCOME_ENDED, OUTCOME_LATE, OUTCOME_SIGNAL, OUTCOME_ERROR };
 
-static enum outcome listen_to(struct worker *w, struct bench_watch *watch, struct vireo_result *r, bool *begun,
+static enum outcome listen_to(struct worker *w, struct bench_watch *watch, struct result *r, bool *begun,
                               struct vireo_error *e)
 {
     for (;;) {
@@ -217,19 +217,25 @@ static enum outcome listen_to(struct worker *w, struct bench_watch *watch, struc
     }
 }
 
-static int on_late(struct worker *w, struct vireo_result *r, struct vireo_error *e)
+static int give_up(struct result *r, const char *status, const char *why, struct vireo_error *e)
+{
+    struct err err = {0};
+    return lib_error(e, result_give_up(r, status, why, &err), &err);
+}
+
+static int on_late(struct worker *w, struct result *r, struct vireo_error *e)
 {
     unsigned ms = 0;
     char why[160];
-    const bool has_item = vireo_result_pending(r, &ms) != NULL, is_gone = put_down(w);
+    const bool has_item = result_pending(r, &ms) != NULL, is_gone = put_down(w);
     if (!has_item) return bad_command(e, "a worker said nothing for %u s: it was ended", SILENCE_MS / 1000);
     (void)snprintf(why, sizeof(why), "no result within %.1f s: its process was killed%s", (ms + GRACE_MS) / 1e3,
                    is_gone ? "" : ", which took no effect yet, so that it may disturb what follows");
-    return vireo_result_give_up(r, "timeout", why, e);
+    return give_up(r, "timeout", why, e);
 }
 
-/* 1: it was done with all it was told. */
-static int on_end(struct worker *w, struct vireo_result *r, struct vireo_error *e)
+/* 1: it has done all it was told. 0: it was given up. <0: *e is filled. */
+static int on_end(struct worker *w, struct result *r, struct vireo_error *e)
 {
     int status = 0;
     unsigned ms;
@@ -241,7 +247,7 @@ static int on_end(struct worker *w, struct vireo_result *r, struct vireo_error *
                        strsignal(WTERMSIG(status)));
     else
         (void)snprintf(why, sizeof(why), "its process ended with status %d", WEXITSTATUS(status));
-    if (vireo_result_pending(r, &ms)) return vireo_result_give_up(r, "failed", why, e);
+    if (result_pending(r, &ms)) return give_up(r, "failed", why, e);
     if (WIFEXITED(status) && WEXITSTATUS(status) >= STATUS_SPOKEN) {
         *e = (struct vireo_error){.code = -EIO, .exit_status = WEXITSTATUS(status)};
         return e->code;
@@ -254,7 +260,7 @@ int watch_process(struct bench_watch *watch, const struct bench_side *side, stru
 {
     bool begun[BENCH_ITEMS_MAX] = {false};
     int rc = 0;
-    while (rc == 0 && !is_begun(watch->order, begun)) { /* each round begins an item, or ends with rc */
+    while (rc == 0 && !is_begun(watch->order, begun)) { /* each round begins an item, or sets rc */
         struct worker w;
         rc = start(&w, side->program, watch->order, begun, e);
         const enum outcome how = rc ? OUTCOME_ERROR : listen_to(&w, watch, side->result, begun, e);

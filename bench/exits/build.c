@@ -6,8 +6,6 @@
 
 #include "arch/arch.h"
 #include "guest/embed.h"
-#include "vmm/kvm/stats.h"
-#include "vmm/machine/runner.h"
 
 /* ---- the kernel's counts ---- */
 
@@ -33,11 +31,12 @@ struct exits_counts exits_counts_read(int fd, const char *own)
     return c;
 }
 
-/* What was counted between two rings of the gate, less what the second ring itself adds. */
+/* What was counted between BENCH_READY and BENCH_SAMPLED, less the exit by which the guest reports a step: between
+ * BENCH_COUNTED and BENCH_READY there is nothing else. */
 static uint64_t gain(uint64_t counted, uint64_t ready, uint64_t sampled)
 {
     const uint64_t gate = ready - counted, all = sampled - ready;
-    return all > gate ? all - gate : 0; /* the host's interrupts are in both, and may be more in the one */
+    return all > gate ? all - gate : 0; /* both include the host's interrupts, of which either may have more */
 }
 
 void exits_build_compare(const struct exits_build *b)
@@ -47,14 +46,15 @@ void exits_build_compare(const struct exits_build *b)
     run->has_count = c->has_exits && r->has_exits && s->has_exits;
     run->counted = gain(c->own_count, r->own_count, s->own_count);
     run->source = run->what->counter;
-    const bool is_state = run->what->slack && run->what->group == BENCH_KERNEL; /* and not a kind of exit */
+    /* A statistic that counts what the host did, as a successful poll, rather than a kind of exit: 0 is an answer. */
+    const bool is_state = run->what->slack && run->what->group == BENCH_KERNEL;
     if (run->source && (run->counted || is_state)) return;
     const uint64_t irq = s->irq - r->irq;
     run->counted = gain(c->exits - c->irq, r->exits - r->irq, s->exits - s->irq);
     run->source = irq ? "exits - irq_exits" : "exits";
 }
 
-/* ---- the gate: where the guest says how far it is ---- */
+/* ---- the gate, where the guest reports its progress ---- */
 
 static uint64_t gate_read(void *dev, uint64_t offset, unsigned size)
 {
@@ -62,7 +62,7 @@ static uint64_t gate_read(void *dev, uint64_t offset, unsigned size)
     return 0;
 }
 
-/* One step after the other; what a guest stores beside that means nothing. */
+/* Only the step that follows the last one counts; any other value that the guest stores is ignored. */
 static void gate_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
     struct exits_build *b = dev;
@@ -113,8 +113,6 @@ static int fit(void *arg, const struct machine_parts *p, struct err *e)
     if (!rc) rc = bus_add(p->mmio, &gate, e);
     if (rc) return rc;
     arch_bench_share_clock(p->vm, p->vcpu, p->vcpu_count);
-    for (unsigned i = 0; i < p->vcpu_count; i++) p->runner[i].counter = &s->counter;
-    p->runner[0].record->trace = &run->trace;
     b->stats_fd = vcpu_stats_open(&p->vcpu[0]);
     b->rc = arch_bench_fit(run->what->row, p->vm, &b->why);
     if (!b->rc && b->duty->fit) b->rc = b->duty->fit(s, p, &b->why);
@@ -128,6 +126,8 @@ struct machine_lab exits_build_lab(struct exits_build *b)
         .image = guest_bench_start,
         .image_size = (uint64_t)(guest_bench_end - guest_bench_start),
         .irqchip = b->run->what->irqchip,
+        .counter = &b->run->side.counter,
+        .trace = &b->run->trace,
         .fit = fit,
         .arg = b,
     };
@@ -150,7 +150,7 @@ int exits_machine(struct machine **m, const struct exits_options *o, bool has_se
                   const struct machine_lab *lab, struct err *e)
 {
     struct config c;
-    config_init(&c);
+    config_init(&c, machine_devices);
     c.console = CONSOLE_OFF;
     c.memory = BENCH_MEMORY;
     c.cpus = has_second ? 2 : 1;

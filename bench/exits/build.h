@@ -1,5 +1,5 @@
-/* A row's machine: the page that it shares with its guest, the gate at which the guest says how far it is, and what the
- * kernel had counted at each step. Private to exits_build.c and exits_run.c. */
+/* A row's machine: the page it shares with its guest, the gate where the guest reports each step, and what the kernel
+ * had counted at that step. Private to build.c and run.c. */
 #ifndef VIREO_BENCH_EXITS_BUILD_H
 #define VIREO_BENCH_EXITS_BUILD_H
 
@@ -20,15 +20,15 @@ struct exits_build {
     int stats_fd;
     /* The vCPU's thread writes these at the gate, before `reached`. */
     struct exits_counts at[BENCH_SAMPLED + 1];
-    int rc; /* of what only this row wants: unsupported, not an error */
+    int rc; /* the host can't do what this row alone needs: the row is unsupported, for the reason in why */
     struct err why;
     _Atomic unsigned reached; /* enum bench_step, released */
 };
 
 /* For machine_create_lab; b stays where it is as long as the machine. */
 struct machine_lab exits_build_lab(struct exits_build *b);
-/* The row's own statistic, unless this KVM does not count by it, as kvm_pvm does not by most; else all exits but those
- * for the host's interrupts, where KVM tells these apart. Once BENCH_SAMPLED is reached. */
+/* Set what the run says was counted, once BENCH_SAMPLED is reached. Use the row's own statistic if this KVM counts by
+ * it (kvm_pvm keeps few of them); otherwise all exits, less those for the host's interrupts where KVM counts these. */
 void exits_build_compare(const struct exits_build *b);
 static inline unsigned exits_build_reached(const struct exits_build *b)
 {

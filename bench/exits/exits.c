@@ -11,20 +11,18 @@
 
 #include "bench/bench.h"
 #include "bench/provenance.h"
-#include "bench/result/model.h"
 #include "guest/embed.h"
 #include "vmm/base/groups.h"
 #include "vmm/base/nearest.h"
 #include "vmm/config/value.h"
-#include "vmm/machine/stats.h"
 
 #define SAMPLES_DEFAULT 10000 /* p99.9 with its interval needs 3,688 */
-#define BATCH_MAX       4096  /* a batch is there to outweigh a slow counter: 64 do */
+#define BATCH_MAX       4096  /* a batch makes up for a slow counter, for which 64 are enough */
 #define TIMEOUT_DEFAULT 20000
 #define TIMEOUT_MIN     100
 #define TIMEOUT_MAX     3600000
 #define DELAY_MAX_NS    1000000000
-#define BEGIN_GRACE_MS  (2 * EXITS_IDLE_MS + 1000) /* beyond a row's own time: the machine's making and end */
+#define BEGIN_GRACE_MS  (2 * EXITS_IDLE_MS + 1000) /* beyond a row's own time, to make its machine and to end it */
 #define COST_READS      1000
 
 /* ---- items ---- */
@@ -34,7 +32,7 @@ static const struct bench_item *item(unsigned index)
 {
     static _Thread_local struct bench_item it;
     const struct arch_bench_row *row = arch_bench_row(index);
-    if (!row || row->row == BENCH_never_exits) return NULL; /* the last */
+    if (!row || row->row == BENCH_never_exits) return NULL; /* that one is the last of the table */
     it = (struct bench_item){.id = row->id, .title = row->title};
     return &it;
 }
@@ -190,7 +188,7 @@ static void call_run(const struct machine_parts *p)
     (void)vcpu_run(&p->vcpu[0]);
 }
 
-/* A system call on the VM, and KVM_RUN that turns back at once: what every exit to us pays at least. */
+/* A system call on the VM, and a KVM_RUN that turns back at once: what every exit to the monitor costs at least. */
 static int measure_costs(void *arg, const struct machine_parts *p, struct err *e)
 {
     struct costs *c = arg;
@@ -261,16 +259,11 @@ static json_t *histogram(const uint64_t *sorted, uint32_t count)
                      (json_int_t)sorted[count - 1], "sum", (json_int_t)sum, "hist", buckets);
 }
 
-_Static_assert((int)EXITS_UNDISTURBED == (int)PHASE_UNDISTURBED && (int)EXITS_EXIT_LEG == (int)PHASE_EXIT_LEG &&
-                   (int)EXITS_USER == (int)PHASE_USER && (int)EXITS_ENTRY_LEG == (int)PHASE_ENTRY_LEG &&
-                   (int)EXITS_KVM_RUN == (int)PHASE_KVM_RUN && (int)EXITS_UNSUPPORTED == (int)ROW_UNSUPPORTED,
-               "phases and statuses have the names that results know");
-
 static json_t *phases(const struct exits_joined *j)
 {
     json_t *all = json_object();
-    for (unsigned p = 0; p < EXITS_PHASES; p++)
-        if (j->count[p]) json_object_set_new(all, phase_name((enum phase)p), histogram(j->phase[p], j->count[p]));
+    for (unsigned p = 0; p < PHASE_COUNT; p++)
+        if (j->count[p]) json_object_set_new(all, phase_name(p), histogram(j->phase[p], j->count[p]));
     return all;
 }
 
@@ -280,7 +273,7 @@ static json_t *counts(const struct exits_run *run)
     const bool agrees = exits_count_agrees(run, &expected);
     if (!run->has_count || !run->samples) return json_null();
     json_t *j = json_pack("{s:I, s:s}", "counted", (json_int_t)run->counted, "source", run->source);
-    if (run->what->exits < 0) return j; /* the host decides how many: none is expected */
+    if (run->what->exits < 0) return j; /* the host decides how many, so no number is expected */
     json_object_set_new(j, "expected", json_integer((json_int_t)expected));
     json_object_set_new(j, "agrees", json_boolean(agrees));
     return j;
@@ -295,14 +288,13 @@ static int emit_row(const struct exits_run *run, const struct bench_sink *sink, 
         exits_joined_fini(&j);
         return err_set(e, rc, "no memory for %u samples", run->samples);
     }
-    json_t *row =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "type", "row", "row", run->what->id, "group",
-                  groups[run->what->group], "status", row_status_name((enum row_status)run->status), "detail",
-                  run->detail, "batch", (int)(run->batch ? run->batch : 1), "samples", (int)run->samples, "disturbed",
-                  (int)j.disturbed, "exits", counts(run), "phases", phases(&j));
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "type", "row", "row", run->what->id,
+                            "group", groups[run->what->group], "status", row_status_name(run->status), "detail",
+                            run->detail, "batch", (int)(run->batch ? run->batch : 1), "samples", (int)run->samples,
+                            "disturbed", (int)j.disturbed, "exits", counts(run), "phases", phases(&j));
     json_object_set_new(row, "baseline", run->baselines ? json_integer((json_int_t)j.baseline) : json_null());
     json_object_set_new(row, "identity",
-                        j.count[EXITS_EXIT_LEG]
+                        j.count[PHASE_EXIT_LEG]
                             ? json_pack("{s:b, s:I, s:I}", "holds", j.identity_holds, "residual",
                                         (json_int_t)j.residual, "offset_error", (json_int_t)j.offset_error)
                             : json_null());
@@ -310,7 +302,7 @@ static int emit_row(const struct exits_run *run, const struct bench_sink *sink, 
     return emit(sink, row, e);
 }
 
-/* A note, not a refusal: what the quota stopped are outliers, and the quantiles below them stand. */
+/* A note and no failure: the samples that the quota stopped are outliers, and the quantiles below them stand. */
 static void note_throttling(struct exits_run *run, const struct groups_throttled *before)
 {
     struct groups_throttled now;
@@ -363,6 +355,8 @@ const struct bench_kind bench_exits = {
     .name = "exits",
     .help = "what each kind of VM exit costs on this host",
     .options = options,
+    .select = "rows",
+    .processes = 10,
     .item = item,
     .options_size = sizeof(struct exits_options),
     .init = init,

@@ -1,21 +1,22 @@
-/* What the guest saw and what the recorder saw, joined: the n-th exit of the row's kind belongs to the n-th repetition.
+/* Join what the guest saw with what the recorder saw: the n-th exit of the row's kind belongs to the n-th repetition.
  *
  *      G0            U0      U1              G1
- *       |-- exit_leg --|- user -|- entry_leg --|        G: the guest's counter, U: the host's, around our handler
+ *       |-- exit_leg --|- user -|- entry_leg --|        G: the guest's counter. U: the host's, around our handler
  *                      `left` `done` of the exit
  *
- * kvm_run is from the U1 before to this U0. With a batch of one the three add up to G1 - G0, which is rtt and the
- * baseline. A longer batch has no legs, and its user and kvm_run are its median repetition's, as often as there are
- * repetitions: so they hold neither the guest's way from one batch to the next nor what befell a single exit. */
+ * kvm_run lasts from the U1 of the exit before to this U0. With a batch of one, the three parts add up to G1 - G0,
+ * which is rtt and the baseline together. A longer batch has no legs. Its user and kvm_run are those of its median
+ * repetition, times the repetitions: so neither the guest's way from one batch to the next nor a single slow exit is in
+ * them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/exits/exits.h"
 
-#define GAP_SHARE      2   /* a disturbed sample took a median's half longer than the median: a tick costs more */
-#define ORDER_PERCENT  99  /* of the samples have no leg below zero, where one clock is had */
-#define RESIDUAL_SHARE 100 /* one per cent of the round trip is the most that legs may miss */
+#define GAP_SHARE      2   /* a disturbed sample takes half a median longer than the median: a host's tick costs more */
+#define ORDER_PERCENT  99  /* with a shared clock, so many samples must have no leg below zero */
+#define RESIDUAL_SHARE 100 /* the legs may miss the round trip by one part in so many */
 #define TICKS_MAX      (HIST_LIMIT - 1) /* what a hostile guest writes is cut to what a histogram holds */
 
 static int ascending(const void *a, const void *b)
@@ -40,7 +41,7 @@ static uint64_t clamp(int64_t ticks)
     return (uint64_t)ticks > TICKS_MAX ? TICKS_MAX : (uint64_t)ticks;
 }
 
-static uint64_t *claim(struct exits_joined *j, enum exits_phase p, uint32_t count)
+static uint64_t *claim(struct exits_joined *j, enum phase p, uint32_t count)
 {
     j->phase[p] = calloc(count ? count : 1, sizeof(uint64_t));
     return j->phase[p];
@@ -48,7 +49,7 @@ static uint64_t *claim(struct exits_joined *j, enum exits_phase p, uint32_t coun
 
 void exits_joined_fini(struct exits_joined *j)
 {
-    for (unsigned p = 0; p < EXITS_PHASES; p++) free(j->phase[p]);
+    for (unsigned p = 0; p < PHASE_COUNT; p++) free(j->phase[p]);
     *j = (struct exits_joined){0};
 }
 
@@ -66,12 +67,12 @@ static int median_baseline(struct exits_joined *j, const struct exits_run *run)
     return 0;
 }
 
-/* Tag what took long in a window in which the host had a hand; what is left is the undisturbed view. */
+/* Count as disturbed what took long in a window in which the host interfered. The rest is the undisturbed view. */
 static void tag(struct exits_joined *j, const struct exits_run *run, const uint64_t *ticks)
 {
-    const uint64_t *sorted = j->phase[EXITS_RTT];
+    const uint64_t *sorted = j->phase[PHASE_RTT];
     const uint64_t median = sorted[(run->samples - 1) / 2], limit = median + median / GAP_SHARE;
-    uint64_t *kept = j->phase[EXITS_UNDISTURBED];
+    uint64_t *kept = j->phase[PHASE_UNDISTURBED];
     uint32_t w = 0, n = 0;
     for (uint32_t i = 0; i < run->samples; i++) {
         while (w < run->windows && i >= run->window[w].end) w++;
@@ -81,15 +82,15 @@ static void tag(struct exits_joined *j, const struct exits_run *run, const uint6
         else
             kept[n++] = ticks[i];
     }
-    j->count[EXITS_UNDISTURBED] = n;
+    j->count[PHASE_UNDISTURBED] = n;
     sort(kept, n);
 }
 
 static int join_round_trips(struct exits_joined *j, const struct exits_run *run)
 {
-    uint64_t *ticks = claim(j, EXITS_RTT, run->samples);
+    uint64_t *ticks = claim(j, PHASE_RTT, run->samples);
     uint64_t *in_order = malloc((run->samples + 1u) * sizeof(*in_order));
-    if (!ticks || !in_order || !claim(j, EXITS_UNDISTURBED, run->samples)) {
+    if (!ticks || !in_order || !claim(j, PHASE_UNDISTURBED, run->samples)) {
         free(in_order);
         return -ENOMEM;
     }
@@ -97,7 +98,7 @@ static int join_round_trips(struct exits_joined *j, const struct exits_run *run)
         const uint64_t raw = clamp(between(run->sample[i].g0, run->sample[i].g1));
         ticks[i] = in_order[i] = raw > j->baseline ? raw - j->baseline : 0;
     }
-    j->count[EXITS_RTT] = run->samples;
+    j->count[PHASE_RTT] = run->samples;
     sort(ticks, run->samples);
     if (run->samples) tag(j, run, in_order);
     free(in_order);
@@ -111,7 +112,7 @@ static bool is_of_row(const struct exits_run *run, const struct record_exit *x)
     return x->class == run->what->class && (!x->has_addr || x->addr == run->side.address);
 }
 
-/* Those of the row's kind, in order. */
+/* The exits of the row's kind, in order. NULL: no memory. The caller's to free. */
 static const struct record_exit **matching(const struct exits_run *run, uint64_t *count)
 {
     const uint64_t all = atomic_load_explicit(&run->trace.count, memory_order_acquire);
@@ -122,8 +123,9 @@ static const struct record_exit **matching(const struct exits_run *run, uint64_t
     return found;
 }
 
-/* Where there is no common clock: G0 + offset <= U0 and U1 <= G1 + offset hold in every sample, so the offset lies
- * between the greatest lower and the least upper bound; the middle is wrong by half of what is between at most. */
+/* Without a common clock the offset between the two must be estimated. G0 + offset <= U0 and U1 <= G1 + offset hold in
+ * every sample, so it lies between the greatest lower bound and the least upper bound. Take the middle, which is wrong
+ * by at most half of the distance. */
 static bool bracket(const struct exits_run *run, const struct record_exit *const *exit, uint32_t pairs, int64_t *offset,
                     uint64_t *error)
 {
@@ -140,14 +142,14 @@ static bool bracket(const struct exits_run *run, const struct record_exit *const
     return true;
 }
 
-/* Fills the legs, in the guest's time moved by offset, and what they miss the round trip by. */
+/* Fill the legs, after moving the guest's time by the offset, and the residual. */
 static int join_legs(struct exits_joined *j, const struct exits_run *run, const struct record_exit *const *exit,
                      uint32_t pairs)
 {
     int64_t offset = 0;
     j->has_legs = run->is_clock_shared || bracket(run, exit, pairs, &offset, &j->offset_error);
     if (!j->has_legs || !pairs) return 0;
-    uint64_t *out = claim(j, EXITS_EXIT_LEG, pairs), *in = claim(j, EXITS_ENTRY_LEG, pairs);
+    uint64_t *out = claim(j, PHASE_EXIT_LEG, pairs), *in = claim(j, PHASE_ENTRY_LEG, pairs);
     uint64_t *missed = malloc(pairs * sizeof(*missed));
     if (!out || !in || !missed) {
         free(missed);
@@ -163,19 +165,19 @@ static int join_legs(struct exits_joined *j, const struct exits_run *run, const 
         const uint64_t sum = out[i] + clamp(between(exit[i]->left, exit[i]->done)) + in[i];
         missed[i] = clamp(between(clamp(between(run->sample[i].g0, run->sample[i].g1)), sum));
     }
-    j->count[EXITS_EXIT_LEG] = j->count[EXITS_ENTRY_LEG] = pairs;
+    j->count[PHASE_EXIT_LEG] = j->count[PHASE_ENTRY_LEG] = pairs;
     sort(out, pairs);
     sort(in, pairs);
     sort(missed, pairs);
     j->residual = (int64_t)missed[(pairs - 1) / 2];
     free(missed);
-    const uint64_t median = j->phase[EXITS_RTT][(j->count[EXITS_RTT] - 1) / 2] + j->baseline;
+    const uint64_t median = j->phase[PHASE_RTT][(j->count[PHASE_RTT] - 1) / 2] + j->baseline;
     j->identity_holds =
         (uint64_t)ordered * 100 >= (uint64_t)pairs * ORDER_PERCENT && (uint64_t)j->residual <= median / RESIDUAL_SHARE;
     return 0;
 }
 
-/* The median repetition's, as often as there are repetitions. Sorts. */
+/* The median repetition's ticks, times the repetitions. Sorts ticks. */
 static uint64_t of_batch(uint64_t *ticks, uint32_t batch)
 {
     sort(ticks, batch);
@@ -189,7 +191,7 @@ static int join_exits(struct exits_joined *j, const struct exits_run *run, const
     const uint64_t skip = (uint64_t)run->warm_up * run->batch;
     const uint64_t there = exits > skip ? (exits - skip) / run->batch : 0;
     const uint32_t pairs = there < run->samples ? (uint32_t)there : run->samples;
-    uint64_t *user = claim(j, EXITS_USER, pairs), *in_kvm = claim(j, EXITS_KVM_RUN, pairs);
+    uint64_t *user = claim(j, PHASE_USER, pairs), *in_kvm = claim(j, PHASE_KVM_RUN, pairs);
     uint64_t *of_us = malloc(run->batch * sizeof(*of_us)), *of_kvm = malloc(run->batch * sizeof(*of_kvm));
     const bool has_memory = user && in_kvm && of_us && of_kvm;
     for (uint32_t i = 0; has_memory && i < pairs; i++) {
@@ -204,7 +206,7 @@ static int join_exits(struct exits_joined *j, const struct exits_run *run, const
     free(of_us);
     free(of_kvm);
     if (!has_memory) return -ENOMEM;
-    j->count[EXITS_USER] = j->count[EXITS_KVM_RUN] = pairs;
+    j->count[PHASE_USER] = j->count[PHASE_KVM_RUN] = pairs;
     sort(user, pairs);
     sort(in_kvm, pairs);
     return run->batch == 1 ? join_legs(j, run, exit + skip, pairs) : 0;
@@ -230,7 +232,8 @@ bool exits_count_agrees(const struct exits_run *run, uint64_t *expected)
     const uint64_t want = run->what->exits > 0 ? (uint64_t)run->what->exits * repetitions : 0;
     *expected = want;
     const uint64_t off = run->counted > want ? run->counted - want : want - run->counted;
-    /* "exits" has the host's interrupts in it, and on kvm_pvm more: it says how many a repetition takes, rounded. */
+    /* "exits" includes the host's interrupts, and on kvm_pvm more. It still tells, rounded, how many exits a repetition
+     * takes. */
     const bool is_all = run->source && strcmp(run->source, "exits") == 0;
     const uint64_t rounded = is_all ? (repetitions - 1) / 2 : 0, slack = want * run->what->slack / 100;
     return off <= (rounded > slack ? rounded : slack);

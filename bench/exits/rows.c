@@ -1,4 +1,4 @@
-/* The monitor's part in each row: nothing for most, which trap by themselves. */
+/* The monitor's part in each row. Most rows trap by themselves and need none. */
 #include <errno.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -9,18 +9,17 @@
 #include "arch/arch.h"
 #include "bench/exits/exits.h"
 #include "vmm/base/fd.h"
-#include "vmm/machine/runner.h"
 
-#define POLL_NS      10000000u /* halted for less: KVM is told to poll as long, and does */
-#define WAKE_NS      50000u    /* until a vCPU that was asked to halt has halted, and polls */
-#define ASLEEP_NS    200000u   /* and until its thread sleeps: a context switch and then some */
-#define TIMER_NS     200000u   /* a deadline that the vCPU is asleep well before */
+#define POLL_NS      10000000u /* KVM is told to poll so long, so a vCPU that halts for less never sleeps */
+#define WAKE_NS      50000u    /* by then a vCPU that was asked to halt has halted, and polls */
+#define ASLEEP_NS    200000u   /* by then its thread sleeps: several times a context switch */
+#define TIMER_NS     200000u   /* a timer's deadline; the vCPU is asleep well before it */
 #define TOUCH_ROOM   (BENCH_MEMORY - BENCH_TOUCH_OFFSET)
 #define SIZE_4K      4096u
 #define SIZE_2M      (2u << 20)
-#define KICK_WAIT_NS 1000000000u /* a kicked vCPU that has not come out is not coming */
+#define KICK_WAIT_NS 1000000000u /* a kicked vCPU that hasn't come out by then never will */
 
-/* ---- the made-up device: what traps to the monitor ends here, and costs nothing ---- */
+/* ---- the artificial device: what traps to the monitor ends here, and costs nothing but --delay ---- */
 
 static void dawdle(const struct exits_side *s)
 {
@@ -84,7 +83,7 @@ static int fit_mmio_doorbell(struct exits_side *s, const struct machine_parts *p
     return fit_doorbell(s, p, false, e);
 }
 
-/* The serial port's interrupt: nobody uses the port in this machine. */
+/* By the serial port's interrupt, as nobody uses that port in this machine. */
 static int fit_irqfd(struct exits_side *s, const struct machine_parts *p, struct err *e)
 {
     const int rc = make_event(s, e);
@@ -108,7 +107,7 @@ static void raise_irq(struct exits_side *s, struct machine *m, uint64_t turn)
 {
     const uint64_t one = 1;
     (void)m;
-    /* The guest asked before it began to wait: give it the time to. */
+    /* The guest asks before it begins to wait, so it needs time to get there. */
     pause_ns(s->what->row == BENCH_irqfd_halted ? ASLEEP_NS : WAKE_NS);
     announce(s, turn);
     (void)!write(s->event_fd, &one, sizeof(one));

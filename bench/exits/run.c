@@ -14,22 +14,21 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/thread.h"
 
-#define POLL_NS 1000000u /* between two looks at a guest that works by itself: each may take its CPU away */
-#define WINDOW_NS                                                                                                      \
-    2000000u /* of disturbance: half of the shortest tick that hosts use, so that few samples share one                \
-              */
-#define WINDOWS_MAX                                                                                                    \
-    4096                 /* later ones are not told apart from undisturbed ones: 8 s of samples, disturbed all along   \
-                          */
-#define WARM_UP      200 /* repetitions in which caches, and KVM's own lazy set-up, settle */
-#define SLOW_HZ      1e9 /* of a counter: below, a tick is more than the nanosecond that an instruction takes */
+/* Between two looks at a guest that works by itself. Not less, as each look may take the guest's CPU away. */
+#define POLL_NS 1000000u
+/* How long a window of disturbance lasts: half of the shortest tick that hosts use, so that few samples share one. */
+#define WINDOW_NS 2000000u
+/* 8 s of samples, disturbed all along. Samples of windows beyond count as undisturbed. */
+#define WINDOWS_MAX  4096
+#define WARM_UP      200 /* repetitions in which caches, and what KVM sets up on first use, settle */
+#define SLOW_HZ      1e9 /* a counter below this ticks less often than the guest executes instructions */
 #define SLOW_BATCH   64
 #define BASELINES    1000
 #define TRACE_SLACK  65536 /* exits of a guest on its way to the row, and kicks */
 #define GUEST_FAULT  15    /* guest.h: it took an exception */
-#define GUEST_NO_CPU 14    /* a processor did not start */
+#define GUEST_NO_CPU 14    /* guest.h: a processor did not start */
 
-/* ---- is it disturbed? ---- */
+/* ---- does the host interfere? ---- */
 
 struct watch {
     int status_fd; /* of the vCPU's thread; below 0: not to be had */
@@ -60,7 +59,7 @@ static uint32_t progress_of(const struct exits_run *run)
     return n < run->samples ? (uint32_t)n : run->samples;
 }
 
-/* The sample that is being taken belongs to the windows on both sides. */
+/* A sample that is being taken at the end of a window belongs to the next window too. */
 static void watch_look(struct watch *w, struct exits_run *run, bool is_last)
 {
     const uint64_t now = now_ns();
@@ -75,7 +74,7 @@ static void watch_look(struct watch *w, struct exits_run *run, bool is_last)
     w->from = at;
 }
 
-/* ---- while the guest is at it ---- */
+/* ---- while the guest takes samples ---- */
 
 struct walk {
     struct exits_run *run;
@@ -99,7 +98,8 @@ static void act_if_asked(struct walk *w)
     w->duty->act(&w->run->side, w->machine, ++w->turn);
 }
 
-/* Until the machine has ended: 0 with all samples taken, -ECHILD without. -ETIMEDOUT, -ECANCELED: it has not. */
+/* Wait for the machine's end. 0: all samples are taken; -ECHILD: it ended without. -ETIMEDOUT, -ECANCELED: it still
+ * runs. */
 static int follow(struct walk *w, struct watch *watch)
 {
     while (machine_wait(w->machine, 0, &w->ending) != 0) {
@@ -118,7 +118,7 @@ static int follow(struct walk *w, struct watch *watch)
     return reached(w) == BENCH_SAMPLED ? 0 : -ECHILD;
 }
 
-/* This thread stays off the CPU that the measured vCPU is pinned to, if there is another. */
+/* Keep this thread off the CPU that the measured vCPU is pinned to, if there is another. */
 static void make_room(const struct exits_options *o, cpu_set_t *old)
 {
     CPU_ZERO(old);
@@ -144,7 +144,7 @@ static int take_samples(struct walk *w)
 
 /* ---- how it ended ---- */
 
-__attribute__((format(printf, 3, 4))) static void say(struct exits_run *run, enum exits_status status, const char *fmt,
+__attribute__((format(printf, 3, 4))) static void say(struct exits_run *run, enum row_status status, const char *fmt,
                                                       ...)
 {
     va_list args;
@@ -157,13 +157,13 @@ __attribute__((format(printf, 3, 4))) static void say(struct exits_run *run, enu
 static void explain_end(struct exits_run *run, const struct ending *end)
 {
     if (run->side.page->is_unsupported)
-        say(run, EXITS_UNSUPPORTED, "the guest's processor lacks what the row needs");
+        say(run, ROW_UNSUPPORTED, "the guest's processor lacks what the row needs");
     else if (end->reason == END_GUEST_STATUS && end->value == GUEST_FAULT)
-        say(run, EXITS_UNSUPPORTED, "the guest took an exception: its processor refuses what the row does");
+        say(run, ROW_UNSUPPORTED, "the guest took an exception: its processor refuses what the row does");
     else if (end->reason == END_GUEST_STATUS && end->value == GUEST_NO_CPU)
-        say(run, EXITS_UNSUPPORTED, "the second vCPU did not start");
+        say(run, ROW_UNSUPPORTED, "the second vCPU did not start");
     else
-        say(run, EXITS_UNSUPPORTED, "%s", end->detail);
+        say(run, ROW_UNSUPPORTED, "%s", end->detail);
 }
 
 static void judge(struct exits_run *run)
@@ -172,15 +172,15 @@ static void judge(struct exits_run *run)
     const bool agrees = exits_count_agrees(run, &expected);
     const bool is_rare = expected && run->counted < expected / 2;
     if (!run->has_count)
-        say(run, EXITS_OK, "this kernel has no statistics: the exits were not counted");
+        say(run, ROW_OK, "this kernel has no statistics: the exits were not counted");
     else if (is_rare && run->what->counter && run->what->slack)
-        say(run, EXITS_NO_EXIT, "%s says %" PRIu64 " where %" PRIu64 " were expected: the host did not play its part",
+        say(run, ROW_NO_EXIT, "%s says %" PRIu64 " where %" PRIu64 " were expected: the host did not play its part",
             run->source, run->counted, expected);
     else if (is_rare)
-        say(run, EXITS_NO_EXIT, "%" PRIu64 " exits where %" PRIu64 " were expected: this host does it without",
+        say(run, ROW_NO_EXIT, "%" PRIu64 " exits where %" PRIu64 " were expected: this host does it without",
             run->counted, expected);
     else if (!agrees && run->what->exits >= 0)
-        say(run, EXITS_OK, "%" PRIu64 " exits where %" PRIu64 " were expected", run->counted, expected);
+        say(run, ROW_OK, "%" PRIu64 " exits where %" PRIu64 " were expected", run->counted, expected);
 }
 
 static int copy_samples(struct exits_run *run, const struct gmem *mem, struct err *e)
@@ -192,23 +192,23 @@ static int copy_samples(struct exits_run *run, const struct gmem *mem, struct er
     return rc ? err_set(e, rc, "the bench's machine has no room for its samples") : 0;
 }
 
-/* What came of it, when the guest took samples or did not. */
+/* Turn how the guest ended into the run's status, and copy what it measured. */
 static int conclude(struct walk *w, int rc, struct err *e)
 {
     const struct exits_build *b = w->build;
     struct exits_run *run = w->run;
     if (b->rc) {
-        say(run, EXITS_UNSUPPORTED, "%s", b->why.text);
+        say(run, ROW_UNSUPPORTED, "%s", b->why.text);
         run->samples = 0;
         return 0;
     }
     if (rc == -ECANCELED) return err_set(e, rc, "stopped");
     if (rc == -ECHILD) explain_end(run, &w->ending);
     if (rc == -ETIMEDOUT)
-        say(run, EXITS_TIMEOUT, "%u of %u samples within %u ms", progress_of(run), run->samples,
+        say(run, ROW_TIMEOUT, "%u of %u samples within %u ms", progress_of(run), run->samples,
             run->side.options->timeout_ms);
     if (rc) run->samples = reached(w) >= BENCH_READY ? progress_of(run) : 0;
-    /* A vCPU that is still in the kernel would hold up the question. */
+    /* KVM answers for a vCPU only when that vCPU is out of KVM_RUN. */
     if (!rc && w->has_ended)
         run->is_clock_shared = arch_bench_shares_clock(b->parts.vm, b->parts.vcpu, b->parts.vcpu_count);
     if (!rc) judge(run);
@@ -238,9 +238,10 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* A slow counter can't tell one NOP from another, nor well one exit: a batch of them takes 64 times as long. Exits to
- * the monitor stay single, for their legs, and so does what can be done once only; in an emulated host an exit takes
- * thousands of ticks. The same in every process of a host: results of different batches can't be merged. */
+/* A slow counter can't tell the durations of two NOPs apart, nor those of two exits very well; a batch of 64 it can.
+ * Some rows stay single: exits to the monitor, as a batch has no legs; what can be done only once; and, in an emulated
+ * host, exits within the kernel, which take thousands of ticks there. The answer must be the same in every process of a
+ * host, since results of different batches can't be merged. */
 static uint32_t batch_for(const struct exits_run *run, const struct exits_duty *duty)
 {
     const struct exits_options *o = run->side.options;
@@ -269,7 +270,7 @@ static int plan(struct exits_run *run, const struct exits_duty *duty, struct err
     run->trace.capacity = (uint64_t)(run->samples + run->warm_up) * run->batch + TRACE_SLACK;
     run->trace.exit = malloc(run->trace.capacity * sizeof(*run->trace.exit));
     if (run->trace.exit)
-        memset(run->trace.exit, 0, run->trace.capacity * sizeof(*run->trace.exit)); /* page faults now */
+        memset(run->trace.exit, 0, run->trace.capacity * sizeof(*run->trace.exit)); /* take the page faults now */
     run->sample = calloc(run->samples + 1u, sizeof(*run->sample));
     run->baseline = calloc(run->baselines + 1u, sizeof(*run->baseline));
     run->window = calloc(WINDOWS_MAX, sizeof(*run->window));
@@ -293,7 +294,7 @@ int exits_run(struct exits_run *run, struct machine **m, const struct arch_bench
     s->trace = &run->trace;
     *m = NULL;
     if (duty->needs_cpus && !has_cpus()) {
-        say(run, EXITS_UNSUPPORTED, "it needs two of the host's CPUs, and there is one");
+        say(run, ROW_UNSUPPORTED, "it needs two of the host's CPUs, and there is one");
         return 0;
     }
     arch_bench_counter(&s->counter);
@@ -306,8 +307,8 @@ int exits_run(struct exits_run *run, struct machine **m, const struct arch_bench
     *b = (struct exits_build){.run = run, .duty = duty, .stats_fd = -1};
     const struct machine_lab lab = exits_build_lab(b);
     rc = exits_machine(m, o, what->has_second, duty, &lab, e);
-    if (rc == -ENOTSUP) { /* the machine that the row wants; an ordinary one was made before */
-        say(run, EXITS_UNSUPPORTED, "%s", e->text);
+    if (rc == -ENOTSUP) { /* this host can't make the machine that the row needs, though it makes ordinary ones */
+        say(run, ROW_UNSUPPORTED, "%s", e->text);
         run->samples = run->baselines = 0;
         return 0;
     }

@@ -2,9 +2,8 @@
 
 #include <errno.h>
 
-#define SLACK_MS                                                                                                       \
-    60000 /* of a run, beyond its duration: machines made, guests started, threads joined on a busy host               \
-           */
+/* Of a run, beyond its duration: machines are made, guests start and threads are joined on a busy host. */
+#define SLACK_MS 60000
 
 static const struct bench_item *item(unsigned index)
 {
@@ -20,7 +19,7 @@ static uint64_t timeout_ms(const struct fair_options *o, unsigned index)
     return sum;
 }
 
-/* One variant. Only a stop is an error; all else is a result. */
+/* Only a stop is an error; everything else is a result. */
 static int run_variant(const struct fair_options *o, const struct fair_plan *p, const struct bench_sink *sink,
                        struct err *e)
 {
@@ -45,7 +44,7 @@ static int run_variant(const struct fair_options *o, const struct fair_plan *p, 
 
 static int run(const void *options, const struct bench_sink *sink, struct err *e)
 {
-    struct fair_options o = *(const struct fair_options *)options; /* checked, with what this host adds */
+    struct fair_options o = *(const struct fair_options *)options; /* the check adds what this host has */
     struct fair_plan p;
     int rc = fair_options_check(&o, e);
 
@@ -63,6 +62,8 @@ const struct bench_kind bench_fairness = {
     .name = "fairness",
     .help = "how vCPUs share processors, held against docs/properties.md",
     .options = fair_option,
+    .select = "experiments",
+    .processes = 1, /* each takes minutes */
     .item = item,
     .options_size = sizeof(struct fair_options),
     .init = fair_options_init,

@@ -1,15 +1,19 @@
-/* Are vCPUs treated fairly? What the parts of `bench fairness` know of each other. docs/properties.md has the words.
+/* Are vCPUs treated fairly? The parts of `bench fairness`; docs/properties.md has the words.
  *
- *   fair_option.c  what the user asks for          fair_run.c    machines made of a plan, run and sampled: a record
- *   fair_plan.c    experiments: who competes       fair_host.c   what the host says: CPU time, tick, slice, cgroup
- *   fair_judge.c   a record against the properties fair_line.c   a line of what was found
- *                  (fair_judge.h has its parts)    fair.c        the bench: all of it in order
+ *   option.c       what the user asks for
+ *   plan.c         the experiments: who competes for which CPUs, and what is judged
+ *   run.c          a plan becomes machines, their threads are sampled, and a record remains (run.h)
+ *   host.c         what the host says: CPU time, tick, slice, cgroup
+ *   properties.c   a record is held against the properties (judge.h)
+ *   line.c         what was found, as lines of JSON
+ *   fair.c         the bench: all of it in order
  *
- * A plan is what should happen, a record what did; judging is arithmetic on the two, without a clock or a VM. One
+ * A plan is what should happen, a record is what did. Judging is arithmetic on the two, without a clock or a VM. One
  * thread. */
 #ifndef VIREO_BENCH_FAIR_FAIR_H
 #define VIREO_BENCH_FAIR_FAIR_H
 
+#include <math.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,10 +24,10 @@
 
 #define FAIR_THREADS      16 /* vCPUs of all VMs of an experiment */
 #define FAIR_VMS          2
-#define FAIR_CPUS         64 /* of the host that an experiment may use */
+#define FAIR_CPUS         4 /* of the host that an experiment may use: eight vCPUs on them are enough to tell */
 #define FAIR_WINDOWS      16
-#define FAIR_BASE_NS      50000000ull /* from one sample to the next: the shortest window */
-#define FAIR_DURATION_MAX 600u        /* s: twelve thousand samples */
+#define FAIR_BASE_NS      50000000ull /* from one sample to the next, which is the shortest window */
+#define FAIR_DURATION_MAX 600u        /* s; twelve thousand samples */
 #define FAIR_TEXT         400
 #define FAIR_ITEM_COUNT   13
 
@@ -32,7 +36,7 @@
 struct fair_options {
     uint32_t experiments; /* bit i: item i */
     uint64_t duration_ns;
-    uint64_t window_ns[FAIR_WINDOWS]; /* ascending; those longer than a run were refused or, by default, left out */
+    uint64_t window_ns[FAIR_WINDOWS]; /* ascending, none longer than a run */
     unsigned window_count;
     bool has_windows, has_duration, is_quick, has_cpus;
     cpu_set_t cpus;
@@ -47,46 +51,32 @@ struct fair_options {
 extern const struct bench_option fair_option[];
 void fair_options_init(void *options);
 void fair_options_fini(void *options);
-/* Together, and against this host. */
+/* Fill in what was not given, and check that the options fit together and fit this host. 0 or -errno. */
 int fair_options_check(struct fair_options *o, struct err *e);
 
 /* ---- what should happen ---- */
 
+/* clang-format off */
 enum fair_property {
-    FAIR_F1,
-    FAIR_F2,
-    FAIR_F3,
-    FAIR_F4,
-    FAIR_F5,
-    FAIR_F6,
-    FAIR_F7,
-    FAIR_F8,
-    FAIR_F9,
-    FAIR_F10,
-    FAIR_F11,
-    FAIR_F12,
-    FAIR_F13,
-    FAIR_C1,
-    FAIR_C2,
-    FAIR_C3,
-    FAIR_C4,
+    FAIR_F1, FAIR_F2, FAIR_F3, FAIR_F4, FAIR_F5, FAIR_F6, FAIR_F7, FAIR_F8, FAIR_F9, FAIR_F10, FAIR_F11, FAIR_F12, FAIR_F13,
+    FAIR_C1, FAIR_C2, FAIR_C3, FAIR_C4,
     FAIR_PROPERTY_COUNT
 };
+/* clang-format on */
 #define FAIR_BIT(property) (1u << FAIR_##property)
-extern const char *const fair_property_name[FAIR_PROPERTY_COUNT];
 
 struct fair_vcpu_plan {
     unsigned vm;
     enum fair_work work;
-    double weight;               /* as the scheduler has it, in units of its 1024 */
+    double weight;               /* as the scheduler has it; 1 is that of nice 0 */
     int nice;                    /* above the process's own */
-    uint64_t period_ns, busy_ns; /* period 0 of FAIR_DODGE: the host's tick */
+    uint64_t period_ns, busy_ns; /* the period of FAIR_DODGE is the host's tick */
 };
 
 struct fair_vm_plan {
     unsigned vcpus;
     bool has_cgroup;
-    unsigned weight;              /* of the cgroup; 0: the default, 100 */
+    unsigned weight;              /* of the cgroup; 0: the default */
     uint64_t quota_us, period_us; /* quota 0: none */
     bool has_halt_poll, has_io;   /* io: an entropy device, whose I/O thread runs on io_cpu */
     uint64_t halt_poll_ns;
@@ -96,28 +86,36 @@ struct fair_vm_plan {
 struct fair_plan {
     const char *id;
     char variant[100];
-    char lacks[FAIR_TEXT]; /* what this host lacks for it; "" : nothing */
+    char lacks[FAIR_TEXT]; /* what this host lacks for it; "": nothing */
     unsigned vm_count, vcpu_count;
     struct fair_vm_plan vm[FAIR_VMS];
     struct fair_vcpu_plan vcpu[FAIR_THREADS]; /* VM by VM */
-    unsigned cpu_count, cpu[FAIR_CPUS];       /* all vCPUs may run on each of them */
-    uint64_t pause_ns;                        /* in the middle all machines pause so long; 0: never */
+    unsigned cpu_count, cpu[FAIR_CPUS];       /* every vCPU may run on each of them */
+    uint64_t pause_ns;                        /* all machines pause for so long in the middle; 0: never */
     uint32_t judged, reported;                /* FAIR_BIT(...) */
 };
 
 extern const struct bench_item fair_item[FAIR_ITEM_COUNT + 1]; /* ends with a NULL id */
 /* Variant `variant` of item `item`. false: it has no more. */
 bool fair_plan_make(const struct fair_options *o, unsigned item, unsigned variant, struct fair_plan *out);
+/* The first vCPU of the VM that this one belongs to. */
+static inline unsigned fair_first_vcpu(const struct fair_plan *p, unsigned vcpu)
+{
+    while (vcpu && p->vcpu[vcpu - 1].vm == p->vcpu[vcpu].vm) vcpu--;
+    return vcpu;
+}
 
 /* ---- what happened ---- */
 
-struct fair_count { /* from the beginning of the threads */
+/* All since the threads began. */
+struct fair_count {
     uint64_t charged, delay, steal, progress;
     uint64_t lost;   /* ns, in gaps that the guest saw */
-    bool is_running; /* at that moment: then delay and steal hold all there is */
+    bool is_running; /* at that moment; only then are delay and steal complete */
 };
 
-struct fair_cpu_time { /* ns, of the CPUs of the plan together */
+/* Of the plan's CPUs together, ns. */
+struct fair_cpu_time {
     uint64_t busy, idle, steal;
 };
 
@@ -140,14 +138,28 @@ struct fair_record {
     } guest[FAIR_THREADS];
 };
 
-/* 0; -ENOTSUP: this host can't, *e says why; else -errno. -ECANCELED: stopped. */
+/* Run the plan. 0; -ENOTSUP: this host can't; -ECANCELED: it was stopped; else another -errno. In each case the caller
+ * frees the record. */
 int fair_run(const struct fair_options *o, const struct fair_plan *p, const struct bench_sink *sink,
              struct fair_record *out, struct err *e);
-int fair_record_alloc(struct fair_record *r, unsigned samples, unsigned vcpus); /* -ENOMEM */
+int fair_record_alloc(struct fair_record *r, unsigned samples, unsigned vcpus); /* 0 or -ENOMEM */
 void fair_record_free(struct fair_record *r);
+
 static inline const struct fair_count *fair_at(const struct fair_record *r, unsigned sample, unsigned vcpu)
 {
     return &r->count[sample * r->vcpus + vcpu];
+}
+
+/* What the vCPU was charged from one sample to another, ns. */
+static inline uint64_t fair_charged(const struct fair_record *r, unsigned vcpu, unsigned from, unsigned to)
+{
+    return fair_at(r, to, vcpu)->charged - fair_at(r, from, vcpu)->charged;
+}
+
+/* Where a bucket of a guest's histogram begins, ns. */
+static inline double fair_bucket_ns(const struct fair_record *r, unsigned bucket)
+{
+    return ldexp((4.0 + bucket % 4) / 4, (int)(bucket / 4)) / r->ticks_per_ns;
 }
 
 /* ---- what is thought of it ---- */
@@ -159,8 +171,7 @@ struct fair_finding {
     enum fair_verdict verdict;
     int vcpu; /* the one that the statistic is of; -1: all */
     double statistic, bound;
-    double lack_ns; /* how far a failed one is off, where `unit` isn't ns */
-    const char *unit;
+    double unit_ns; /* how much CPU time 1 of the statistic stands for, ns; 0: none */
     char text[FAIR_TEXT], reason[FAIR_TEXT];
 };
 
@@ -168,10 +179,10 @@ struct fair_report {
     unsigned count;
     struct fair_finding finding[FAIR_PROPERTY_COUNT];
     double share[FAIR_THREADS];
-    double error[FAIR_WINDOWS]; /* of each window: the greatest relative one of a share */
-    unsigned windows;           /* of the options, those that the record holds */
-    bool is_stolen;             /* by what runs this host: nothing was judged */
-    char disturbed[FAIR_TEXT];  /* "": this host was quiet enough for a verdict */
+    double error[FAIR_WINDOWS]; /* the greatest relative error of a share in windows of each length */
+    unsigned windows;           /* how many of the options' lengths the record holds */
+    bool is_stolen;             /* whatever runs this host took time from it: nothing was judged */
+    char disturbed[FAIR_TEXT];  /* why this host was not quiet enough for a verdict; "": it was */
 };
 
 void fair_judge(const struct fair_options *o, const struct fair_plan *p, const struct fair_record *r,
@@ -180,12 +191,14 @@ void fair_judge(const struct fair_options *o, const struct fair_plan *p, const s
 /* ---- the host ---- */
 
 uint64_t fair_tick_ns(void);
-/* A fair-class thread's slice, and where that was learnt; of n threads that compete, as older schedulers share out. */
+/* The slice of a fair-class thread, and where that was learnt. Schedulers before EEVDF share it out among the n threads
+ * that compete. */
 uint64_t fair_slice_ns(int tid, unsigned n, char source[100]);
+/* 0 or -errno. */
 int fair_cpu_time(const struct fair_plan *p, struct fair_cpu_time *out);
-/* The directory with the cpu controller that this process lives in. false: why not. */
+/* The directory with the cpu controller that this process lives in. false: it can't be used, and why. */
 bool fair_cgroup_find(char *out, unsigned size, char why[FAIR_TEXT]);
-/* What the kernel gives a thread of that nice value, in units of nice 0's. */
+/* The weight that the kernel gives a thread of a nice value from 0 to 19; 1 is that of nice 0. */
 double fair_nice_weight(int nice);
 
 /* ---- the lines ---- */

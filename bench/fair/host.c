@@ -13,15 +13,17 @@
 
 #include "bench/fair/fair.h"
 #include "vmm/base/thread.h"
+#include "vmm/machine/lab.h"
 
-#define DEBUG_DIR      "/sys/kernel/debug/sched/"
-#define SCHEDULER_CPUS 8u       /* sched/fair.c: its defaults grow up to so many CPUs */
-#define BASE_SLICE_NS  750000u  /* and are these, for one: EEVDF's slice, and CFS's shortest one */
-#define LATENCY_NS     6000000u /* CFS: in so long everyone runs once */
-#define EEVDF_SINCE    606      /* 6.6 */
+#define DEBUG_DIR "/sys/kernel/debug/sched/"
+/* Defaults of sched/fair.c. They are those of one CPU, and grow with the logarithm of SCHEDULER_CPUS at most. */
+#define BASE_SLICE_NS  750000u  /* EEVDF's slice, and CFS's shortest one */
+#define LATENCY_NS     6000000u /* CFS: everyone runs once in so long */
+#define SCHEDULER_CPUS 8u
+#define EEVDF_SINCE    606 /* Linux 6.6 */
 #define STAT_LINE      512
 
-/* What the coarse clock counts in is the kernel's tick. */
+/* The coarse clock goes on at each tick of the kernel. */
 uint64_t fair_tick_ns(void)
 {
     struct timespec t;
@@ -73,8 +75,8 @@ uint64_t fair_slice_ns(int tid, unsigned n, char source[100])
     return slice > least ? slice : least;
 }
 
-/* proc_stat(5): user nice system idle iowait irq softirq steal, in ticks of sysconf(_SC_CLK_TCK); guest time is part of
- * user's. */
+/* proc_stat(5) has user, nice, system, idle, iowait, irq, softirq and steal in ticks of sysconf(_SC_CLK_TCK). Guests'
+ * time is a part of user. */
 int fair_cpu_time(const struct fair_plan *p, struct fair_cpu_time *out)
 {
     FILE *f = fopen("/proc/stat", "re");
@@ -100,26 +102,13 @@ int fair_cpu_time(const struct fair_plan *p, struct fair_cpu_time *out)
     return 0;
 }
 
-/* Does the comma-separated list have the word? */
-static bool has_word(const char *list, size_t len, const char *word)
-{
-    const size_t n = strlen(word);
-    for (const char *at = list, *end = list + len; at < end;) {
-        const char *comma = memchr(at, ',', (size_t)(end - at));
-        const size_t size = (size_t)((comma ? comma : end) - at);
-        if (size == n && memcmp(at, word, n) == 0) return true;
-        at += size + 1;
-    }
-    return false;
-}
-
 static bool is_v2(const char *path)
 {
     struct statfs fs;
     return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/* Lines of cgroups(7): "ID:CONTROLLERS:PATH"; v2's is 0 with none. */
+/* Lines are "ID:CONTROLLERS:PATH" (cgroups(7)). That of version 2 has the id 0 and no controllers. */
 bool fair_cgroup_find(char *out, unsigned size, char why[FAIR_TEXT])
 {
     FILE *f = fopen("/proc/self/cgroup", "re");
@@ -127,14 +116,17 @@ bool fair_cgroup_find(char *out, unsigned size, char why[FAIR_TEXT])
 
     *out = '\0';
     while (f && fgets(line, sizeof(line), f)) {
+        char *path = line;
+        bool is_cpu = false;
         line[strcspn(line, "\n")] = '\0';
-        const char *controllers = strchr(line, ':'), *path = controllers ? strchr(++controllers, ':') : NULL;
+        const char *id = strsep(&path, ":");
+        char *controllers = strsep(&path, ":");
         if (!path) continue;
-        const bool is_cpu = has_word(controllers, (size_t)(path - controllers), "cpu");
+        for (const char *word; (word = strsep(&controllers, ",")) != NULL;) is_cpu |= strcmp(word, "cpu") == 0;
         if (is_cpu)
-            (void)snprintf(out, size, "/sys/fs/cgroup/cpu%s", path + 1);
-        else if (strncmp(line, "0::", 3) == 0 && !*out && is_v2("/sys/fs/cgroup"))
-            (void)snprintf(out, size, "/sys/fs/cgroup%s", path + 1);
+            (void)snprintf(out, size, "/sys/fs/cgroup/cpu%s", path);
+        else if (strcmp(id, "0") == 0 && !*out && is_v2("/sys/fs/cgroup"))
+            (void)snprintf(out, size, "/sys/fs/cgroup%s", path);
     }
     if (f) (void)fclose(f);
     if (*out && access(out, W_OK) == 0) return true;
@@ -148,7 +140,7 @@ bool fair_cgroup_find(char *out, unsigned size, char why[FAIR_TEXT])
     return false;
 }
 
-/* sched/core.c gives each step of nice a quarter more or less than the one before, rounded. */
+/* sched/core.c: each step of nice has a quarter more or less than the one before, rounded. */
 double fair_nice_weight(int nice)
 {
     static const unsigned below[] = {1024, 820, 655, 526, 423, 335, 272, 215, 172, 137,

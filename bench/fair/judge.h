@@ -1,11 +1,13 @@
-/* What the files that judge a record know of each other. Private to vmm/measure/fair_*.c.
+/* How a record is held against the properties. Private to bench/fair.
  *
- *   fair_judge.c        the order of it: shares, disturbance, then each property
- *   fair_properties.c   F1 to F13      fair_identities.c   C1 to C4
- *   fair_disturbance.c  how far the host and others were in the way
- *   fair_finding.c      words and windows for all of them
+ *   properties.c   the table: what each property claims, and in what order a record is judged
+ *   shares.c       F1 to F5 and F9 to F12: what each vCPU got in windows, and what it was due
+ *   run_length.c   F6 to F8 and F13: gaps, work and progress over the whole run
+ *   identities.c   C1 to C4
+ *   disturbance.c  how far the host and other programs were in the way
+ *   finding.c      words and figures for all of them
  *
- * One thread; nothing is allocated and nothing can fail. Times are double, ns. */
+ * One thread; nothing is allocated and nothing can fail. Times are double, in nanoseconds. */
 #ifndef VIREO_BENCH_FAIR_JUDGE_H
 #define VIREO_BENCH_FAIR_JUDGE_H
 
@@ -16,55 +18,80 @@ struct judge {
     const struct fair_plan *p;
     const struct fair_record *r;
     struct fair_report *out;
-    double quantum;             /* Q: the slice rounded up to whole ticks */
-    double wall;                /* of the run */
-    double share[FAIR_THREADS]; /* of what all were charged */
-    double others;              /* what other processes used of these CPUs */
-    double lost;                /* by the host itself: steal, and time in which its CPUs stood still */
-    double taken;               /* what was neither ours nor idle nor steal; `others` sees only what a tick met */
+    double quantum; /* Q: the slice rounded up to whole ticks */
+    double wall;    /* of the run, pauses included */
+    double others;  /* CPU time that other processes used on these CPUs */
+    double lost;    /* CPU time that the host itself lost: steal, or time in which its CPUs stood still */
+    double taken;   /* all that was not ours, not idle and not steal. `others` holds only what ticks have seen of it */
 };
 
-/* Share and error of the report, and share of j. Before the functions below. */
+/* How the statistic relates to the bound where the property holds. */
+enum relation { NOT_JUDGED, LESS, AT_MOST, AT_LEAST };
+
+/* Fill in the finding, whose property is set, whose vcpu is -1 and whose rest is empty, as if the host had been quiet.
+ */
+typedef void measure_fn(const struct judge *j, struct fair_finding *f);
+
+/* A property. The words are those of docs/properties.md to the letter. */
+struct fair_property_row {
+    const char *id, *title, *statistic, *holds;
+    enum relation relation;
+    double limit; /* the number that `holds` names: the bound, or how many times what stands behind it */
+    bool is_time; /* statistic and bound are nanoseconds of CPU time */
+    measure_fn *measure;
+};
+extern const struct fair_property_row fair_properties[FAIR_PROPERTY_COUNT];
+
+measure_fn measure_share, measure_pairs, measure_jain, measure_convergence, measure_dodger, measure_groups, measure_cap;
+measure_fn measure_gap, measure_work, measure_interactive, measure_progress;
+measure_fn measure_time, measure_steal, measure_waiting, measure_capacity;
+
+/* Fill in shares and errors of the report. Before any measure_fn. */
 void judge_shares(struct judge *j);
-/* Others, lost, taken, and of the report is_stolen and disturbed. */
+/* Fill in others, lost and taken, and is_stolen and disturbed of the report. */
 void judge_disturbance(struct judge *j);
-/* Fill in f, whose property is set, vcpu -1 and the rest empty: as if the host had been quiet. */
-void judge_property(const struct judge *j, struct fair_finding *f); /* F1 to F13 */
-void judge_identity(const struct judge *j, struct fair_finding *f); /* C1 to C4 */
 
-typedef void judge_fn(const struct judge *j, struct fair_finding *f);
+/* ---- what a finding says ---- */
 
-/* ---- fair_finding.c: what a finding says ---- */
-
+/* The property's limit. */
+double judge_limit(const struct fair_finding *f);
+/* Set statistic and bound, and the verdict that the property's relation gives. */
+void judge_hold(struct fair_finding *f, double statistic, double bound);
+/* The sign that stands between them: "<=", or ">" where the property failed. After judge_hold. */
+const char *judge_sign(const struct fair_finding *f);
 void judge_say(struct fair_finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void judge_hold(struct fair_finding *f, double statistic, double bound, bool holds); /* pass or fail */
-void judge_doubt(struct fair_finding *f, const char *reason);                        /* inconclusive */
-const char *judge_name(const struct judge *j, unsigned vcpu, char out[32]);          /* "vCPU 1", "VM 1 vCPU 0" */
+void judge_doubt(struct fair_finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* inconclusive */
+/* "vCPU 1"; with several VMs "VM 1 vCPU 0". */
+const char *judge_name(const struct judge *j, unsigned vcpu, char out[32]);
 
 static inline double ms(double ns)
 {
     return ns / 1e6;
 }
 
-static inline const char *sign(bool holds, bool is_strict)
-{
-    if (is_strict) return holds ? "<" : ">=";
-    return holds ? "<=" : ">";
-}
-
 /* ---- from one sample to another ---- */
 
-static inline unsigned judge_last(const struct judge *j)
+struct span {
+    unsigned from, to; /* samples */
+};
+
+static inline struct span judge_run(const struct judge *j)
 {
-    return j->r->samples - 1;
+    return (struct span){0, j->r->samples - 1};
 }
 
-double judge_time(const struct judge *j, unsigned from, unsigned to); /* less what was paused */
-double judge_charged(const struct judge *j, unsigned vcpu, unsigned from, unsigned to);
-double judge_charged_all(const struct judge *j, unsigned from, unsigned to);
-/* The first and the last sample that caught the vCPU running, when what it waited is counted whole. false: they are too
- * close together to say anything. */
-bool judge_running(const struct judge *j, unsigned vcpu, unsigned *from, unsigned *to);
-bool judge_is_greedy(enum fair_work work); /* is such a vCPU runnable whenever it isn't held up? */
+static inline double judge_charged(const struct judge *j, unsigned vcpu, struct span s)
+{
+    return (double)fair_charged(j->r, vcpu, s.from, s.to);
+}
+
+double judge_charged_all(const struct judge *j, struct span s);
+/* The time that passed, less a pause. */
+double judge_time(const struct judge *j, struct span s);
+/* From the first to the last sample that caught the vCPU running. What it waited is counted whole only then. false:
+ * they are too close together to say anything. */
+bool judge_running(const struct judge *j, unsigned vcpu, struct span *out);
+/* Is a vCPU with this work runnable at any time? */
+bool judge_is_greedy(enum fair_work work);
 
 #endif

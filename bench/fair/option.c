@@ -9,12 +9,14 @@
 #include "vmm/config/value.h"
 
 #define SECOND_NS        1000000000ull
-#define DURATION_NS      (8 * SECOND_NS) /* two dozen runs of it take three minutes */
+#define DURATION_NS      (8 * SECOND_NS) /* two dozen runs take three minutes */
 #define QUICK_NS         (2 * SECOND_NS)
-#define DURATION_LEAST   SECOND_NS /* less holds no window that fits often enough */
-#define WEIGHT_MAX       64u       /* from nice 0 to 19, a factor of 68 */
+#define DURATION_LEAST   SECOND_NS /* a shorter run holds no window often enough */
+#define WEIGHT_MAX       64u       /* from nice 0 to 19 is a factor of 68 */
 #define HOLD_PERCENT_MAX 90u
+#define LIST_MAX         16u /* parts of a list: windows, or weights of all vCPUs */
 #define WORD_MAX         64
+_Static_assert(LIST_MAX == FAIR_WINDOWS && LIST_MAX == FAIR_THREADS, "a list that is read fits");
 
 static const uint64_t default_windows[] = {50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000}; /* ms */
 
@@ -31,36 +33,42 @@ void fair_options_fini(void *options)
     o->cgroup = NULL;
 }
 
-/* The next word of a list, cut out; false: an empty one, too long, or none is left. */
-static bool next_word(const char **list, char separator, char word[WORD_MAX])
+/* Read each part of a list with `parse`. Returns how many there are; 0: one of them is wrong, or there are too many. */
+static unsigned read_list(const char *list, char separator, bool (*parse)(const char *, uint64_t *),
+                          uint64_t out[LIST_MAX])
 {
-    const char *end = strchr(*list, separator);
-    const size_t len = end ? (size_t)(end - *list) : strlen(*list);
-    if (len == 0 || len >= WORD_MAX) return false;
-    memcpy(word, *list, len);
-    word[len] = '\0';
-    *list = end ? end + 1 : NULL;
-    return true;
+    unsigned n = 0;
+    for (const char *at = list; at; n++) {
+        char word[WORD_MAX];
+        const char *end = strchr(at, separator);
+        const size_t len = end ? (size_t)(end - at) : strlen(at);
+        if (n == LIST_MAX || len >= sizeof(word)) return 0;
+        memcpy(word, at, len);
+        word[len] = '\0';
+        if (!parse(word, &out[n])) return 0;
+        at = end ? end + 1 : NULL;
+    }
+    return n;
+}
+
+static bool read_item(const char *word, uint64_t *out)
+{
+    for (*out = 0; *out < FAIR_ITEM_COUNT; ++*out)
+        if (strcasecmp(word, fair_item[*out].id) == 0) return true;
+    return false;
 }
 
 static int set_experiments(void *options, const char *value, struct err *e)
 {
     struct fair_options *o = options;
-    char word[WORD_MAX];
-    uint32_t chosen = 0;
+    uint64_t item[LIST_MAX];
+    const unsigned n = read_list(value, ',', read_item, item);
 
-    for (const char *list = value; list;) {
-        unsigned i = 0;
-        const bool is_word = next_word(&list, ',', word);
-        while (is_word && i < FAIR_ITEM_COUNT && strcasecmp(word, fair_item[i].id) != 0) i++;
-        if (!is_word || i == FAIR_ITEM_COUNT) {
-            err_set(e, -EINVAL, "experiments " VALUE_SHOWN ": %s is none", value, is_word ? word : "an empty name");
-            err_hint(e, "they are E1 to E8, E10, E11, E12, E14 and E15: experiments=E1,E2");
-            return -EINVAL;
-        }
-        chosen |= 1u << i;
-    }
-    o->experiments = chosen;
+    if (!n)
+        return err_set(e, -EINVAL,
+                       "experiments " VALUE_SHOWN ": a list of E1 to E8, E10, E11, E12, E14 and E15, as E1,E2", value);
+    o->experiments = 0;
+    for (unsigned i = 0; i < n; i++) o->experiments |= 1u << item[i];
     return 0;
 }
 
@@ -78,18 +86,14 @@ static int set_duration(void *options, const char *value, struct err *e)
 static int set_windows(void *options, const char *value, struct err *e)
 {
     struct fair_options *o = options;
-    char word[WORD_MAX];
-    uint64_t window[FAIR_WINDOWS] = {0};
-    unsigned n = 0;
+    uint64_t window[LIST_MAX], longest = 0;
+    const unsigned n = read_list(value, ',', value_time, window);
+    bool is_good = n > 0;
 
-    for (const char *list = value; list; n++) {
-        if (n == FAIR_WINDOWS)
-            return err_set(e, -EINVAL, "windows " VALUE_SHOWN ": at most %u lengths", value, FAIR_WINDOWS);
-        if (!next_word(&list, ',', word) || !value_time(word, &window[n]) || window[n] == 0 ||
-            window[n] % FAIR_BASE_NS || (n && window[n] <= window[n - 1]))
-            return err_set(e, -EINVAL, "windows " VALUE_SHOWN ": multiples of 50ms, ascending, as 50ms,500ms,5s",
-                           value);
-    }
+    for (unsigned i = 0; i < n; longest = window[i++]) is_good &= window[i] > longest && window[i] % FAIR_BASE_NS == 0;
+    if (!is_good)
+        return err_set(e, -EINVAL, "windows " VALUE_SHOWN ": at most %u multiples of 50ms, ascending, as 50ms,500ms,5s",
+                       value, LIST_MAX);
     memcpy(o->window_ns, window, n * sizeof(window[0]));
     o->window_count = n;
     o->has_windows = true;
@@ -99,9 +103,8 @@ static int set_windows(void *options, const char *value, struct err *e)
 static int set_cpus(void *options, const char *value, struct err *e)
 {
     struct fair_options *o = options;
-    cpu_set_t cpus;
-    if (!value_cpus(value, &cpus)) return err_set(e, -EINVAL, "cpus " VALUE_SHOWN ": a list of CPUs, as 0-3,6", value);
-    o->cpus = cpus;
+    if (!value_cpus(value, &o->cpus))
+        return err_set(e, -EINVAL, "cpus " VALUE_SHOWN ": a list of CPUs, as 0-3,6", value);
     o->has_cpus = true;
     return 0;
 }
@@ -119,18 +122,15 @@ static int set_vcpus(void *options, const char *value, struct err *e)
 static int set_weights(void *options, const char *value, struct err *e)
 {
     struct fair_options *o = options;
-    char word[WORD_MAX];
-    unsigned weight[FAIR_THREADS] = {0}, n = 0;
+    uint64_t weight[LIST_MAX];
+    const unsigned n = read_list(value, ':', value_u64, weight);
+    bool is_good = n > 0;
 
-    for (const char *list = value; list; n++) {
-        uint64_t w = 0;
-        if (n == FAIR_THREADS)
-            return err_set(e, -EINVAL, "weights " VALUE_SHOWN ": at most %u, one a vCPU", value, FAIR_THREADS);
-        if (!next_word(&list, ':', word) || !value_u64(word, &w) || w < 1 || w > WEIGHT_MAX)
-            return err_set(e, -EINVAL, "weights " VALUE_SHOWN ": numbers from 1 to %u, as 1:2:4:8", value, WEIGHT_MAX);
-        weight[n] = (unsigned)w;
-    }
-    memcpy(o->weight, weight, n * sizeof(weight[0]));
+    for (unsigned i = 0; i < n; i++) is_good &= weight[i] >= 1 && weight[i] <= WEIGHT_MAX;
+    if (!is_good)
+        return err_set(e, -EINVAL, "weights " VALUE_SHOWN ": at most %u numbers from 1 to %u, one a vCPU, as 1:2:4:8",
+                       value, LIST_MAX, WEIGHT_MAX);
+    for (unsigned i = 0; i < n; i++) o->weight[i] = (unsigned)weight[i];
     o->weight_count = n;
     return 0;
 }
@@ -151,17 +151,15 @@ static int set_quick(void *options, const char *value, struct err *e)
 static int set_hold(void *options, const char *value, struct err *e)
 {
     struct fair_options *o = options;
-    const char *list = value;
-    char word[WORD_MAX];
-    uint64_t vcpu = 0, percent = 0;
+    uint64_t part[LIST_MAX]; /* the vCPU, and how many percent */
 
-    if (!next_word(&list, ':', word) || !list || !value_u64(word, &vcpu) || !value_u64(list, &percent) ||
-        vcpu >= FAIR_THREADS || percent < 1 || percent > HOLD_PERCENT_MAX)
+    if (read_list(value, ':', value_u64, part) != 2 || part[0] >= FAIR_THREADS || part[1] < 1 ||
+        part[1] > HOLD_PERCENT_MAX)
         return err_set(e, -EINVAL, "hold-back " VALUE_SHOWN ": a vCPU and 1 to %u percent, as 1:10", value,
                        HOLD_PERCENT_MAX);
     o->has_hold = true;
-    o->hold_vcpu = (unsigned)vcpu;
-    o->hold_percent = (unsigned)percent;
+    o->hold_vcpu = (unsigned)part[0];
+    o->hold_percent = (unsigned)part[1];
     return 0;
 }
 
@@ -178,7 +176,7 @@ const struct bench_option fair_option[] = {
     {0},
 };
 
-/* ---- together ---- */
+/* ---- all of them together ---- */
 
 static int check_cpus(struct fair_options *o, struct err *e)
 {

@@ -1,5 +1,5 @@
 /* The part of the page about what VM exits cost. */
-#include <math.h> /* NAN, isfinite; nothing that needs libm */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* The part of the page about how vCPUs share processors: verdicts with their inequalities, then each experiment's
  * plots. Experiments are JSON that result_load has checked: keys that are there have their types. */
-#include <math.h> /* isfinite; nothing that needs libm */
+#include <math.h>
 
 #include "bench/report/svg.h"
 #include "bench/report/view.h"

@@ -1,6 +1,6 @@
 #include "bench/report/view.h"
 
-#include <math.h> /* isfinite; nothing that needs libm */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 

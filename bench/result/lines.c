@@ -1,5 +1,6 @@
 /* A result for other programs: CSV, HdrHistogram's percentile text, lines as kvm-unit-tests' vmexit prints them. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "bench/result/model.h"
@@ -135,7 +136,7 @@ static double deviation(const struct dist *d, double mean)
         const double off = ((double)low + (double)top) / 2 - mean;
         squares += off * off * (double)d->bucket[i].count;
     }
-    return statistics_sqrt(squares / (double)d->count);
+    return sqrt(squares / (double)d->count);
 }
 
 static void hgrm_row(FILE *f, const struct result_row *r, double unit)

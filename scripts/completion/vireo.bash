@@ -16,17 +16,17 @@ _vireo_value() {
 }
 
 _vireo() {
-    local program=${1/#\~/$HOME} command=${COMP_WORDS[1]} cur=${COMP_WORDS[COMP_CWORD]} at=$((COMP_CWORD - 1)) before key='' list
+    local program=${1/#\~/$HOME} command=() cur=${COMP_WORDS[COMP_CWORD]} at=$((COMP_CWORD - 1)) before key='' list
     COMPREPLY=()
-    [ "$COMP_CWORD" -gt 1 ] || command=''
+    [ "$COMP_CWORD" -le 1 ] || command=("${COMP_WORDS[1]}")
+    [ "$COMP_CWORD" -le 2 ] || [[ ${COMP_WORDS[2]} == -* ]] || command+=("${COMP_WORDS[2]}")    # its first word, as a kind of bench is
     # bash takes "--json=a" for three words. The cursor may stand on the second or behind it.
     if [ "$cur" = = ]; then
         cur='' key=${COMP_WORDS[at]}
     elif [ "${COMP_WORDS[at]}" = = ]; then
         key=${COMP_WORDS[at - 1]}
     fi
-    # shellcheck disable=SC2086  # no word where there is no command
-    list=$("$program" help --list $command 2> /dev/null) || return
+    list=$("$program" help --list "${command[@]}" 2> /dev/null) || return
     case $key in
     --*) before=$key ;;
     '') before=${COMP_WORDS[at]} ;;

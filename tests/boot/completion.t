@@ -58,6 +58,8 @@ bash_completes_what_there_is() {
         completes 'vireo bench exits --ro' --rows && completes 'vireo run --record ' on off && completes 'vireo run --console p' pty &&
         completes 'vireo run --console=st' stdio && completes 'vireo run --kernel v' vmlinuz && completes 'vireo run --disk ' path= &&
         completes 'vireo run --disk path=d' disk.img && completes 'vireo run --disk readonly,path=' disk.img report vmlinuz &&
+        completes 'vireo bench exits --ex' && completes 'vireo bench exits --del' --delay && completes 'vireo bench fairness --ex' --experiments &&
+        completes 'vireo bench exits ' && completes 'vireo bench --processes 1 --ex' --experiments &&
         completes 'vireo run --json=re' report && completes 'vireo run --cpus ' && completes 'vireo run --rng ' && completes 'vireo nonsense '
 }
 wait_for() {

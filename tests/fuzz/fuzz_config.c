@@ -1,22 +1,33 @@
 /* The configuration from anybody's text. The first byte says which door: a JSON object, or lines of key=value as flags
  * give them. Whatever goes in, what comes out keeps the promises of config.h. */
 #include "tests/fuzz/fuzz.h"
-#include "vmm/config/config.h"
+#include "vmm/machine/machine.h"
+#include "vmm/machine/slots.h"
+
+static void check_device(const struct config *c, const struct config_device *d)
+{
+    MUST(d->index < d->kind->most && config_device(c, d->kind, d->index) == d);
+    MUST(strlen(d->id) <= CONFIG_ID_MAX && (d->settings || d->kind->settings_size == 0));
+    if (d->kind == &slot_disk.device) {
+        const struct disk_settings *s = d->settings;
+        MUST(s->path && s->path[0]);
+    } else if (d->kind == &slot_net.device) {
+        const struct net_settings *s = d->settings;
+        MUST((s->fd >= 0) != (s->tap[0] != '\0'));
+        MUST(!s->has_mac || !(s->mac[0] & 1));
+        MUST(s->mtu == 0 || s->mtu >= 68);
+    }
+}
 
 static void check_promises(const struct config *c)
 {
     MUST(c->cpus >= 1 && c->cpus <= CONFIG_MAX_CPUS);
     MUST(c->memory >= CONFIG_MEMORY_MIN && c->memory % CONFIG_MEMORY_STEP == 0);
-    MUST(c->disk_count <= CONFIG_MAX_DISKS && c->net_count <= CONFIG_MAX_NETS);
+    MUST(c->device_count <= CONFIG_MAX_DEVICES);
     MUST(!c->cmdline || strlen(c->cmdline) < CONFIG_CMDLINE_MAX);
     MUST(strlen(c->name) <= CONFIG_ID_MAX && c->timeout_ms <= CONFIG_TIMEOUT_MAX * UINT64_C(1000));
     MUST(c->console != CONSOLE_FILE || (c->console_path && c->console_path[0]));
-    for (unsigned i = 0; i < c->disk_count; i++) MUST(c->disk[i].path && c->disk[i].path[0]);
-    for (unsigned i = 0; i < c->net_count; i++) {
-        MUST((c->net[i].fd >= 0) != (c->net[i].tap[0] != '\0'));
-        MUST(!c->net[i].has_mac || !(c->net[i].mac[0] & 1));
-        MUST(c->net[i].mtu == 0 || c->net[i].mtu >= 68);
-    }
+    for (unsigned i = 0; i < c->device_count; i++) check_device(c, &c->device[i]);
 }
 
 /* An error has a code and a sentence; success has neither. */
@@ -45,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) return 0;
     char *text = text_of(data + 1, size - 1);
     if (!text) return 0;
-    config_init(&c);
+    config_init(&c, machine_devices);
     if (data[0] == 'j')
         check_outcome(config_load_json(&c, text, size - 1, &e), &e);
     else

@@ -21,7 +21,7 @@ void contend_start(struct contend *c, uint64_t record)
     guest_needs_kvm();
     const int fd = guest_file_of(&snippet_steal, &(struct snippet_args){.target = record});
     c->cpu = (unsigned)sched_getcpu();
-    config_init(&cfg);
+    config_init(&cfg, machine_devices);
     guest_set(&cfg, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&cfg, "memory", "4M");
     guest_set(&cfg, "console", "off");

@@ -34,7 +34,7 @@ static struct machine *build(const uint32_t *code, size_t words, const char *cpu
     assert_true(words * 4 <= sizeof(image));
     for (size_t i = 0; i < words; i++) le32_write(image + 4 * i, code[i]);
     const int fd = guest_file(image, words * 4);
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "4M");
     guest_set(&c, "cpus", "%s", cpus);

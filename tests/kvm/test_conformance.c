@@ -17,6 +17,7 @@
 #include "tests/kvm/guest.h"
 #include "tests/kvm/mini.h"
 #include "tests/unit/unit.h"
+#include "vmm/machine/lab.h"
 #include "vmm/machine/state.h"
 
 #define STEPS_MAX   400000     /* some 20 a pause and vCPU */
@@ -50,7 +51,7 @@ static struct machine *build(const struct snippet *s, const char *cpus, const st
 
     guest_needs_kvm();
     const int fd = s ? guest_file_of(s, &args) : -1;
-    config_init(&c);
+    config_init(&c, machine_devices);
     if (s) guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "%s", s ? "4M" : "64M");
     guest_set(&c, "cpus", "%s", cpus);

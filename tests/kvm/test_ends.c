@@ -33,7 +33,7 @@ static struct machine *build(const struct snippet *s, const char *cpus, bool has
 
     guest_needs_kvm();
     const int fd = guest_file_of(s, &args);
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "4M");
     guest_set(&c, "cpus", "%s", cpus);

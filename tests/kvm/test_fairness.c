@@ -3,12 +3,13 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "bench/fair/fair.h"
+#include "bench/fair/judge.h"
 #include "bench/result/result.h"
 #include "tests/unit/unit.h"
 
-#define SLACK           3 /* times the bound */
-#define HELD_BACK_TRIES 4 /* what a busy host takes from another vCPU may be as much as is held back */
+#define SLACK 3 /* times the bound */
+/* A busy host may take as much from another vCPU as is held back, or give a vCPU no turn for a second. */
+#define TRIES 4
 
 static struct fair_options o;
 static struct fair_plan p;
@@ -77,20 +78,20 @@ static const struct fair_finding *finding(enum fair_property property)
 {
     for (unsigned i = 0; i < found.count; i++)
         if (found.finding[i].property == property) return &found.finding[i];
-    fail_msg("%s was not judged", fair_property_name[property]);
+    fail_msg("%s was not judged", fair_properties[property].id);
     return NULL;
 }
 
 static void holds(enum fair_property property)
 {
     const struct fair_finding *f = finding(property);
-    if (f->verdict == FAIR_FAIL) fail_msg("%s: %s", fair_property_name[property], f->text);
+    if (f->verdict == FAIR_FAIL) fail_msg("%s: %s", fair_properties[property].id, f->text);
 }
 
 static void holds_with_slack(enum fair_property property)
 {
     const struct fair_finding *f = finding(property);
-    if (f->statistic > SLACK * f->bound) fail_msg("%s: %s", fair_property_name[property], f->text);
+    if (f->statistic > SLACK * f->bound) fail_msg("%s: %s", fair_properties[property].id, f->text);
 }
 
 static uint64_t charged(unsigned vcpu)
@@ -126,14 +127,14 @@ static void a_vcpu_held_back_by_a_tenth_is_named(void **state)
     ask("vcpus", "4");
     ask("hold-back", "2:10");
     const struct fair_finding *f = NULL;
-    for (unsigned i = 0; i < HELD_BACK_TRIES && !(f && f->vcpu == 2 && f->statistic > f->bound); i++) {
+    for (unsigned i = 0; i < TRIES && !(f && f->vcpu == 2 && f->statistic > f->bound); i++) {
         fair_record_free(&r);
         run("E1", 0);
         f = finding(FAIR_F13);
     }
     if (f->statistic <= f->bound) fail_msg("F13: %s", f->text);
     if (f->vcpu != 2) {
-        print_message("this host took more from another vCPU, in each of %d runs: %s\n", HELD_BACK_TRIES, f->text);
+        print_message("this host took more from another vCPU, in each of %d runs: %s\n", TRIES, f->text);
         skip();
     }
     for (unsigned i = 0; i < 4; i++)
@@ -197,10 +198,16 @@ static void every_other_work_gets_on(void **state)
     } rows[] = {{"E10", 1}, {"E11", 0}, {"E12", 1}};
     ask("duration", "1s");
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        run(rows[i].id, rows[i].variant);
-        assert_true(progress(0) > 0);
-        assert_true(progress(1) > 0);
-        fair_record_free(&r);
+        bool has_progress = false;
+        for (unsigned k = 0; k < TRIES && !has_progress; k++) {
+            fair_record_free(&r);
+            run(rows[i].id, rows[i].variant);
+            has_progress = progress(0) > 0 && progress(1) > 0;
+        }
+        if (!has_progress)
+            fail_msg("%s, %s: %llu and %llu loops in %.1f and %.1f charged ms", p.id, p.variant,
+                     (unsigned long long)progress(0), (unsigned long long)progress(1), (double)charged(0) / 1e6,
+                     (double)charged(1) / 1e6);
     }
 }
 

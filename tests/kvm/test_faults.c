@@ -129,7 +129,7 @@ struct files {
 
 static void describe(struct config *c, const struct files *f)
 {
-    config_init(c);
+    config_init(c, machine_devices);
     guest_set(c, "kernel", "/proc/self/fd/%d", f->kernel);
     guest_set(c, "disk", "path=/proc/self/fd/%d", f->disk[0]);
     guest_set(c, "disk", "path=/proc/self/fd/%d,readonly", f->disk[1]);
@@ -265,7 +265,7 @@ static void run_refusing(unsigned long request, unsigned long other, struct endi
     struct err e = {0};
 
     guest_needs_kvm();
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "console", "off");
     guest_set(&c, "rng", "true");
     if (machine_create(&m, &c, &log, &e)) fail_msg("%s", e.text);
@@ -339,7 +339,7 @@ static void a_machine_that_runs_asks_for_nothing_new(void **state)
     (void)state;
     guest_needs_kvm();
     const int console = memfd_create("console", MFD_CLOEXEC);
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "console", "file=/proc/self/fd/%d", console);
     guest_set(&c, "rng", "true");
     guest_set(&c, "timeout", "600");

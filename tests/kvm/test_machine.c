@@ -49,7 +49,7 @@ static struct machine *build(const struct snippet *s, const struct snippet_args 
 
     guest_needs_kvm();
     const int fd = guest_file_of(s, args);
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "4M");
     guest_set(&c, "cpus", "2");
@@ -126,7 +126,7 @@ static void a_consoles_file_is_nobodys_disk_before_the_start_either(void **state
     const int fd = memfd_create("console", MFD_CLOEXEC);
     assert_int_equal(ftruncate(fd, 1 << 20), 0);
     struct machine *m = build(&snippet_tick, &(struct snippet_args){.target = word_gpa()}, fd);
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "console", "off");
     guest_set(&c, "disk", "path=/proc/self/fd/%d", fd);
     assert_int_equal(machine_create(&other, &c, NULL, &e), -EBUSY);

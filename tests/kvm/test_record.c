@@ -82,7 +82,7 @@ static struct machine *ran(const char *record)
 
     guest_needs_kvm();
     const int fd = guest_file_of(&snippet_store, &args);
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "4M");
     guest_set(&c, "console", "off");

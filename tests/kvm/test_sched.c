@@ -33,7 +33,7 @@ static int try_build(struct machine **out, const struct setting *s, struct err *
 
     guest_needs_kvm();
     const int fd = guest_file_of(&snippet_tick, &(struct snippet_args){.target = arch_info.ram_base + WORD_OFFSET});
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "4M");
     guest_set(&c, "cpus", "2");

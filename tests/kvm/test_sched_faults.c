@@ -78,7 +78,7 @@ static int try_all(struct machine **out, struct err *e)
     struct config c;
     guest_needs_kvm();
     const int fd = guest_file_of(&snippet_spin, &(struct snippet_args){.exit_at = EXIT_AT});
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "4M");
     guest_set(&c, "console", "off");

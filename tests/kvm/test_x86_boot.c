@@ -118,7 +118,7 @@ static int run(const struct given *g, struct ending *end, struct err *refusal)
     const int fd = guest_file(g->file, FILE_LEN);
     assert_int_equal(dup2(fd, 3), 3); /* a name of one character */
     if (g->file_size) assert_int_equal(ftruncate(3, g->file_size), 0);
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "kernel", "/proc/self/fd/3");
     guest_set(&c, "memory", "32M");
     guest_set(&c, "console", "off");

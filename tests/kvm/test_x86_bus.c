@@ -110,7 +110,7 @@ static struct ending run(struct access *list, size_t count)
     guest_needs_kvm();
     make_kernel(file, list, count);
     const int fd = guest_file(file, FILE_LEN);
-    config_init(&c);
+    config_init(&c, machine_devices);
     guest_set(&c, "kernel", "/proc/self/fd/%d", fd);
     guest_set(&c, "memory", "32M");
     guest_set(&c, "console", "file=/dev/null");

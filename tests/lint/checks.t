@@ -22,7 +22,8 @@ fresh_tree() {
     echo '#include <linux/kvm.h>' | tee -a vmm/machine/runner.c vmm/kvm/kvm.c arch/x86/x86.c > tests/kvm.c
     echo '#include <vireo.h>' | tee -a vmm/lib/lib.c > vmm/cli/main.c
     echo '#include "devices/backend/disk.h"' > devices/virtio/blk.c
-    touch include/vireo.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/x86.h arch/arm64/arm64.h devices/devices.c
+    echo '#include "vmm/machine/lab.h"' > bench/bench.c
+    touch include/vireo.h bench/bench.h vmm/machine/lab.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/x86.h arch/arm64/arm64.h devices/devices.c
 }
 
 finds() { # FILE LINE-TO-ADD EXPECTED-WORDS NAME
@@ -40,6 +41,9 @@ finds vmm/base/base.h '#include "vmm/core/core.h"' 'of floor 1' a_lower_floor_ma
 finds devices/backend/disk.h '#include "devices/virtio/virtio.h"' 'of the same floor' backends_do_not_know_who_uses_them
 finds vmm/core/core.c '#include "vmm/config/config.h"' 'of the same floor' configuration_and_mechanism_do_not_see_each_other
 finds devices/devices.c '#include "vmm/kvm/kvm.h"' 'of floor 3' devices_do_not_see_kvm
+finds vmm/lib/lib.c '#include "bench/bench.h"' 'of floor 9' nobody_sees_the_laboratory
+finds vmm/cli/main.c '#include "bench/bench.h"' '<vireo.h>' nor_does_the_command_line
+finds bench/bench.h '#include "vmm/machine/runner.h"' 'lab.h only' the_laboratory_enters_a_machine_by_its_door
 finds vmm/core/core.c '#include "core.h"' 'from the top' includes_are_written_from_the_top
 finds vmm/cli/main.c '#include "vmm/base/base.h"' '<vireo.h>' the_command_line_sees_the_library_only
 finds vmm/machine/runner.c '#include "arch/x86/x86.h"' 'only arch/x86' nobody_looks_behind_arch_h
@@ -73,6 +77,19 @@ sed -i 's/7[.]1/7.2/' include/vireo.h
 library 'int vireo_one(int a) { return a; }'
 [ $? = 1 ] && grep -q 'vireo.h is version 7.2.x' "$work/said"
 ok $? an_interface_of_another_minor_version_has_another_soname
+
+# on what it is linked with
+linked() { # C-TEXT LINKER-OPTION...
+    library "$1"
+    echo "$1" | cc "${@:2}" -fPIC -shared -x c -o build/libvireo.so -
+    echo 'int main(void) { return 0; }' | tee main.c | cc -x c -o build/vireo - && cp build/vireo build/vireo-bench
+    scripts/check-symbols linked build jansson > "$work/said" 2>&1
+}
+linked 'void *json_true(void); void *vireo_one(int a) { return a ? json_true() : 0; }' -ljansson
+ok $? a_library_that_is_called_passes
+linked 'int vireo_one(int a) { return a; }' -Wl,--no-as-needed -ljansson
+[ $? = 1 ] && grep -q 'linked with -ljansson and calls nothing' "$work/said" && grep -q 'libvireo.so needs libjansson.so.4 and calls' "$work/said"
+ok $? a_library_that_nobody_calls_is_found
 
 # and on two architectures
 arch() { # X86-TEXT ARM64-TEXT

@@ -1,8 +1,8 @@
 /* The `vireo` program: a table of subcommands, one file each, on <vireo.h> and vmm/base.
  *
- * What measures is a program of its own, `vireo-bench`, which lies beside it and which `vireo bench` and `vireo report`
- * become: a monitor that runs guests carries neither the benches' guests nor their arithmetic. Both are made of the
- * same files; vireo.c and vireo_bench.c are their tables. */
+ * The laboratory is a program of its own, `vireo-bench`: a monitor that runs guests carries neither the guests of the
+ * benches nor their arithmetic. It has the same main, and in bench/cli a table of its own commands. `vireo` knows only
+ * their names and one line about each (vireo.c), and becomes that program when one of them is called. */
 #ifndef VIREO_CLI_CLI_H
 #define VIREO_CLI_CLI_H
 
@@ -37,11 +37,12 @@ struct command {
     /* Keys of the library that are options too, false past the end; NULL: none. */
     bool (*key)(const struct command *c, unsigned index, struct vireo_key *out);
     const char *keys_title; /* above them in the help text; NULL: they are not shown */
-    const char *bench;      /* for key: a kind of bench */
+    const void *keys;       /* for key: where it finds them */
     void (*more)(FILE *f);  /* the end of the help text; NULL: none */
-    void (*list)(FILE *f);  /* words it takes that are no options, or options only more tells of: as help_list_option
-                               writes them, for shells that complete; NULL: none */
-    const char *elsewhere;  /* the program that has this command, with all its options; NULL: this one */
+    /* Words it takes that are no options, or options only more tells of: as help_list_option writes them, for shells
+     * that complete; NULL: none. word: the one that follows the command's name already, or NULL. */
+    void (*list)(FILE *f, const char *word);
+    const char *program; /* the one beside this one that has the command, with all its options; NULL: this one */
     /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of ARGS_OWN.
      */
     void (*set_word)(void *ctx, const char *word);
@@ -49,17 +50,17 @@ struct command {
     int (*set_key)(void *ctx, const char *key, const char *value, struct vireo_error *e);
     int (*run)(const struct command *c, char **words, uint64_t started_ns); /* the words after the name; exit status */
 };
-extern const struct command command_run, command_bench, command_report, command_stat, command_top, command_doctor,
-    command_help;
+extern const struct command command_run, command_stat, command_top, command_doctor, command_help;
 extern const struct command *const program_commands[]; /* the table; ends with NULL */
 extern const char program_about[];                     /* what the help text says above and below it */
 extern const char program_hint[];
-#define HELP_BENCH  "Measure what VM exits cost here, and how vCPUs share processors"
-#define HELP_REPORT "Make an HTML page of results of vireo bench"
 /* By name; NULL after an error was printed that names the nearest. */
 const struct command *command_find(const char *name);
-/* Go on as the program that has c, which lies beside this one; words are its argv. Returns, with an exit status, only
- * when it is not there. */
+/* What both programs say of the laboratory's commands. */
+#define HELP_BENCH  "Measure what VM exits cost here, and how vCPUs share processors"
+#define HELP_REPORT "Make an HTML page of results of vireo bench"
+/* Go on as c->program, which lies beside this one; words are its argv. Returns, with an exit status, only when it is
+ * not there. */
 int command_become(const struct command *c, char **words);
 
 /* ---- words of the command line: args.c ---- */
@@ -74,7 +75,7 @@ int args_parse(const struct command *c, enum args_kind kind, char **words, void 
 bool args_want_help(const struct command *c, char **words);
 
 /* Words that are no options, in order: what a set_word gathers. */
-#define ARGS_WORDS_MAX 16 /* the results of a page, as vireo_report_write has it */
+#define ARGS_WORDS_MAX 16 /* as many results as a page of `vireo report` holds */
 struct args_words {
     const char *word[ARGS_WORDS_MAX];
     unsigned count; /* those that found no room too */
@@ -164,8 +165,8 @@ int client_fetch(const char *name, const char *target, struct page *out, struct 
  * none. 0, or *e says what this host lacks to look. */
 int client_names(char ***out, struct vireo_error *e);
 void client_names_free(char **names);
-void client_list(FILE *f);        /* them for `vireo help --list` */
-int client_pid(const char *name); /* whose socket it is; 0: not known */
+void client_list(FILE *f, const char *word); /* a command's list: them, where none is named yet */
+int client_pid(const char *name);            /* whose socket it is; 0: not known */
 /* The VM that the words of a command name; NULL: none. -EINVAL: more than one, with *e filled. */
 int client_name(const struct args_words *w, const char **name, struct vireo_error *e);
 

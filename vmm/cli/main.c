@@ -42,12 +42,12 @@ int command_become(const struct command *c, char **words)
     const ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
     char *const base = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
     const size_t room = base ? sizeof(path) - (size_t)(base + 1 - path) : 0;
-    if (room <= strlen(c->elsewhere)) {
-        say("%s: where this program lies is not known, so neither where %s does: %s", c->name, c->elsewhere,
+    if (room <= strlen(c->program)) {
+        say("%s: where this program lies is not known, so neither where %s does: %s", c->name, c->program,
             strerror(errno));
         return STATUS_BAD_HOST;
     }
-    memcpy(base + 1, c->elsewhere, strlen(c->elsewhere) + 1);
+    memcpy(base + 1, c->program, strlen(c->program) + 1);
     (void)execv(path, words);
     say("%s: %s: %s; it is built and installed together with this program", c->name, path, strerror(errno));
     return STATUS_BAD_HOST;
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
     }
     const struct command *c = command_find(word);
     if (!c) return STATUS_BAD_COMMAND;
-    if (c->elsewhere) return command_become(c, argv);
+    if (c->program) return command_become(c, argv);
     if (args_want_help(c, argv + 2)) {
         help_print(stdout, c);
         return finish_output(NULL, "standard output", 0);

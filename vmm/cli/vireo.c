@@ -1,8 +1,8 @@
 /* The commands of `vireo`, in the order of its help text. */
 #include "vmm/cli/cli.h"
 
-static const struct command bench = {.name = "bench", .help = HELP_BENCH, .elsewhere = "vireo-bench"};
-static const struct command report = {.name = "report", .help = HELP_REPORT, .elsewhere = "vireo-bench"};
+static const struct command bench = {.name = "bench", .help = HELP_BENCH, .program = "vireo-bench"};
+static const struct command report = {.name = "report", .help = HELP_REPORT, .program = "vireo-bench"};
 
 const char program_about[] = "microVMs on Linux KVM.";
 const char program_hint[] =

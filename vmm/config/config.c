@@ -1,13 +1,12 @@
 #include "vmm/config/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 
 #include "vmm/base/nearest.h"
-#include "vmm/config/item.h"
+#include "vmm/config/device.h"
 #include "vmm/config/sched.h"
 #include "vmm/config/value.h"
 
@@ -15,9 +14,10 @@
 #define NS_PER_MS      1000000ULL
 #define DEFAULT_MEMORY (256ULL << 20) /* boots a stock distribution kernel with an initramfs */
 
-void config_init(struct config *c)
+void config_init(struct config *c, const struct device_kind *const *kinds)
 {
     *c = (struct config){
+        .kinds = kinds,
         .cpus = 1,
         .memory = DEFAULT_MEMORY,
         .console = CONSOLE_STDIO,
@@ -30,7 +30,7 @@ void config_init(struct config *c)
 
 void config_fini(struct config *c)
 {
-    for (unsigned i = 0; i < c->disk_count; i++) free(c->disk[i].path);
+    config_devices_fini(c);
     free(c->kernel);
     free(c->initrd);
     free(c->dump_dtb);
@@ -38,7 +38,7 @@ void config_fini(struct config *c)
     free(c->console_path);
     free(c->source);
     config_sched_fini(c);
-    config_init(c);
+    config_init(c, c->kinds);
 }
 
 /* ---- setters, one per key ---- */
@@ -105,84 +105,10 @@ static int set_memory(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
-static int set_item(struct config *c, const char *key, const char *value, struct err *e)
-{
-    struct config_item it;
-    item_init(&it, item_type_find(key));
-    int rc = item_parse(&it, value, e);
-    if (rc == 0) rc = item_add(&it, c, e);
-    item_fini(&it);
-    return err_wrap(e, rc, "%s " VALUE_SHOWN, key, value);
-}
-
-static int set_disk(struct config *c, const char *value, struct err *e)
-{
-    return set_item(c, "disk", value, e);
-}
-
-static int set_net(struct config *c, const char *value, struct err *e)
-{
-    return set_item(c, "net", value, e);
-}
-
-static int set_console(struct config *c, const char *value, struct err *e)
-{
-    static const struct {
-        const char *word;
-        enum config_console console;
-    } words[] = {{"off", CONSOLE_OFF}, {"stdio", CONSOLE_STDIO}, {"pty", CONSOLE_PTY}};
-    static const char file[] = "file=";
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strcmp(value, words[i].word) != 0) continue;
-        c->console = words[i].console;
-        return 0;
-    }
-    if (strncmp(value, file, sizeof(file) - 1) != 0)
-        return err_set(e, -EINVAL, "console " VALUE_SHOWN ": must be stdio, file=PATH, pty or off", value);
-    const int rc = value_path("console", value + sizeof(file) - 1, &c->console_path, e);
-    if (rc == 0) c->console = CONSOLE_FILE;
-    return rc;
-}
-
-static int set_console_max(struct config *c, const char *value, struct err *e)
-{
-    uint64_t n;
-    if (!value_size(value, &n) || n > INT64_MAX)
-        return err_set(e, -EINVAL, "console-max " VALUE_SHOWN ": not a size; write 64M, 1G or 0 for no bound", value);
-    c->console_max = n;
-    return 0;
-}
-
-static int set_console_device(struct config *c, const char *value, struct err *e)
-{
-    const bool is_serial = strcmp(value, "serial") == 0;
-    if (!is_serial && strcmp(value, "both") != 0)
-        return err_set(e, -EINVAL, "console-device " VALUE_SHOWN ": must be both or serial", value);
-    c->has_virtio_console = !is_serial;
-    return 0;
-}
-
-static int set_switch(const char *key, bool *out, const char *value, struct err *e)
-{
-    if (value_bool(value, out)) return 0;
-    return err_set(e, -EINVAL, "%s " VALUE_SHOWN ": must be true or false", key, value);
-}
-
-static int set_escape(struct config *c, const char *value, struct err *e)
-{
-    return set_switch("escape", &c->has_escape, value, e);
-}
-
-static int set_rng(struct config *c, const char *value, struct err *e)
-{
-    return set_switch("rng", &c->has_rng, value, e);
-}
-
 static int set_no_acpi(struct config *c, const char *value, struct err *e)
 {
     bool is_without = false;
-    const int rc = set_switch("no-acpi", &is_without, value, e);
+    const int rc = value_switch("no-acpi", value, &is_without, e);
     if (rc == 0) c->has_acpi = !is_without;
     return rc;
 }
@@ -216,24 +142,17 @@ static int set_timeout(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
-/* The table. Its order is the help text's. */
-static const struct config_key keys[] = {
+/* The keys that are of no device. Those of the devices stand between the two tables, in the order of their kinds. This
+ * is the help text's order. */
+static const struct config_key first_keys[] = {
     {"kernel", "FILE", "bzImage or ELF kernel to boot; without it the built-in guest runs", KEY_TEXT, set_kernel},
     {"initrd", "FILE", "initial RAM disk handed to the kernel", KEY_TEXT, set_initrd},
     {"cmdline", "TEXT", "kernel command line, in place of the default", KEY_TEXT, set_cmdline},
     {"dump-dtb", "FILE", "write the guest's device tree to FILE (arm64)", KEY_TEXT, set_dump_dtb},
     {"cpus", "N", "number of vCPUs (default 1)", KEY_NUMBER, set_cpus},
     {"memory", "SIZE", "guest memory, such as 512M or 2G (default 256M)", KEY_OR_NUMBER, set_memory},
-    {"disk", "path=FILE[,readonly][,id=ID][,serial=TEXT][,block-size=N][,lock=off][,format=raw]",
-     "add a disk; FILE is a raw image or block device", KEY_REPEATED, set_disk},
-    {"net", "tap=NAME|fd=N[,mac=MAC][,mtu=N][,id=ID]", "add a network card on a tap device", KEY_REPEATED, set_net},
-    {"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)", KEY_TEXT, set_console},
-    {"console-max", "SIZE", "what the guest may write to a console's file; 0: all (default 64M)", KEY_OR_NUMBER,
-     set_console_max},
-    {"console-device", "both|serial", "serial port and virtio console, or the serial port alone", KEY_TEXT,
-     set_console_device},
-    {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console", KEY_TEXT, set_escape},
-    {"rng", NULL, "add an entropy device", KEY_TEXT, set_rng},
+};
+static const struct config_key last_keys[] = {
     {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", KEY_TEXT, set_no_acpi},
     {"record", "on|off", "count and time every VM exit, for --stats (default on)", KEY_TEXT, set_record},
     {"name", "NAME", "name of the VM in messages and reports", KEY_TEXT, set_name},
@@ -256,84 +175,62 @@ static const struct config_key keys[] = {
      config_set_halt_poll},
     {"core-scheduling", NULL, "let no other program share a core with the vCPU threads", KEY_TEXT, config_set_core},
 };
-#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
+#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+#define KEYS_MAX        64 /* for the names among which the nearest is looked for: twice what there are */
 
-const struct config_key *config_key(unsigned index)
+static struct config_found nth_key(const struct device_kind *const *kinds, unsigned index)
 {
-    return index < KEY_COUNT ? &keys[index] : NULL;
+    if (index < COUNT_OF(first_keys)) return (struct config_found){&first_keys[index], NULL};
+    index -= (unsigned)COUNT_OF(first_keys);
+    for (unsigned k = 0; kinds[k]; k++)
+        for (unsigned i = 0; i < DEVICE_KEYS && kinds[k]->key[i].name; i++)
+            if (index-- == 0) return (struct config_found){&kinds[k]->key[i], kinds[k]};
+    if (index < COUNT_OF(last_keys)) return (struct config_found){&last_keys[index], NULL};
+    return (struct config_found){0};
 }
 
-const struct config_key *config_key_find(const char *name)
+const struct config_key *config_key(const struct device_kind *const *kinds, unsigned index)
 {
-    for (unsigned i = 0; i < KEY_COUNT; i++)
-        if (strcmp(keys[i].name, name) == 0) return &keys[i];
-    return NULL;
+    return nth_key(kinds, index).key;
+}
+
+struct config_found config_find(const struct config *c, const char *name)
+{
+    for (unsigned i = 0;; i++) {
+        const struct config_found f = nth_key(c->kinds, i);
+        if (!f.key || strcmp(f.key->name, name) == 0) return f;
+    }
+}
+
+static int add_device(struct config *c, struct config_found f, const char *value, struct err *e)
+{
+    struct device_draft d;
+    int rc = device_begin(&d, f.kind, e);
+    if (!rc) rc = device_parse(&d, value, e);
+    if (!rc) rc = device_add(&d, c, e);
+    device_end(&d);
+    return err_wrap(e, rc, "%s " VALUE_SHOWN, f.key->name, value);
+}
+
+static void hint_nearest(const struct config *c, const char *word, struct err *e)
+{
+    const char *names[KEYS_MAX + 1] = {NULL};
+    for (unsigned i = 0; i < KEYS_MAX && config_key(c->kinds, i); i++) names[i] = config_key(c->kinds, i)->name;
+    nearest_err_hint(e, word, WORDS_IN(names));
 }
 
 int config_set(struct config *c, const char *key, const char *value, struct err *e)
 {
-    const struct config_key *known = config_key_find(key);
-    if (known) return known->set(c, value, e);
+    const struct config_found f = config_find(c, key);
+    if (config_adds_devices(f)) return add_device(c, f, value, e);
+    if (f.key) return f.key->set ? f.key->set(c, value, e) : device_switch(c, f.kind, value, e);
     err_set(e, -ENOENT, "unknown key \"" VALUE_SHOWN "\"", key);
-    nearest_err_hint(e, key, WORDS_OF(keys, name, KEY_COUNT));
+    hint_nearest(c, key, e);
     err_hint(e, "`vireo run --help` lists the keys");
     return -ENOENT;
 }
 
 /* ---- what only the whole tells ---- */
-
-/* The same fd or interface twice: a tap has one queue, so the second attachment would fail with a bare EBUSY. */
-static int check_nets(const struct config *c, struct err *e)
-{
-    for (unsigned i = 0; i < c->net_count; i++) {
-        const struct net_config *n = &c->net[i];
-        if (n->fd >= 0 && fcntl(n->fd, F_GETFD) < 0)
-            return err_set(e, -EBADF,
-                           "net %u: file descriptor %d is not open; pass an open tap, or name one with tap=", i, n->fd);
-        for (unsigned j = 0; j < i; j++) {
-            const struct net_config *o = &c->net[j];
-            if (n->fd >= 0 && n->fd == o->fd)
-                return err_set(e, -EEXIST, "net %u: file descriptor %d is net %u's already; open one for each", i,
-                               n->fd, j);
-            if (n->tap[0] && strcmp(n->tap, o->tap) == 0)
-                return err_set(e, -EEXIST, "net %u: tap %s is net %u's already; make one for each", i, n->tap, j);
-            if (n->has_mac && o->has_mac && memcmp(n->mac, o->mac, sizeof(n->mac)) == 0)
-                return err_set(e, -EEXIST, "net %u: the same mac as net %u; change one", i, j);
-        }
-    }
-    return 0;
-}
-
-/* Two readers may share an image; a writer may not share it with anyone. Other names of the same file are caught when
- * the disk is opened, by its lock. */
-static int check_disks(const struct config *c, struct err *e)
-{
-    for (unsigned i = 0; i < c->disk_count; i++)
-        for (unsigned j = 0; j < i; j++) {
-            const struct disk_config *a = &c->disk[j], *b = &c->disk[i];
-            if (strcmp(a->path, b->path) != 0 || (a->is_readonly && b->is_readonly)) continue;
-            return err_set(e, -EEXIST,
-                           "disk %u: " VALUE_SHOWN " is disk %u already, and one of them writes; "
-                           "make both readonly or use a copy",
-                           i, b->path, j);
-        }
-    return 0;
-}
-
-static const char *nth_id(const struct config *c, unsigned i)
-{
-    return i < c->disk_count ? c->disk[i].id : c->net[i - c->disk_count].id;
-}
-
-static int check_ids(const struct config *c, struct err *e)
-{
-    const unsigned count = c->disk_count + c->net_count;
-    for (unsigned i = 0; i < count; i++)
-        for (unsigned j = 0; j < i; j++)
-            if (nth_id(c, i)[0] && strcmp(nth_id(c, i), nth_id(c, j)) == 0)
-                return err_set(e, -EEXIST, "id %s: given to two devices; an id names one", nth_id(c, i));
-    return 0;
-}
 
 static int check_memory(const struct config *c, struct err *e)
 {
@@ -352,9 +249,7 @@ int config_check(const struct config *c, struct err *e)
         return err_set(e, -EINVAL, "initrd " VALUE_SHOWN ": there is no kernel to use it; give one, or leave it out",
                        c->initrd ? c->initrd : "in memory");
     int rc = check_memory(c, e);
-    if (rc == 0) rc = check_disks(c, e);
-    if (rc == 0) rc = check_nets(c, e);
-    if (rc == 0) rc = check_ids(c, e);
+    if (rc == 0) rc = config_devices_check(c, e);
     if (rc == 0) rc = config_sched_check(c, e);
     return rc;
 }

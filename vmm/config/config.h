@@ -14,12 +14,12 @@
 #include "vmm/base/err.h"
 #include "vmm/base/file.h"
 
-#define CONFIG_MAX_DISKS   16 /* half of the 32 virtio-mmio slots */
-#define CONFIG_MAX_NETS    8
-#define CONFIG_MAX_FILES   (CONFIG_MAX_DISKS + 5) /* kernel, initrd, console, device tree, the configuration itself */
-#define CONFIG_ID_MAX      32                     /* an id or name: letters, digits, - _ . */
-#define CONFIG_CMDLINE_MAX 2048                   /* x86 COMMAND_LINE_SIZE, arm64's as well; includes the NUL */
-#define CONFIG_MAX_CPUS    64                     /* one GIC redistributor region, one MADT page; machines are micro */
+#define CONFIG_MAX_DEVICES 32                       /* as many as a machine has virtio-mmio slots */
+#define CONFIG_MAX_FILES   (CONFIG_MAX_DEVICES + 5) /* kernel, initrd, console, device tree, the configuration itself */
+#define CONFIG_LABEL_MAX   32                       /* a kind of device and its number */
+#define CONFIG_ID_MAX      32                       /* an id or name: letters, digits, - _ . */
+#define CONFIG_CMDLINE_MAX 2048                     /* x86 COMMAND_LINE_SIZE, arm64's as well; includes the NUL */
+#define CONFIG_MAX_CPUS    64           /* one GIC redistributor region, one MADT page; machines are micro */
 #define CONFIG_MEMORY_MIN  (2ULL << 20) /* one huge page: the embedded guest and every boot table fit below it */
 #define CONFIG_MEMORY_STEP 4096         /* KVM maps whole pages (api.rst 4.35) */
 #define CONFIG_NICE_MIN    (-20)        /* setpriority(2) */
@@ -36,23 +36,15 @@
 #define CONFIG_JSON_MAX    (1u << 20) /* the largest sensible file is a few KiB; the parser keeps it all in memory */
 #define CONFIG_JSON_DEPTH  3          /* the object, a list in it, an object in that */
 
-struct disk_config {
-    char *path;
-    char id[CONFIG_ID_MAX + 1];
-    char serial[20 + 1]; /* VIRTIO 1.2, 5.2.6: 20 bytes */
-    bool is_readonly;
-    bool is_raw;         /* whatever it looks like */
-    bool is_unlocked;    /* no lock is taken */
-    uint16_t block_size; /* bytes; 0: not said */
-};
+struct device_kind; /* vmm/config/device.h */
 
-struct net_config {
-    char tap[16]; /* IFNAMSIZ; "" when fd is used */
-    int fd;       /* -1: none */
-    char id[CONFIG_ID_MAX + 1];
-    uint8_t mac[6];
-    bool has_mac;
-    uint16_t mtu; /* 0: not said */
+/* A device that was asked for. */
+struct config_device {
+    const struct device_kind *kind;
+    unsigned index;               /* among those of its kind */
+    char label[CONFIG_LABEL_MAX]; /* "disk 3", as messages call it */
+    char id[CONFIG_ID_MAX + 1];   /* "": none */
+    void *settings;               /* as its kind has them; NULL: a switch added it */
 };
 
 /* How the host schedules one thread. Zeros: as the thread that starts the machine. */
@@ -92,21 +84,20 @@ struct config {
     char name[CONFIG_ID_MAX + 1]; /* "" : none */
     char *kernel, *initrd;        /* NULL: embedded guest / none, or the image below */
     struct config_image kernel_image, initrd_image;
-    char *cmdline;   /* NULL: the arch's default */
-    char *dump_dtb;  /* NULL: the device tree is not written to a file */
-    char *source;    /* the file the keys came from; NULL: none, or not known */
-    unsigned cpus;   /* 1.. */
-    uint64_t memory; /* bytes */
-    struct disk_config disk[CONFIG_MAX_DISKS];
-    unsigned disk_count;
-    struct net_config net[CONFIG_MAX_NETS];
-    unsigned net_count;
+    char *cmdline;                          /* NULL: the arch's default */
+    char *dump_dtb;                         /* NULL: the device tree is not written to a file */
+    char *source;                           /* the file the keys came from; NULL: none, or not known */
+    unsigned cpus;                          /* 1.. */
+    uint64_t memory;                        /* bytes */
+    const struct device_kind *const *kinds; /* that it may have, NULL behind the last; they bring their keys along */
+    struct config_device device[CONFIG_MAX_DEVICES]; /* in the order they were asked for */
+    unsigned device_count;
     enum config_console console;
     char *console_path;
     uint64_t console_max;    /* bytes that the guest may add to a file; 0: no bound */
     bool has_virtio_console; /* beside the serial port, which every machine has */
     bool has_escape;         /* Ctrl-A x on stdio ends the VM: the CLI asks for it when stdin is a terminal */
-    bool has_rng, has_acpi;
+    bool has_acpi;
     bool has_record;            /* every exit is counted and timed: vmm/core/record.h */
     uint64_t timeout_ms;        /* 0: none */
     struct sched_config *sched; /* NULL: no key asks for anything; config_sched makes it */
@@ -126,21 +117,24 @@ struct config_key {
     const char *arg;  /* "path=FILE[,readonly]..." or NULL: a switch (values true / false in JSON) */
     const char *help; /* one line */
     unsigned flags;   /* of config_key_flags */
-    int (*set)(struct config *c, const char *value, struct err *e);
+    int (*set)(struct config *c, const char *value, struct err *e); /* NULL: it adds a device of its kind */
 };
 
-void config_init(struct config *c); /* defaults: 1 vCPU, 256 MiB, console stdio on both devices, ACPI, recorder */
-void config_fini(struct config *c); /* legal twice */
+/* Defaults: 1 vCPU, 256 MiB, console stdio on both devices, ACPI, recorder. The kinds are borrowed. */
+void config_init(struct config *c, const struct device_kind *const *kinds);
+void config_fini(struct config *c); /* as after config_init; legal twice */
 
 /* c->sched, made if there is none; NULL: out of memory. */
 struct sched_config *config_sched(struct config *c);
 
-const struct config_key *config_key(unsigned index); /* NULL past the end */
-const struct config_key *config_key_find(const char *name);
+const struct config_key *config_key(const struct device_kind *const *kinds, unsigned index); /* NULL past the end */
+/* The n-th device of a kind, from 0; NULL: there are fewer. */
+const struct config_device *config_device(const struct config *c, const struct device_kind *kind, unsigned n);
+unsigned config_device_count(const struct config *c, const struct device_kind *kind);
 /* Unknown key: ERR_CONFIG, with the nearest known one as hint. A key that does not repeat may be set twice: last wins.
- * On error c is as it was. In a disk or net a doubled comma is a comma of the value. */
+ * On error c is as it was. In a device a doubled comma is a comma of the value. */
 int config_set(struct config *c, const char *key, const char *value, struct err *e);
-/* A JSON object with the same keys; a key that repeats takes one value or a list of them, and a disk or net is a string
+/* A JSON object with the same keys; a key that repeats takes one value or a list of them, and a device is a string
  * or an object ({"path": ..., "readonly": true}). Types are strict: text is a string, a number a whole number, a switch
  * true or false, as the table says; null is a key that isn't set. An unknown key is told before its value's type.
  * Duplicate keys and more than CONFIG_JSON_DEPTH levels are refused. Errors name the line; the keys before the faulty

@@ -1,10 +1,4 @@
-#include "vmm/config/config.h"
-
-/* How messages call them. */
-static const char *const disks[CONFIG_MAX_DISKS] = {
-    "disk 0", "disk 1", "disk 2",  "disk 3",  "disk 4",  "disk 5",  "disk 6",  "disk 7",
-    "disk 8", "disk 9", "disk 10", "disk 11", "disk 12", "disk 13", "disk 14", "disk 15",
-};
+#include "vmm/config/device.h"
 
 unsigned config_files(const struct config *c, struct file_name out[CONFIG_MAX_FILES])
 {
@@ -16,7 +10,10 @@ unsigned config_files(const struct config *c, struct file_name out[CONFIG_MAX_FI
     unsigned n = 0;
     for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
         if (single[i].path) out[n++] = single[i];
-    for (unsigned i = 0; i < c->disk_count; i++) out[n++] = (struct file_name){disks[i], c->disk[i].path, false};
+    for (unsigned i = 0; i < c->device_count; i++) {
+        const struct config_device *d = &c->device[i];
+        if (d->kind->file) out[n++] = (struct file_name){d->label, d->kind->file(d), false};
+    }
     return n;
 }
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/config/item.h"
+#include "vmm/config/device.h"
 #include "vmm/config/value.h"
 
 struct scan {
@@ -72,10 +72,10 @@ static unsigned takes_of_key(const struct config_key *k)
     return k->flags & KEY_NUMBER ? TAKES_NUMBER : TAKES_STRING;
 }
 
-static unsigned takes_of_item(enum item_takes takes)
+static unsigned takes_of_setting(enum setting_takes takes)
 {
     static const unsigned is[] = {
-        [ITEM_TEXT] = TAKES_STRING, [ITEM_SWITCH] = TAKES_SWITCH, [ITEM_NUMBER] = TAKES_NUMBER};
+        [SETTING_TEXT] = TAKES_STRING, [SETTING_SWITCH] = TAKES_SWITCH, [SETTING_NUMBER] = TAKES_NUMBER};
     return is[takes];
 }
 
@@ -100,41 +100,49 @@ static const char *scalar_text(const json_t *v, unsigned takes, char buf[SCALAR_
     return buf;
 }
 
-static int set_member(struct config_item *it, const char *key, const json_t *v, struct err *e)
+static int set_member(struct device_draft *d, const char *key, const json_t *v, struct err *e)
 {
     char buf[SCALAR_MAX];
-    enum item_takes takes;
-    if (!item_key_takes(it, key, &takes)) return item_set(it, key, "", e); /* which says that it is unknown */
+    enum setting_takes takes;
+    if (!device_takes(d, key, &takes)) return device_set(d, key, "", e); /* which says that it is unknown */
     if (json_is_null(v)) return 0;
-    const char *text = scalar_text(v, takes_of_item(takes), buf);
-    return text ? item_set(it, key, text, e) : wrong_type(key, takes_of_item(takes), e);
+    const char *text = scalar_text(v, takes_of_setting(takes), buf);
+    return text ? device_set(d, key, text, e) : wrong_type(key, takes_of_setting(takes), e);
 }
 
-static int set_members(struct config_item *it, json_t *object, struct err *e)
+static int set_members(struct device_draft *d, json_t *object, struct err *e)
 {
     const char *key;
     json_t *v;
     json_object_foreach(object, key, v)
     {
-        const int rc = set_member(it, key, v, e);
+        const int rc = set_member(d, key, v, e);
         if (rc) return rc;
     }
     return 0;
 }
 
-static int add_item(struct config *c, const struct item_type *type, json_t *v, struct err *e)
+static int add_device(struct config *c, const struct device_kind *kind, json_t *v, struct err *e)
 {
-    struct config_item it;
-    item_init(&it, type);
-    int rc;
-    if (json_is_object(v))
-        rc = set_members(&it, v, e);
-    else if (json_is_string(v))
-        rc = item_parse(&it, json_string_value(v), e);
-    else
+    struct device_draft d;
+    int rc = device_begin(&d, kind, e);
+    if (rc == 0 && json_is_object(v))
+        rc = set_members(&d, v, e);
+    else if (rc == 0 && json_is_string(v))
+        rc = device_parse(&d, json_string_value(v), e);
+    else if (rc == 0)
         rc = err_set(e, -EINVAL, "must be an object, or a string as the flag takes it");
-    if (rc == 0) rc = item_add(&it, c, e);
-    item_fini(&it);
+    if (rc == 0) rc = device_add(&d, c, e);
+    device_end(&d);
+    return rc;
+}
+
+static int add_devices(struct config *c, struct config_found f, json_t *v, struct err *e)
+{
+    int rc = 0;
+    if (!json_is_array(v)) return err_wrap(e, add_device(c, f.kind, v, e), "%s", f.key->name);
+    for (size_t i = 0; i < json_array_size(v) && !rc; i++)
+        rc = err_wrap(e, add_device(c, f.kind, json_array_get(v, i), e), "%s %zu", f.key->name, i);
     return rc;
 }
 
@@ -147,16 +155,11 @@ static int set_scalar(struct config *c, const struct config_key *k, const json_t
 
 static int set_value(struct config *c, const char *key, json_t *v, struct err *e)
 {
-    const struct config_key *k = config_key_find(key);
-    const struct item_type *type = item_type_find(key);
+    const struct config_found f = config_find(c, key);
+    const struct config_key *k = f.key;
     if (!k) return config_set(c, key, "", e); /* which says that it is unknown */
     if (json_is_null(v)) return 0;
-    if (type && !json_is_array(v)) return err_wrap(e, add_item(c, type, v, e), "%s", key);
-    for (size_t i = 0; type && i < json_array_size(v); i++) {
-        const int rc = add_item(c, type, json_array_get(v, i), e);
-        if (rc) return err_wrap(e, rc, "%s %zu", key, i);
-    }
-    if (type) return 0;
+    if (config_adds_devices(f)) return add_devices(c, f, v, e);
     if (!json_is_array(v) || !(k->flags & KEY_REPEATED)) return set_scalar(c, k, v, e);
     for (size_t i = 0; i < json_array_size(v); i++) {
         const int rc = set_scalar(c, k, json_array_get(v, i), e);

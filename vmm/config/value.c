@@ -134,6 +134,12 @@ static bool is_id_char(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-_.", c));
 }
 
+int value_switch(const char *what, const char *s, bool *out, struct err *e)
+{
+    if (value_bool(s, out)) return 0;
+    return err_set(e, -EINVAL, "%s " VALUE_SHOWN ": must be true or false", what, s);
+}
+
 int value_id(const char *what, const char *s, char *out, struct err *e)
 {
     const size_t len = strlen(s);

@@ -24,6 +24,8 @@ bool value_time(const char *s, uint64_t *out); /* to ns: digits, then ns us ms s
 bool value_cpus(const char *s, cpu_set_t *out);
 bool value_mac(const char *s, uint8_t out[6]); /* six pairs of hex digits with ':' between */
 
+/* "true" or "false" of the key called what. */
+int value_switch(const char *what, const char *s, bool *out, struct err *e);
 /* A name or id: 1 to CONFIG_ID_MAX of letters, digits, '-', '_', '.', the first of them a letter, a digit or '_': a
  * file is called by it, and it stands where options do. what: for the sentence. out: CONFIG_ID_MAX + 1. */
 int value_id(const char *what, const char *s, char *out, struct err *e);

@@ -34,6 +34,10 @@ enum record_class {
     RECORD_CLASSES
 };
 const char *record_class_name(enum record_class c); /* "port in": static */
+static inline bool record_class_has_addr(enum record_class c)
+{
+    return c <= RECORD_MMIO_WRITE;
+}
 
 /* Registers (a class and an address) a vCPU keeps apart: 32 devices touch some 6 each while they run, rarely 20. */
 #define RECORD_REGISTERS 256

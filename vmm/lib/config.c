@@ -51,7 +51,7 @@ struct vireo_config *vireo_config_create(void)
 {
     struct vireo_config *c = malloc(sizeof(*c));
     if (!c) return NULL;
-    config_init(&c->config);
+    config_init(&c->config, machine_devices);
     c->pool = NULL;
     return c;
 }
@@ -135,7 +135,7 @@ int vireo_output_open(const char *what, const char *path, const struct vireo_fil
 
 bool vireo_config_key(unsigned index, struct vireo_key *out)
 {
-    const struct config_key *k = config_key(index);
+    const struct config_key *k = config_key(machine_devices, index);
     if (!k) return false;
     *out = (struct vireo_key){.name = k->name, .arg = k->arg, .help = k->help, .is_repeated = k->flags & KEY_REPEATED};
     return true;

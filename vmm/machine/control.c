@@ -12,6 +12,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
+#include "vmm/machine/lab.h"
 #include "vmm/machine/state.h"
 
 /* How long the threads of a machine that is over have for their last steps, which no device's host side holds up. One

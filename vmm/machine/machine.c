@@ -11,6 +11,7 @@
 #include "guest/embed.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
+#include "vmm/machine/lab.h"
 #include "vmm/machine/state.h"
 
 static void on_device_end(void *arg, enum end_reason reason, uint32_t value, const char *detail)
@@ -165,11 +166,11 @@ static int fit_lab(struct machine *m, const struct machine_lab *lab, struct err 
         .mmio = &m->mmio,
         .pio = &m->pio,
         .vcpu = m->vcpu,
-        .runner = m->runner,
-        .counter = &m->counter,
         .vcpu_count = m->vcpu_count,
     };
-    return lab->fit(lab->arg, &parts, e);
+    for (unsigned i = 0; lab->counter && i < m->vcpu_count; i++) m->runner[i].counter = lab->counter;
+    if (lab->trace) m->runner[0].record->trace = lab->trace;
+    return lab->fit ? lab->fit(lab->arg, &parts, e) : 0;
 }
 
 static int create_parts(struct machine *m, const struct config *cfg, const struct machine_lab *lab, struct err *e)
@@ -180,7 +181,7 @@ static int create_parts(struct machine *m, const struct config *cfg, const struc
     if (!rc) rc = create_vcpus(m, cfg, e);
     if (!rc && cfg->has_record) rc = stats_create(m, e);
     if (!rc) rc = slots_create(m, cfg, e);
-    if (!rc && lab->fit) rc = fit_lab(m, lab, e);
+    if (!rc) rc = fit_lab(m, lab, e);
     if (rc) return rc;
     bus_freeze(&m->mmio);
     bus_freeze(&m->pio);

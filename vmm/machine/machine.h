@@ -11,32 +11,15 @@
 #include "vmm/config/config.h"
 #include "vmm/core/ending.h"
 
+#define MACHINE_MAX_DISKS 16 /* half of the 32 virtio-mmio slots */
+
 struct machine;
+
+/* The kinds of devices that a machine can have, for config_init; NULL behind the last. */
+extern const struct device_kind *const machine_devices[];
 
 /* cfg and log are read during the call only; log may be NULL. */
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e);
-
-/* For benches, which run a guest of their own on the product's run loop and need to touch what is beneath it. Valid
- * until machine_destroy; after machine_start, only what KVM and the headers allow while vCPUs run. */
-struct machine_parts {
-    struct vm *vm;
-    struct gmem *mem; /* frozen */
-    struct bus *mmio, *pio;
-    struct vcpu *vcpu;             /* vcpu_count of them */
-    struct runner *runner;         /* as many; record is NULL when the recorder is off */
-    const struct counter *counter; /* the recorder's; unset when that is off */
-    unsigned vcpu_count;
-};
-struct machine_lab {
-    const void *image; /* in place of the built-in guest when no kernel is configured */
-    uint64_t image_size;
-    enum arch_irqchip irqchip; /* -ENOTSUP from machine_create_lab: not to be had here */
-    /* Once the vCPUs and devices are there, before the buses are frozen and the image is loaded. 0 or -errno. */
-    int (*fit)(void *arg, const struct machine_parts *p, struct err *e);
-    void *arg;
-};
-int machine_create_lab(struct machine **out, const struct config *cfg, const struct log *log,
-                       const struct machine_lab *lab, struct err *e);
 /* Stops and joins first; NULL is legal. Requests that a host file has not answered by then are given MACHINE_STUCK_MS;
  * then a thread of its own waits for them and frees what they hold, which is the machine, and nothing is logged any
  * more. */
@@ -52,8 +35,6 @@ int machine_resume(struct machine *m);
 void machine_end(struct machine *m, enum end_reason reason, const char *detail);
 /* The same with END_STOPPED; takes no lock, so that a signal handler may call it. */
 void machine_stop(struct machine *m);
-/* Call a vCPU out of KVM_RUN once, to no other end than that it enters again. For benches. */
-void machine_kick(struct machine *m, unsigned vcpu);
 /* Wait for the end, and for the threads to go. timeout_ms < 0: forever. 0: *out is filled, unless it is NULL;
  * -ETIMEDOUT. May be called again. Never waits for a device's host side. */
 int machine_wait(struct machine *m, int timeout_ms, struct ending *out);
@@ -77,7 +58,7 @@ bool machine_milestone(struct machine *m, unsigned index, struct machine_milesto
  * just made is waited for. */
 #define MACHINE_THREAD_NAME 16 /* TASK_COMM_LEN: what the kernel keeps of a thread's name */
 enum machine_thread_kind { MACHINE_THREAD_VCPU, MACHINE_THREAD_IO, MACHINE_THREAD_DISK };
-#define MACHINE_THREADS_MAX (CONFIG_MAX_CPUS + 1 + CONFIG_MAX_DISKS)
+#define MACHINE_THREADS_MAX (CONFIG_MAX_CPUS + 1 + MACHINE_MAX_DISKS)
 struct machine_thread {
     enum machine_thread_kind kind;
     int vcpu; /* -1: not a vCPU's */

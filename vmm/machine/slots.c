@@ -1,132 +1,58 @@
-/* The devices of a machine: one table row each says how many there are, how the n-th is made and what it is called.
+/* The devices of a machine: one row a kind says by which keys they are asked for and how one is made (slots.h).
  * Slot i is a virtio-mmio window at a fixed place with a fixed GSI, whatever device sits in it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "devices/devices.h"
-#include "guest/embed.h"
 #include "vmm/base/clock.h"
+#include "vmm/config/console.h"
+#include "vmm/machine/slots.h"
 #include "vmm/machine/state.h"
 
-#define RAM_DISK_BYTES (1024 * 1024) /* what the embedded guest writes and reads back */
-
-static bool wants_ram_disk(const struct config *cfg)
-{
-    return !config_has_kernel(cfg) && cfg->disk_count == 0;
-}
-
-static unsigned count_disks(const struct config *cfg)
-{
-    return wants_ram_disk(cfg) ? 1 : cfg->disk_count;
-}
-
-static void on_disk_thread(void *arg, bool begins)
-{
-    struct disk_thread *t = arg;
-    if (begins)
-        threads_disk_here(t);
-    else
-        use_io_gone(t->machine, &t->tid);
-}
-
-static int make_disk(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
-{
-    struct disk *disk = NULL;
-    const struct disk_config *d = &cfg->disk[n];
-    const char *serial = d->serial[0] ? d->serial : NULL;
-    int rc;
-    if (wants_ram_disk(cfg)) {
-        serial = GUEST_SCRATCH_DISK_ID; /* what tells the guest that it may write */
-        rc = disk_open_ram(&disk, RAM_DISK_BYTES, e);
-    } else {
-        m->disk_thread[n] = (struct disk_thread){.machine = m, .disk = n};
-        const struct disk_params p = {
-            .path = d->path,
-            .is_readonly = d->is_readonly,
-            .is_raw = d->is_raw,
-            .is_unlocked = d->is_unlocked,
-            .block_size = d->block_size,
-            .log = m->log,
-            .on_thread = on_disk_thread,
-            .arg = &m->disk_thread[n],
-        };
-        rc = disk_open(&disk, &p, e);
-    }
-    if (!rc) rc = virtio_blk_create(out, disk, serial, e);
-    if (rc) disk_close(disk);
-    return rc;
-}
-
-static const char *id_of_disk(const struct config *cfg, unsigned n)
-{
-    return wants_ram_disk(cfg) ? "ram" : cfg->disk[n].id;
-}
-
-static unsigned count_nets(const struct config *cfg)
-{
-    return cfg->net_count;
-}
-
-static int make_net(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
-{
-    struct tap *tap = NULL;
-    const struct net_config *c = &cfg->net[n];
-    (void)m;
-    int rc = c->tap[0] ? tap_open(&tap, c->tap, e) : tap_open_fd(&tap, c->fd, e);
-    if (!rc) rc = virtio_net_create(out, tap, c->has_mac ? c->mac : NULL, c->mtu, e);
-    if (rc) tap_close(tap);
-    return rc;
-}
-
-static const char *id_of_net(const struct config *cfg, unsigned n)
-{
-    return cfg->net[n].id[0] ? cfg->net[n].id : cfg->net[n].tap;
-}
-
-static unsigned count_consoles(const struct config *cfg)
+static bool is_console_wanted(const struct config *cfg)
 {
     return cfg->console != CONSOLE_OFF && cfg->has_virtio_console;
 }
 
-static int make_console(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
+static int make_console(struct machine *m, const struct config_device *d, struct virtio_dev **out, struct err *e)
 {
-    (void)cfg;
-    (void)n;
+    (void)d;
     return virtio_console_create(out, m->console, e);
 }
 
-static unsigned count_rngs(const struct config *cfg)
-{
-    return cfg->has_rng;
-}
+static const struct slot_kind slot_console = {
+    .device =
+        {
+            .name = "console",
+            .key = {{"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)", KEY_TEXT,
+                     config_set_console},
+                    {"console-max", "SIZE", "what the guest may write to a console's file; 0: all (default 64M)",
+                     KEY_OR_NUMBER, config_set_console_max},
+                    {"console-device", "both|serial", "serial port and virtio console, or the serial port alone",
+                     KEY_TEXT, config_set_console_device},
+                    {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console", KEY_TEXT,
+                     config_set_escape}},
+        },
+    .is_implied = is_console_wanted,
+    .make = make_console,
+};
 
-static int make_rng(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e)
+static int make_rng(struct machine *m, const struct config_device *d, struct virtio_dev **out, struct err *e)
 {
     (void)m;
-    (void)cfg;
-    (void)n;
+    (void)d;
     return virtio_rng_create(out, e);
 }
 
-static const char *no_id(const struct config *cfg, unsigned n)
-{
-    (void)cfg;
-    (void)n;
-    return "";
-}
+static const struct slot_kind slot_rng = {
+    .device = {.name = "rng", .key = {{"rng", NULL, "add an entropy device", KEY_TEXT, NULL}}, .most = 1},
+    .make = make_rng,
+};
 
-static const struct slot_kind {
-    const char *name;
-    unsigned (*count)(const struct config *cfg);
-    int (*make)(struct machine *m, const struct config *cfg, unsigned n, struct virtio_dev **out, struct err *e);
-    const char *(*id)(const struct config *cfg, unsigned n);
-} slot_kinds[] = {
-    {"disk", count_disks, make_disk, id_of_disk},
-    {"net", count_nets, make_net, id_of_net},
-    {"console", count_consoles, make_console, no_id},
-    {"rng", count_rngs, make_rng, no_id},
+/* In the order of the slots, and of the help text. */
+const struct device_kind *const machine_devices[] = {
+    &slot_disk.device, &slot_net.device, &slot_console.device, &slot_rng.device, NULL,
 };
 
 static void on_irq(void *arg, uint32_t events)
@@ -225,27 +151,27 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *label, st
     return bus_add(&m->mmio, &range, e);
 }
 
-static int create_one(struct machine *m, const struct config *cfg, const struct slot_kind *k, unsigned n, struct err *e)
+static int create_one(struct machine *m, const struct slot_kind *k, const struct config_device *d, struct err *e)
 {
     struct virtio_dev *dev = NULL;
     char label[SLOT_LABEL_MAX];
-    const char *id = k->id(cfg, n);
-    if (id[0])
-        (void)snprintf(label, sizeof(label), "%s %u (%s)", k->name, n, id);
-    else
-        (void)snprintf(label, sizeof(label), "%s %u", k->name, n);
+    const char *name = k->device.name, *id = k->id ? k->id(d) : d ? d->id : "";
+    const int len = snprintf(label, sizeof(label), "%s %u", name, d ? d->index : 0);
+    if (id[0]) (void)snprintf(label + len, sizeof(label) - (size_t)len, " (%s)", id);
     if (m->slot_count == ARCH_MAX_SLOTS)
         return err_set(e, -ENOSPC, "%s: all %d device slots are taken", label, ARCH_MAX_SLOTS);
-    const int rc = k->make(m, cfg, n, &dev, e);
+    const int rc = k->make(m, d, &dev, e);
     return rc ? err_wrap(e, rc, "%s", label) : plug(m, dev, label, e);
 }
 
 int slots_create(struct machine *m, const struct config *cfg, struct err *e)
 {
     int rc = 0;
-    for (size_t k = 0; k < sizeof(slot_kinds) / sizeof(slot_kinds[0]); k++) {
-        const unsigned count = slot_kinds[k].count(cfg);
-        for (unsigned n = 0; n < count && !rc; n++) rc = create_one(m, cfg, &slot_kinds[k], n, e);
+    for (const struct device_kind *const *kind = machine_devices; *kind && !rc; kind++) {
+        const struct slot_kind *k = (const struct slot_kind *)*kind; /* whose first member it is */
+        const struct config_device *d;
+        if (k->is_implied && k->is_implied(cfg)) rc = create_one(m, k, NULL, e);
+        for (unsigned n = 0; !rc && (d = config_device(cfg, *kind, n)) != NULL; n++) rc = create_one(m, k, d, e);
     }
     return rc;
 }

@@ -172,6 +172,7 @@ static void tell_class(struct report *r, const struct group *g, enum record_clas
     if (!count) return;
     const struct stats_row row = {
         .kind = STATS_CLASS,
+        .class = class,
         .vcpu = g->vcpu,
         .name = record_class_name(class),
         .count = count,
@@ -193,6 +194,7 @@ static void tell_register(const struct report *r, int vcpu, const struct record_
     const struct bus_range *range = bus_find(bus, at.addr, 1);
     const struct stats_row row = {
         .kind = STATS_REGISTER,
+        .class = at.class,
         .vcpu = vcpu,
         .name = record_class_name(at.class),
         .device = range ? range->name : NULL,

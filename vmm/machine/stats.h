@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "vmm/base/hist.h"
+#include "vmm/core/record.h"
 
 struct machine;
 
@@ -29,10 +30,11 @@ enum stats_kind {
 
 struct stats_row {
     enum stats_kind kind;
-    int vcpu;           /* -1: all of them together */
-    const char *name;   /* "port out", or the kernel's "halt_exits"; valid during the call */
-    const char *device; /* whose register or queue; NULL: nobody's */
-    const char *unit;   /* of the kernel's */
+    enum record_class class; /* of a class and of a register */
+    int vcpu;                /* -1: all of them together */
+    const char *name;        /* "port out", or the kernel's "halt_exits"; valid during the call */
+    const char *device;      /* whose register or queue; NULL: nobody's */
+    const char *unit;        /* of the kernel's */
     uint64_t addr, offset;
     uint64_t count;
     struct stats_times run, handler;

@@ -21,7 +21,7 @@ static void name_of(const struct machine *m, enum machine_thread_kind kind, unsi
         break;
     case MACHINE_THREAD_IO: (void)snprintf(out, MACHINE_THREAD_NAME, "%.12s:io", name); break;
     case MACHINE_THREAD_DISK:
-        (void)snprintf(out, MACHINE_THREAD_NAME, "%.8s:disk%u", name, index % CONFIG_MAX_DISKS);
+        (void)snprintf(out, MACHINE_THREAD_NAME, "%.8s:disk%u", name, index % MACHINE_MAX_DISKS);
         break;
     }
 }
@@ -97,7 +97,7 @@ static bool nth(struct machine *m, unsigned index, struct machine_thread *out)
         describe(m, MACHINE_THREAD_IO, 0, io_tid, out);
         return true;
     }
-    for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) {
+    for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++) {
         if (m->disk_thread[i].tid == 0 || index-- > 0) continue;
         describe(m, MACHINE_THREAD_DISK, i, m->disk_thread[i].tid, out);
         return true;

@@ -96,7 +96,7 @@ void machine_use(struct machine *m, struct machine_use *out)
         .involuntary = m->involuntary,
         .io_cpu_ns = m->io_cpu_ns,
     };
-    for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) /* they stay until the machine is destroyed */
+    for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++) /* they stay until the machine is destroyed */
         if (m->disk_thread[i].tid) out->io_cpu_ns += clock_ns(clock_of_thread(m->disk_thread[i].tid));
     const bool has_begun = m->groups != NULL; /* and stays */
     pthread_mutex_unlock(&m->lock);

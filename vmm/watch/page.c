@@ -85,11 +85,10 @@ static void add_entry(struct gathering *g, const struct stats_row *row)
 /* What the figures need: of each vCPU, since the sum of all has the same again. */
 static void add_to_figures(struct figure_input *in, const struct stats_row *row)
 {
-    const bool is_io = strncmp(row->name, "port", 4) == 0 || strncmp(row->name, "mmio", 4) == 0;
-    if (row->vcpu < 0 || row->kind != STATS_CLASS || strcmp(row->name, "kick") == 0) return;
+    if (row->vcpu < 0 || row->kind != STATS_CLASS || row->class == RECORD_KICK) return;
     in->handled += row->count;
     in->handler_ns += row->handler.total;
-    if (is_io) in->io_handler_ns += row->handler.total;
+    if (record_class_has_addr(row->class)) in->io_handler_ns += row->handler.total;
 }
 
 static void on_row(void *arg, const struct stats_row *row)

@@ -65,7 +65,7 @@ static void make(struct made_up *m, uint32_t batch, uint32_t warm_up, uint64_t b
     }
 }
 
-static uint64_t median(const struct exits_joined *j, enum exits_phase p)
+static uint64_t median(const struct exits_joined *j, enum phase p)
 {
     assert_true(j->count[p] > 0);
     return j->phase[p][(j->count[p] - 1) / 2];
@@ -78,13 +78,13 @@ static void each_exit_is_joined_with_its_sample(void **state)
     (void)state;
     make(&m, 1, 2, 0);
     assert_int_equal(exits_join(&j, &m.run), 0);
-    assert_int_equal(j.count[EXITS_EXIT_LEG], SAMPLES);
+    assert_int_equal(j.count[PHASE_EXIT_LEG], SAMPLES);
     for (unsigned i = 0; i < SAMPLES; i++) {
-        assert_int_equal(j.phase[EXITS_EXIT_LEG][i], TO_US);
-        assert_int_equal(j.phase[EXITS_USER][i], OURS);
-        assert_int_equal(j.phase[EXITS_ENTRY_LEG][i], BACK);
-        assert_int_equal(j.phase[EXITS_KVM_RUN][i], IN_KVM);
-        assert_int_equal(j.phase[EXITS_RTT][i], TO_US + OURS + BACK);
+        assert_int_equal(j.phase[PHASE_EXIT_LEG][i], TO_US);
+        assert_int_equal(j.phase[PHASE_USER][i], OURS);
+        assert_int_equal(j.phase[PHASE_ENTRY_LEG][i], BACK);
+        assert_int_equal(j.phase[PHASE_KVM_RUN][i], IN_KVM);
+        assert_int_equal(j.phase[PHASE_RTT][i], TO_US + OURS + BACK);
     }
     assert_true(j.identity_holds);
     assert_int_equal(j.residual, 0);
@@ -103,8 +103,8 @@ static void baseline_is_subtracted_from_the_round_trip_alone(void **state)
     m.baseline[2] = (struct bench_sample){10, 900}; /* interrupted */
     assert_int_equal(exits_join(&j, &m.run), 0);
     assert_int_equal(j.baseline, 10);
-    assert_int_equal(median(&j, EXITS_RTT), TO_US + OURS + BACK - 10);
-    assert_int_equal(median(&j, EXITS_EXIT_LEG), TO_US);
+    assert_int_equal(median(&j, PHASE_RTT), TO_US + OURS + BACK - 10);
+    assert_int_equal(median(&j, PHASE_EXIT_LEG), TO_US);
     assert_true(j.identity_holds);
     exits_joined_fini(&j);
 }
@@ -118,12 +118,12 @@ static void batch_has_its_median_repetition_and_no_legs(void **state)
     for (unsigned i = 1; i < m.run.trace.count; i += 4) m.exit[i].from -= 200; /* the guest, between two batches */
     m.exit[7].done += 900;                                                     /* something befell this one */
     assert_int_equal(exits_join(&j, &m.run), 0);
-    assert_int_equal(j.phase[EXITS_USER][SAMPLES - 1], 4 * OURS);
-    assert_int_equal(j.phase[EXITS_KVM_RUN][SAMPLES - 1], 4 * IN_KVM);
-    assert_int_equal(median(&j, EXITS_USER), 4 * OURS);
-    assert_int_equal(median(&j, EXITS_KVM_RUN), 4 * IN_KVM);
-    assert_int_equal(median(&j, EXITS_RTT), 4 * (TO_US + OURS + BACK));
-    assert_int_equal(j.count[EXITS_EXIT_LEG], 0);
+    assert_int_equal(j.phase[PHASE_USER][SAMPLES - 1], 4 * OURS);
+    assert_int_equal(j.phase[PHASE_KVM_RUN][SAMPLES - 1], 4 * IN_KVM);
+    assert_int_equal(median(&j, PHASE_USER), 4 * OURS);
+    assert_int_equal(median(&j, PHASE_KVM_RUN), 4 * IN_KVM);
+    assert_int_equal(median(&j, PHASE_RTT), 4 * (TO_US + OURS + BACK));
+    assert_int_equal(j.count[PHASE_EXIT_LEG], 0);
     exits_joined_fini(&j);
 }
 
@@ -137,9 +137,9 @@ static void unknown_offset_is_bracketed(void **state)
     assert_int_equal(exits_join(&j, &m.run), 0);
     assert_true(j.has_legs);
     assert_int_equal(j.offset_error, (TO_US + BACK) / 2);
-    assert_in_range(median(&j, EXITS_EXIT_LEG), 0, TO_US + j.offset_error);
-    assert_in_range(median(&j, EXITS_ENTRY_LEG), 0, BACK + j.offset_error);
-    assert_int_equal(median(&j, EXITS_RTT), TO_US + OURS + BACK);
+    assert_in_range(median(&j, PHASE_EXIT_LEG), 0, TO_US + j.offset_error);
+    assert_in_range(median(&j, PHASE_ENTRY_LEG), 0, BACK + j.offset_error);
+    assert_int_equal(median(&j, PHASE_RTT), TO_US + OURS + BACK);
     exits_joined_fini(&j);
 }
 
@@ -168,8 +168,8 @@ static void clock_that_jumps_has_no_legs(void **state)
     }
     assert_int_equal(exits_join(&j, &m.run), 0);
     assert_false(j.has_legs);
-    assert_int_equal(j.count[EXITS_EXIT_LEG], 0);
-    assert_int_equal(j.count[EXITS_USER], SAMPLES);
+    assert_int_equal(j.count[PHASE_EXIT_LEG], 0);
+    assert_int_equal(j.count[PHASE_USER], SAMPLES);
     exits_joined_fini(&j);
 }
 
@@ -186,9 +186,9 @@ static void disturbed_samples_are_tagged_and_kept(void **state)
     m.sample[12].g1 += 5;   /* no longer than others */
     assert_int_equal(exits_join(&j, &m.run), 0);
     assert_int_equal(j.disturbed, 1);
-    assert_int_equal(j.count[EXITS_RTT], SAMPLES);
-    assert_int_equal(j.count[EXITS_UNDISTURBED], SAMPLES - 1);
-    assert_int_equal(j.phase[EXITS_UNDISTURBED][SAMPLES - 2], TO_US + OURS + BACK + 500);
+    assert_int_equal(j.count[PHASE_RTT], SAMPLES);
+    assert_int_equal(j.count[PHASE_UNDISTURBED], SAMPLES - 1);
+    assert_int_equal(j.phase[PHASE_UNDISTURBED][SAMPLES - 2], TO_US + OURS + BACK + 500);
     exits_joined_fini(&j);
 }
 
@@ -204,9 +204,9 @@ static void hostile_samples_are_cut_to_size(void **state)
     m.sample[2] = (struct bench_sample){1, INT64_MAX};
     m.run.trace.count = 20; /* and most exits never happened */
     assert_int_equal(exits_join(&j, &m.run), 0);
-    assert_int_equal(j.count[EXITS_RTT], SAMPLES);
-    assert_true(j.phase[EXITS_RTT][SAMPLES - 1] < HIST_LIMIT);
-    assert_int_equal(j.count[EXITS_USER], 19);
+    assert_int_equal(j.count[PHASE_RTT], SAMPLES);
+    assert_true(j.phase[PHASE_RTT][SAMPLES - 1] < HIST_LIMIT);
+    assert_int_equal(j.count[PHASE_USER], 19);
     exits_joined_fini(&j);
 }
 
@@ -218,7 +218,7 @@ static void row_without_samples_has_no_phases(void **state)
     make(&m, 1, 0, 0);
     m.run.samples = 0;
     assert_int_equal(exits_join(&j, &m.run), 0);
-    for (unsigned p = 0; p < EXITS_PHASES; p++) assert_int_equal(j.count[p], 0);
+    for (unsigned p = 0; p < PHASE_COUNT; p++) assert_int_equal(j.count[p], 0);
     exits_joined_fini(&j);
 }
 

@@ -1,8 +1,10 @@
 /* Fairness judged on made-up records: what is fair passes, what isn't is found and named, and a disturbed host is no
  * verdict. The figures are small enough to follow by hand. */
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "bench/fair/fair.h"
+#include "bench/fair/judge.h"
 #include "tests/unit/unit.h"
 
 #define MS      1000000ull
@@ -58,7 +60,7 @@ static const struct fair_finding *judge(enum fair_property property)
     fair_judge(&o, &p, &r, &found);
     for (unsigned i = 0; i < found.count; i++)
         if (found.finding[i].property == property) return &found.finding[i];
-    fail_msg("%s was not judged", fair_property_name[property]);
+    fail_msg("%s was not judged", fair_properties[property].id);
     return NULL;
 }
 
@@ -66,7 +68,7 @@ static void verdict(enum fair_property property, enum fair_verdict wanted)
 {
     const struct fair_finding *f = judge(property);
     if (f->verdict != wanted)
-        fail_msg("%s: %u, not %u: %s; %s", fair_property_name[property], f->verdict, wanted, f->text, f->reason);
+        fail_msg("%s: %u, not %u: %s; %s", fair_properties[property].id, f->verdict, wanted, f->text, f->reason);
 }
 
 static int fresh(void **state)
@@ -410,6 +412,115 @@ static void what_is_reported_is_not_judged(void **state)
     verdict(FAIR_F4, FAIR_REPORTED);
 }
 
+/* ---- the words ---- */
+
+#define CELLS 5 /* of a row of the page's table: id, title, statistic, holds when, gated */
+
+/* The cells of a line "| id | title | ...", without the blanks around them; in a cell "\\|" is a bar. The line is
+ * changed. Returns how many there are. */
+static unsigned split_row(char *line, char *cell[CELLS])
+{
+    unsigned n = 0;
+    char *in = line, *out = line;
+    while (n < CELLS && *in == '|') {
+        for (in++; *in == ' '; in++) {
+        }
+        cell[n++] = out;
+        for (; *in && *in != '|'; *out++ = *in++)
+            if (in[0] == '\\' && in[1] == '|') in++;
+        while (out > cell[n - 1] && out[-1] == ' ') out--;
+        *out++ = '\0';
+    }
+    return n;
+}
+
+/* What a sentence like "<= 2 N Q" says in numbers. */
+static void assert_says(const char *holds, enum relation relation, double limit)
+{
+    const char *number = strpbrk(holds, "0123456789");
+    const enum relation said = strncmp(holds, "< ", 2) == 0    ? LESS
+                               : strncmp(holds, "<= ", 3) == 0 ? AT_MOST
+                               : strncmp(holds, ">= ", 3) == 0 ? AT_LEAST
+                                                               : NOT_JUDGED;
+    assert_int_equal(relation, said);
+    assert_non_null(number);
+    if (number > holds && number[-1] == '-') number--;
+    assert_true(strtod(number, NULL) == limit);
+}
+
+static void every_property_is_worded_as_in_the_documentation(void **state)
+{
+    (void)state;
+    FILE *page = fopen("docs/properties.md", "r");
+    char line[1024], *cell[CELLS];
+    unsigned n = 0;
+
+    assert_non_null(page);
+    while (fgets(line, sizeof(line), page)) {
+        if (strncmp(line, "| F", 3) != 0 && strncmp(line, "| C", 3) != 0) continue;
+        if (split_row(line, cell) != CELLS) continue;
+        assert_true(n < FAIR_PROPERTY_COUNT);
+        const struct fair_property_row *row = &fair_properties[n++];
+        assert_string_equal(row->id, cell[0]);
+        assert_string_equal(row->title, cell[1]);
+        assert_string_equal(row->statistic, cell[2]);
+        assert_string_equal(row->holds, cell[3]);
+    }
+    (void)fclose(page);
+    assert_int_equal(n, FAIR_PROPERTY_COUNT);
+}
+
+static void every_property_is_held_to_what_it_says(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < FAIR_PROPERTY_COUNT; i++)
+        if (i != FAIR_F12) assert_says(fair_properties[i].holds, fair_properties[i].relation, fair_properties[i].limit);
+    assert_string_equal(fair_properties[FAIR_F12].holds, "as F2, where M = 1; else reported");
+    assert_int_equal(fair_properties[FAIR_F12].relation, fair_properties[FAIR_F2].relation);
+    assert_true(fair_properties[FAIR_F12].limit == fair_properties[FAIR_F2].limit);
+}
+
+/* The properties that a cell names from text to end: "F1 F3, C1 to C4". */
+static uint32_t named(const char *text, const char *end)
+{
+    uint32_t bits = 0;
+    unsigned last = 0;
+    for (const char *at = text; at < end; at++)
+        for (unsigned i = 0; i < FAIR_PROPERTY_COUNT; i++) {
+            const size_t len = strlen(fair_properties[i].id);
+            if (strncmp(at, fair_properties[i].id, len) != 0 || isdigit((unsigned char)at[len])) continue;
+            if (at - text > 4 && strncmp(at - 4, " to ", 4) == 0)
+                while (++last < i) bits |= 1u << last;
+            bits |= 1u << i;
+            last = i;
+        }
+    return bits;
+}
+
+static void every_experiment_judges_what_the_documentation_says(void **state)
+{
+    (void)state;
+    FILE *page = fopen("docs/fairness.md", "r");
+    char line[1024], *cell[CELLS];
+    unsigned n = 0;
+
+    assert_non_null(page);
+    while (n < FAIR_ITEM_COUNT && fgets(line, sizeof(line), page)) {
+        uint32_t judged = 0, reported = 0;
+        if (strncmp(line, "| E", 3) != 0 || split_row(line, cell) < 4) continue;
+        for (unsigned v = 0; fair_plan_make(&o, n, v, &p); v++) {
+            judged |= p.judged;
+            reported |= p.reported;
+        }
+        const char *end = strchr(cell[3], '\0'), *semicolon = strchr(cell[3], ';');
+        assert_string_equal(cell[0], fair_item[n++].id);
+        assert_int_equal(judged, named(cell[3], semicolon ? semicolon : end));
+        if (semicolon) assert_int_equal(reported, named(semicolon, end));
+    }
+    (void)fclose(page);
+    assert_int_equal(n, FAIR_ITEM_COUNT);
+}
+
 /* ---- what is asked for ---- */
 
 static void ask(const char *name, const char *value)
@@ -578,6 +689,9 @@ int main(void)
         T(an_interactive_vcpu_is_held_to_its_own_demand),
         T(only_gains_of_a_dodger_count),
         T(what_is_reported_is_not_judged),
+        T(every_property_is_worded_as_in_the_documentation),
+        T(every_property_is_held_to_what_it_says),
+        T(every_experiment_judges_what_the_documentation_says),
         T(wrong_values_get_a_sentence),
         T(what_does_not_fit_together_is_refused),
         T(defaults_fit_the_run),

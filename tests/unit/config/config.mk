@@ -1,2 +1,2 @@
-# The test fails each strdup in turn.
-$(BUILD)/tests/unit/config/test_config_memory: TEST_LDFLAGS := -Wl,--wrap=strdup
+# The test fails each strdup and calloc in turn.
+$(BUILD)/tests/unit/config/test_config_memory: TEST_LDFLAGS := -Wl,--wrap=strdup -Wl,--wrap=calloc

@@ -3,7 +3,7 @@
 #define VIREO_TESTS_CONFIG_BENCH_H
 
 #include "tests/unit/unit.h"
-#include "vmm/config/config.h"
+#include "vmm/machine/machine.h"
 
 static struct config c;
 static struct err e;
@@ -11,7 +11,7 @@ static struct err e;
 static inline int fresh(void **state)
 {
     (void)state;
-    config_init(&c);
+    config_init(&c, machine_devices);
     memset(&e, 0, sizeof(e));
     return 0;
 }

@@ -6,6 +6,30 @@
 #include <unistd.h>
 
 #include "tests/unit/config/config_bench.h"
+#include "vmm/config/value.h"
+#include "vmm/machine/slots.h"
+
+static const struct disk_settings *disk(unsigned n)
+{
+    return config_device(&c, &slot_disk.device, n)->settings;
+}
+
+static const struct net_settings *net(unsigned n)
+{
+    return config_device(&c, &slot_net.device, n)->settings;
+}
+
+static const char *id_of(const struct slot_kind *kind, unsigned n)
+{
+    return config_device(&c, &kind->device, n)->id;
+}
+
+static bool has_rng(void)
+{
+    for (unsigned i = 0; i < c.device_count; i++)
+        if (strcmp(c.device[i].label, "rng 0") == 0) return true;
+    return false;
+}
 
 static int load(const char *json)
 {
@@ -30,7 +54,7 @@ static void defaults_are_a_whole_configuration(void **state)
     assert_int_equal(c.memory, 256u << 20);
     assert_true(c.has_acpi);
     assert_true(c.has_record);
-    assert_false(c.has_rng);
+    assert_false(has_rng());
     assert_int_equal(c.console, CONSOLE_STDIO);
 }
 
@@ -95,9 +119,9 @@ static void switches_are_true_or_false(void **state)
 {
     (void)state;
     set("rng", "true");
-    assert_true(c.has_rng);
+    assert_true(has_rng());
     set("rng", "false");
-    assert_false(c.has_rng);
+    assert_false(has_rng());
     set("no-acpi", "true");
     assert_false(c.has_acpi);
     set("no-acpi", "false");
@@ -232,23 +256,23 @@ static void disk_takes_its_words_in_any_order(void **state)
     (void)state;
     set("disk", "readonly,serial=S-1,path=/a/b=c.img,id=root");
     set("disk", "path=d.img,readonly=false");
-    assert_int_equal(c.disk_count, 2);
-    assert_string_equal(c.disk[0].path, "/a/b=c.img");
-    assert_string_equal(c.disk[0].id, "root");
-    assert_string_equal(c.disk[0].serial, "S-1");
-    assert_true(c.disk[0].is_readonly);
-    assert_false(c.disk[1].is_readonly);
-    assert_string_equal(c.disk[1].id, "");
+    assert_int_equal(config_device_count(&c, &slot_disk.device), 2);
+    assert_string_equal(disk(0)->path, "/a/b=c.img");
+    assert_string_equal(id_of(&slot_disk, 0), "root");
+    assert_string_equal(disk(0)->serial, "S-1");
+    assert_true(disk(0)->is_readonly);
+    assert_false(disk(1)->is_readonly);
+    assert_string_equal(id_of(&slot_disk, 1), "");
 }
 
 static void doubled_comma_is_a_comma_of_the_value(void **state)
 {
     (void)state;
     set("disk", "path=a,,b,,,readonly");
-    assert_string_equal(c.disk[0].path, "a,b,");
-    assert_true(c.disk[0].is_readonly);
+    assert_string_equal(disk(0)->path, "a,b,");
+    assert_true(disk(0)->is_readonly);
     set("disk", "path=,,");
-    assert_string_equal(c.disk[1].path, ",");
+    assert_string_equal(disk(1)->path, ",");
 }
 
 static void disk_takes_block_size_lock_and_format(void **state)
@@ -257,15 +281,15 @@ static void disk_takes_block_size_lock_and_format(void **state)
     set("disk", "path=a");
     set("disk", "path=b,block-size=4096,lock=off,format=raw");
     set("disk", "path=c,block-size=512,lock=on");
-    assert_int_equal(c.disk[0].block_size, 0);
-    assert_false(c.disk[0].is_unlocked || c.disk[0].is_raw);
-    assert_int_equal(c.disk[1].block_size, 4096);
-    assert_true(c.disk[1].is_unlocked && c.disk[1].is_raw);
-    assert_int_equal(c.disk[2].block_size, 512);
-    assert_false(c.disk[2].is_unlocked);
+    assert_int_equal(disk(0)->block_size, 0);
+    assert_false(disk(0)->is_unlocked || disk(0)->is_raw);
+    assert_int_equal(disk(1)->block_size, 4096);
+    assert_true(disk(1)->is_unlocked && disk(1)->is_raw);
+    assert_int_equal(disk(2)->block_size, 512);
+    assert_false(disk(2)->is_unlocked);
     if (load("{\"disk\": {\"path\": \"d\", \"block-size\": 4096, \"lock\": \"off\"}}") != 0) fail_msg("%s", e.text);
-    assert_int_equal(c.disk[3].block_size, 4096);
-    assert_true(c.disk[3].is_unlocked);
+    assert_int_equal(disk(3)->block_size, 4096);
+    assert_true(disk(3)->is_unlocked);
 }
 
 static void disk_refuses_what_makes_no_sense(void **state)
@@ -296,7 +320,7 @@ static void disk_refuses_what_makes_no_sense(void **state)
         {"path=a,=b", "empty word"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) refuse("disk", rows[i].value, rows[i].part);
-    assert_int_equal(c.disk_count, 0);
+    assert_int_equal(config_device_count(&c, &slot_disk.device), 0);
 }
 
 static void net_takes_tap_or_fd(void **state)
@@ -305,17 +329,17 @@ static void net_takes_tap_or_fd(void **state)
     set("net", "tap=vireo0,mac=52:54:00:Ab:cD:0f,mtu=1400,id=lan");
     set("net", "fd=5");
     static const uint8_t mac[6] = {0x52, 0x54, 0, 0xab, 0xcd, 0x0f};
-    assert_string_equal(c.net[0].tap, "vireo0");
-    assert_int_equal(c.net[0].fd, -1);
-    assert_true(c.net[0].has_mac);
-    assert_memory_equal(c.net[0].mac, mac, 6);
-    assert_int_equal(c.net[0].mtu, 1400);
-    assert_string_equal(c.net[0].id, "lan");
-    assert_int_equal(c.net[1].fd, 5);
-    assert_string_equal(c.net[1].tap, "");
-    assert_false(c.net[1].has_mac);
+    assert_string_equal(net(0)->tap, "vireo0");
+    assert_int_equal(net(0)->fd, -1);
+    assert_true(net(0)->has_mac);
+    assert_memory_equal(net(0)->mac, mac, 6);
+    assert_int_equal(net(0)->mtu, 1400);
+    assert_string_equal(id_of(&slot_net, 0), "lan");
+    assert_int_equal(net(1)->fd, 5);
+    assert_string_equal(net(1)->tap, "");
+    assert_false(net(1)->has_mac);
     set("net", "tap=\xc3\xa4\xff"); /* the kernel takes any byte that is no blank, '/' or ':' */
-    assert_string_equal(c.net[2].tap, "\xc3\xa4\xff");
+    assert_string_equal(net(2)->tap, "\xc3\xa4\xff");
 }
 
 static void net_refuses_what_makes_no_sense(void **state)
@@ -344,19 +368,19 @@ static void net_refuses_what_makes_no_sense(void **state)
         {"tap=a,mtu=65536", "68 to 65535"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) refuse("net", rows[i].value, rows[i].part);
-    assert_int_equal(c.net_count, 0);
+    assert_int_equal(config_device_count(&c, &slot_net.device), 0);
 }
 
 static void one_device_too_many_is_refused(void **state)
 {
     (void)state;
     char value[32];
-    for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) {
+    for (unsigned i = 0; i < slot_disk.device.most; i++) {
         (void)snprintf(value, sizeof(value), "path=%u", i);
         set("disk", value);
     }
     refuse("disk", "path=more", "at most 16");
-    for (unsigned i = 0; i < CONFIG_MAX_NETS; i++) {
+    for (unsigned i = 0; i < slot_net.device.most; i++) {
         (void)snprintf(value, sizeof(value), "tap=t%u", i);
         set("net", value);
     }
@@ -400,9 +424,9 @@ static void every_single_slip_leads_back(void **state)
 {
     (void)state;
     char typo[40];
-    for (unsigned i = 0; config_key(i); i++) {
+    for (unsigned i = 0; config_key(machine_devices, i); i++) {
         char name[32];
-        (void)snprintf(name, sizeof(name), "%s", config_key(i)->name);
+        (void)snprintf(name, sizeof(name), "%s", config_key(machine_devices, i)->name);
         const size_t len = strlen(name);
         if (len < 4) continue; /* one slip in three letters is another word as likely as not */
         for (size_t at = 0; at < len; at++) {
@@ -526,14 +550,14 @@ static void json_sets_what_flags_set(void **state)
     assert_string_equal(c.kernel, "vmlinuz");
     assert_int_equal(c.cpus, 4);
     assert_int_equal(c.memory, 1u << 30);
-    assert_true(c.has_rng && c.has_acpi);
-    assert_int_equal(c.disk_count, 2);
-    assert_string_equal(c.disk[0].path, "a,b");
-    assert_true(c.disk[0].is_readonly);
-    assert_string_equal(c.disk[1].path, "c,d"); /* no list, so no doubling */
-    assert_string_equal(c.disk[1].serial, "7");
-    assert_int_equal(c.net[0].fd, 0);
-    assert_int_equal(c.net[0].mtu, 9000);
+    assert_true(has_rng() && c.has_acpi);
+    assert_int_equal(config_device_count(&c, &slot_disk.device), 2);
+    assert_string_equal(disk(0)->path, "a,b");
+    assert_true(disk(0)->is_readonly);
+    assert_string_equal(disk(1)->path, "c,d"); /* no list, so no doubling */
+    assert_string_equal(disk(1)->serial, "7");
+    assert_int_equal(net(0)->fd, 0);
+    assert_int_equal(net(0)->mtu, 9000);
     assert_int_equal(c.timeout_ms, 5000);
 }
 
@@ -591,10 +615,10 @@ static void null_is_a_key_that_is_not_set(void **state)
                      0);
     assert_string_equal(c.kernel, "k");
     assert_int_equal(c.cpus, 1);
-    assert_int_equal(c.disk_count + c.net_count, 0);
+    assert_int_equal(c.device_count, 0);
     assert_int_equal(load("{\"disk\": {\"path\": \"a\", \"id\": null, \"readonly\": null, \"serial\": null}}"), 0);
-    assert_int_equal(c.disk_count, 1);
-    assert_string_equal(c.disk[0].id, "");
+    assert_int_equal(config_device_count(&c, &slot_disk.device), 1);
+    assert_string_equal(id_of(&slot_disk, 0), "");
     gone(NULL);
     refuse_json("{\"disk\": {\"path\": null}}", "no path given");
     refuse_json("{\"disk\": [null]}", "disk 0: must be an object");
@@ -633,14 +657,106 @@ static void json_nesting_is_bounded_before_anything_recurses(void **state)
 
 /* ---- the table ---- */
 
+/* Two kinds of device that no machine has: a horn with settings, and a lamp that is on or off. */
+struct horn_settings {
+    char *tune;
+    uint64_t loud;
+};
+static unsigned horns_freed;
+
+static int set_tune(struct config_device *d, const char *value, struct err *err)
+{
+    struct horn_settings *s = d->settings;
+    return value_path("tune", value, &s->tune, err);
+}
+
+static int set_loud(struct config_device *d, const char *value, struct err *err)
+{
+    struct horn_settings *s = d->settings;
+    return value_u64(value, &s->loud) ? 0 : err_set(err, -EINVAL, "loud: no number");
+}
+
+static void init_horn(void *settings)
+{
+    struct horn_settings *s = settings;
+    s->loud = 11;
+}
+
+static void fini_horn(void *settings)
+{
+    struct horn_settings *s = settings;
+    free(s->tune);
+    horns_freed++;
+}
+
+static int is_horn_whole(const struct config_device *d, struct err *err)
+{
+    const struct horn_settings *s = d->settings;
+    return s->tune ? 0 : err_set(err, -EINVAL, "a horn without a tune");
+}
+
+static const char *file_of_horn(const struct config_device *d)
+{
+    const struct horn_settings *s = d->settings;
+    return s->tune;
+}
+
+static const struct device_kind horn_kind = {
+    .name = "horn",
+    .key = {{"horn", "tune=FILE[,loud=N]", "add a horn", KEY_REPEATED, NULL}},
+    .most = 2,
+    .settings_size = sizeof(struct horn_settings),
+    .setting = {{"tune", SETTING_TEXT, set_tune}, {"loud", SETTING_NUMBER, set_loud}},
+    .init = init_horn,
+    .fini = fini_horn,
+    .is_whole = is_horn_whole,
+    .file = file_of_horn,
+};
+static const struct device_kind lamp_kind = {
+    .name = "lamp", .key = {{"lamp", NULL, "light a lamp", KEY_TEXT, NULL}}, .most = 1};
+
+static void a_kind_of_device_brings_all_that_its_keys_need(void **state)
+{
+    (void)state;
+    static const struct device_kind *const kinds[] = {&horn_kind, &lamp_kind, NULL};
+    static const char json[] = "{\"lamp\": true, \"horn\": [\"tune=a,loud=3\", {\"tune\": \"b\"}], \"kernel\": \"k\"}";
+    struct file_name files[CONFIG_MAX_FILES];
+    config_init(&c, kinds);
+    horns_freed = 0;
+    if (load(json)) fail_msg("%s", e.text);
+    assert_int_equal(config_device_count(&c, &horn_kind), 2);
+    const struct horn_settings *first = config_device(&c, &horn_kind, 0)->settings;
+    const struct horn_settings *second = config_device(&c, &horn_kind, 1)->settings;
+    assert_int_equal(first->loud, 3);
+    assert_int_equal(second->loud, 11);
+    assert_int_equal(config_files(&c, files), 3);
+    assert_string_equal(files[2].what, "horn 1");
+    assert_string_equal(files[2].path, "b");
+    refuse("horn", "tune=c", "at most 2");
+    refuse("horn", "loud=3", "without a tune");
+    refuse("lanp", "true", "unknown key");
+    assert_string_equal(e.hint, "did you mean \"lamp\"?");
+    refuse("disk", "path=a", "unknown key"); /* no kind, no key */
+    assert_int_equal(horns_freed, 4);        /* those refused, each twice */
+    set("lamp", "false");
+    assert_null(config_device(&c, &lamp_kind, 0));
+    assert_int_equal(config_device_count(&c, &horn_kind), 2);
+    set("lamp", "true");
+    set("lamp", "true");
+    assert_int_equal(config_device_count(&c, &lamp_kind), 1);
+    config_fini(&c);
+    assert_int_equal(horns_freed, 6);
+}
+
 static void every_key_is_named_and_explained_once(void **state)
 {
     (void)state;
-    for (unsigned i = 0; config_key(i); i++) {
-        assert_true(config_key(i)->help[0] != '\0' && config_key(i)->set);
-        for (unsigned j = 0; j < i; j++) assert_string_not_equal(config_key(i)->name, config_key(j)->name);
+    for (unsigned i = 0; config_key(machine_devices, i); i++) {
+        const struct config_key *k = config_key(machine_devices, i);
+        assert_true(k->help[0] != '\0');
+        for (unsigned j = 0; j < i; j++) assert_string_not_equal(k->name, config_key(machine_devices, j)->name);
     }
-    assert_null(config_key(1000));
+    assert_null(config_key(machine_devices, 1000));
 }
 
 static void failed_set_leaves_the_configuration_alone(void **state)
@@ -685,4 +801,5 @@ UNIT_MAIN(T(defaults_are_a_whole_configuration), T(sizes_have_units_of_1024), T(
           T(nets_do_not_share_a_host_side), T(json_sets_what_flags_set), T(json_errors_name_the_line),
           T(json_values_have_the_type_of_their_key), T(null_is_a_key_that_is_not_set),
           T(unknown_key_is_told_before_its_type), T(json_nesting_is_bounded_before_anything_recurses),
-          T(every_key_is_named_and_explained_once), T(failed_set_leaves_the_configuration_alone))
+          T(a_kind_of_device_brings_all_that_its_keys_need), T(every_key_is_named_and_explained_once),
+          T(failed_set_leaves_the_configuration_alone))

@@ -1,5 +1,6 @@
 /* Configuration when memory runs out: each allocation in turn fails, and what comes back is an error and a
- * configuration that can still be used and freed. strdup is wrapped by the linker; jansson takes its memory from here.
+ * configuration that can still be used and freed. strdup and calloc are wrapped by the linker; jansson takes its memory
+ * from here.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/config/config.h"
+#include "vmm/machine/machine.h"
 
 #define CALLS_MAX 1000 /* far more than the text below needs: then the loop does not end */
 
@@ -23,6 +24,13 @@ char *__wrap_strdup(const char *s);
 char *__wrap_strdup(const char *s)
 {
     return must_fail() ? NULL : __real_strdup(s);
+}
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return must_fail() ? NULL : __real_calloc(count, size);
 }
 
 static void *json_malloc(size_t size)
@@ -55,7 +63,7 @@ static void each_allocation_may_fail(int (*scenario)(struct config *c, struct er
         struct config c;
         struct err e = {0};
         calls = 0;
-        config_init(&c);
+        config_init(&c, machine_devices);
         rc = scenario(&c, &e);
         if (rc) assert_true(rc == e.code && e.text[0] != '\0' && calls >= fail_at);
         assert_int_equal(config_check(&c, &e), c.initrd && !c.kernel ? -EINVAL : 0);

@@ -14,16 +14,16 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "tests/unit/lib/control_rig.h"
 #include "tests/unit/unit.h"
+#include "vmm/lib/control/routes.h"
 #include "vmm/lib/lib.h"
 
 #define SLOTS      8    /* clients at once */
 #define CLIENT_MS  2000 /* that each has */
 #define LARGE_PAGE (4u << 20)
-#define TURNS      20000
 #define ROUNDS     60  /* clients that mean no good */
 #define SOCKETS    300 /* made while another thread swaps the directory, which it does SWAPS times meanwhile */
 #define SWAPS      3000
@@ -84,46 +84,18 @@ static int tear_down(void **state)
 
 static int dial(struct bench *b)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%.90s/web.sock", b->dir);
-    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    return fd;
+    return control_dial(b->dir, "web");
 }
 
-static void say(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-}
-
-/* Serve until the server closes fd, and take what it said: its length. */
 static size_t hear(struct bench *b, int fd, char *out, size_t room)
 {
-    size_t used = 0;
-    for (unsigned i = 0; i < TURNS; i++) {
-        vireo_control_serve(b->control);
-        const ssize_t n = recv(fd, out + used, room - 1 - used, 0);
-        if (n == 0 || (n < 0 && errno == ECONNRESET)) {
-            out[used] = '\0';
-            close(fd);
-            return used;
-        }
-        if (n > 0) used += (size_t)n;
-    }
-    fail_msg("no end after %zu bytes", used);
-    return 0;
+    return control_hear(b->control, fd, out, room);
 }
 
 static const char *ask(struct bench *b, const char *request)
 {
-    static char out[4096];
-    const int fd = dial(b);
-    say(fd, request);
-    (void)hear(b, fd, out, sizeof(out));
-    return out;
+    return control_ask(b->control, b->dir, "web", request);
 }
-
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
 
 static void each_page_has_its_address_and_type(void **state)
 {
@@ -145,6 +117,7 @@ static void what_is_wrong_is_answered_with_a_sentence(void **state)
     assert_contains(ask(b, GET("/")), "HTTP/1.1 404 Not Found\r\n");
     assert_contains(ask(b, GET("/")), "\r\n\r\nthe pages are /stats (JSON)");
     assert_contains(ask(b, "PUT /stats HTTP/1.0\r\n\r\n"), "Allow: GET, HEAD\r\n");
+    assert_contains(ask(b, GET("/stats?step=1")), "\r\n\r\nwhat is known behind the question mark is steps=1");
     memset(flood, 'a', sizeof(flood));
     flood[sizeof(flood) - 1] = '\0';
     assert_contains(ask(b, flood), "HTTP/1.1 431 ");
@@ -152,6 +125,50 @@ static void what_is_wrong_is_answered_with_a_sentence(void **state)
     assert_contains(ask(b, GET("/stats")), "HTTP/1.1 400 Bad Request\r\n");
     page_rc = -ENODATA;
     assert_contains(ask(b, GET("/stats")), "\r\n\r\nno page today\n");
+}
+
+static void what_there_is_no_route_for_is_told(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        const char *request, *status;
+    } rows[] = {
+        {"POST /stats HTTP/1.1\r\nHost: x\r\n\r\n", " 405 "},
+        {"get /stats HTTP/1.1\r\nHost: x\r\n\r\n", " 405 "},
+        {GET("/"), " 404 "},
+        {GET("/statsx"), " 404 "},
+        {GET("/stats/"), " 404 "},
+        {GET("stats"), " 404 "},
+        {GET("http://vm"), " 404 "},
+        {GET("/stats?step=1"), " 400 "},
+        {GET("/stats?steps=1&&"), " 400 "},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) assert_contains(ask(b, rows[i].request), rows[i].status);
+}
+
+static void a_view_has_weights_and_steps(void **state)
+{
+    static const char query[] = "steps=1&weights=vm_exit_count=2,io_overhead=0";
+    struct control_view view;
+    (void)state;
+    assert_true(control_view_parse((struct http_text){query, strlen(query)}, &view));
+    assert_true(view.has_steps);
+    assert_string_equal(view.weights, "vm_exit_count=2,io_overhead=0");
+    assert_true(control_view_parse((struct http_text){query, 0}, &view));
+    assert_false(view.has_steps || view.weights[0]);
+}
+
+static void weights_that_do_not_fit_are_refused_whole(void **state)
+{
+    char query[CONTROL_WEIGHTS_MAX + 16] = "weights=";
+    struct control_view view;
+    const size_t start = strlen(query);
+    (void)state;
+    memset(query + start, 'w', CONTROL_WEIGHTS_MAX);
+    assert_true(control_view_parse((struct http_text){query, start + CONTROL_WEIGHTS_MAX - 1}, &view));
+    assert_int_equal(strlen(view.weights), CONTROL_WEIGHTS_MAX - 1);
+    assert_false(control_view_parse((struct http_text){query, start + CONTROL_WEIGHTS_MAX}, &view));
+    assert_string_equal(view.weights, "");
 }
 
 static void a_request_may_come_byte_by_byte(void **state)
@@ -167,24 +184,9 @@ static void a_request_may_come_byte_by_byte(void **state)
     assert_contains(out, "200 OK");
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-/* As the owner's loop does. How often there was something to serve. */
 static unsigned serve_for(struct bench *b, uint64_t ms)
 {
-    struct pollfd p = {.fd = vireo_control_fd(b->control), .events = POLLIN};
-    unsigned woken = 0;
-    for (const uint64_t until = now_ms() + ms; now_ms() < until;) {
-        if (poll(&p, 1, 10) <= 0) continue;
-        vireo_control_serve(b->control);
-        woken++;
-    }
-    return woken;
+    return control_serve_for(b->control, ms);
 }
 
 static bool is_closed(int fd)
@@ -589,7 +591,9 @@ static void the_usual_place_is_the_users(void **state)
 
 #define T(promise) cmocka_unit_test_setup_teardown(promise, set_up, tear_down)
 UNIT_MAIN(T(each_page_has_its_address_and_type), T(what_is_wrong_is_answered_with_a_sentence),
-          T(a_request_may_come_byte_by_byte), T(silent_clients_have_their_time_and_wake_nobody),
+          T(what_there_is_no_route_for_is_told), UNIT(a_view_has_weights_and_steps),
+          UNIT(weights_that_do_not_fit_are_refused_whole), T(a_request_may_come_byte_by_byte),
+          T(silent_clients_have_their_time_and_wake_nobody),
           T(a_full_house_of_silent_clients_makes_room_by_dropping_the_oldest),
           T(ever_new_silent_and_slow_clients_starve_nobody), T(readers_that_do_not_read_make_room_soon),
           T(a_client_that_does_not_read_delays_nobody_and_is_dropped), T(clients_that_vanish_leave_nothing_behind),

@@ -7,6 +7,7 @@
 #include <vireo.h>
 
 #include "tests/unit/unit.h"
+#include "vmm/config/device.h"
 #include "vmm/lib/host.h"
 #include "vmm/machine/machine.h"
 
@@ -17,6 +18,10 @@ static struct fake {
     enum end_reason stopped;
     unsigned destroyed, cpus;
 } fake;
+
+static const struct device_kind lamp = {
+    .name = "lamp", .key = {{"lamp", NULL, "light the guest a lamp", KEY_TEXT, NULL}}, .most = 1};
+const struct device_kind *const machine_devices[] = {&lamp, NULL};
 
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e)
 {
@@ -305,9 +310,12 @@ static void keys_are_those_that_can_be_set(void **state)
     struct vireo_error e;
     struct vireo_key k;
     unsigned n = 0;
-    for (; vireo_config_key(n, &k); n++)
+    bool has_lamp = false;
+    for (; vireo_config_key(n, &k); n++) {
+        has_lamp |= strcmp(k.name, "lamp") == 0;
         if (vireo_config_set(c, k.name, "no good value,", &e) != 0) assert_null(strstr(e.text, "unknown key"));
-    assert_true(n > 5);
+    }
+    assert_true(n > 5 && has_lamp);
     assert_int_equal(vireo_config_set(c, "kernl", "x", &e), -ENOENT);
     assert_int_equal(e.exit_status, 125);
     assert_contains(e.hint, "kernel");
@@ -366,7 +374,7 @@ static void a_linux_kernel_is_told_by_its_looks(void **state)
         assert_int_equal(host_is_linux_kernel(path), cases[i].is_linux);
 
         struct config c;
-        config_init(&c);
+        config_init(&c, machine_devices);
         struct config_image image = {.fd = fd, .has_fd = true};
         assert_int_equal(config_set_image(&c, "kernel", &image, NULL), 0);
         assert_int_equal(host_config_has_linux(&c), cases[i].is_linux);

@@ -1,6 +1,6 @@
 /* Everything below a directory is done by its descriptor, once it is checked: whoever can put another directory in its
  * place can't have the socket. bind(2) and connect(2) know paths only, so theirs lead through /proc/self/fd. */
-#include "vmm/lib/control_place.h"
+#include "vmm/lib/control/place.h"
 
 #include <errno.h>
 #include <fcntl.h>

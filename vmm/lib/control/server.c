@@ -1,0 +1,403 @@
+/* A client has one request, one answer and CONTROL_CLIENT_MS for both, after which it is dropped; the time that a route
+ * takes to answer is not its client's. When the house is full, a newcomer takes the place of the oldest client that has
+ * not sent its whole request, or else of the one that has longest taken nothing of its answer. Whoever sends its
+ * request at once and reads at once is answered, however many others are silent or slow: these cost a slot each and a
+ * page's memory, never a wait. Only when all slots are held by clients that read, or that wait for a route, do more
+ * wait in the kernel's backlog. */
+#include "vmm/lib/control/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+#include <vireo.h>
+
+#include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
+#include "vmm/lib/control/place.h"
+
+#define CONTROL_CLIENTS   8    /* at once: each may hold a page, 100 KB for a usual VM */
+#define CONTROL_CLIENT_MS 2000 /* a local client sends and takes some KB; a minute would be a way to hold all slots */
+#define CONTROL_STALL_MS  200  /* with nothing taken of an answer; a reader on a busy CPU takes some in tens of ms */
+#define CONTROL_ACCEPTS   32   /* in one call: the whole backlog, twice; the owner has other work, too */
+#define CONTROL_NEVER_MS  UINT64_MAX
+
+enum client_state {
+    CLIENT_FREE,
+    CLIENT_HEAD,  /* its request's head comes */
+    CLIENT_BODY,  /* and its body */
+    CLIENT_WAITS, /* a route works on it */
+    CLIENT_READS, /* its answer goes out */
+};
+
+struct client {
+    struct vireo_control *control;
+    struct loop_source source; /* fd -1: the slot is free */
+    enum client_state state;
+    uint64_t deadline_ms;
+    uint64_t moved_ms; /* when it last took some of its answer */
+    size_t used;       /* of head, then of body */
+    char *body;
+    char *answer; /* of a reader; NULL: no memory for it */
+    size_t len, sent;
+    struct control_call call;
+    char head[HTTP_HEAD_MAX];
+};
+
+struct vireo_control {
+    const struct control_table *table;
+    void *owner;
+    struct control_place place;
+    struct loop loop;
+    struct loop_source listening, timer;
+    bool has_loop, has_new;   /* clients that are not accepted yet */
+    uint64_t parked_until_ms; /* 0: new clients are accepted */
+    struct client client[CONTROL_CLIENTS];
+};
+
+static uint64_t now_ms(void)
+{
+    return now_ns() / 1000000u;
+}
+
+/* The timer rings for the first client whose time is over, or when clients are to be accepted again. */
+static void set_timer(struct vireo_control *c)
+{
+    uint64_t first = c->parked_until_ms ? c->parked_until_ms : CONTROL_NEVER_MS;
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+        if (c->client[i].state != CLIENT_FREE && c->client[i].deadline_ms < first) first = c->client[i].deadline_ms;
+    struct itimerspec at = {0};
+    if (first != CONTROL_NEVER_MS)
+        at.it_value = (struct timespec){.tv_sec = (time_t)(first / 1000), .tv_nsec = (long)(first % 1000) * 1000000};
+    (void)timerfd_settime(c->timer.fd, TFD_TIMER_ABSTIME, &at, NULL); /* can't fail; all zero disarms it */
+}
+
+static void on_timer(void *arg, uint32_t events)
+{
+    const struct vireo_control *c = arg;
+    uint64_t rings;
+    (void)events;
+    (void)!read(c->timer.fd, &rings, sizeof(rings)); /* what is over is seen after every turn of the loop */
+}
+
+/* ---- one client ---- */
+
+static void drop(struct client *k)
+{
+    if (k->state == CLIENT_FREE) return;
+    if (k->state == CLIENT_WAITS) k->call.gone(&k->call);
+    loop_remove(&k->control->loop, &k->source);
+    (void)shutdown(k->source.fd, SHUT_WR);
+    close(k->source.fd);
+    free(k->body);
+    free(k->answer);
+    k->source.fd = -1;
+    k->body = k->answer = NULL;
+    k->state = CLIENT_FREE;
+}
+
+static struct client *client_of(struct control_call *call)
+{
+    return (struct client *)((char *)call - offsetof(struct client, call));
+}
+
+void control_answer(struct control_call *call, const struct http_answer *a)
+{
+    struct client *k = client_of(call);
+    char head[HTTP_ANSWER_MAX];
+    const size_t head_len = http_answer_head(head, a);
+    const size_t body_len = http_is(call->request.method, "HEAD") ? 0 : a->len;
+    k->state = CLIENT_READS;
+    k->moved_ms = now_ms();
+    if (k->deadline_ms == CONTROL_NEVER_MS) k->deadline_ms = k->moved_ms + CONTROL_CLIENT_MS;
+    k->sent = 0;
+    k->len = head_len + body_len;
+    k->answer = malloc(k->len);
+    if (k->answer) {
+        memcpy(k->answer, head, head_len);
+        if (body_len) memcpy(k->answer + head_len, a->body, body_len);
+    }
+    (void)loop_modify(call->loop, &k->source, EPOLLOUT);
+}
+
+static void refuse(struct control_call *call, int status, const char *allow, const char *why, const char *hint)
+{
+    char text[ERR_TEXT_MAX + ERR_HINT_MAX + 4];
+    const int n = snprintf(text, sizeof(text), "%s%s%s\n", why, hint[0] ? "; " : "", hint);
+    const struct http_answer a = {
+        .status = status, .type = "text/plain", .allow = allow, .body = text, .len = (size_t)n};
+    control_answer(call, &a);
+}
+
+void control_refuse(struct control_call *call, int status, const char *why, const char *hint)
+{
+    refuse(call, status, NULL, why, hint);
+}
+
+/* ---- from a request to its route ---- */
+
+static bool takes(const struct control_route *r, struct http_text method)
+{
+    return http_is(method, r->method) || (http_is(method, "HEAD") && strcmp(r->method, "GET") == 0);
+}
+
+/* The methods that a path takes, "GET, HEAD"; empty: there is no such path. */
+static void list_methods(const struct control_table *t, struct http_text path, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < t->count && used < size; i++) {
+        const struct control_route *r = &t->route[i];
+        if (!http_is(path, r->path)) continue;
+        used += (size_t)snprintf(out + used, size - used, "%s%s%s", used ? ", " : "", r->method,
+                                 strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
+    }
+}
+
+/* NULL: there is none, and that is answered. */
+static const struct control_route *find_route(struct client *k)
+{
+    const struct control_table *t = k->control->table;
+    const struct http_request *r = &k->call.request;
+    char methods[64], why[128];
+    if (r->status != 200) {
+        control_refuse(&k->call, r->status, r->why, "");
+        return NULL;
+    }
+    for (size_t i = 0; i < t->count; i++)
+        if (http_is(r->path, t->route[i].path) && takes(&t->route[i], r->method)) return &t->route[i];
+    list_methods(t, r->path, methods, sizeof(methods));
+    (void)snprintf(why, sizeof(why), "this takes %s and nothing else", methods);
+    if (methods[0])
+        refuse(&k->call, 405, methods, why, "");
+    else
+        control_refuse(&k->call, 404, t->pages, "");
+    return NULL;
+}
+
+/* The request has all come. */
+static void hand_over(struct client *k)
+{
+    k->call.body = k->body;
+    k->state = CLIENT_WAITS;
+    k->call.route->handle(&k->call);
+    if (k->state != CLIENT_WAITS) return;
+    assert(k->call.gone);
+    k->deadline_ms = CONTROL_NEVER_MS;
+    (void)loop_modify(&k->control->loop, &k->source, 0); /* the loop tells all the same when it hangs up */
+}
+
+/* The head has all come: is there a route, and how much more is to come? */
+static int begin_call(struct client *k)
+{
+    struct control_call *call = &k->call;
+    const size_t want = call->request.body_len, head_len = call->request.head_len;
+    call->route = find_route(k);
+    if (!call->route) return 0;
+    if (want > call->route->body_max) {
+        control_refuse(call, 413, "more bytes came along than this takes", "");
+        return 0;
+    }
+    k->body = malloc(want + 1);
+    if (!k->body) return -ENOMEM;
+    const size_t there = k->used - head_len;
+    k->used = there < want ? there : want;
+    memcpy(k->body, k->head + head_len, k->used);
+    k->state = CLIENT_BODY;
+    if (k->used == want) hand_over(k);
+    return 0;
+}
+
+/* 0: go on when there is more; else it is done with. */
+static int receive(struct client *k)
+{
+    const bool is_head = k->state == CLIENT_HEAD;
+    char *to = is_head ? k->head : k->body;
+    const size_t room = is_head ? sizeof(k->head) : k->call.request.body_len;
+    const ssize_t n = recv(k->source.fd, to + k->used, room - k->used, 0);
+    if (n < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (n == 0) return -ECONNRESET;
+    k->used += (size_t)n;
+    if (!is_head && k->used == room) hand_over(k);
+    if (!is_head) return 0;
+    if (http_parse(k->head, k->used, &k->call.request)) return begin_call(k);
+    if (k->used == sizeof(k->head)) control_refuse(&k->call, 431, "a request's head has 4096 bytes at most", "");
+    return 0;
+}
+
+static int send_more(struct client *k)
+{
+    if (!k->answer) return -ENOMEM;
+    const ssize_t n = send(k->source.fd, k->answer + k->sent, k->len - k->sent, MSG_NOSIGNAL);
+    if (n < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    k->sent += (size_t)n;
+    k->moved_ms = now_ms();
+    return k->sent == k->len ? 1 : 0;
+}
+
+static void step(struct client *k)
+{
+    int rc = 0;
+    if (k->state == CLIENT_WAITS) rc = -EPIPE; /* it hung up */
+    if (k->state == CLIENT_HEAD || k->state == CLIENT_BODY) rc = receive(k);
+    if (!rc && k->state == CLIENT_READS) rc = send_more(k); /* most pages fit into the socket at once */
+    if (rc) drop(k);
+}
+
+static void on_client(void *arg, uint32_t events)
+{
+    (void)events;
+    step(arg);
+}
+
+/* ---- all of them ---- */
+
+static void park(struct vireo_control *c, uint64_t until_ms)
+{
+    c->parked_until_ms = until_ms;
+    (void)loop_modify(&c->loop, &c->listening, until_ms ? 0 : EPOLLIN);
+}
+
+static struct client *free_slot(struct vireo_control *c)
+{
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+        if (c->client[i].state == CLIENT_FREE) return &c->client[i];
+    return NULL;
+}
+
+/* The oldest of those whose request is not there, and else the reader that has longest taken nothing: may it be
+ * dropped for a newcomer? *until_ms: when one may be, if none may now. */
+static struct client *least_worthy(struct vireo_control *c, uint64_t now, uint64_t *until_ms)
+{
+    struct client *silent = NULL, *reader = NULL;
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+        struct client *k = &c->client[i];
+        const bool is_silent = k->state == CLIENT_HEAD || k->state == CLIENT_BODY;
+        if (is_silent && (!silent || k->deadline_ms < silent->deadline_ms)) silent = k;
+        if (k->state == CLIENT_READS && (!reader || k->moved_ms < reader->moved_ms)) reader = k;
+    }
+    if (silent || !reader) return silent;
+    *until_ms = reader->moved_ms + CONTROL_STALL_MS;
+    return *until_ms <= now ? reader : NULL;
+}
+
+static void take_in(struct vireo_control *c, struct client *k, int fd, uint64_t now)
+{
+    drop(k);
+    k->state = CLIENT_HEAD;
+    k->source.fd = fd;
+    k->used = 0;
+    k->deadline_ms = now + CONTROL_CLIENT_MS;
+    k->call = (struct control_call){.owner = c->owner, .loop = &c->loop};
+    if (loop_add(&c->loop, &k->source, EPOLLIN))
+        drop(k);
+    else
+        step(k); /* the request is often there: where CPUs are busy, long since */
+}
+
+/* No slot, or no descriptor to be had: nobody is accepted until one is free or some time has passed. */
+static void accept_some(struct vireo_control *c)
+{
+    for (unsigned i = 0; i < CONTROL_ACCEPTS; i++) {
+        const uint64_t now = now_ms();
+        uint64_t until = now + CONTROL_CLIENT_MS;
+        struct client *k = free_slot(c);
+        if (!k) k = least_worthy(c, now, &until);
+        const int fd = k ? fd_own(accept4(c->place.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) : -1;
+        if (fd < 0) {
+            const bool is_all = k && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED);
+            park(c, is_all ? 0 : until);
+            return;
+        }
+        take_in(c, k, fd, now);
+    }
+    park(c, 0); /* the loop tells of the rest */
+}
+
+/* They come last, when whoever has ended has given its slot back. */
+static void on_newcomer(void *arg, uint32_t events)
+{
+    struct vireo_control *c = arg;
+    (void)events;
+    c->has_new = true;
+}
+
+static void expire(struct vireo_control *c)
+{
+    const uint64_t now = now_ms();
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+        if (c->client[i].deadline_ms <= now) drop(&c->client[i]);
+}
+
+void vireo_control_serve(struct vireo_control *c)
+{
+    c->has_new = c->parked_until_ms != 0;
+    loop_turn(&c->loop, 0);
+    expire(c);
+    if (c->has_new && (c->parked_until_ms == 0 || free_slot(c) || c->parked_until_ms <= now_ms())) accept_some(c);
+    set_timer(c);
+}
+
+int vireo_control_fd(const struct vireo_control *c)
+{
+    return c->loop.epoll_fd;
+}
+
+const char *vireo_control_path(const struct vireo_control *c)
+{
+    return c->place.path;
+}
+
+static int create_steps(struct vireo_control *c, const struct control_params *p, struct err *e)
+{
+    if (!p->name[0]) return err_set(e, -EINVAL, "the VM has no name to call the socket after");
+    int rc = control_place_open(&c->place, p->dir, p->name, e);
+    if (rc) return rc;
+    c->has_loop = true;
+    rc = loop_init(&c->loop, e);
+    if (rc) return rc;
+    c->timer.fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (c->timer.fd < 0) return err_errno(e, "timerfd");
+    c->listening.fd = c->place.fd;
+    rc = loop_reserve(&c->loop, &c->listening, e);
+    if (!rc) rc = loop_reserve(&c->loop, &c->timer, e);
+    if (!rc) rc = loop_modify(&c->loop, &c->timer, EPOLLIN);
+    if (!rc) park(c, 0);
+    return rc;
+}
+
+int control_create(struct vireo_control **out, const struct control_params *p, struct err *e)
+{
+    struct vireo_control *c = calloc(1, sizeof(*c));
+    if (!c) return err_set(e, -ENOMEM, "no memory for it");
+    c->table = p->table;
+    c->owner = p->owner;
+    c->place.fd = c->place.dir_fd = -1;
+    c->listening = (struct loop_source){.fd = -1, .fn = on_newcomer, .arg = c};
+    c->timer = (struct loop_source){.fd = -1, .fn = on_timer, .arg = c};
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+        struct client *k = &c->client[i];
+        k->control = c;
+        k->source = (struct loop_source){.fd = -1, .fn = on_client, .arg = k};
+    }
+    const int rc = create_steps(c, p, e);
+    if (rc)
+        vireo_control_destroy(c);
+    else
+        *out = c;
+    return rc;
+}
+
+void vireo_control_destroy(struct vireo_control *c)
+{
+    if (!c) return;
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++) drop(&c->client[i]);
+    control_place_close(&c->place);
+    if (c->timer.fd >= 0) close(c->timer.fd);
+    if (c->has_loop) loop_fini(&c->loop);
+    free(c);
+}
