@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 #include <vireo.h>
 
@@ -53,7 +52,8 @@ struct vireo_control {
     void *owner;
     struct control_place place;
     struct loop loop;
-    struct loop_source listening, timer;
+    struct loop_source listening;
+    struct loop_timer timer;
     bool has_loop, has_new;   /* clients that are not accepted yet */
     uint64_t parked_until_ms; /* 0: new clients are accepted */
     struct client client[CONTROL_CLIENTS];
@@ -70,18 +70,16 @@ static void set_timer(struct vireo_control *c)
     uint64_t first = c->parked_until_ms ? c->parked_until_ms : CONTROL_NEVER_MS;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         if (c->client[i].state != CLIENT_FREE && c->client[i].deadline_ms < first) first = c->client[i].deadline_ms;
-    struct itimerspec at = {0};
-    if (first != CONTROL_NEVER_MS)
-        at.it_value = (struct timespec){.tv_sec = (time_t)(first / 1000), .tv_nsec = (long)(first % 1000) * 1000000};
-    (void)timerfd_settime(c->timer.fd, TFD_TIMER_ABSTIME, &at, NULL); /* can't fail; all zero disarms it */
+    const uint64_t now = now_ns(), first_ns = first * 1000000u;
+    if (first == CONTROL_NEVER_MS)
+        loop_timer_cancel(&c->loop, &c->timer);
+    else
+        loop_timer_set(&c->loop, &c->timer, first_ns > now ? first_ns - now : 0);
 }
 
-static void on_timer(void *arg, uint32_t events)
+static void on_timer(void *arg)
 {
-    const struct vireo_control *c = arg;
-    uint64_t rings;
-    (void)events;
-    (void)!read(c->timer.fd, &rings, sizeof(rings)); /* what is over is seen after every turn of the loop */
+    (void)arg; /* what is over is seen after every turn of the loop */
 }
 
 /* ---- one client ---- */
@@ -360,12 +358,8 @@ static int create_steps(struct vireo_control *c, const struct control_params *p,
     c->has_loop = true;
     rc = loop_init(&c->loop, e);
     if (rc) return rc;
-    c->timer.fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    if (c->timer.fd < 0) return err_errno(e, "timerfd");
     c->listening.fd = c->place.fd;
     rc = loop_reserve(&c->loop, &c->listening, e);
-    if (!rc) rc = loop_reserve(&c->loop, &c->timer, e);
-    if (!rc) rc = loop_modify(&c->loop, &c->timer, EPOLLIN);
     if (!rc) park(c, 0);
     return rc;
 }
@@ -378,7 +372,7 @@ int control_create(struct vireo_control **out, const struct control_params *p, s
     c->owner = p->owner;
     c->place.fd = c->place.dir_fd = -1;
     c->listening = (struct loop_source){.fd = -1, .fn = on_newcomer, .arg = c};
-    c->timer = (struct loop_source){.fd = -1, .fn = on_timer, .arg = c};
+    c->timer.fn = on_timer;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         struct client *k = &c->client[i];
         k->control = c;
@@ -397,7 +391,6 @@ void vireo_control_destroy(struct vireo_control *c)
     if (!c) return;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) drop(&c->client[i]);
     control_place_close(&c->place);
-    if (c->timer.fd >= 0) close(c->timer.fd);
     if (c->has_loop) loop_fini(&c->loop);
     free(c);
 }
