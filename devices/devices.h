@@ -5,13 +5,15 @@
 
 #include "devices/backend/chario.h"
 #include "devices/backend/disk.h"
-#include "devices/backend/tap.h"
+#include "devices/backend/net_backend.h"
 #include "devices/virtio/virtio.h"
 
 /* virtio-blk (VIRTIO 1.2, 5.2) on a disk; serial: at most 20 bytes, NULL: none. */
 int virtio_blk_create(struct virtio_dev **out, struct disk *disk, const char *serial, struct err *e);
-/* virtio-net (5.1) on a tap. mac: 6 bytes, NULL: chosen by us, locally administered; mtu 0: not offered. */
-int virtio_net_create(struct virtio_dev **out, struct tap *tap, const uint8_t *mac, uint16_t mtu, struct err *e);
+/* virtio-net (5.1) on a network's host side. mac: 6 bytes, NULL: chosen by us, locally administered; mtu 0: not
+ * offered. */
+int virtio_net_create(struct virtio_dev **out, struct net_backend *host, const uint8_t *mac, uint16_t mtu,
+                      struct err *e);
 struct virtio_net_counts {
     uint64_t rx_frames, rx_dropped, tx_frames, tx_dropped;
 };

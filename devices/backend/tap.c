@@ -1,6 +1,7 @@
 /* Taps: attaching to one that exists, and nothing else (Linux, Documentation/networking/tuntap.rst). */
 #include "devices/backend/tap.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
@@ -9,6 +10,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +19,106 @@
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
+#include "vmm/base/forked.h"
 
 #define TAP_DEVICE    "/dev/net/tun"
 #define LINK_NEWS_MAX 64 /* messages read at a time */
 #define VNET_HDR_SIZE 12 /* VIRTIO 1.2, 5.1.6: with num_buffers */
+
+struct tap {
+    struct net_backend backend;
+    struct forked forked; /* a child of fork(2) is not attached */
+    char name[IFNAMSIZ];
+};
+
+static struct tap *tap_of(struct net_backend *b)
+{
+    return (struct tap *)b; /* its first member */
+}
+
+/* ---- the row of functions ---- */
+
+static ssize_t tap_send(struct net_backend *b, const struct iovec *v, int count)
+{
+    const ssize_t len = writev(b->frame_fd, v, count);
+    if (len >= 0) return len;
+    switch (errno) {
+    case EAGAIN:
+    case EINTR: return -EAGAIN;
+    case EBADFD: return -EBADFD; /* the interface was deleted */
+    default: return -EBADMSG;    /* EINVAL: the kernel's own check of the header; EIO: the interface is down; ... */
+    }
+}
+
+static ssize_t tap_receive(struct net_backend *b, const struct iovec *v, int count)
+{
+    const ssize_t len = readv(b->frame_fd, v, count);
+    if (len > 0) return len;
+    switch (len < 0 ? errno : EBADFD) {
+    /* Where the host is short of memory the frame waits in the kernel. */
+    case ENOMEM:
+    case ENOBUFS:
+    case EAGAIN:
+    case EINTR: return -EAGAIN;
+    /* A frame that the kernel could not hand over and has dropped. */
+    case EINVAL:
+    case EFAULT: return -EBADMSG;
+    /* What tun.c says of a descriptor without interface. */
+    case EBADFD:
+    case EIO: return -EBADFD;
+    default: return -errno;
+    }
+}
+
+static_assert(NET_OFFLOAD_CSUM == TUN_F_CSUM && NET_OFFLOAD_TSO4 == TUN_F_TSO4 && NET_OFFLOAD_TSO6 == TUN_F_TSO6 &&
+                  NET_OFFLOAD_ECN == TUN_F_TSO_ECN,
+              "bits go to the kernel as they are");
+
+static int tap_set_offloads(struct net_backend *b, unsigned offloads)
+{
+    return ioctl(b->frame_fd, TUNSETOFFLOAD, (unsigned long)offloads) == 0 ? 0 : -errno;
+}
+
+static int tap_link(struct net_backend *b)
+{
+    struct ifreq r = {0};
+    char news[4096];
+    if (b->link_fd < 0) return 1;
+    /* What the news are doesn't matter: the state is asked for after them. Bounded, since they may come faster. */
+    for (int i = 0; i < LINK_NEWS_MAX && recv(b->link_fd, news, sizeof(news), MSG_DONTWAIT) > 0; i++) {
+    }
+    /* Its name may be another by now. */
+    if (ioctl(b->frame_fd, TUNGETIFF, &r) != 0) return -errno;
+    return ioctl(b->link_fd, SIOCGIFFLAGS, &r) != 0 || (r.ifr_flags & IFF_UP);
+}
+
+/* A child of fork(2) calls it too. */
+static void close_fds(void *arg)
+{
+    const struct tap *t = arg;
+    if (t->backend.link_fd >= 0) close(t->backend.link_fd);
+    close(t->backend.frame_fd);
+}
+
+/* Closing detaches; a tap that is not persistent goes with it. */
+static void tap_close(struct net_backend *b)
+{
+    struct tap *t = tap_of(b);
+    forked_remove(&t->forked);
+    close_fds(t);
+    free(t);
+}
+
+static const struct net_backend_ops tap_ops = {
+    .name = "tap",
+    .send = tap_send,
+    .receive = tap_receive,
+    .set_offloads = tap_set_offloads,
+    .link = tap_link,
+    .close = tap_close,
+};
+
+/* ---- opening ---- */
 
 /* Asked of the driver, not of /sys, which may show another network namespace. 1: a tap; 0: an interface of another
  * kind; -ENODEV: there is none; another -errno: that could not be found out. */
@@ -74,7 +172,7 @@ static int attach(struct tap *t, const char *name, struct err *e)
 {
     struct ifreq r = {0};
     memcpy(r.ifr_name, name, strlen(name));
-    if (set_iff(t->fd, &r) == 0) {
+    if (set_iff(t->backend.frame_fd, &r) == 0) {
         memcpy(t->name, r.ifr_name, sizeof(t->name));
         return 0;
     }
@@ -91,19 +189,11 @@ static int attach(struct tap *t, const char *name, struct err *e)
 static int set_up(struct tap *t, struct err *e)
 {
     const int size = VNET_HDR_SIZE;
-    if (ioctl(t->fd, TUNSETVNETHDRSZ, &size) != 0)
+    if (ioctl(t->backend.frame_fd, TUNSETVNETHDRSZ, &size) != 0)
         return err_errno(e, "tap %s: set the size of the virtio-net header", t->name);
-    t->has_offloads = true;
-    const int rc = tap_set_offload(t, 0);
+    const int rc = tap_set_offloads(&t->backend, 0);
     if (rc) return err_set(e, rc, "tap %s: switch offloads off: %s", t->name, strerror(-rc));
     return 0;
-}
-
-static void in_forked_child(void *arg)
-{
-    const struct tap *t = arg;
-    close(t->fd);
-    if (t->link_fd >= 0) close(t->link_fd);
 }
 
 static bool is_shortage(int error)
@@ -116,12 +206,14 @@ static bool is_shortage(int error)
 static int open_link_watch(struct tap *t, struct err *e)
 {
     const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
-    t->link_fd = fd_own(socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
-    if (t->link_fd >= 0 && bind(t->link_fd, (const struct sockaddr *)&links, sizeof(links)) == 0) return 0;
-    if (is_shortage(errno)) return err_errno(e, "tap %s: watch its link", t->name);
-    if (t->link_fd >= 0) close(t->link_fd);
-    t->link_fd = -1;
-    return 0;
+    const int fd = fd_own(socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&links, sizeof(links)) == 0) {
+        t->backend.link_fd = fd;
+        return 0;
+    }
+    const int rc = is_shortage(errno) ? err_errno(e, "tap %s: watch its link", t->name) : 0;
+    if (fd >= 0) close(fd);
+    return rc;
 }
 
 /* Takes fd, on failure too. */
@@ -133,13 +225,24 @@ static struct tap *wrap_fd(int fd, struct err *e)
         err_set(e, -ENOMEM, "tap: out of memory");
         return NULL;
     }
-    t->fd = fd;
-    t->link_fd = -1;
-    t->forked = (struct forked){.in_child = in_forked_child, .arg = t};
+    t->backend = (struct net_backend){.ops = &tap_ops, .frame_fd = fd, .link_fd = -1};
+    t->forked = (struct forked){.in_child = close_fds, .arg = t};
     return t;
 }
 
-int tap_open(struct tap **out, const char *name, struct err *e)
+/* The end of opening, with what came out so far. */
+static int finish(struct net_backend **out, struct tap *t, int rc)
+{
+    if (rc) {
+        tap_close(&t->backend);
+        return rc;
+    }
+    forked_add(&t->forked);
+    *out = &t->backend;
+    return 0;
+}
+
+int tap_open(struct net_backend **out, const char *name, struct err *e)
 {
     int rc = check_exists(name, e);
     if (rc) return rc;
@@ -156,19 +259,13 @@ int tap_open(struct tap **out, const char *name, struct err *e)
     rc = attach(t, name, e);
     if (!rc) rc = set_up(t, e);
     if (!rc) rc = open_link_watch(t, e);
-    if (rc) {
-        tap_close(t);
-        return rc;
-    }
-    forked_add(&t->forked);
-    *out = t;
-    return 0;
+    return finish(out, t, rc);
 }
 
 static int check_fd(struct tap *t, int fd, struct err *e)
 {
     struct ifreq r = {0};
-    if (ioctl(t->fd, TUNGETIFF, &r) != 0) {
+    if (ioctl(t->backend.frame_fd, TUNGETIFF, &r) != 0) {
         err_set(e, -EINVAL, "fd %d: not a tap that is attached to an interface", fd);
         err_hint(e, "open /dev/net/tun and TUNSETIFF with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR first");
         return -EINVAL;
@@ -177,13 +274,13 @@ static int check_fd(struct tap *t, int fd, struct err *e)
     const int want = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
     if ((r.ifr_flags & want) != want)
         return err_set(e, -EINVAL, "fd %d (%s): must be opened with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR", fd, t->name);
-    const int flags = fcntl(t->fd, F_GETFL);
-    if (flags < 0 || fcntl(t->fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    const int flags = fcntl(t->backend.frame_fd, F_GETFL);
+    if (flags < 0 || fcntl(t->backend.frame_fd, F_SETFL, flags | O_NONBLOCK) != 0)
         return err_errno(e, "fd %d (%s): make it non-blocking", fd, t->name);
     return 0;
 }
 
-int tap_open_fd(struct tap **out, int fd, struct err *e)
+int tap_open_fd(struct net_backend **out, int fd, struct err *e)
 {
     const int own = fd_own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
     if (own < 0) return err_errno(e, "fd %d", fd);
@@ -191,41 +288,5 @@ int tap_open_fd(struct tap **out, int fd, struct err *e)
     if (!t) return -ENOMEM;
     int rc = check_fd(t, fd, e);
     if (!rc) rc = set_up(t, e);
-    if (rc) {
-        tap_close(t);
-        return rc;
-    }
-    forked_add(&t->forked);
-    *out = t;
-    return 0;
-}
-
-/* Closing detaches; a tap that is not persistent goes with it. */
-void tap_close(struct tap *t)
-{
-    if (!t) return;
-    forked_remove(&t->forked);
-    if (t->link_fd >= 0) close(t->link_fd);
-    close(t->fd);
-    free(t);
-}
-
-int tap_set_offload(struct tap *t, unsigned tun_f_bits)
-{
-    if (t->has_offloads && ioctl(t->fd, TUNSETOFFLOAD, (unsigned long)tun_f_bits) != 0) return -errno;
-    t->offloads = tun_f_bits;
-    return 0;
-}
-
-int tap_is_up(struct tap *t)
-{
-    struct ifreq r = {0};
-    char news[4096];
-    if (t->link_fd < 0) return 1;
-    /* What the news are doesn't matter: the state is asked for after them. Bounded, since they may come faster. */
-    for (int i = 0; i < LINK_NEWS_MAX && recv(t->link_fd, news, sizeof(news), MSG_DONTWAIT) > 0; i++) {
-    }
-    /* Its name may be another by now. */
-    if (ioctl(t->fd, TUNGETIFF, &r) != 0) return -errno;
-    return ioctl(t->link_fd, SIOCGIFFLAGS, &r) != 0 || (r.ifr_flags & IFF_UP);
+    return finish(out, t, rc);
 }

@@ -1,23 +1,26 @@
-/* virtio-net (VIRTIO 1.2, 5.1) on a tap: one pair of queues, no control queue.
+/* virtio-net (VIRTIO 1.2, 5.1) on a host side (backend/net_backend.h): one pair of queues, no control queue.
  *
- * Frames are read from the tap straight into the guest's buffers and written straight from them; only the 12-byte
- * headers are copied and checked, both ways. The guest's header says nothing the kernel is told that was not
- * negotiated, and the kernel's says nothing to the guest.
+ * Frames are read straight into the guest's buffers and written straight from them; only the 12-byte
+ * headers are copied and checked, both ways. The guest's header tells the host nothing that was not
+ * negotiated, nor the host's the guest.
  *
  * Receiving. The size of the next frame is not known before it is read, and with merged buffers it may be 64 KiB. So
  * buffers are popped ahead into a pool, as many as the largest frame needs, if the guest has offered so many; behind
  * them in the read comes `spill`, our own memory. A frame that ran over into it waits for more buffers and is completed
- * then: nothing is lost, however little the guest offers at a time. With no buffer at all the tap is not polled; the
- * kernel queues and, in the end, drops. Without merged buffers a frame that exceeds its one buffer is dropped.
+ * then: nothing is lost, however little the guest offers at a time. With no buffer at all the host's side is not
+ * polled; the kernel queues and, in the end, drops. Without merged buffers a frame that exceeds its one buffer is
+ * dropped.
  *
- * Sending. In order, one at a time; a tap that takes no more is waited for with EPOLLOUT.
+ * Sending. In order, one at a time; a host's side that takes no more is waited for with EPOLLOUT. An interrupt for
+ * frames that were sent brings a driver nothing but their memory, and costs a guest exits of its own. Where frames are
+ * answered, as TCP's are, the next received one has an interrupt anyway. So word of sent frames waits for that one, but
+ * never longer than TX_UNTOLD_NS, nor until the driver may run short of memory or descriptors.
  *
- * The tap may be deleted under us. For the guest that is a cable that was pulled: the link is down (NET_F_STATUS), what
- * it sends is dropped and counted, and whatever it does, resets too, it stays so. */
+ * The host's side may go, as a tap that is deleted. For the guest that is a cable that was pulled: the link is down
+ * (NET_F_STATUS), what it sends is dropped and counted, and whatever it does, resets too, it stays so. */
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <linux/if_tun.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,18 +50,20 @@ enum { HDR_F_NEEDS_CSUM = 1 };                                       /* 5.1.6 */
 enum { GSO_NONE = 0, GSO_TCPV4 = 1, GSO_TCPV6 = 4, GSO_ECN = 0x80 }; /* 5.1.6 */
 enum { ETH_HEADER = 14, VLAN_TAG = 4, MTU_DEFAULT = 1500, GSO_MAX = 65536 };
 
-#define NET_QUEUE_SIZE 256
-#define FRAME_MAX      (GSO_MAX + ETH_HEADER + VLAN_TAG) /* 5.1.6.3.1, and a VLAN tag */
-#define RX_BATCH       64                   /* frames a turn of the loop, so that other devices get theirs */
-#define TX_DRAIN_BYTES (1u << 20)           /* the same for sending: 16 of the largest frames */
-#define POOL_SEGS      (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
-#define WHY_MAX        128                  /* a sentence and an errno's */
+#define NET_QUEUE_SIZE  256
+#define FRAME_MAX       (GSO_MAX + ETH_HEADER + VLAN_TAG) /* 5.1.6.3.1, and a VLAN tag */
+#define RX_BATCH        64 /* frames a turn of the loop, so that other devices get theirs */
+#define TX_UNTOLD_NS    250000
+#define TX_UNTOLD_BYTES (128u << 10) /* less than a socket may have unsent by default, so that no sender waits */
+#define TX_DRAIN_BYTES  (1u << 20)   /* the same for sending: 16 of the largest frames */
+#define POOL_SEGS       (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
+#define WHY_MAX         128                  /* a sentence and an errno's */
 
 struct net_hdr { /* 5.1.6 */
     uint8_t flags, gso_type;
     struct le16 hdr_len, gso_size, csum_start, csum_offset, num_buffers;
 };
-static_assert(sizeof(struct net_hdr) == 12, "as the tap is told");
+static_assert(sizeof(struct net_hdr) == 12, "as net_backend.h says");
 
 struct net_config { /* 5.1.4 */
     uint8_t mac[6];
@@ -80,15 +85,17 @@ struct rx_pool {
 
 struct net {
     struct virtio_dev dev;
-    struct tap *tap;
+    struct net_backend *host;
     uint8_t mac[6];
     uint16_t mtu; /* 0: not offered */
     _Atomic uint16_t status;
 
-    struct loop_source source, link_source; /* in the loop from net_prepare on, until the tap is gone */
+    struct loop_source source, link_source; /* in the loop from net_prepare on, until the host's side is gone */
     uint32_t polled;                        /* what the source waits for */
     bool rx_is_starved, tx_is_blocked;
-    bool is_active, is_gone; /* a driver runs; the tap is no more */
+    struct loop_timer tx_timer;               /* set while the driver is owed word of frames that were sent */
+    uint64_t tx_untold_bytes, tx_untold_segs; /* of those */
+    bool is_active, is_gone;                  /* a driver runs; the host's side is no more */
     struct rx_pool pool;
     struct net_hdr rx_hdr;
     size_t rx_waiting; /* bytes of a frame that lie in the pool and in spill, waiting for buffers; 0: none */
@@ -129,15 +136,15 @@ static void net_config_read(const struct virtio_dev *d, uint32_t off, void *buf,
     memcpy(buf, (const uint8_t *)&c + off, len);
 }
 
-/* What the tap may hand us, from what the driver takes. Each depends on checksums (5.1.3.1). */
-static unsigned tap_offloads(uint64_t features)
+/* What the host's side may hand us, from what the driver takes. Each depends on checksums (5.1.3.1). */
+static unsigned offloads_of(uint64_t features)
 {
     unsigned bits = 0;
     if (!(features & NET_F_GUEST_CSUM)) return 0;
-    if (features & NET_F_GUEST_TSO4) bits |= TUN_F_TSO4;
-    if (features & NET_F_GUEST_TSO6) bits |= TUN_F_TSO6;
-    if (bits && (features & NET_F_GUEST_ECN)) bits |= TUN_F_TSO_ECN;
-    return bits | TUN_F_CSUM;
+    if (features & NET_F_GUEST_TSO4) bits |= NET_OFFLOAD_TSO4;
+    if (features & NET_F_GUEST_TSO6) bits |= NET_OFFLOAD_TSO6;
+    if (bits && (features & NET_F_GUEST_ECN)) bits |= NET_OFFLOAD_ECN;
+    return bits | NET_OFFLOAD_CSUM;
 }
 
 /* ---- the host's side ---- */
@@ -151,15 +158,15 @@ static void set_link(struct net *n, bool is_up)
 
 /* It is out of the loop for good, since its descriptor would report the error for ever, and so is the news of its link,
  * which nobody reads from now on. */
-static void lose_tap(struct net *n, int error)
+static void lose_host(struct net *n, int error)
 {
     char why[WHY_MAX];
-    const bool is_deleted = error == EBADFD || error == EIO; /* what tun.c says of a descriptor without interface */
+    const bool is_deleted = error == EBADFD;
     if (n->is_gone) return;
     n->is_gone = true;
     loop_remove(n->dev.loop, &n->source);
     loop_remove(n->dev.loop, &n->link_source);
-    (void)snprintf(why, sizeof(why), "the tap is gone%s%s: the guest's link is down from now on",
+    (void)snprintf(why, sizeof(why), "the %s is gone%s%s: the guest's link is down from now on", n->host->ops->name,
                    is_deleted ? "" : ", ", is_deleted ? "" : strerrordesc_np(error));
     n->dev.up->host_error(n->dev.up_arg, why);
     set_link(n, false);
@@ -167,9 +174,9 @@ static void lose_tap(struct net *n, int error)
 
 static void update_link(struct net *n)
 {
-    const int up = n->is_gone ? 0 : tap_is_up(n->tap);
+    const int up = n->is_gone ? 0 : n->host->ops->link(n->host);
     if (up < 0)
-        lose_tap(n, -up);
+        lose_host(n, -up);
     else
         set_link(n, up);
 }
@@ -184,6 +191,38 @@ static void poll_for(struct net *n, uint32_t want)
 static void update_polling(struct net *n)
 {
     poll_for(n, (uint32_t)(n->rx_is_starved ? 0 : EPOLLIN) | (uint32_t)(n->tx_is_blocked ? EPOLLOUT : 0));
+}
+
+/* ---- telling the driver ---- */
+
+static void settle_tx(struct net *n)
+{
+    if (loop_timer_is_set(&n->tx_timer)) loop_timer_cancel(n->dev.loop, &n->tx_timer);
+    n->tx_untold_bytes = n->tx_untold_segs = 0;
+}
+
+static void tell_tx(void *arg)
+{
+    struct net *n = arg;
+    settle_tx(n);
+    virtio_used(&n->dev, TX);
+}
+
+static void tell_tx_in_time(struct net *n)
+{
+    if (n->tx_untold_bytes >= TX_UNTOLD_BYTES || n->tx_untold_segs >= n->dev.vq[TX].size / 2u)
+        tell_tx(n);
+    else if (!loop_timer_is_set(&n->tx_timer) && virtq_asks_interrupt(&n->dev.vq[TX]))
+        loop_timer_set(n->dev.loop, &n->tx_timer, TX_UNTOLD_NS);
+}
+
+/* An interrupt names no queue, and a driver looks at each: what was sent is told by it too. */
+static void tell_rx(struct net *n)
+{
+    if (!virtq_wants_interrupt(&n->dev.vq[RX])) return;
+    settle_tx(n);
+    (void)virtq_wants_interrupt(&n->dev.vq[TX]);
+    n->dev.up->interrupt(n->dev.up_arg);
 }
 
 /* ---- receiving ---- */
@@ -295,8 +334,7 @@ static ssize_t read_frame(struct net *n)
     v[used++] = (struct iovec){&n->rx_hdr, sizeof(n->rx_hdr)};
     used += pool_range(&n->pool, sizeof(n->rx_hdr), v + used, POOL_SEGS);
     v[used++] = (struct iovec){n->spill, sizeof(n->spill)};
-    const ssize_t len = readv(n->tap->fd, v, (int)used);
-    return len < 0 ? -errno : len;
+    return n->host->ops->receive(n->host, v, (int)used);
 }
 
 /* A frame of `len` bytes was read. true: it waits in the pool and in spill to be finished. */
@@ -335,22 +373,6 @@ static void finish_frame(struct net *n)
     count(&n->rx_frames);
 }
 
-/* A read that failed. 1: go on; 0: nothing more now. */
-static int on_read_error(struct net *n, int error)
-{
-    switch (error) {
-    /* The host may be short of memory: the frame waits in the kernel, and the loop comes again. */
-    case ENOMEM:
-    case ENOBUFS:
-    case EAGAIN:
-    case EINTR: return 0;
-    /* A frame that the kernel could not hand over and has dropped. */
-    case EINVAL:
-    case EFAULT: count(&n->rx_dropped); return 1;
-    default: lose_tap(n, error); return 0;
-    }
-}
-
 /* 1: go on; 0: nothing more now; <0: the queue is broken. */
 static int receive_one(struct net *n)
 {
@@ -358,8 +380,10 @@ static int receive_one(struct net *n)
     if (rc < 0) return rc;
     if (n->rx_waiting == 0 && n->pool.buffers > 0) {
         const ssize_t len = read_frame(n);
-        if (len <= 0) return on_read_error(n, len < 0 ? (int)-len : EBADFD);
-        if (!accept_frame(n, (size_t)len)) return 1;
+        if (len == -EAGAIN) return 0;
+        if (len == -EBADMSG) count(&n->rx_dropped);
+        if (len < 0 && len != -EBADMSG) lose_host(n, (int)-len);
+        if (len < 0 || !accept_frame(n, (size_t)len)) return 1;
         rc = pool_fill(n, n->rx_waiting);
         if (rc < 0) return rc;
     }
@@ -385,7 +409,7 @@ static void drain_rx(struct net *n)
     for (unsigned i = 0; i < RX_BATCH && rc > 0 && !n->is_gone; i++) rc = receive_one(n);
     if (rc < 0) n->rx_is_starved = true;
     update_polling(n);
-    virtio_used(&n->dev, RX);
+    tell_rx(n);
     if (rc < 0) virtio_fault(&n->dev, q->why);
 }
 
@@ -427,7 +451,7 @@ static unsigned frame_segments(const struct virtq_chain *c, struct iovec *v)
     return used;
 }
 
-/* 0: sent, or dropped for the guest's or the kernel's reason; -EAGAIN: the tap takes no more now. */
+/* 0: sent, or dropped for the guest's or the host's reason; -EAGAIN: the host's side takes no more now. */
 static int send_frame(struct net *n, const struct virtq_chain *c)
 {
     struct iovec v[1 + VIRTQ_MAX_SIZE];
@@ -439,18 +463,19 @@ static int send_frame(struct net *n, const struct virtq_chain *c)
 
     v[0] = (struct iovec){&h, sizeof(h)};
     const unsigned used = 1 + frame_segments(c, v + 1);
-    if (writev(n->tap->fd, v, (int)used) >= 0) {
+    const ssize_t len = n->host->ops->send(n->host, v, (int)used);
+    if (len >= 0) {
         count(&n->tx_frames);
         return 0;
     }
-    if (errno == EAGAIN || errno == EINTR) return -EAGAIN;
-    if (errno == EBADFD) lose_tap(n, EBADFD);
-drop: /* EINVAL: the kernel's own check of the header; EIO: the interface is down; ENOBUFS, ... */
+    if (len == -EAGAIN) return -EAGAIN;
+    if (len != -EBADMSG) lose_host(n, (int)-len);
+drop:
     count(&n->tx_dropped);
     return 0;
 }
 
-/* 1: served one; 0: there is none, or the tap is full; <0: the queue is broken. */
+/* 1: served one; 0: there is none, or the host's side is full; <0: the queue is broken. */
 static int send_one(struct net *n, uint64_t *left)
 {
     struct virtq *q = &n->dev.vq[TX];
@@ -463,6 +488,8 @@ static int send_one(struct net *n, uint64_t *left)
         return 0;
     }
     *left -= c.out_bytes < *left ? c.out_bytes : *left;
+    n->tx_untold_bytes += c.out_bytes;
+    n->tx_untold_segs += c.out_count;
     virtq_push(q, c.head, 0);
     return 1;
 }
@@ -478,20 +505,20 @@ static void drain_tx(struct net *n)
     for (unsigned i = 0; i < q->size && left > 0 && rc > 0; i++) rc = send_one(n, &left);
     if (rc == 0 && !n->tx_is_blocked && virtq_enable_doorbell(q)) rc = 1;
     update_polling(n);
-    virtio_used(d, TX);
+    tell_tx_in_time(n);
     if (rc > 0) d->up->renotify(d->up_arg, TX);
     if (rc < 0) virtio_fault(d, q->why);
 }
 
 /* ---- life ---- */
 
-static void on_tap(void *arg, uint32_t events)
+static void on_frames(void *arg, uint32_t events)
 {
     struct net *n = arg;
     if (n->tx_is_blocked && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) drain_tx(n);
     if (!n->rx_is_starved && (events & (EPOLLIN | EPOLLERR | EPOLLHUP))) drain_rx(n);
     /* They come unasked and without end, whether or not a driver runs. */
-    if (events & (EPOLLERR | EPOLLHUP)) lose_tap(n, EBADFD);
+    if (events & (EPOLLERR | EPOLLHUP)) lose_host(n, EBADFD);
 }
 
 static void on_link(void *arg, uint32_t events)
@@ -505,6 +532,7 @@ static void forget_guest(struct net *n)
     n->pool.buffers = n->pool.segs = 0;
     n->pool.bytes = 0;
     n->rx_waiting = 0;
+    settle_tx(n);
     n->rx_is_starved = true; /* until the first notification */
     n->tx_is_blocked = false;
 }
@@ -512,20 +540,21 @@ static void forget_guest(struct net *n)
 static int net_prepare(struct virtio_dev *d, struct err *e)
 {
     struct net *n = net_of(d);
-    n->source = (struct loop_source){.fd = n->tap->fd, .fn = on_tap, .arg = n};
-    n->link_source = (struct loop_source){.fd = n->tap->link_fd, .fn = on_link, .arg = n};
+    n->source = (struct loop_source){.fd = n->host->frame_fd, .fn = on_frames, .arg = n};
+    n->tx_timer = (struct loop_timer){.fn = tell_tx, .arg = n};
+    n->link_source = (struct loop_source){.fd = n->host->link_fd, .fn = on_link, .arg = n};
     const int rc = loop_reserve(d->loop, &n->source, e);
-    return rc || n->tap->link_fd < 0 ? rc : loop_reserve(d->loop, &n->link_source, e);
+    return rc || n->host->link_fd < 0 ? rc : loop_reserve(d->loop, &n->link_source, e);
 }
 
 static int net_activate(struct virtio_dev *d)
 {
     struct net *n = net_of(d);
-    const int rc = n->is_gone ? -EBADFD : tap_set_offload(n->tap, tap_offloads(d->features));
+    const int rc = n->is_gone ? -EBADFD : n->host->ops->set_offloads(n->host, offloads_of(d->features));
     if (rc && rc != -EBADFD) return rc;
     forget_guest(n);
     n->is_active = true;
-    if (rc) lose_tap(n, EBADFD);
+    if (rc) lose_host(n, EBADFD);
     (void)loop_modify(d->loop, &n->link_source, EPOLLIN); /* where links are watched */
     update_link(n);
     return 0;
@@ -538,7 +567,7 @@ static bool net_deactivate(struct virtio_dev *d)
     poll_for(n, 0);
     (void)loop_modify(d->loop, &n->link_source, 0);
     forget_guest(n);
-    (void)tap_set_offload(n->tap, 0); /* it accepted more before; a tap that is gone needs nothing */
+    (void)n->host->ops->set_offloads(n->host, 0); /* it handed out more before; one that is gone needs nothing */
     return true;
 }
 
@@ -556,7 +585,7 @@ static void net_destroy(struct virtio_dev *d)
     struct net *n = net_of(d);
     loop_remove(d->loop, &n->source);
     loop_remove(d->loop, &n->link_source);
-    tap_close(n->tap);
+    net_backend_close(n->host);
     free(n);
 }
 
@@ -604,7 +633,8 @@ static int choose_mac(struct net *n, const uint8_t *mac, struct err *e)
     return 0;
 }
 
-int virtio_net_create(struct virtio_dev **out, struct tap *tap, const uint8_t *mac, uint16_t mtu, struct err *e)
+int virtio_net_create(struct virtio_dev **out, struct net_backend *host, const uint8_t *mac, uint16_t mtu,
+                      struct err *e)
 {
     struct net *n = calloc(1, sizeof(*n));
     if (!n) return err_set(e, -ENOMEM, "out of memory");
@@ -614,9 +644,9 @@ int virtio_net_create(struct virtio_dev **out, struct tap *tap, const uint8_t *m
         return rc;
     }
     n->dev.ops = &net_ops;
-    n->tap = tap;
+    n->host = host;
     n->mtu = mtu;
-    n->status = tap_is_up(tap) > 0 ? NET_S_LINK_UP : 0;
+    n->status = host->ops->link(host) > 0 ? NET_S_LINK_UP : 0;
     *out = &n->dev;
     return 0;
 }

@@ -273,17 +273,23 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t written)
     virtq_publish(q, 1);
 }
 
-bool virtq_wants_interrupt(struct virtq *q)
+bool virtq_asks_interrupt(const struct virtq *q)
 {
     const uint16_t now = q->next_used, before = q->signalled_used;
     if (q->size == 0 || now == before) return false;
-    q->signalled_used = now;
     /* used.idx is stored; only then look whether the driver asks. It asks first and then looks at used.idx. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!q->has_event_idx) return (le16_load(avail_flags(q)) & AVAIL_F_NO_INTERRUPT) == 0;
     /* Is used_event among the elements [before, now) pushed since the last decision? Modulo 2^16. */
     const uint16_t event = le16_load(avail_used_event(q));
     return (uint16_t)(now - event - 1) < (uint16_t)(now - before);
+}
+
+bool virtq_wants_interrupt(struct virtq *q)
+{
+    const bool asks = virtq_asks_interrupt(q);
+    q->signalled_used = q->next_used;
+    return asks;
 }
 
 void virtq_disable_doorbell(struct virtq *q)

@@ -75,6 +75,8 @@ void virtq_publish(struct virtq *q, unsigned count);
 
 /* After pushing: does the driver want an interrupt (2.7.7, with EVENT_IDX 2.7.10)? Counts as told when true. */
 bool virtq_wants_interrupt(struct virtq *q);
+/* The same, and nothing counts as told: for who tells it later, and asks again then. */
+bool virtq_asks_interrupt(const struct virtq *q);
 /* Suppress / ask for doorbells (2.7.10). enable returns true when the guest offered more meanwhile: drain again. */
 void virtq_disable_doorbell(struct virtq *q);
 bool virtq_enable_doorbell(struct virtq *q);

@@ -1,10 +1,8 @@
 /* virtio-net between a script of a driver and a script of a network. As long as the driver keeps the rules, each frame
  * must cross whole and in order; when it does not, nothing outside guest memory may be touched. */
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "devices/devices.h"
 #include "tests/fuzz/script.h"
+#include "tests/unit/virtio/wire.h"
 #include "vmm/base/endian.h"
 
 enum { RX = 0, TX = 1, HDR = 12, FRAME_MIN = 14, FRAME_LIMIT = 4000, SLOT = 2048 };
@@ -14,7 +12,7 @@ enum { BUFFER_MIN = (FRAME_LIMIT + HDR) / SCRIPT_RING_SIZE + 1 }; /* a full queu
 
 struct net_guest {
     struct script_guest g;
-    int wire;
+    struct wire wire;
     /* Frames the network sent and the guest has not got: their lengths; the first byte of each is its number. */
     uint16_t expect[EXPECT_MAX];
     unsigned expect_first, expect_count;
@@ -40,12 +38,10 @@ static void send_good(struct net_guest *n, struct script *in)
     const struct ring_seg seg[] = {
         {gpa, cut, false}, {gpa + cut, 1, false}, {gpa + cut + 1, HDR + len - cut - 1, false}};
     ring_add(r, seg, HDR + len > cut + 1 ? 3 : 1);
-    while (recv(n->wire, got, sizeof(got), 0) > 0) {
-    }
+    while (wire_take(&n->wire, got, sizeof(got)) > 0) continue;
     script_notify(&n->g, TX);
     MUST(ring_take_used(r, &used) && !ring_take_used(r, &used));
-    if (HDR + len > cut + 1)
-        MUST(recv(n->wire, got, sizeof(got), 0) == HDR + (ssize_t)len && memcmp(got, p, HDR + len) == 0);
+    if (HDR + len > cut + 1) MUST(wire_take(&n->wire, got, sizeof(got)) == HDR + len && memcmp(got, p, HDR + len) == 0);
 }
 
 /* The network sends a frame that any driver takes, or any header at all. */
@@ -59,7 +55,7 @@ static void wire_sends(struct net_guest *n, struct script *in, bool is_good)
     for (unsigned i = 0; i < HDR && !is_good; i++) frame[i] = (uint8_t)take(in, 1);
     if (!is_good) n->g.is_raw = true;
     fill(frame + HDR, len, n->expect_first + n->expect_count);
-    if (send(n->wire, frame, HDR + len, 0) < 0) return;
+    if (!wire_put(&n->wire, frame, HDR + len)) return;
     n->expect[(n->expect_first + n->expect_count++) % EXPECT_MAX] = (uint16_t)len;
 }
 
@@ -104,8 +100,7 @@ static void reset(struct net_guest *n, uint64_t features)
     script_activate(&n->g, features | F_MRG_RXBUF);
     /* Frames that were on the way belong to nobody we keep account of. */
     n->g.is_raw = n->expect_count > 0;
-    while (recv(n->wire, &byte, 1, 0) > 0) {
-    }
+    while (wire_take(&n->wire, &byte, 1) > 0) continue;
 }
 
 static void step(struct net_guest *n, struct script *in)
@@ -132,22 +127,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct script in = {data, size};
     struct net_guest n = {0};
     struct virtio_dev *d = NULL;
-    int pair[2];
-    MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair) == 0);
-    n.wire = pair[1];
-    struct tap *t = calloc(1, sizeof(*t));
-    MUST(t);
-    t->fd = pair[0];
-    t->link_fd = -1;
+    wire_init(&n.wire);
     script_begin(&n.g);
-    MUST(virtio_net_create(&d, t, NULL, 0, NULL) == 0);
+    MUST(virtio_net_create(&d, &n.wire.backend, NULL, 0, NULL) == 0);
     script_set_device(&n.g, d);
     script_activate(&n.g, UINT64_MAX);
     for (unsigned i = 0; i < SCRIPT_OPS_MAX && in.left > 0; i++) step(&n, &in);
     MUST(n.g.host_failures == 0); /* no guest and no frame can break the host's side */
     d->ops->deactivate(d);
     d->ops->destroy(d);
-    close(n.wire);
     script_end(&n.g);
     return 0;
 }

@@ -105,11 +105,11 @@ static int check_pair(const struct config_device *first, const struct config_dev
 static int make(struct machine *m, const struct config_device *d, struct virtio_dev **out, struct err *e)
 {
     const struct net_settings *s = d->settings;
-    struct tap *tap = NULL;
+    struct net_backend *host = NULL;
     (void)m;
-    int rc = s->tap[0] ? tap_open(&tap, s->tap, e) : tap_open_fd(&tap, s->fd, e);
-    if (!rc) rc = virtio_net_create(out, tap, s->has_mac ? s->mac : NULL, s->mtu, e);
-    if (rc) tap_close(tap);
+    int rc = s->tap[0] ? tap_open(&host, s->tap, e) : tap_open_fd(&host, s->fd, e);
+    if (!rc) rc = virtio_net_create(out, host, s->has_mac ? s->mac : NULL, s->mtu, e);
+    if (rc) net_backend_close(host);
     return rc;
 }
 

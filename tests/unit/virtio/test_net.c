@@ -1,15 +1,12 @@
-/* virtio-net with a packet socket pair in place of the tap: frames with the same header in front. */
+/* virtio-net with a network in memory as its host side. */
 #include "tests/unit/unit.h"
 
 #include <errno.h>
-#include <linux/if_tun.h>
-#include <stdlib.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "devices/devices.h"
 #include "tests/unit/virtio/ring.h"
+#include "tests/unit/virtio/wire.h"
 #include "vmm/base/endian.h"
 
 enum { RX = 0, TX = 1, HDR = 12, BIG = 60000 };
@@ -30,36 +27,16 @@ struct hdr {
     uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
 };
 
-/* The next reads of a frame fail with it. */
-static int read_error;
-static unsigned read_errors_left;
-
-ssize_t __real_readv(int fd, const struct iovec *iov, int count);
-ssize_t __wrap_readv(int fd, const struct iovec *iov, int count);
-ssize_t __wrap_readv(int fd, const struct iovec *iov, int count)
-{
-    if (read_errors_left == 0) return __real_readv(fd, iov, count);
-    read_errors_left--;
-    errno = read_error;
-    return -1;
-}
-
 struct net_rig {
     struct rig r;
-    struct tap *tap;
-    int host; /* the other end of the wire */
+    struct wire wire;
 };
 
 static void net_init(struct net_rig *n, uint64_t features)
 {
     struct virtio_dev *d = NULL;
-    int pair[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
-    n->tap = calloc(1, sizeof(*n->tap));
-    n->tap->fd = pair[0];
-    n->tap->link_fd = -1;
-    n->host = pair[1];
-    assert_int_equal(virtio_net_create(&d, n->tap, NULL, 0, NULL), 0);
+    wire_init(&n->wire);
+    assert_int_equal(virtio_net_create(&d, &n->wire.backend, NULL, 0, NULL), 0);
     rig_init(&n->r, d, features);
     rig_activate(&n->r);
 }
@@ -68,7 +45,7 @@ static void net_fini(struct net_rig *n)
 {
     assert_true(virtq_is_valid(&n->r.dev->vq[RX]) && virtq_is_valid(&n->r.dev->vq[TX]));
     rig_fini(&n->r);
-    close(n->host);
+    assert_true(n->wire.is_closed);
 }
 
 static void fill(uint8_t *p, size_t len, unsigned seed)
@@ -101,13 +78,82 @@ static void frames_leave_in_order_with_one_interrupt(void **state)
     }
     rig_notify(&n.r, TX);
     for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal(recv(n.host, got, sizeof(got), 0), HDR + 100);
+        assert_int_equal(wire_take(&n.wire, got, sizeof(got)), HDR + 100);
         fill(want, sizeof(want), i);
         assert_memory_equal(got + HDR, want, sizeof(want));
     }
     assert_int_equal(ring_used_count(&n.r.ring[TX]), 5);
-    assert_int_equal(n.r.interrupts, 1);
     assert_int_equal(virtio_net_counts(n.r.dev).tx_frames, 5);
+    assert_int_equal(n.r.interrupts, 0); /* it waits for company, but not for long */
+    for (unsigned turns = 0; turns < 1000 && n.r.interrupts == 0; turns++) rig_run(&n.r, 5);
+    assert_int_equal(n.r.interrupts, 1);
+    rig_run(&n.r, 5);
+    assert_int_equal(n.r.interrupts, 1);
+    net_fini(&n);
+}
+
+static void add_frame(struct net_rig *n, uint32_t len, unsigned segs)
+{
+    const struct hdr h = {0};
+    const struct ring_seg whole = frame_seg(n, &h, len, 1);
+    struct ring_seg part[16];
+    for (unsigned i = 0; i < segs; i++) part[i] = (struct ring_seg){whole.gpa + i, 1, false};
+    part[segs - 1].len = whole.len - (segs - 1);
+    ring_add(&n->r.ring[TX], part, segs);
+}
+
+/* A driver that runs short of memory or descriptors is not kept waiting. */
+static void much_that_was_sent_is_told_of_at_once(void **state)
+{
+    static const struct {
+        unsigned frames;
+        uint32_t len;
+        unsigned segs;
+        bool is_told;
+    } cases[] = {{1, 60000, 1, false}, {2, 60000, 1, false}, {3, 60000, 1, true}, {127, 60, 1, false},
+                 {128, 60, 1, true},   {15, 60, 8, false},   {16, 60, 8, true}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct net_rig n;
+        net_init(&n, 0);
+        for (unsigned k = 0; k < cases[i].frames; k++) add_frame(&n, cases[i].len, cases[i].segs);
+        rig_notify(&n.r, TX);
+        assert_int_equal(ring_used_count(&n.r.ring[TX]), cases[i].frames);
+        if (n.r.interrupts != cases[i].is_told) fail_msg("case %zu: %u interrupts", i, n.r.interrupts);
+        net_fini(&n);
+    }
+}
+
+static void a_driver_that_asks_for_no_word_costs_no_timer(void **state)
+{
+    struct net_rig n;
+    (void)state;
+    net_init(&n, 0);
+    ring_set_avail_flags(&n.r.ring[TX], 1);
+    add_frame(&n, 60, 1);
+    rig_notify(&n.r, TX);
+    assert_null(n.r.loop.timers);
+    ring_set_avail_flags(&n.r.ring[TX], 0); /* that asks later is told */
+    add_frame(&n, 60, 1);
+    rig_notify(&n.r, TX);
+    assert_non_null(n.r.loop.timers);
+    net_fini(&n);
+}
+
+static void a_reset_forgets_what_the_driver_was_not_told(void **state)
+{
+    struct net_rig n;
+    (void)state;
+    net_init(&n, 0);
+    add_frame(&n, 60000, 1);
+    add_frame(&n, 60000, 1);
+    rig_notify(&n.r, TX);
+    rig_reset(&n.r);
+    rig_run(&n.r, 20);
+    rig_activate(&n.r);
+    add_frame(&n, 60000, 1);
+    rig_notify(&n.r, TX);
+    assert_int_equal(n.r.interrupts, 0);
     net_fini(&n);
 }
 
@@ -125,7 +171,7 @@ static void segments_may_split_anywhere(void **state)
             {seg.gpa, cuts[i], false}, {seg.gpa, 0, false}, {seg.gpa + cuts[i], seg.len - cuts[i], false}};
         ring_add(&n.r.ring[TX], part, 3);
         rig_notify(&n.r, TX);
-        assert_int_equal(recv(n.host, got, sizeof(got), 0), HDR + 100);
+        assert_int_equal(wire_take(&n.wire, got, sizeof(got)), HDR + 100);
         fill(want, sizeof(want), 3);
         assert_memory_equal(got + HDR, want, sizeof(want));
         net_fini(&n);
@@ -176,7 +222,7 @@ static void headers_pass_as_negotiated_or_the_frame_is_dropped(void **state)
         const struct ring_seg seg = frame_seg(&n, &cases[i].guest, LEN, 1);
         ring_add(&n.r.ring[TX], &seg, 1);
         rig_notify(&n.r, TX);
-        const ssize_t len = recv(n.host, got, sizeof(got), 0);
+        const size_t len = wire_take(&n.wire, got, sizeof(got));
         if ((len > 0) != cases[i].passes) fail_msg("case %zu: %s", i, len > 0 ? "passed" : "was dropped");
         if (len > 0) assert_memory_equal(got, &cases[i].kernel, HDR);
         assert_int_equal(virtio_net_counts(n.r.dev).tx_dropped, !cases[i].passes);
@@ -208,21 +254,24 @@ static void runts_and_giants_are_dropped_and_counted(void **state)
 
 static void a_full_wire_is_waited_for_and_order_is_kept(void **state)
 {
-    enum { FRAMES = 200, LEN = 5000 };
+    enum { FRAMES = 200, LEN = 5000, ROOM = 40 };
     struct net_rig n;
     const struct hdr h = {0};
     static uint8_t got[2 * LEN], want[LEN];
     unsigned received = 0;
     (void)state;
     net_init(&n, 0);
+    n.wire.room = ROOM;
     for (unsigned i = 0; i < FRAMES; i++) {
         const struct ring_seg seg = frame_seg(&n, &h, LEN, i);
         ring_add(&n.r.ring[TX], &seg, 1);
     }
     rig_notify(&n.r, TX);
-    assert_in_range(ring_used_count(&n.r.ring[TX]), 1, FRAMES - 1);
+    assert_int_equal(ring_used_count(&n.r.ring[TX]), ROOM);
+    rig_run(&n.r, 5);
+    assert_int_equal(n.wire.sends, ROOM + 1); /* what has no room is not asked again until it has */
     for (unsigned tries = 0; tries < 1000 && received < FRAMES; tries++) {
-        while (recv(n.host, got, sizeof(got), 0) == HDR + LEN) {
+        while (wire_take(&n.wire, got, sizeof(got)) == HDR + LEN) {
             fill(want, LEN, received++);
             assert_memory_equal(got + HDR, want, LEN);
         }
@@ -263,7 +312,7 @@ static bool send_frame(struct net_rig *n, const struct hdr *h, size_t len, unsig
     static uint8_t frame[HDR + 70000];
     memcpy(frame, h, HDR);
     fill(frame + HDR, len, seed);
-    return send(n->host, frame, HDR + len, 0) == (ssize_t)(HDR + len);
+    return wire_put(&n->wire, frame, HDR + len);
 }
 
 /* The next received frame: its bytes, header first, gathered from as many buffers as it says. */
@@ -311,6 +360,27 @@ static void frames_fill_one_buffer_each_with_one_interrupt(void **state)
     rig_wait_used(&n.r, RX);
     expect_frame(&n, 60, 99, 1);
     assert_int_equal(virtio_net_counts(n.r.dev).rx_frames, 11);
+    net_fini(&n);
+}
+
+static void a_received_frame_tells_of_the_sent_ones_too(void **state)
+{
+    struct net_rig n;
+    const struct hdr h = {0};
+    (void)state;
+    net_init(&n, 0);
+    for (unsigned i = 0; i < 2; i++) add_buffer(&n, 2000);
+    for (unsigned i = 1; i <= 2; i++) {
+        add_frame(&n, 60, 1);
+        rig_notify(&n.r, TX);
+        assert_int_equal(n.r.interrupts, i - 1);
+        assert_true(send_frame(&n, &h, 60, i));
+        rig_notify(&n.r, RX);
+        assert_int_equal(n.r.interrupts, i);
+        assert_int_equal(ring_used_count(&n.r.ring[TX]), i);
+    }
+    rig_run(&n.r, 20); /* and no second time */
+    assert_int_equal(n.r.interrupts, 2);
     net_fini(&n);
 }
 
@@ -532,11 +602,11 @@ static void reset_forgets_buffers_and_offloads(void **state)
     const struct hdr h = {0};
     (void)state;
     net_init(&n, F_MRG_RXBUF | F_GUEST_CSUM);
-    assert_int_equal(n.tap->offloads, TUN_F_CSUM);
+    assert_int_equal(n.wire.offloads, NET_OFFLOAD_CSUM);
     const uint64_t old = add_buffer(&n, 2000);
     rig_notify(&n.r, RX);
     rig_reset(&n.r);
-    assert_int_equal(n.tap->offloads, 0);
+    assert_int_equal(n.wire.offloads, 0);
     assert_true(send_frame(&n, &h, 100, 1));
     rig_run(&n.r, 5);
     rig_activate(&n.r);
@@ -548,7 +618,7 @@ static void reset_forgets_buffers_and_offloads(void **state)
     net_fini(&n);
 }
 
-static void the_tap_is_told_what_was_negotiated(void **state)
+static void the_host_is_told_what_was_negotiated(void **state)
 {
     static const struct {
         uint64_t features;
@@ -556,17 +626,17 @@ static void the_tap_is_told_what_was_negotiated(void **state)
     } cases[] = {
         {0, 0},
         {F_CSUM | F_HOST_TSO4, 0},
-        {F_GUEST_CSUM, TUN_F_CSUM},
-        {F_GUEST_CSUM | F_GUEST_TSO4, TUN_F_CSUM | TUN_F_TSO4},
-        {F_GUEST_CSUM | F_GUEST_TSO6 | F_GUEST_ECN, TUN_F_CSUM | TUN_F_TSO6 | TUN_F_TSO_ECN},
-        {F_GUEST_CSUM | F_GUEST_ECN, TUN_F_CSUM},
+        {F_GUEST_CSUM, NET_OFFLOAD_CSUM},
+        {F_GUEST_CSUM | F_GUEST_TSO4, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4},
+        {F_GUEST_CSUM | F_GUEST_TSO6 | F_GUEST_ECN, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO6 | NET_OFFLOAD_ECN},
+        {F_GUEST_CSUM | F_GUEST_ECN, NET_OFFLOAD_CSUM},
         {F_GUEST_TSO4 | F_GUEST_TSO6, 0}, /* a driver that left out what they depend on */
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct net_rig n;
         net_init(&n, cases[i].features);
-        assert_int_equal(n.tap->offloads, cases[i].offloads);
+        assert_int_equal(n.wire.offloads, cases[i].offloads);
         net_fini(&n);
     }
 }
@@ -578,8 +648,7 @@ static void a_wire_that_is_cut_is_told_once_and_the_guest_lives_on(void **state)
     net_init(&n, 0);
     add_buffer(&n, 2000);
     rig_notify(&n.r, RX);
-    close(n.host);
-    n.host = -1;
+    wire_cut(&n.wire);
     rig_run(&n.r, 20);
     rig_notify(&n.r, RX);
     assert_int_equal(n.r.host_errors, 1);
@@ -587,25 +656,26 @@ static void a_wire_that_is_cut_is_told_once_and_the_guest_lives_on(void **state)
     net_fini(&n);
 }
 
-/* What a read may fail with while the tap is well: the frame that waits comes later, or is lost alone. */
-static void a_read_that_fails_for_a_moment_is_not_the_end_of_the_tap(void **state)
+/* What receiving may fail with while the host's side is well: the frame that waits comes later, or one is lost alone.
+ */
+static void a_receive_that_fails_for_a_moment_is_not_the_end(void **state)
 {
     static const struct {
         int error;
         unsigned dropped;
-    } cases[] = {{ENOMEM, 0}, {ENOBUFS, 0}, {EAGAIN, 0}, {EINTR, 0}, {EINVAL, 3}, {EFAULT, 3}};
+    } cases[] = {{-EAGAIN, 0}, {-EBADMSG, 3}};
     const struct hdr h = {0};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct net_rig n;
         net_init(&n, 0);
         add_buffer(&n, 2000);
-        read_error = cases[i].error;
-        read_errors_left = 3;
+        n.wire.error = cases[i].error;
+        n.wire.errors_left = 3;
         assert_true(send_frame(&n, &h, 100, 1));
         rig_notify(&n.r, RX);
         for (unsigned turns = 0; turns < 1000 && ring_used_count(&n.r.ring[RX]) == 0; turns++) rig_run(&n.r, 5);
-        assert_int_equal(read_errors_left, 0);
+        assert_int_equal(n.wire.errors_left, 0);
         expect_frame(&n, 100, 1, 1);
         assert_int_equal(virtio_net_counts(n.r.dev).rx_dropped, cases[i].dropped);
         assert_int_equal(n.r.host_errors + n.r.host_failures + n.r.faults, 0);
@@ -613,17 +683,41 @@ static void a_read_that_fails_for_a_moment_is_not_the_end_of_the_tap(void **stat
     }
 }
 
-static void a_read_that_fails_for_good_says_why(void **state)
+static void a_send_that_fails_loses_its_frame_or_the_host(void **state)
+{
+    static const struct {
+        int error;
+        unsigned host_errors;
+    } cases[] = {{-EBADMSG, 0}, {-EBADFD, 1}, {-EPERM, 1}};
+    const struct hdr h = {0};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct net_rig n;
+        net_init(&n, 0);
+        n.wire.error = cases[i].error;
+        n.wire.errors_left = 1;
+        const struct ring_seg seg = frame_seg(&n, &h, 100, 1);
+        for (unsigned k = 0; k < 3; k++) ring_add(&n.r.ring[TX], &seg, 1);
+        rig_notify(&n.r, TX);
+        assert_int_equal(ring_used_count(&n.r.ring[TX]), 3); /* the guest has its buffers back all the same */
+        assert_int_equal(n.r.host_errors, cases[i].host_errors);
+        assert_int_equal(n.wire.sends, cases[i].host_errors ? 1 : 3); /* what is gone is asked no more */
+        assert_int_equal(virtio_net_counts(n.r.dev).tx_dropped, cases[i].host_errors ? 3 : 1);
+        net_fini(&n);
+    }
+}
+
+static void a_receive_that_fails_for_good_says_why(void **state)
 {
     struct net_rig n;
     (void)state;
     net_init(&n, 0);
     add_buffer(&n, 2000);
-    read_error = EPERM;
-    read_errors_left = 1;
+    n.wire.error = -EPERM;
+    n.wire.errors_left = 1;
     rig_notify(&n.r, RX);
     assert_int_equal(n.r.host_errors, 1);
-    assert_contains(n.r.why, "Operation not permitted");
+    assert_string_equal(n.r.why, "the wire is gone, Operation not permitted: the guest's link is down from now on");
     net_fini(&n);
 }
 
@@ -635,14 +729,13 @@ static void configuration_shows_mac_status_and_mtu(void **state)
     uint8_t c[12];
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        struct tap *t = calloc(1, sizeof(*t));
-        t->fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-        t->link_fd = -1;
+        struct wire w;
+        wire_init(&w);
         if (i == 0) {
-            assert_int_equal(virtio_net_create(&d, t, multicast, 0, &e), -EINVAL);
+            assert_int_equal(virtio_net_create(&d, &w.backend, multicast, 0, &e), -EINVAL);
             assert_contains(e.text, "multicast");
         }
-        assert_int_equal(virtio_net_create(&d, t, i == 0 ? mac : NULL, i == 0 ? 9000 : 0, NULL), 0);
+        assert_int_equal(virtio_net_create(&d, &w.backend, i == 0 ? mac : NULL, i == 0 ? 9000 : 0, NULL), 0);
         assert_int_equal(d->ops->config_size, sizeof(c));
         d->ops->config_read(d, 0, c, sizeof(c));
         if (i == 0)
@@ -657,7 +750,9 @@ static void configuration_shows_mac_status_and_mtu(void **state)
     }
 }
 
-UNIT_MAIN(UNIT(frames_leave_in_order_with_one_interrupt), UNIT(segments_may_split_anywhere),
+UNIT_MAIN(UNIT(frames_leave_in_order_with_one_interrupt), UNIT(much_that_was_sent_is_told_of_at_once),
+          UNIT(a_driver_that_asks_for_no_word_costs_no_timer), UNIT(a_reset_forgets_what_the_driver_was_not_told),
+          UNIT(a_received_frame_tells_of_the_sent_ones_too), UNIT(segments_may_split_anywhere),
           UNIT(headers_pass_as_negotiated_or_the_frame_is_dropped), UNIT(runts_and_giants_are_dropped_and_counted),
           UNIT(a_full_wire_is_waited_for_and_order_is_kept), UNIT(a_drain_is_bounded_in_bytes_too),
           UNIT(frames_fill_one_buffer_each_with_one_interrupt),
@@ -668,6 +763,6 @@ UNIT_MAIN(UNIT(frames_leave_in_order_with_one_interrupt), UNIT(segments_may_spli
           UNIT(runts_giants_and_unnegotiated_offloads_are_dropped), UNIT(a_drain_takes_a_batch_and_the_loop_the_rest),
           UNIT(buffers_without_room_for_a_header_are_a_fault), UNIT(broken_rings_are_faults),
           UNIT(with_event_idx_the_driver_rings_only_when_we_starve), UNIT(reset_forgets_buffers_and_offloads),
-          UNIT(the_tap_is_told_what_was_negotiated), UNIT(a_wire_that_is_cut_is_told_once_and_the_guest_lives_on),
-          UNIT(a_read_that_fails_for_a_moment_is_not_the_end_of_the_tap), UNIT(a_read_that_fails_for_good_says_why),
-          UNIT(configuration_shows_mac_status_and_mtu))
+          UNIT(the_host_is_told_what_was_negotiated), UNIT(a_wire_that_is_cut_is_told_once_and_the_guest_lives_on),
+          UNIT(a_receive_that_fails_for_a_moment_is_not_the_end), UNIT(a_send_that_fails_loses_its_frame_or_the_host),
+          UNIT(a_receive_that_fails_for_good_says_why), UNIT(configuration_shows_mac_status_and_mtu))

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "devices/backend/tap.h"
 #include "devices/devices.h"
 #include "devices/virtio/virtio_mmio.h"
 #include "tests/unit/virtio/mmio_registers.h"
@@ -81,19 +82,26 @@ static void set_up(const char *name, bool is_up)
     close(fd);
 }
 
+static void assert_is_attached_to(const struct net_backend *t, const char *name)
+{
+    struct ifreq r = {0};
+    assert_int_equal(ioctl(t->frame_fd, TUNGETIFF, &r), 0);
+    assert_string_equal(r.ifr_name, name);
+}
+
 static void opening_attaches_and_closing_detaches(void **state)
 {
     NEED_TAPS();
     make_tap("vt0", IFF_TAP | IFF_NO_PI);
     for (unsigned i = 0; i < 2; i++) {
-        struct tap *t = NULL;
+        struct net_backend *t = NULL;
         int size = 0;
         assert_int_equal(tap_open(&t, "vt0", NULL), 0);
-        assert_string_equal(t->name, "vt0");
-        assert_int_equal(ioctl(t->fd, TUNGETVNETHDRSZ, &size), 0);
+        assert_is_attached_to(t, "vt0");
+        assert_int_equal(ioctl(t->frame_fd, TUNGETVNETHDRSZ, &size), 0);
         assert_int_equal(size, HDR);
-        assert_true(fcntl(t->fd, F_GETFL) & O_NONBLOCK);
-        tap_close(t);
+        assert_true(fcntl(t->frame_fd, F_GETFL) & O_NONBLOCK);
+        net_backend_close(t);
     }
     delete_tap("vt0", IFF_TAP | IFF_NO_PI);
 }
@@ -114,7 +122,7 @@ static void a_slip_of_the_keyboard_makes_no_interface(void **state)
     NEED_TAPS();
     make_tap("tun0", IFF_TUN | IFF_NO_PI);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct tap *t = NULL;
+        struct net_backend *t = NULL;
         struct err e = {0};
         assert_int_equal(tap_open(&t, cases[i].name, &e), cases[i].code);
         assert_contains(e.text, cases[i].text);
@@ -127,7 +135,7 @@ static void a_slip_of_the_keyboard_makes_no_interface(void **state)
 
 static void a_tap_in_use_is_refused(void **state)
 {
-    struct tap *t = NULL;
+    struct net_backend *t = NULL;
     struct err e = {0};
     NEED_TAPS();
     const int fd = attach_new("vt0", IFF_TAP | IFF_NO_PI);
@@ -140,26 +148,26 @@ static void a_tap_in_use_is_refused(void **state)
 
 static void a_tap_made_for_several_queues_is_taken_too(void **state)
 {
-    struct tap *t = NULL;
+    struct net_backend *t = NULL;
     NEED_TAPS();
     make_tap("vt0", IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE);
     assert_int_equal(tap_open(&t, "vt0", NULL), 0);
-    tap_close(t);
+    net_backend_close(t);
     delete_tap("vt0", IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE);
 }
 
 static void an_fd_is_taken_over_or_refused_with_what_it_lacks(void **state)
 {
-    struct tap *t = NULL;
+    struct net_backend *t = NULL;
     struct err e = {0};
     int end[2];
     NEED_TAPS();
     const int good = attach_new("vt0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
     assert_int_equal(tap_open_fd(&t, good, &e), 0);
-    assert_string_equal(t->name, "vt0");
-    assert_true(t->fd != good);
-    assert_int_equal(tap_is_up(t), 1);
-    tap_close(t);
+    assert_is_attached_to(t, "vt0");
+    assert_true(t->frame_fd != good);
+    assert_int_equal(t->ops->link(t), 1);
+    net_backend_close(t);
     assert_true(fcntl(good, F_GETFD) >= 0);
     close(good);
 
@@ -180,14 +188,60 @@ static void an_fd_is_taken_over_or_refused_with_what_it_lacks(void **state)
 
 static void offloads_are_set(void **state)
 {
-    struct tap *t = NULL;
+    struct net_backend *t = NULL;
     NEED_TAPS();
     make_tap("vt0", IFF_TAP | IFF_NO_PI);
     assert_int_equal(tap_open(&t, "vt0", NULL), 0);
-    assert_int_equal(tap_set_offload(t, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN), 0);
-    assert_int_equal(tap_set_offload(t, 1u << 31), -EINVAL);
-    assert_int_equal(tap_set_offload(t, 0), 0);
-    tap_close(t);
+    assert_int_equal(t->ops->set_offloads(t, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_ECN),
+                     0);
+    assert_int_equal(t->ops->set_offloads(t, 1u << 31), -EINVAL);
+    assert_int_equal(t->ops->set_offloads(t, 0), 0);
+    net_backend_close(t);
+    delete_tap("vt0", IFF_TAP | IFF_NO_PI);
+}
+
+/* The next transfers of frames fail with it. */
+static int transfer_error;
+
+ssize_t __real_readv(int fd, const struct iovec *v, int count);
+ssize_t __wrap_readv(int fd, const struct iovec *v, int count);
+ssize_t __wrap_readv(int fd, const struct iovec *v, int count)
+{
+    if (transfer_error == 0) return __real_readv(fd, v, count);
+    errno = transfer_error;
+    return -1;
+}
+ssize_t __real_writev(int fd, const struct iovec *v, int count);
+ssize_t __wrap_writev(int fd, const struct iovec *v, int count);
+ssize_t __wrap_writev(int fd, const struct iovec *v, int count)
+{
+    if (transfer_error == 0) return __real_writev(fd, v, count);
+    errno = transfer_error;
+    return -1;
+}
+
+static void what_the_kernel_says_of_a_frame_is_told_as_the_contract_has_it(void **state)
+{
+    static const struct {
+        int error, received, sent;
+    } cases[] = {
+        {ENOMEM, -EAGAIN, -EBADMSG}, {ENOBUFS, -EAGAIN, -EBADMSG}, {EAGAIN, -EAGAIN, -EAGAIN},
+        {EINTR, -EAGAIN, -EAGAIN},   {EINVAL, -EBADMSG, -EBADMSG}, {EFAULT, -EBADMSG, -EBADMSG},
+        {EIO, -EBADFD, -EBADMSG},    {EBADFD, -EBADFD, -EBADFD},   {EPERM, -EPERM, -EBADMSG},
+    };
+    struct net_backend *t = NULL;
+    uint8_t byte = 0;
+    const struct iovec v = {&byte, 1};
+    NEED_TAPS();
+    make_tap("vt0", IFF_TAP | IFF_NO_PI);
+    assert_int_equal(tap_open(&t, "vt0", NULL), 0);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        transfer_error = cases[i].error;
+        assert_int_equal(t->ops->receive(t, &v, 1), cases[i].received);
+        assert_int_equal(t->ops->send(t, &v, 1), cases[i].sent);
+    }
+    transfer_error = 0;
+    net_backend_close(t);
     delete_tap("vt0", IFF_TAP | IFF_NO_PI);
 }
 
@@ -201,7 +255,7 @@ struct net_rig {
 static void net_init(struct net_rig *n, uint64_t features)
 {
     struct virtio_dev *d = NULL;
-    struct tap *t = NULL;
+    struct net_backend *t = NULL;
     make_tap("vt0", IFF_TAP | IFF_NO_PI);
     set_up("vt0", true);
     const struct sockaddr_ll at = {
@@ -395,7 +449,7 @@ static void on_host_failed(void *arg, const char *device, const char *why)
 static void card_init(struct card *c)
 {
     struct virtio_dev *d = NULL;
-    struct tap *t = NULL;
+    struct net_backend *t = NULL;
     *c = (struct card){.log = {on_log, c, LOG_DEBUG}};
     make_tap("vt0", IFF_TAP | IFF_NO_PI);
     set_up("vt0", true);
@@ -568,7 +622,7 @@ static void a_lack_of_descriptors_is_told_as_that(void **state)
     NEED_TAPS();
     make_tap("vt0", IFF_TAP | IFF_NO_PI);
     for (unsigned more = 0; more < 4; more++) {
-        struct tap *t = NULL;
+        struct net_backend *t = NULL;
         struct err e = {0};
         const struct fd_limit limit = fd_limit_set(more);
         const int rc = tap_open(&t, "vt0", &e);
@@ -583,7 +637,7 @@ static void a_lack_of_descriptors_is_told_as_that(void **state)
         } else {
             assert_true(t->link_fd >= 0);
         }
-        tap_close(t);
+        net_backend_close(t);
     }
     assert_int_equal(lacks, 2);
     delete_tap("vt0", IFF_TAP | IFF_NO_PI);
@@ -608,6 +662,7 @@ int main(void)
         T(a_tap_made_for_several_queues_is_taken_too),
         T(an_fd_is_taken_over_or_refused_with_what_it_lacks),
         T(offloads_are_set),
+        T(what_the_kernel_says_of_a_frame_is_told_as_the_contract_has_it),
         T(frames_cross_the_tap_both_ways),
         T(the_guest_is_told_when_the_link_goes_down_and_up),
         T(sending_into_a_tap_that_is_down_drops),

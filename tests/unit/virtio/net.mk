@@ -1,2 +1,0 @@
-# Reads of the tap that fail.
-$(BUILD)/tests/unit/virtio/test_net: TEST_LDFLAGS := -Wl,--wrap=readv
