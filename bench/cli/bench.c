@@ -349,7 +349,7 @@ static bool nth_key(const struct command *self, unsigned index, struct vireo_key
     const struct bench_option *o = kind ? kind->options : NULL;
     for (; o && o->name; o++, index--) {
         if (index > 0) continue;
-        *out = (struct vireo_key){.name = o->name, .arg = o->arg, .help = o->help, .is_repeated = o->is_repeated};
+        *out = (struct vireo_key){.name = o->name, .arg = o->arg, .help = o->help};
         return true;
     }
     return false;
