@@ -2,8 +2,8 @@
  * of VM exit costs), "fairness" (how vCPUs share processors).
  *
  * A bench consists of items. It measures them one after the other in the calling process, each with machines of its
- * own, and passes on what it finds as lines, each one JSON object, while it runs; result/result.h makes results of
- * them. */
+ * own, and passes on what it finds as lines, each one JSON object, while it runs; bench/result makes results of them.
+ */
 #ifndef VIREO_BENCH_BENCH_H
 #define VIREO_BENCH_BENCH_H
 

@@ -1,4 +1,4 @@
-/* Where a measurement was made: what the "environment" of a result says of the host. */
+/* Where a measurement was made: what the "environment" of a result says of the host (docs/result-format.md). */
 #ifndef VIREO_BENCH_PROVENANCE_H
 #define VIREO_BENCH_PROVENANCE_H
 

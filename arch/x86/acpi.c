@@ -55,8 +55,8 @@ static struct table after(struct table t, size_t len)
 
 static void add_slot(struct aml *a, const struct arch_slot *s, unsigned uid)
 {
-    char seg[8];
-    snprintf(seg, sizeof(seg), "VR%02X", uid & 0xff);
+    static const char hex[] = "0123456789ABCDEF";
+    const char seg[] = {'V', 'R', hex[uid >> 4 & 0xf], hex[uid & 0xf], '\0'};
     const size_t dev = aml_device_begin(a, seg);
     aml_name_string(a, "_HID", "LNRO0005"); /* the id Linux' virtio_mmio and others match */
     aml_name_integer(a, "_UID", uid);

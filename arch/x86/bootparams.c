@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arch/x86/layout.h"
+#include "vmm/base/concat.h"
 #include "vmm/base/endian.h"
 
 #define GIB (1ull << 30)
@@ -48,11 +49,12 @@ int boot_write_cmdline(const struct gmem *mem, const struct loaded *k, const cha
                        k->cmdline_max, len);
     char *to = gmem_slice(mem, place_of(k, X86_CMDLINE), X86_CMDLINE_ROOM, GMEM_WRITE);
     if (!to) return err_set(e, -EFAULT, "no memory for the command line");
-    const int n = snprintf(to, X86_CMDLINE_ROOM, "%s%s%s", first, *first ? " " : "", cmdline);
-    if (n < 0 || (unsigned)n >= X86_CMDLINE_ROOM)
-        return err_set(e, -E2BIG, "has name and command line of %d characters, %u fit; shorten them", n,
-                       X86_CMDLINE_ROOM - 1);
-    return 0;
+    to[0] = '\0';
+    if (concat(to, X86_CMDLINE_ROOM, first) && concat(to, X86_CMDLINE_ROOM, *first ? " " : "") &&
+        concat(to, X86_CMDLINE_ROOM, cmdline))
+        return 0;
+    return err_set(e, -E2BIG, "has name and command line of %zu characters, %u fit; shorten them",
+                   strlen(first) + 1 + len, X86_CMDLINE_ROOM - 1);
 }
 
 /* boot.rst, "The Linux/x86 Boot Protocol" and zero-page.rst. */

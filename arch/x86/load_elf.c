@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "vmm/base/checked.h"
+#include "vmm/base/concat.h"
 #include "vmm/base/endian.h"
 
 #define ELF_MAX_SEGMENTS 64            /* a vmlinux has 5; the bound keeps the overlap test and the reading short */
@@ -135,8 +136,8 @@ static int check_segments(const struct elf *f, const struct gmem *mem, struct lo
     unsigned count = 0;
     for (unsigned i = 0; (s = next_load(f, &i)) != NULL; count++) {
         struct load_piece *p = &pieces[count];
-        *p = (struct load_piece){.gpa = s->paddr, .size = s->memsz};
-        snprintf(p->name, sizeof(p->name), "segment %u", i - 1);
+        *p = (struct load_piece){.gpa = s->paddr, .size = s->memsz, .name = "segment "};
+        concat_number(p->name, sizeof(p->name), i - 1);
         const int rc = check_segment(s, mem, out->protocol, pieces, p, e);
         if (rc) return rc;
         if (p->gpa + p->size > out->end) out->end = p->gpa + p->size;

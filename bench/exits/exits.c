@@ -262,7 +262,7 @@ static json_t *phases(const struct exits_joined *j)
 {
     json_t *all = json_object();
     for (unsigned p = 0; p < PHASE_COUNT; p++)
-        if (j->count[p]) json_object_set_new(all, phase_name(p), histogram(j->phase[p], j->count[p]));
+        if (j->count[p]) json_object_set_new(all, phase_names[p], histogram(j->phase[p], j->count[p]));
     return all;
 }
 
@@ -280,7 +280,6 @@ static json_t *counts(const struct exits_run *run)
 
 static int emit_row(const struct exits_run *run, const struct bench_sink *sink, struct err *e)
 {
-    static const char *const groups[] = {"control", "kernel", "user"};
     struct exits_joined j;
     const int rc = exits_join(&j, run);
     if (rc) {
@@ -288,7 +287,7 @@ static int emit_row(const struct exits_run *run, const struct bench_sink *sink, 
         return err_set(e, rc, "no memory for %u samples", run->samples);
     }
     json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "type", "row", "row", run->what->id,
-                            "group", groups[run->what->group], "status", row_status_name(run->status), "detail",
+                            "group", row_groups[run->what->group], "status", row_statuses[run->status], "detail",
                             run->detail, "batch", (int)(run->batch ? run->batch : 1), "samples", (int)run->samples,
                             "disturbed", (int)j.disturbed, "exits", counts(run), "phases", phases(&j));
     json_object_set_new(row, "baseline", run->baselines ? json_integer((json_int_t)j.baseline) : json_null());

@@ -16,12 +16,13 @@
 #define ROW_OF_UNIT "mmio_wr_user" /* what other rows are set against, within a host */
 
 static const struct {
-    const char *name, *title;
+    enum row_group group;
+    const char *title;
 } groups[] = {
-    {"control", "Controls: no exit"},
-    {"kernel", "Handled in the kernel"},
-    {"user", "Handled in the monitor"},
-    {"", "Not reached"},
+    {GROUP_CONTROL, "Controls: no exit"},
+    {GROUP_KERNEL, "Handled in the kernel"},
+    {GROUP_USER, "Handled in the monitor"},
+    {GROUP_UNKNOWN, "Not reached"},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
@@ -38,10 +39,10 @@ static bool has_id(const struct rows *rows, const char *id)
     return false;
 }
 
-static void collect_group(struct rows *out, const struct result *r, const char *group)
+static void collect_group(struct rows *out, const struct result *r, enum row_group group)
 {
     for (unsigned i = 0; i < r->rows; i++) {
-        if (strcmp(r->row[i].group, group) != 0 || has_id(out, r->row[i].id)) continue;
+        if (r->row[i].group != group || has_id(out, r->row[i].id)) continue;
         if (out->count < ROWS_MAX)
             out->id[out->count++] = r->row[i].id;
         else
@@ -53,7 +54,7 @@ static struct rows collect(const struct report *r)
 {
     struct rows out = {0};
     for (unsigned g = 0; g < GROUPS; g++)
-        for (unsigned k = 0; k < r->count; k++) collect_group(&out, r->view[k].result, groups[g].name);
+        for (unsigned k = 0; k < r->count; k++) collect_group(&out, r->view[k].result, groups[g].group);
     return out;
 }
 
@@ -68,7 +69,8 @@ struct times {
 static struct times phase_times(const struct report_view *v, const struct result_row *row, enum phase p)
 {
     if (!row) return (struct times){0};
-    return (struct times){.dist = row->phase[p].count > 0 ? &row->phase[p] : NULL, .scale = v->tick_ns / row->batch};
+    return (struct times){.dist = row->phase[p].count > 0 ? &row->phase[p] : NULL,
+                          .scale = v->tick_ns / (double)row->batch};
 }
 
 static struct times main_times(const struct report_view *v, const struct result_row *row)
@@ -84,10 +86,9 @@ static double quantile(const struct times *t, double share, uint64_t enough)
 }
 
 /* The median over processes, else NaN. */
-static double headline(const struct report_view *v, const struct result_row *row, struct interval *interval)
+static double median(const struct report_view *v, const struct result_row *row)
 {
-    const double ticks = row ? row_headline(row, interval) : -1;
-    return ticks >= 0 ? ticks * v->tick_ns : NAN;
+    return row ? row_p50(row) * v->tick_ns : NAN;
 }
 
 /* ---- the shape: all rows in one picture ---- */
@@ -107,22 +108,22 @@ static double greatest_p99(const struct report *r)
 
 static void put_legend(const struct report *r)
 {
-    html_put(r->html, "<p class=\"legend\">");
+    html_put(r->page, "<p class=\"legend\">");
     for (unsigned k = 0; k < r->count; k++)
-        html_put(r->html, "<span class=\"k%u\">%s: %s, %s</span> ", k % PLOT_SERIES, r->view[k].letter, r->view[k].arch,
+        html_put(r->page, "<span class=\"k%u\">%s: %s, %s</span> ", k % PLOT_SERIES, r->view[k].letter, r->view[k].arch,
                  r->view[k].nature);
-    html_put(r->html, "</p>");
+    html_put(r->page, "</p>");
 }
 
 /* Row i of the picture: a dot and a bar for each result, one below the other. */
 static void put_shape_row(const struct report *r, struct plot *p, const char *id, unsigned i)
 {
     for (unsigned k = 0; k < r->count; k++) {
-        const struct result_row *row = report_row(&r->view[k], id);
+        const struct result_row *row = result_row(r->view[k].result, id);
         const struct times t = main_times(&r->view[k], row);
-        const double p50 = headline(&r->view[k], row, NULL), p99 = quantile(&t, 0.99, 1);
+        const double p50 = median(&r->view[k], row), p99 = quantile(&t, 0.99, 1);
         const double y = i + (k + 0.5) / r->count;
-        char says[RESULT_ID_MAX + PLOT_TEXT_MAX + 8], text[PLOT_TEXT_MAX];
+        char says[SHAPE_NAME_MAX + PLOT_TEXT_MAX + 8], text[PLOT_TEXT_MAX];
         if (!isfinite(p50)) continue;
         (void)snprintf(says, sizeof(says), "%s, %s: %s", r->view[k].letter, id, plot_text(p50, PLOT_NS, text));
         plot_bar(p, k, (struct plot_point){p50, y}, (struct plot_point){p99 > p50 ? p99 : p50, y});
@@ -136,7 +137,7 @@ static struct rows with_figures(const struct report *r, const struct rows *rows)
     struct rows out = {0};
     for (unsigned i = 0; i < rows->count; i++) {
         unsigned k = 0;
-        while (k < r->count && !isfinite(headline(&r->view[k], report_row(&r->view[k], rows->id[i]), NULL))) k++;
+        while (k < r->count && !isfinite(median(&r->view[k], result_row(r->view[k].result, rows->id[i])))) k++;
         if (k < r->count) out.id[out.count++] = rows->id[i];
     }
     return out;
@@ -152,71 +153,72 @@ static void put_shape(const struct report *r, const struct rows *all)
         .names_count = rows.count,
     };
     struct plot p;
-    html_put(r->html, "<h2>The shape</h2><p>Dot: median of the round trip as the guest sees it. Bar: from there to the "
+    html_put(r->page, "<h2>The shape</h2><p>Dot: median of the round trip as the guest sees it. Bar: from there to the "
                       "99th percentile.</p>");
     put_legend(r);
-    html_put(r->html, "<figure class=\"wide\">");
-    plot_begin(&p, r->html, &f);
+    html_put(r->page, "<figure class=\"wide\">");
+    plot_begin(&p, r->page, &f);
     for (unsigned i = 0; i < rows.count; i++) put_shape_row(r, &p, rows.id[i], i);
     plot_end(&p);
-    html_put(r->html, "</figure>");
+    html_put(r->page, "</figure>");
 }
 
 /* ---- the figures of one result ---- */
 
-static void put_published(struct html *h, const struct report_view *v, const char *id)
+static void put_published(FILE *page, const struct report_view *v, const char *id)
 {
     const struct published *f;
-    html_put(h, "<td class=\"t\">");
+    html_put(page, "<td class=\"t\">");
     for (unsigned n = 0; (f = published_find(v->arch, id, n)) != NULL; n++) {
-        html_put(h, "%.0f", f->low);
-        if (f->high > f->low) html_put(h, "\xe2\x80\x93%.0f", f->high);
-        html_put(h, " %s <small>%s; %s; %s</small><br/>", f->unit, f->what, f->hardware, f->source);
+        html_put(page, "%.0f", f->low);
+        if (f->high > f->low) html_put(page, "\xe2\x80\x93%.0f", f->high);
+        html_put(page, " %s <small>%s; %s; %s</small><br/>", f->unit, f->what, f->hardware, f->source);
     }
-    html_put(h, "</td>");
+    html_put(page, "</td>");
 }
 
-static void put_count_check(struct html *h, const struct result_row *row)
+static void put_count_check(FILE *page, const struct result_row *row)
 {
-    html_put(h, "<td class=\"%s\">", row->has_exits && !row->exits_agree ? "bad" : "");
-    report_put_number(h, row->has_exits ? (double)row->exits_counted : NAN);
-    if (row->has_exits && row->has_expected && row->exits_counted != row->exits_expected) {
-        html_put(h, " of ");
-        report_put_number(h, (double)row->exits_expected);
+    const bool has_count = row->counted != COUNT_UNKNOWN, has_expected = row->expected != COUNT_UNKNOWN;
+    html_put(page, "<td class=\"%s\">", has_count && row->agrees == 0 ? "bad" : "");
+    report_put_number(page, has_count ? (double)row->counted : NAN);
+    if (has_count && has_expected && row->counted != row->expected) {
+        html_put(page, " of ");
+        report_put_number(page, (double)row->expected);
     }
-    html_put(h, "%s</td>", row->has_exits ? "" : "not counted");
+    html_put(page, "%s</td>", has_count ? "" : "not counted");
 }
 
-static void put_quantiles(struct html *h, const struct report_view *v, const struct result_row *row)
+static void put_quantiles(FILE *page, const struct report_view *v, const struct result_row *row)
 {
     const struct times t = main_times(v, row);
-    struct interval i = {0};
-    const double p50 = headline(v, row, &i);
-    report_put_cell(h, p50);
-    html_put(h, "<td>%s", i.is_known ? "" : "n/a");
-    report_put_number(h, i.is_known ? i.low * v->tick_ns : NAN);
-    html_put(h, "%s", i.is_known ? "\xe2\x80\x93" : "");
-    report_put_number(h, i.is_known ? i.high * v->tick_ns : NAN);
-    html_put(h, "</td>");
-    report_put_cell(h, quantile(&t, 0.9, 1));
-    report_put_cell(h, quantile(&t, 0.99, P99_MIN));
-    report_put_cell(h, quantile(&t, 0.999, P999_MIN));
-    report_put_cell(h, t.dist ? (double)t.dist->max * t.scale : NAN);
-    report_put_cell(h, p50 / v->tick_ns);
+    const struct headline head = row_headline(row, 1e9 / v->tick_ns);
+    const bool has_bounds = !isnan(head.low);
+    report_put_cell(page, head.p50 * v->tick_ns);
+    html_put(page, "<td>%s", has_bounds ? "" : "n/a");
+    report_put_number(page, head.low * v->tick_ns);
+    html_put(page, "%s", has_bounds ? "\xe2\x80\x93" : "");
+    report_put_number(page, head.high * v->tick_ns);
+    html_put(page, "</td>");
+    report_put_cell(page, quantile(&t, 0.9, 1));
+    report_put_cell(page, quantile(&t, 0.99, P99_MIN));
+    report_put_cell(page, quantile(&t, 0.999, P999_MIN));
+    report_put_cell(page, t.dist ? (double)t.dist->max * t.scale : NAN);
+    report_put_cell(page, head.p50);
 }
 
-static void put_row(struct html *h, const struct report_view *v, const struct result_row *row)
+static void put_row(FILE *page, const struct report_view *v, const struct result_row *row)
 {
-    html_put(h, "<tr><th scope=\"row\">%s</th>", row->id);
-    report_put_verdict(h, row_status_name(row->status));
-    put_quantiles(h, v, row);
-    report_put_cell(h, (double)row->samples);
-    report_put_cell(h, (double)row->disturbed);
-    put_count_check(h, row);
-    put_published(h, v, row->id);
-    html_put(h, "</tr>\n");
-    if (row->detail && row->detail[0])
-        html_put(h, "<tr class=\"more\"><td></td><td class=\"t\" colspan=\"12\">%s</td></tr>\n", row->detail);
+    html_put(page, "<tr><th scope=\"row\">%s</th>", row->id);
+    report_put_verdict(page, row_statuses[row->status]);
+    put_quantiles(page, v, row);
+    report_put_cell(page, (double)row->samples);
+    report_put_cell(page, (double)row->disturbed);
+    put_count_check(page, row);
+    put_published(page, v, row->id);
+    html_put(page, "</tr>\n");
+    if (row->detail[0])
+        html_put(page, "<tr class=\"more\"><td></td><td class=\"t\" colspan=\"12\">%s</td></tr>\n", row->detail);
 }
 
 static const char *comparable(const struct report_view *v)
@@ -238,31 +240,31 @@ static const char *comparable(const struct report_view *v)
 }
 
 /* A group's rows under its title. */
-static void put_group(struct html *h, const struct report_view *v, const char *group, const char *title)
+static void put_group(FILE *page, const struct report_view *v, enum row_group group, const char *title)
 {
     bool is_open = false;
     for (unsigned i = 0; i < v->result->rows; i++) {
         const struct result_row *row = &v->result->row[i];
-        if (strcmp(row->group, group) != 0) continue;
+        if (row->group != group) continue;
         if (!is_open)
-            html_put(h, "<tbody><tr class=\"group\"><th colspan=\"" COLUMNS "\" scope=\"rowgroup\">%s</th></tr>\n",
+            html_put(page, "<tbody><tr class=\"group\"><th colspan=\"" COLUMNS "\" scope=\"rowgroup\">%s</th></tr>\n",
                      title);
         is_open = true;
-        put_row(h, v, row);
+        put_row(page, v, row);
     }
-    if (is_open) html_put(h, "</tbody>");
+    if (is_open) html_put(page, "</tbody>");
 }
 
-static void put_figures(struct html *h, const struct report_view *v)
+static void put_figures(FILE *page, const struct report_view *v)
 {
-    html_put(h,
+    html_put(page,
              "<h2>%s: %s, %s</h2><p>%s</p><div class=\"scroll\"><table><thead><tr><th>row</th><th>status</th>"
              "<th>median, ns</th><th>95&#160;%%</th><th>p90</th><th>p99</th><th>p99.9</th><th>max</th>"
              "<th>median, ticks</th><th>samples</th><th>disturbed</th><th>exits</th><th "
              "class=\"wide\">published</th></tr></thead>",
              v->letter, v->arch, v->nature, comparable(v));
-    for (unsigned g = 0; g < GROUPS; g++) put_group(h, v, groups[g].name, groups[g].title);
-    html_put(h,
+    for (unsigned g = 0; g < GROUPS; g++) put_group(page, v, groups[g].group, groups[g].title);
+    html_put(page,
              "</table></div><p><small>Round trip as the guest sees it, less what the same loop takes without the trap. "
              "Median over processes, with its bootstrap interval where there are ten; quantiles of all samples, "
              "where there are enough. Exits: as the kernel counted them; where another number was expected, it is "
@@ -271,30 +273,30 @@ static void put_figures(struct html *h, const struct report_view *v)
 
 /* ---- where the time goes ---- */
 
-static void put_phases_row(struct html *h, const struct report_view *v, const struct result_row *row)
+static void put_phases_row(FILE *page, const struct report_view *v, const struct result_row *row)
 {
-    html_put(h, "<tr><th scope=\"row\">%s</th>", row->id);
+    html_put(page, "<tr><th scope=\"row\">%s</th>", row->id);
     for (unsigned k = 0; k < PHASE_COUNT; k++) {
         const struct times t = phase_times(v, row, k);
-        report_put_cell(h, quantile(&t, 0.5, 1));
+        report_put_cell(page, quantile(&t, 0.5, 1));
     }
-    const double scale = v->tick_ns / row->batch, baseline = row_baseline(row);
-    report_put_cell(h, baseline >= 0 ? baseline * scale : NAN);
-    report_put_cell(h, row->has_identity ? row->identity_residual * scale : NAN);
-    html_put(h, "<td class=\"t\">%s</td></tr>\n",
-             !row->has_identity    ? ""
-             : row->identity_holds ? "holds"
-                                   : "does not hold");
+    const double scale = v->tick_ns / (double)row->batch;
+    report_put_cell(page, row_baseline(row) * scale);
+    report_put_cell(page, row->residual * scale);
+    html_put(page, "<td class=\"t\">%s</td></tr>\n",
+             row->legs_hold < 0 ? ""
+             : row->legs_hold   ? "holds"
+                                : "does not hold");
 }
 
-static void put_phases(struct html *h, const struct report_view *v)
+static void put_phases(FILE *page, const struct report_view *v)
 {
-    html_put(h, "<h3>Phases, medians in ns</h3><div class=\"scroll\"><table><thead><tr><th>row</th>");
-    for (unsigned k = 0; k < PHASE_COUNT; k++) html_put(h, "<th>%s</th>", phase_name(k));
-    html_put(h, "<th>baseline</th><th>residual</th><th>identity</th></tr></thead><tbody>\n");
+    html_put(page, "<h3>Phases, medians in ns</h3><div class=\"scroll\"><table><thead><tr><th>row</th>");
+    for (unsigned k = 0; k < PHASE_COUNT; k++) html_put(page, "<th>%s</th>", phase_names[k]);
+    html_put(page, "<th>baseline</th><th>residual</th><th>identity</th></tr></thead><tbody>\n");
     for (unsigned i = 0; i < v->result->rows; i++)
-        if (v->result->row[i].phase[PHASE_KVM_RUN].count > 0) put_phases_row(h, v, &v->result->row[i]);
-    html_put(h,
+        if (v->result->row[i].phase[PHASE_KVM_RUN].count > 0) put_phases_row(page, v, &v->result->row[i]);
+    html_put(page,
              "</tbody></table></div><p><small>exit_leg: from the guest's last counter read to the host's first after "
              "KVM_RUN. user: in the monitor. entry_leg: back into the guest. Their sum is rtt where guest and host "
              "share a clock and nothing emulates the guest.</small></p>\n");
@@ -302,35 +304,36 @@ static void put_phases(struct html *h, const struct report_view *v)
 
 /* ---- several results side by side ---- */
 
-static void put_cross_cell(struct html *h, const struct report_view *v, const char *id)
+static void put_cross_cell(FILE *page, const struct report_view *v, const char *id)
 {
-    const struct result_row *row = report_row(v, id);
-    const double p50 = headline(v, row, NULL), unit = headline(v, report_row(v, ROW_OF_UNIT), NULL);
+    const struct result_row *row = result_row(v->result, id);
+    const double p50 = median(v, row), unit = median(v, result_row(v->result, ROW_OF_UNIT));
     char text[PLOT_TEXT_MAX];
     if (!isfinite(p50)) {
-        html_put(h, "<td class=\"open\">%s</td>", row ? row_status_name(row->status) : "\xe2\x80\x93");
+        html_put(page, "<td class=\"open\">%s</td>", row ? row_statuses[row->status] : "\xe2\x80\x93");
         return;
     }
-    html_put(h, "<td>%s", plot_text(p50, PLOT_NS, text));
-    if (unit > 0) html_put(h, " <small>%.2g</small>", p50 / unit);
-    html_put(h, "</td>");
+    html_put(page, "<td>%s", plot_text(p50, PLOT_NS, text));
+    if (unit > 0) html_put(page, " <small>%.2g</small>", p50 / unit);
+    html_put(page, "</td>");
 }
 
 static void put_cross(const struct report *r, const struct rows *rows)
 {
-    struct html *h = r->html;
-    html_put(h, "<h2>Side by side</h2><p>Medians. The small number is the ratio to " ROW_OF_UNIT " on the same host, "
-                "which is what can be compared between hosts of different kinds; the times themselves can't.</p>"
-                "<div class=\"scroll\"><table><thead><tr><th>row</th>");
+    FILE *page = r->page;
+    html_put(page,
+             "<h2>Side by side</h2><p>Medians. The small number is the ratio to " ROW_OF_UNIT " on the same host, "
+             "which is what can be compared between hosts of different kinds; the times themselves can't.</p>"
+             "<div class=\"scroll\"><table><thead><tr><th>row</th>");
     for (unsigned k = 0; k < r->count; k++)
-        html_put(h, "<th>%s: %s, %s</th>", r->view[k].letter, r->view[k].arch, r->view[k].nature);
-    html_put(h, "</tr></thead><tbody>\n");
+        html_put(page, "<th>%s: %s, %s</th>", r->view[k].letter, r->view[k].arch, r->view[k].nature);
+    html_put(page, "</tr></thead><tbody>\n");
     for (unsigned i = 0; i < rows->count; i++) {
-        html_put(h, "<tr><th scope=\"row\">%s</th>", rows->id[i]);
-        for (unsigned k = 0; k < r->count; k++) put_cross_cell(h, &r->view[k], rows->id[i]);
-        html_put(h, "</tr>\n");
+        html_put(page, "<tr><th scope=\"row\">%s</th>", rows->id[i]);
+        for (unsigned k = 0; k < r->count; k++) put_cross_cell(page, &r->view[k], rows->id[i]);
+        html_put(page, "</tr>\n");
     }
-    html_put(h, "</tbody></table></div>\n");
+    html_put(page, "</tbody></table></div>\n");
 }
 
 /* ---- distributions ---- */
@@ -361,7 +364,7 @@ static void trace(const struct times *t, struct curve *out)
 static struct times series(const struct report *r, const char *id, unsigned k)
 {
     const struct report_view *v = &r->view[r->count > 1 ? k : 0];
-    const struct result_row *row = report_row(v, id);
+    const struct result_row *row = result_row(v->result, id);
     return r->count > 1 ? main_times(v, row) : phase_times(v, row, k);
 }
 
@@ -396,8 +399,8 @@ static void put_distribution(const struct report *r, const char *id)
     struct plot p;
     struct curve c;
     if (!isfinite(f.y.low)) return;
-    html_put(r->html, "<figure><figcaption>%s</figcaption>", id);
-    plot_begin(&p, r->html, &f);
+    html_put(r->page, "<figure><figcaption>%s</figcaption>", id);
+    plot_begin(&p, r->page, &f);
     for (unsigned k = 0; k < series_count(r); k++) {
         const struct times t = series(r, id, k);
         if (!t.dist) continue;
@@ -405,34 +408,35 @@ static void put_distribution(const struct report *r, const char *id)
         plot_line(&p, k, c.at, c.count);
     }
     plot_end(&p);
-    html_put(r->html, "</figure>");
+    html_put(r->page, "</figure>");
 }
 
 static void put_distributions(const struct report *r, const struct rows *rows)
 {
-    html_put(r->html, "<h2>Distributions</h2><p>How long it took at each percentile; both axes logarithmic, so that a "
+    html_put(r->page, "<h2>Distributions</h2><p>How long it took at each percentile; both axes logarithmic, so that a "
                       "tail is seen as it is.</p>");
     if (r->count > 1) {
         put_legend(r);
     } else {
-        html_put(r->html, "<p class=\"legend\">");
+        html_put(r->page, "<p class=\"legend\">");
         for (unsigned k = 0; k < PHASE_COUNT; k++)
-            html_put(r->html, "<span class=\"k%u\">%s</span> ", k % PLOT_SERIES, phase_name(k));
-        html_put(r->html, "</p>");
+            html_put(r->page, "<span class=\"k%u\">%s</span> ", k % PLOT_SERIES, phase_names[k]);
+        html_put(r->page, "</p>");
     }
-    html_put(r->html, "<div class=\"grid\">");
+    html_put(r->page, "<div class=\"grid\">");
     for (unsigned i = 0; i < rows->count; i++) put_distribution(r, rows->id[i]);
-    html_put(r->html, "</div>\n");
+    html_put(r->page, "</div>\n");
 }
 
-static void put_unmatched(struct html *h)
+static void put_unmatched(FILE *page)
 {
     const struct published *f;
-    html_put(h, "<h3>Published, without a row here</h3><ul>");
+    html_put(page, "<h3>Published, without a row here</h3><ul>");
     for (unsigned i = 0; (f = published_at(i)) != NULL; i++)
         if (!f->row)
-            html_put(h, "<li>%s (%s): %.0f %s; %s; %s</li>", f->what, f->arch, f->low, f->unit, f->hardware, f->source);
-    html_put(h, "</ul>\n");
+            html_put(page, "<li>%s (%s): %.0f %s; %s; %s</li>", f->what, f->arch, f->low, f->unit, f->hardware,
+                     f->source);
+    html_put(page, "</ul>\n");
 }
 
 void report_exits(const struct report *r)
@@ -441,10 +445,10 @@ void report_exits(const struct report *r)
     put_shape(r, &rows);
     if (r->count > 1) put_cross(r, &rows);
     for (unsigned k = 0; k < r->count; k++) {
-        put_figures(r->html, &r->view[k]);
-        put_phases(r->html, &r->view[k]);
+        put_figures(r->page, &r->view[k]);
+        put_phases(r->page, &r->view[k]);
     }
-    put_unmatched(r->html);
+    put_unmatched(r->page);
     put_distributions(r, &rows);
-    if (rows.left_out > 0) html_put(r->html, "<p>%u more rows are not shown.</p>", rows.left_out);
+    if (rows.left_out > 0) html_put(r->page, "<p>%u more rows are not shown.</p>", rows.left_out);
 }

@@ -1,10 +1,10 @@
 /* The part of the page about how vCPUs share processors: verdicts with their inequalities, then each experiment's
- * plots. Experiments are JSON that result_load has checked: keys that are there have their types. */
+ * plots. Experiments are JSON that has been checked: keys that are there have the types that SHAPE_experiment gives
+ * them. */
 #include <math.h>
 
 #include "bench/report/svg.h"
 #include "bench/report/view.h"
-#include "bench/result/parse.h"
 
 #define POINTS_MAX 256 /* of a curve or histogram: more than a plot has room for */
 #define BARS_MAX   64  /* vCPUs beside one another */
@@ -16,53 +16,42 @@ static double number_at(const json_t *list, size_t i)
 
 /* ---- verdicts ---- */
 
-static void put_property(struct html *h, const struct report_view *v, const json_t *experiment, const json_t *property)
+/* A line of the table, but for its last cell. */
+static void put_line(FILE *page, const struct report_view *v, const json_t *experiment, const char *id,
+                     const char *verdict)
 {
-    html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
-             json_text(experiment, "id", ""), json_text(experiment, "variant", ""), json_text(property, "id", ""));
-    report_put_verdict(h, json_text(property, "verdict", ""));
-    html_put(h, "<td class=\"t\">%s%s<small>%s</small></td></tr>\n", json_text(property, "text", ""),
-             json_text(property, "reason", "")[0] ? " " : "", json_text(property, "reason", ""));
+    html_put(page, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
+             json_text(experiment, "id"), json_text(experiment, "variant"), id);
+    report_put_verdict(page, verdict);
 }
 
-static void put_identity(struct html *h, const struct report_view *v, const json_t *experiment, const json_t *identity)
+static void put_findings(FILE *page, const struct report_view *v, const json_t *experiment)
 {
-    html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td>%s</td>", v->letter,
-             json_text(experiment, "id", ""), json_text(experiment, "variant", ""), json_text(identity, "id", ""));
-    const json_t *holds = json_object_get(identity, "holds");
-    report_put_verdict(h, json_is_true(holds) ? "pass" : json_is_false(holds) ? "fail" : "inconclusive");
-    html_put(h, "<td class=\"t\">%s</td></tr>\n", json_text(identity, "text", ""));
-}
-
-static void put_experiment_rows(struct html *h, const struct report_view *v, const json_t *experiment)
-{
-    const json_t *properties = json_object_get(experiment, "properties");
-    const json_t *identities = json_object_get(experiment, "identities");
-    if (json_array_size(properties) + json_array_size(identities) == 0) {
-        html_put(h, "<tr><th scope=\"row\">%s %s</th><td class=\"t\">%s</td><td></td>", v->letter,
-                 json_text(experiment, "id", ""), json_text(experiment, "variant", ""));
-        report_put_verdict(h, json_text(experiment, "status", ""));
-        html_put(h, "<td class=\"t\">%s</td></tr>\n", json_text(experiment, "detail", ""));
+    struct finding f;
+    size_t n = 0;
+    for (; experiment_finding(experiment, n, &f); n++) {
+        put_line(page, v, experiment, f.id, verdicts[f.verdict]);
+        html_put(page, "<td class=\"t\">%s", f.text);
+        if (!f.is_identity) html_put(page, "%s<small>%s</small>", f.reason[0] ? " " : "", f.reason);
+        html_put(page, "</td></tr>\n");
     }
-    for (size_t i = 0; i < json_array_size(identities); i++)
-        put_identity(h, v, experiment, json_array_get(identities, i));
-    for (size_t i = 0; i < json_array_size(properties); i++)
-        put_property(h, v, experiment, json_array_get(properties, i));
+    if (n > 0) return;
+    put_line(page, v, experiment, "", json_text(experiment, "status"));
+    html_put(page, "<td class=\"t\">%s</td></tr>\n", json_text(experiment, "detail"));
 }
 
 static void put_verdicts(const struct report *r)
 {
-    html_put(r->html,
+    html_put(r->page,
              "<h2>Verdicts</h2><p>Identities (C) first: where they don't hold, the measurement itself is in "
              "doubt. Each line has the inequality with its numbers.</p><div class=\"scroll\"><table><thead><tr>"
              "<th>experiment</th><th class=\"t\">variant</th><th>property</th><th class=\"t\">verdict</th>"
              "<th class=\"t\">measured against bound</th></tr></thead><tbody>\n");
     for (unsigned k = 0; k < r->count; k++) {
         const json_t *all = r->view[k].result->experiments;
-        for (size_t i = 0; i < json_array_size(all); i++)
-            put_experiment_rows(r->html, &r->view[k], json_array_get(all, i));
+        for (size_t i = 0; i < json_array_size(all); i++) put_findings(r->page, &r->view[k], json_array_get(all, i));
     }
-    html_put(r->html, "</tbody></table></div>\n");
+    html_put(r->page, "</tbody></table></div>\n");
 }
 
 /* ---- plots ---- */
@@ -86,7 +75,7 @@ static void widen(struct plot_axis *a, double value)
 }
 
 /* The relative error over the window's length, and what 1/W makes of its first point. */
-static void put_convergence(struct html *h, const json_t *list)
+static void put_convergence(FILE *page, const json_t *list)
 {
     struct plot_frame f = {
         .title = "Relative error over window length",
@@ -104,17 +93,17 @@ static void put_convergence(struct html *h, const json_t *list)
         widen(&f.y, at[i].y);
     }
     widen(&f.y, line[1].y);
-    html_put(h, "<figure><figcaption>Convergence</figcaption><p class=\"legend\"><span class=\"k0\">measured</span> "
-                "<span class=\"k1\">1/W</span></p>");
-    plot_begin(&p, h, &f);
+    html_put(page, "<figure><figcaption>Convergence</figcaption><p class=\"legend\"><span class=\"k0\">measured</span> "
+                   "<span class=\"k1\">1/W</span></p>");
+    plot_begin(&p, page, &f);
     plot_line(&p, 1, line, 2);
     plot_line(&p, 0, at, n);
     plot_end(&p);
-    html_put(h, "</figure>");
+    html_put(page, "</figure>");
 }
 
 /* [[label, measured, expected], ...] */
-static void put_share(struct html *h, const json_t *list)
+static void put_share(FILE *page, const json_t *list)
 {
     const char *names[BARS_MAX];
     unsigned n = 0;
@@ -134,20 +123,20 @@ static void put_share(struct html *h, const json_t *list)
         .names = names,
         .names_count = n,
     };
-    html_put(h, "<figure><figcaption>Share</figcaption><p class=\"legend\"><span class=\"k0\">measured</span> <span "
-                "class=\"k1\">entitled</span></p>");
-    plot_begin(&p, h, &f);
+    html_put(page, "<figure><figcaption>Share</figcaption><p class=\"legend\"><span class=\"k0\">measured</span> <span "
+                   "class=\"k1\">entitled</span></p>");
+    plot_begin(&p, page, &f);
     for (unsigned k = 0; k < n; k++) {
         const double measured = number_at(json_array_get(list, k), 1), expected = number_at(json_array_get(list, k), 2);
         plot_bar(&p, 0, (struct plot_point){0, k + 0.2}, (struct plot_point){measured, k + 0.8});
         plot_bar(&p, 1, (struct plot_point){expected, k + 0.05}, (struct plot_point){expected, k + 0.95});
     }
     plot_end(&p);
-    html_put(h, "</figure>");
+    html_put(page, "</figure>");
 }
 
 /* [[ns, count], ...]: how often a vCPU was away so long; each bar reaches to the next value. */
-static void put_gaps(struct html *h, const json_t *list)
+static void put_gaps(FILE *page, const json_t *list)
 {
     struct plot_frame f = {
         .title = "How long vCPUs were away, and how often",
@@ -162,35 +151,35 @@ static void put_gaps(struct html *h, const json_t *list)
         widen(&f.y, at[i].y);
     }
     if (!(f.x.high > 0)) return;
-    html_put(h, "<figure><figcaption>Gaps</figcaption>");
-    plot_begin(&p, h, &f);
+    html_put(page, "<figure><figcaption>Gaps</figcaption>");
+    plot_begin(&p, page, &f);
     for (unsigned i = 0; i < n; i++) {
         const double to = i + 1 < n && at[i + 1].x < at[i].x * 2 ? at[i + 1].x : at[i].x * 1.05;
         if (at[i].y > 0) plot_bar(&p, 0, (struct plot_point){at[i].x, 1}, (struct plot_point){to, at[i].y});
     }
     plot_end(&p);
-    html_put(h, "</figure>");
+    html_put(page, "</figure>");
 }
 
-static void put_experiment(struct html *h, const struct report_view *v, const json_t *experiment)
+static void put_experiment(FILE *page, const struct report_view *v, const json_t *experiment)
 {
     const json_t *plots = json_object_get(experiment, "plots");
     if (json_object_size(plots) == 0) return;
-    html_put(h, "<h3>%s %s: %s</h3>", v->letter, json_text(experiment, "id", ""), json_text(experiment, "variant", ""));
-    if (json_text(experiment, "detail", "")[0]) html_put(h, "<p>%s</p>", json_text(experiment, "detail", ""));
-    html_put(h, "<div class=\"grid\">");
-    put_share(h, json_object_get(plots, "share"));
-    put_convergence(h, json_object_get(plots, "convergence"));
-    put_gaps(h, json_object_get(plots, "gaps"));
-    html_put(h, "</div>\n");
+    html_put(page, "<h3>%s %s: %s</h3>", v->letter, json_text(experiment, "id"), json_text(experiment, "variant"));
+    if (json_text(experiment, "detail")[0]) html_put(page, "<p>%s</p>", json_text(experiment, "detail"));
+    html_put(page, "<div class=\"grid\">");
+    put_share(page, json_object_get(plots, "share"));
+    put_convergence(page, json_object_get(plots, "convergence"));
+    put_gaps(page, json_object_get(plots, "gaps"));
+    html_put(page, "</div>\n");
 }
 
 void report_fairness(const struct report *r)
 {
     put_verdicts(r);
-    html_put(r->html, "<h2>Experiments</h2>");
+    html_put(r->page, "<h2>Experiments</h2>");
     for (unsigned k = 0; k < r->count; k++) {
         const json_t *all = r->view[k].result->experiments;
-        for (size_t i = 0; i < json_array_size(all); i++) put_experiment(r->html, &r->view[k], json_array_get(all, i));
+        for (size_t i = 0; i < json_array_size(all); i++) put_experiment(r->page, &r->view[k], json_array_get(all, i));
     }
 }

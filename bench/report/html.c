@@ -10,28 +10,6 @@
 #define SPEC_MAX   16  /* "%-12.3f" and room */
 #define NUMBER_MAX 400 /* %f of DBL_MAX has 309 digits before the point */
 
-void html_flush(struct html *h)
-{
-    if (h->len > 0) h->write(h->arg, h->buf, h->len);
-    h->len = 0;
-}
-
-static void put_bytes(struct html *h, const char *s, size_t len)
-{
-    if (len > sizeof(h->buf) - h->len) html_flush(h);
-    if (len > sizeof(h->buf)) {
-        h->write(h->arg, s, len);
-        return;
-    }
-    memcpy(h->buf + h->len, s, len);
-    h->len += len;
-}
-
-void html_literal(struct html *h, const char *s)
-{
-    put_bytes(h, s, strlen(s));
-}
-
 static const char *escape_of(char c)
 {
     switch (c) {
@@ -46,21 +24,21 @@ static const char *escape_of(char c)
     }
 }
 
-static void put_escaped(struct html *h, const char *s)
+static void put_escaped(FILE *page, const char *s)
 {
     unsigned bytes;
     for (size_t left = strlen(s); left > 0; s += bytes, left -= bytes) {
         const bool is_plain = text_next(s, left, &bytes) == TEXT_PLAIN;
         const char *escape = escape_of(*s);
         if (escape || !is_plain)
-            html_literal(h, escape ? escape : "\xef\xbf\xbd");
+            fputs(escape ? escape : "\xef\xbf\xbd", page);
         else
-            put_bytes(h, s, bytes);
+            fwrite(s, 1, bytes, page);
     }
 }
 
 /* One conversion, which starts at spec with '%'. Returns what follows it. */
-static const char *put_value(struct html *h, const char *spec, va_list *ap)
+static const char *put_value(FILE *page, const char *spec, va_list *ap)
 {
     char one[SPEC_MAX], text[NUMBER_MAX];
     const size_t len = strcspn(spec + 1, "scdufg%") + 2;
@@ -72,7 +50,7 @@ static const char *put_value(struct html *h, const char *spec, va_list *ap)
     switch (kind) {
     case 's': {
         const char *s = va_arg(*ap, const char *);
-        put_escaped(h, s ? s : "");
+        put_escaped(page, s ? s : "");
         break;
     }
     case 'd': (void)snprintf(text, sizeof(text), one, va_arg(*ap, int)); break;
@@ -81,19 +59,19 @@ static const char *put_value(struct html *h, const char *spec, va_list *ap)
     case 'c': text[0] = (char)va_arg(*ap, int), text[1] = '\0'; break;
     default: (void)snprintf(text, sizeof(text), one, va_arg(*ap, double)); break;
     }
-    put_escaped(h, text);
+    put_escaped(page, text);
     return spec + len;
 }
 
-void html_put(struct html *h, const char *fmt, ...)
+void html_put(FILE *page, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     while (*fmt) {
         const size_t literal = strcspn(fmt, "%");
-        put_bytes(h, fmt, literal);
+        fwrite(fmt, 1, literal, page);
         fmt += literal;
-        if (*fmt) fmt = put_value(h, fmt, &ap);
+        if (*fmt) fmt = put_value(page, fmt, &ap);
     }
     va_end(ap);
 }

@@ -1,7 +1,6 @@
 /* The HTML page of results: one file that needs no other, no script and no network. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/report/svg.h"
@@ -41,41 +40,41 @@ static const char style[] =
 
 /* ---- where it was measured ---- */
 
-static void put_value(struct html *h, const json_t *value)
+static void put_value(FILE *page, const json_t *value)
 {
     const char *key;
     json_t *member;
     bool is_first = true;
     if (json_is_string(value))
-        html_put(h, "%s", json_string_value(value));
+        html_put(page, "%s", json_string_value(value));
     else if (json_is_number(value))
-        html_put(h, "%.10g", json_number_value(value));
+        html_put(page, "%.10g", json_number_value(value));
     else if (json_is_boolean(value))
-        html_put(h, "%s", json_is_true(value) ? "yes" : "no");
+        html_put(page, "%s", json_is_true(value) ? "yes" : "no");
     else if (!json_is_object(value))
-        html_put(h, "unknown");
+        html_put(page, "unknown");
     json_object_foreach((json_t *)value, key, member)
     { /* jansson's macro wants it so; it changes nothing */
-        html_put(h, "%s%s ", is_first ? "" : ", ", key);
+        html_put(page, "%s%s ", is_first ? "" : ", ", key);
         is_first = false;
         if (json_is_null(member))
-            html_put(h, "not given");
+            html_put(page, "not given");
         else if (json_is_object(member))
-            html_put(h, "{\xe2\x80\xa6}");
+            html_put(page, "{\xe2\x80\xa6}");
         else
-            put_value(h, member);
+            put_value(page, member);
     }
 }
 
 static void put_fact(const struct report *r, const char *title, const char *path)
 {
-    html_put(r->html, "<tr><th scope=\"row\">%s</th>", title);
+    html_put(r->page, "<tr><th scope=\"row\">%s</th>", title);
     for (unsigned k = 0; k < r->count; k++) {
-        html_put(r->html, "<td>");
-        put_value(r->html, environment_at(r->view[k].result, path));
-        html_put(r->html, "</td>");
+        html_put(r->page, "<td>");
+        put_value(r->page, environment_at(r->view[k].result, path));
+        html_put(r->page, "</td>");
     }
-    html_put(r->html, "</tr>\n");
+    html_put(r->page, "</tr>\n");
 }
 
 /* Did all of a result's processes see the same host? */
@@ -95,11 +94,11 @@ static void put_host_notes(const struct report *r)
         const struct result *one = r->view[k].result;
         is_one = is_one && json_equal(first, environment_at(one, "host"));
         if (!is_one_host(one))
-            html_put(r->html, "<p>%s: its processes did not all see the same host; shown is the first.</p>",
+            html_put(r->page, "<p>%s: its processes did not all see the same host; shown is the first.</p>",
                      r->view[k].letter);
     }
     if (!is_one)
-        html_put(r->html, "<p>These are not all of one host, or it had changed in between: a difference between two "
+        html_put(r->page, "<p>These are not all of one host, or it had changed in between: a difference between two "
                           "results is not the doing of what was measured alone.</p>");
 }
 
@@ -128,70 +127,64 @@ static void put_hosts(const struct report *r)
         {"Vireo", "vireo"},
         {"measured", "time"},
     };
-    html_put(r->html, "<h2>Where it was measured</h2><div class=\"scroll\"><table class=\"host\"><thead><tr><th></th>");
-    for (unsigned k = 0; k < r->count; k++) html_put(r->html, "<th class=\"t\">%s</th>", r->view[k].letter);
-    html_put(r->html, "</tr></thead><tbody>\n");
+    html_put(r->page, "<h2>Where it was measured</h2><div class=\"scroll\"><table class=\"host\"><thead><tr><th></th>");
+    for (unsigned k = 0; k < r->count; k++) html_put(r->page, "<th class=\"t\">%s</th>", r->view[k].letter);
+    html_put(r->page, "</tr></thead><tbody>\n");
     for (unsigned i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) put_fact(r, facts[i].title, facts[i].path);
-    html_put(r->html, "<tr><th scope=\"row\">processes</th>");
+    html_put(r->page, "<tr><th scope=\"row\">processes</th>");
     for (unsigned k = 0; k < r->count; k++)
-        html_put(r->html, "<td>%u</td>", (unsigned)json_array_size(r->view[k].result->environments));
-    html_put(r->html, "</tr></tbody></table></div>\n");
+        html_put(r->page, "<td>%u</td>", (unsigned)json_array_size(r->view[k].result->environments));
+    html_put(r->page, "</tr></tbody></table></div>\n");
     put_host_notes(r);
 }
 
 /* ---- the page ---- */
 
-static void put_kind(const struct report *all, const char *kind, void (*section)(const struct report *r))
+static void put_kind(const struct report *all, enum result_kind kind, void (*section)(const struct report *r))
 {
     struct report_view view[REPORT_RESULTS_MAX];
-    struct report r = {.html = all->html, .view = view};
+    struct report r = {.page = all->page, .view = view};
     for (unsigned k = 0; k < all->count; k++)
-        if (strcmp(all->view[k].result->kind, kind) == 0) view[r.count++] = all->view[k];
+        if (all->view[k].result->kind == kind) view[r.count++] = all->view[k];
     if (r.count > 0) section(&r);
 }
 
 static void put_page(const struct report *r)
 {
-    html_put(r->html, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" "
+    html_put(r->page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" "
                       "content=\"width=device-width,initial-scale=1\"/><title>Vireo: measured</title>");
-    html_literal(r->html, style);
-    html_put(r->html, "</head>\n<body><h1>Vireo: measured</h1>");
+    fputs(style, r->page);
+    html_put(r->page, "</head>\n<body><h1>Vireo: measured</h1>");
     put_hosts(r);
-    put_kind(r, "exits", report_exits);
-    put_kind(r, "fairness", report_fairness);
-    html_put(r->html, "</body></html>\n");
+    put_kind(r, RESULT_EXITS, report_exits);
+    put_kind(r, RESULT_FAIRNESS, report_fairness);
+    html_put(r->page, "</body></html>\n");
 }
 
-static void keep(void *arg, const char *text, size_t len)
+static const char *text_at(const struct result *r, const char *path)
 {
-    fwrite(text, 1, len, arg); /* result_out_close looks at the stream's error */
+    const char *s = json_string_value(environment_at(r, path));
+    return s ? s : "unknown";
 }
 
 int report_write(const struct result *const *results, unsigned count, result_write_fn *write, void *arg, struct err *e)
 {
+    struct report_view view[REPORT_RESULTS_MAX];
+    struct result_out out;
     if (count == 0) return err_set(e, -EINVAL, "no result to report");
     if (count > REPORT_RESULTS_MAX)
         return err_set(e, -E2BIG, "%u results: a page holds %d beside one another; give fewer", count,
                        REPORT_RESULTS_MAX);
-    struct report_view *view = calloc(count, sizeof(*view));
-    struct result_out out;
-    if (!view) return err_set(e, -ENOMEM, "no memory for the page");
-    int rc = result_out_open(&out, e);
-    if (rc) {
-        free(view);
-        return rc;
-    }
-    struct html html = {.write = keep, .arg = out.f};
-    const struct report r = {.html = &html, .view = view, .count = count};
-    for (unsigned k = 0; k < count; k++) {
-        view[k].result = results[k];
-        view[k].letter[0] = (char)('A' + k);
-        view[k].tick_ns = 1e9 / environment_hz(results[k]);
-        (void)environment_text(results[k], "arch", view[k].arch);
-        (void)environment_text(results[k], "host.nature", view[k].nature);
-    }
-    put_page(&r);
-    html_flush(&html);
-    free(view);
+    const int rc = result_out_open(&out, e);
+    if (rc) return rc;
+    for (unsigned k = 0; k < count; k++)
+        view[k] = (struct report_view){
+            .result = results[k],
+            .letter = {(char)('A' + k)},
+            .arch = text_at(results[k], "arch"),
+            .nature = text_at(results[k], "host.nature"),
+            .tick_ns = 1e9 / environment_hz(results[k]),
+        };
+    put_page(&(struct report){.page = out.f, .view = view, .count = count});
     return result_out_close(&out, write, arg, e);
 }

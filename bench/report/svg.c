@@ -12,7 +12,7 @@
 #define TOP        8.0
 #define BOTTOM     38.0 /* tick labels and the axis' own */
 #define TICKS      5    /* on a linear axis, about */
-#define DECADES    20   /* that a log axis shows: 1e20 ns are 3000 years */
+#define DECADES    20   /* the most that a log axis shows: 1e20 ns are 3000 years */
 #define LABEL_ROOM 45.0 /* along the x axis, for "100 ms" and space */
 #define THIN       1.2  /* the least width of a bar */
 
@@ -38,29 +38,10 @@ const char *plot_text(double value, enum plot_unit unit, char buf[PLOT_TEXT_MAX]
     return buf;
 }
 
-static double ten_to(unsigned n)
-{
-    double out = 1;
-    while (n-- > 0) out *= 10;
-    return out;
-}
-
-static double least(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-static double most(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-/* The greatest power of ten that is not above value, between 1e-9 and 1e30: what else comes is cut. */
+/* The greatest power of ten that is not above value, to a rounding error, and between 1e-9 and 1e30. */
 static double decade(double value)
 {
-    double ten = 1e-9;
-    while (ten < 1e30 && ten * 10 <= value * (1 + 1e-9)) ten *= 10;
-    return ten;
+    return pow(10, fmin(fmax(floor(log10(value) + 1e-9), -9), 30));
 }
 
 /* An axis that can be drawn: finite, with room between its ends; a log one goes from decade to decade. */
@@ -70,8 +51,8 @@ static struct plot_axis fitted(const struct plot_axis *a)
     if (!isfinite(out.low) || !isfinite(out.high)) out.low = out.high = 0;
     if (out.is_log) {
         out.low = decade(out.low);
-        for (unsigned i = 1; i <= DECADES && (i == 1 || out.low * ten_to(i - 1) < a->high * (1 - 1e-9)); i++)
-            out.high = out.low * ten_to(i);
+        out.high = pow(10, ceil(log10(out.high) - 1e-9));
+        out.high = fmin(fmax(out.high, out.low * 10), out.low * pow(10, DECADES));
     } else {
         out.low = 0;
         if (!(out.high > 0)) out.high = 1;
@@ -104,10 +85,12 @@ static void tick(struct plot *p, bool is_x, double value)
     char text[PLOT_TEXT_MAX];
     const double x = place_x(p, value), y = place_y(p, value);
     if (is_x)
-        html_put(p->h, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text class=\"x\" x=\"%.1f\" y=\"%.1f\">%s</text>",
-                 x, p->top, p->bottom, x, p->bottom + 14, plot_text(value, p->x.unit, text));
+        html_put(p->page,
+                 "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text class=\"x\" x=\"%.1f\" y=\"%.1f\">%s</text>", x,
+                 p->top, p->bottom, x, p->bottom + 14, plot_text(value, p->x.unit, text));
     else
-        html_put(p->h, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"y\" x=\"%.1f\" y=\"%.1f\">%s</text>",
+        html_put(p->page,
+                 "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"y\" x=\"%.1f\" y=\"%.1f\">%s</text>",
                  p->left, y, p->right, p->left - 5, y + 4, plot_text(value, p->y.unit, text));
 }
 
@@ -116,9 +99,9 @@ static void ticks(struct plot *p, bool is_x)
     const struct plot_axis *a = is_x ? &p->x : &p->y;
     if (a->is_log) {
         const double room = is_x ? (p->right - p->left) / LABEL_ROOM : DECADES;
-        const unsigned step = a->high / a->low > ten_to((unsigned)room) * 1.5 ? 2 : 1;
+        const unsigned step = a->high / a->low > pow(10, (unsigned)room) * 1.5 ? 2 : 1;
         if (a->unit == PLOT_TAIL) tick(p, is_x, 2);
-        for (unsigned i = 0; a->low * ten_to(i) <= a->high * (1 + 1e-9); i += step) tick(p, is_x, a->low * ten_to(i));
+        for (unsigned i = 0; a->low * pow(10, i) <= a->high * (1 + 1e-9); i += step) tick(p, is_x, a->low * pow(10, i));
         return;
     }
     const double rough = a->high / TICKS, ten = decade(rough);
@@ -129,16 +112,17 @@ static void ticks(struct plot *p, bool is_x)
 static void names(struct plot *p, const struct plot_frame *f)
 {
     for (unsigned i = 0; i < f->names_count; i++)
-        html_put(p->h, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"y\" x=\"%.1f\" y=\"%.1f\">%s</text>",
+        html_put(p->page,
+                 "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"y\" x=\"%.1f\" y=\"%.1f\">%s</text>",
                  p->left, p->top + i * ROW, p->right, p->left - 5, p->top + (i + 0.5) * ROW + 4, f->names[i]);
 }
 
-void plot_begin(struct plot *p, struct html *h, const struct plot_frame *f)
+void plot_begin(struct plot *p, FILE *page, const struct plot_frame *f)
 {
     const struct plot_axis list = {.high = f->names_count};
     const double height = f->names ? TOP + f->names_count * ROW + BOTTOM : HEIGHT;
     *p = (struct plot){
-        .h = h,
+        .page = page,
         .x = fitted(&f->x),
         .y = f->names ? list : fitted(&f->y),
         .is_list = f->names != NULL,
@@ -147,42 +131,43 @@ void plot_begin(struct plot *p, struct html *h, const struct plot_frame *f)
         .top = TOP,
         .bottom = height - BOTTOM,
     };
-    html_put(h, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%s\">", WIDTH, height, f->title);
+    html_put(page, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%s\">", WIDTH, height, f->title);
     ticks(p, true);
     if (f->names)
         names(p, f);
     else
         ticks(p, false);
-    html_put(h, "<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>", p->left, p->top, p->bottom, p->right);
-    html_put(h, "<text class=\"l\" x=\"%.1f\" y=\"%.1f\">%s</text>", (p->left + p->right) / 2, height - 6, f->x.label);
+    html_put(page, "<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>", p->left, p->top, p->bottom, p->right);
+    html_put(page, "<text class=\"l\" x=\"%.1f\" y=\"%.1f\">%s</text>", (p->left + p->right) / 2, height - 6,
+             f->x.label);
     if (!f->names)
-        html_put(h, "<text class=\"l\" transform=\"translate(11 %.1f) rotate(-90)\">%s</text>",
+        html_put(page, "<text class=\"l\" transform=\"translate(11 %.1f) rotate(-90)\">%s</text>",
                  (p->top + p->bottom) / 2, f->y.label);
 }
 
 void plot_line(struct plot *p, unsigned series, const struct plot_point *at, unsigned n)
 {
     if (n == 0) return;
-    html_put(p->h, "<polyline class=\"s%u\" points=\"", series % PLOT_SERIES);
-    for (unsigned i = 0; i < n; i++) html_put(p->h, "%.1f,%.1f ", place_x(p, at[i].x), place_y(p, at[i].y));
-    html_put(p->h, "\"/>");
+    html_put(p->page, "<polyline class=\"s%u\" points=\"", series % PLOT_SERIES);
+    for (unsigned i = 0; i < n; i++) html_put(p->page, "%.1f,%.1f ", place_x(p, at[i].x), place_y(p, at[i].y));
+    html_put(p->page, "\"/>");
 }
 
 void plot_bar(struct plot *p, unsigned series, struct plot_point a, struct plot_point b)
 {
-    const double x0 = place_x(p, least(a.x, b.x)), x1 = place_x(p, most(a.x, b.x));
+    const double x0 = place_x(p, fmin(a.x, b.x)), x1 = place_x(p, fmax(a.x, b.x));
     const double y0 = place_y(p, a.y), y1 = place_y(p, b.y);
-    html_put(p->h, "<rect class=\"f%u\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", series % PLOT_SERIES,
-             x0, least(y0, y1), most(x1 - x0, THIN), most(most(y1 - y0, y0 - y1), THIN));
+    html_put(p->page, "<rect class=\"f%u\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>",
+             series % PLOT_SERIES, x0, fmin(y0, y1), fmax(x1 - x0, THIN), fmax(fmax(y1 - y0, y0 - y1), THIN));
 }
 
 void plot_dot(struct plot *p, unsigned series, struct plot_point at, const char *says)
 {
-    html_put(p->h, "<circle class=\"f%u\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>%s</title></circle>",
+    html_put(p->page, "<circle class=\"f%u\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>%s</title></circle>",
              series % PLOT_SERIES, place_x(p, at.x), place_y(p, at.y), says);
 }
 
 void plot_end(struct plot *p)
 {
-    html_put(p->h, "</svg>\n");
+    html_put(p->page, "</svg>\n");
 }

@@ -1,7 +1,7 @@
 /* Plots in SVG: axes with ticks, lines, bars. Colours, fonts and dashes come from the page's style sheet, by class: s0
  * to s5 for series, so that light and dark pages share one drawing.
  *
- *   plot_begin(&p, h, &frame);  plot_line(&p, 0, points, n);  plot_end(&p);
+ *   plot_begin(&p, page, &frame);  plot_line(&p, 0, points, n);  plot_end(&p);
  */
 #ifndef VIREO_BENCH_REPORT_SVG_H
 #define VIREO_BENCH_REPORT_SVG_H
@@ -34,7 +34,7 @@ struct plot_frame {
 };
 
 struct plot {
-    struct html *h;
+    FILE *page;
     struct plot_axis x, y;
     bool is_list;                    /* y goes down */
     double left, right, top, bottom; /* of the area, in the drawing's units */
@@ -44,7 +44,7 @@ struct plot_point {
     double x, y;
 };
 
-void plot_begin(struct plot *p, struct html *h, const struct plot_frame *f);
+void plot_begin(struct plot *p, FILE *page, const struct plot_frame *f);
 void plot_line(struct plot *p, unsigned series, const struct plot_point *at, unsigned n);
 /* A rectangle between two corners; a thin one is still seen. */
 void plot_bar(struct plot *p, unsigned series, struct plot_point a, struct plot_point b);

@@ -8,18 +8,11 @@
 #define CELL_LIMIT 1e15 /* 11 days in ns; what is more says nothing digit by digit */
 #define THIN_SPACE "\xe2\x80\xaf"
 
-const struct result_row *report_row(const struct report_view *v, const char *id)
-{
-    for (unsigned i = 0; i < v->result->rows; i++)
-        if (strcmp(v->result->row[i].id, id) == 0) return &v->result->row[i];
-    return NULL;
-}
-
-void report_put_number(struct html *h, double value)
+void report_put_number(FILE *page, double value)
 {
     char digits[DIGITS_MAX];
     if (!(value > -CELL_LIMIT && value < CELL_LIMIT)) {
-        html_put(h, "%s", isfinite(value) ? "beyond" : "");
+        html_put(page, "%s", isfinite(value) ? "beyond" : "");
         return;
     }
     const bool is_whole = value == (double)(long)value || value >= 100 || value <= -100;
@@ -27,20 +20,20 @@ void report_put_number(struct html *h, double value)
     const size_t whole = strcspn(digits, ".");
     for (size_t i = 0; digits[i]; i++) {
         const bool is_group = i > 0 && i < whole && (whole - i) % 3 == 0 && digits[i - 1] != '-';
-        html_put(h, "%s%c", is_group ? THIN_SPACE : "", digits[i]);
+        html_put(page, "%s%c", is_group ? THIN_SPACE : "", digits[i]);
     }
 }
 
-void report_put_cell(struct html *h, double value)
+void report_put_cell(FILE *page, double value)
 {
-    html_put(h, "<td>");
-    report_put_number(h, value);
-    html_put(h, "</td>");
+    html_put(page, "<td>");
+    report_put_number(page, value);
+    html_put(page, "</td>");
 }
 
-void report_put_verdict(struct html *h, const char *word)
+void report_put_verdict(FILE *page, const char *word)
 {
     const bool is_good = strcmp(word, "ok") == 0 || strcmp(word, "pass") == 0;
     const bool is_open = strcmp(word, "unsupported") == 0 || strcmp(word, "inconclusive") == 0;
-    html_put(h, "<td class=\"t %s\">%s</td>", is_good ? "good" : is_open ? "open" : "bad", word);
+    html_put(page, "<td class=\"t %s\">%s</td>", is_good ? "good" : is_open ? "open" : "bad", word);
 }

@@ -9,13 +9,13 @@
 
 struct report_view {
     const struct result *result;
-    char letter[2]; /* how the page calls it */
-    char arch[ENVIRONMENT_TEXT_MAX], nature[ENVIRONMENT_TEXT_MAX];
+    char letter[2];            /* how the page calls it */
+    const char *arch, *nature; /* "unknown" where the result does not say */
     double tick_ns;
 };
 
 struct report { /* results of one kind */
-    struct html *html;
+    FILE *page;
     const struct report_view *view;
     unsigned count;
 };
@@ -24,11 +24,10 @@ struct report { /* results of one kind */
 void report_exits(const struct report *r);
 void report_fairness(const struct report *r);
 
-const struct result_row *report_row(const struct report_view *v, const char *id); /* NULL: it has none */
 /* "12 345": digits grouped, one decimal below 100; nothing for what is not finite. */
-void report_put_number(struct html *h, double value);
-void report_put_cell(struct html *h, double value); /* "<td>12 345</td>" */
+void report_put_number(FILE *page, double value);
+void report_put_cell(FILE *page, double value); /* "<td>12 345</td>" */
 /* A cell for a status or verdict, coloured by what it says. */
-void report_put_verdict(struct html *h, const char *word);
+void report_put_verdict(FILE *page, const char *word);
 
 #endif

@@ -1,24 +1,16 @@
 /* Two results side by side. Is b slower than a, and could chance alone have made it look so? The unit of chance is the
  * process: its p50 is one value, since what lies within one process shares a layout of memory, a CPU and a moment. */
 #include <errno.h>
-#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/result/model.h"
 #include "bench/result/table.h"
+#include "vmm/base/text.h"
 
 #define SIGNIFICANT 0.05 /* that chance calls any row different: over all rows together (Holm 1979) */
-
-struct compared {
-    const struct result_row *a, *b;
-    double ns_a, ns_b; /* medians over processes */
-    unsigned n_a, n_b;
-    double ratio, p; /* b over a */
-    struct interval interval;
-    bool is_significant;
-};
 
 struct comparison {
     const struct result *a, *b;
@@ -37,11 +29,11 @@ static const char *arch_of(const struct result *r)
 static int check(const struct result *a, const struct result *b, struct err *e)
 {
     char name_a[ENVIRONMENT_TEXT_MAX], name_b[ENVIRONMENT_TEXT_MAX];
-    if (strcmp(a->kind, b->kind) != 0)
-        return err_set(e, -EINVAL, "results of kind %s and %s can't be compared", a->kind, b->kind);
-    if (strcmp(a->kind, "exits") != 0)
+    if (a->kind != b->kind)
+        return err_set(e, -EINVAL, "results of kind %s and %s can't be compared", result_kind(a), result_kind(b));
+    if (a->kind != RESULT_EXITS)
         return err_set(e, -EINVAL, "results of kind %s are verdicts, not durations: there is no ratio of them",
-                       a->kind);
+                       result_kind(a));
     if (!arch_of(a) || !arch_of(b)) return err_set(e, -EINVAL, "a result without a process can't be compared");
     if (strcmp(arch_of(a), arch_of(b)) != 0)
         return err_set(e, -EINVAL, "results of %s and %s can't be compared; vireo report sets them side by side",
@@ -69,55 +61,54 @@ static bool take_turns(const struct result *first, const struct result *second)
 
 /* ---- the figures ---- */
 
-static void compare_row(struct compared *c, double ns_per_tick_a, double ns_per_tick_b)
+static void compare_row(struct compared *c, const struct comparison *of, const struct result_row *in_a,
+                        const struct result_row *in_b)
 {
     double a[RESULT_PROCESSES_MAX], b[RESULT_PROCESSES_MAX];
-    c->n_a = row_p50s(c->a, a);
-    c->n_b = row_p50s(c->b, b);
-    c->p = 1;
-    if (c->n_a == 0 || c->n_b == 0) return;
-    for (unsigned i = 0; i < c->n_a; i++) a[i] *= ns_per_tick_a;
-    for (unsigned i = 0; i < c->n_b; i++) b[i] *= ns_per_tick_b;
-    c->p = statistics_permutation(a, c->n_a, b, c->n_b);
+    const unsigned n_a = row_p50s(in_a, a), n_b = row_p50s(in_b, b);
+    *c = (struct compared){.n_a = n_a,
+                           .n_b = n_b,
+                           .verdict = NO_FIGURES,
+                           .a_ns = NAN,
+                           .b_ns = NAN,
+                           .ratio = NAN,
+                           .low = NAN,
+                           .high = NAN,
+                           .p = NAN};
+    (void)snprintf(c->row, sizeof(c->row), "%s", in_a->id);
+    if (n_a == 0 || n_b == 0) return;
     bool is_positive = true;
-    for (unsigned i = 0; i < c->n_a; i++) is_positive = is_positive && a[i] > 0;
-    if (is_positive) c->interval = statistics_bootstrap_ratio(a, c->n_a, b, c->n_b);
-    c->ns_a = statistics_median(a, c->n_a);
-    c->ns_b = statistics_median(b, c->n_b);
-    c->ratio = c->ns_a > 0 ? c->ns_b / c->ns_a : 0;
+    for (unsigned i = 0; i < n_a; i++) is_positive = (a[i] *= 1e9 / environment_hz(of->a)) > 0 && is_positive;
+    for (unsigned i = 0; i < n_b; i++) b[i] *= 1e9 / environment_hz(of->b);
+    c->p = statistics_permutation(a, n_a, b, n_b);
+    if (is_positive) {
+        const struct interval i = statistics_bootstrap_ratio(a, n_a, b, n_b);
+        c->low = i.is_known ? i.low : NAN;
+        c->high = i.is_known ? i.high : NAN;
+    }
+    c->a_ns = statistics_median(a, n_a);
+    c->b_ns = statistics_median(b, n_b);
+    if (c->a_ns > 0 && c->b_ns > 0) c->ratio = c->b_ns / c->a_ns;
+    c->verdict = NO_DIFFERENCE;
 }
-
-struct rank {
-    double p;
-    unsigned row;
-};
 
 static int by_p(const void *a, const void *b)
 {
-    const struct rank *x = a, *y = b;
-    return (x->p > y->p) - (x->p < y->p);
+    const double x = (*(struct compared *const *)a)->p, y = (*(struct compared *const *)b)->p;
+    return (x > y) - (x < y);
 }
 
-static bool has_figures(const struct compared *c)
-{
-    return c->n_a > 0 && c->n_b > 0;
-}
-
+/* Holm: the least p is held against the level for as many rows as there are, the next one for one less, until one is
+ * above it. */
 static void judge(struct comparison *c)
 {
-    struct rank order[RESULT_ROWS_MAX] = {{0}};
+    struct compared *order[RESULT_ROWS_MAX] = {NULL};
     unsigned n = 0;
     for (unsigned i = 0; i < c->rows; i++)
-        if (has_figures(&c->row[i])) order[n++] = (struct rank){c->row[i].p, i};
-    qsort(order, n, sizeof(order[0]), by_p);
-    for (unsigned i = 0; i < n && order[i].p * (n - i) <= SIGNIFICANT; i++) c->row[order[i].row].is_significant = true;
-}
-
-static const struct result_row *same_row(const struct result *r, const char *id)
-{
-    for (unsigned i = 0; i < r->rows; i++)
-        if (strcmp(r->row[i].id, id) == 0) return &r->row[i];
-    return NULL;
+        if (c->row[i].verdict != NO_FIGURES) order[n++] = &c->row[i];
+    qsort(order, n, sizeof(void *), by_p);
+    for (unsigned i = 0; i < n && order[i]->p * (n - i) <= SIGNIFICANT; i++)
+        order[i]->verdict = order[i]->b_ns > order[i]->a_ns ? SLOWER : FASTER;
 }
 
 static int compare(struct comparison *c, const struct result *a, const struct result *b, struct err *e)
@@ -126,11 +117,8 @@ static int compare(struct comparison *c, const struct result *a, const struct re
     if (!c->row) return err_set(e, -ENOMEM, "out of memory");
     c->is_interleaved = take_turns(a, b) || take_turns(b, a);
     for (unsigned i = 0; i < a->rows; i++) {
-        const struct result_row *other = same_row(b, a->row[i].id);
-        if (!other) continue;
-        struct compared *row = &c->row[c->rows++];
-        *row = (struct compared){.a = &a->row[i], .b = other};
-        compare_row(row, 1e9 / environment_hz(a), 1e9 / environment_hz(b));
+        const struct result_row *other = result_row(b, a->row[i].id);
+        if (other) compare_row(&c->row[c->rows++], c, &a->row[i], other);
     }
     judge(c);
     return c->rows ? 0 : err_set(e, -EINVAL, "the results have no row in common");
@@ -151,14 +139,6 @@ static bool differs(const struct comparison *c, const char *path)
     return a != b && !json_equal(a, b); /* both NULL: both unknown */
 }
 
-static const char *verdict(const struct comparison *c, const struct compared *row)
-{
-    (void)c;
-    if (!has_figures(row)) return "no figures";
-    if (!row->is_significant) return "no difference shown";
-    return row->ns_b > row->ns_a ? "slower" : "faster";
-}
-
 static void print_warnings(FILE *f, const struct comparison *c)
 {
     char a[ENVIRONMENT_TEXT_MAX], b[ENVIRONMENT_TEXT_MAX];
@@ -170,27 +150,28 @@ static void print_warnings(FILE *f, const struct comparison *c)
     for (size_t i = 0; i < SAME; i++) {
         if (!differs(c, same[i])) continue;
         fprintf(f, "Different environments: %s is ", same[i]);
-        print_safe(f, environment_text(c->a, same[i], a));
+        text_put_safe(f, environment_text(c->a, same[i], a));
         fputs(" in A, ", f);
-        print_safe(f, environment_text(c->b, same[i], b));
+        text_put_safe(f, environment_text(c->b, same[i], b));
         fputs(" in B.\n", f);
     }
 }
 
-static void print_row(struct table *t, const struct comparison *c, const struct compared *row)
+static void cell_figure(struct table *t, int decimals, double v)
 {
-    table_cell(t, "%s", row->a->id);
-    if (has_figures(row)) {
-        table_cell(t, "%.0f", row->ns_a);
-        table_cell(t, "%.0f", row->ns_b);
-        table_cell(t, row->ratio > 0 ? "%.3f" : "n/a", row->ratio);
-        table_cell(t, row->interval.is_known ? "%.3f-%.3f" : "n/a", row->interval.low, row->interval.high);
-        table_cell(t, "%.4f", row->p);
-    } else {
-        for (unsigned i = 0; i < 5; i++) table_cell(t, "n/a");
-    }
+    table_cell(t, isnan(v) ? "n/a" : "%.*f", decimals, v);
+}
+
+static void print_row(struct table *t, const struct compared *row)
+{
+    table_cell(t, "%s", row->row);
+    cell_figure(t, 0, row->a_ns);
+    cell_figure(t, 0, row->b_ns);
+    cell_figure(t, 3, row->ratio);
+    table_cell(t, isnan(row->low) ? "n/a" : "%.3f-%.3f", row->low, row->high);
+    cell_figure(t, 4, row->p);
     table_cell(t, "%u, %u", row->n_a, row->n_b);
-    table_cell(t, "%s", verdict(c, row));
+    table_cell(t, "%s", difference_words[row->verdict]);
     table_end_row(t);
 }
 
@@ -200,7 +181,7 @@ static void print_text(FILE *f, const struct comparison *c)
     print_warnings(f, c);
     fputs("Median over processes of their p50, and B over A with 95 % interval.\n\n", f);
     table_init(&t, f, "row <|A ns|B ns|B/A|95 %|p|processes|verdict <");
-    for (unsigned i = 0; i < c->rows; i++) print_row(&t, c, &c->row[i]);
+    for (unsigned i = 0; i < c->rows; i++) print_row(&t, &c->row[i]);
     table_fini(&t);
     fprintf(
         f,
@@ -210,26 +191,19 @@ static void print_text(FILE *f, const struct comparison *c)
         100 * SIGNIFICANT, STATISTICS_BOOTSTRAP_MIN);
 }
 
-static json_t *json_known(bool is_known, double v)
+static json_t *make_row(const struct compared *c)
 {
-    return is_known ? json_real(v) : json_null();
-}
-
-static json_t *make_row(const struct comparison *c, const struct compared *r)
-{
-    const bool has = has_figures(r);
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:[i, i], s:s}", "row", r->a->id, "a_ns",
-                     json_known(has, r->ns_a), "b_ns", json_known(has, r->ns_b), "ratio",
-                     json_known(r->ratio > 0, r->ratio), "low", json_known(r->interval.is_known, r->interval.low),
-                     "high", json_known(r->interval.is_known, r->interval.high), "p", json_known(has, r->p),
-                     "processes", (int)r->n_a, (int)r->n_b, "verdict", verdict(c, r));
+    json_t *row = shape_write(SHAPE_compared, c);
+    if (json_object_set_new(row, "processes", json_pack("[i, i]", (int)c->n_a, (int)c->n_b)) == 0) return row;
+    json_decref(row);
+    return NULL;
 }
 
 static void print_json(FILE *f, const struct comparison *c)
 {
     json_t *rows = json_array(), *different = json_array();
     int rc = 0;
-    for (unsigned i = 0; i < c->rows; i++) rc |= json_array_append_new(rows, make_row(c, &c->row[i]));
+    for (unsigned i = 0; i < c->rows; i++) rc |= json_array_append_new(rows, make_row(&c->row[i]));
     for (size_t i = 0; i < SAME; i++)
         if (differs(c, same[i])) rc |= json_array_append_new(different, json_string(same[i]));
     json_t *root = json_pack("{s:s, s:b, s:o, s:o}", "schema", "vireo-comparison-1", "is_interleaved",

@@ -2,10 +2,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "bench/result/parse.h"
-#include "vmm/base/hist.h"
+#include "bench/result/model.h"
 
 uint64_t dist_top(uint64_t value)
 {
@@ -17,21 +15,19 @@ static bool is_start(uint64_t value)
     return value >= HIST_LIMIT ? value == HIST_LIMIT : (value & ((UINT64_C(1) << hist_shift(value)) - 1)) == 0;
 }
 
-static int parse_bucket(struct dist *d, const json_t *pair, struct err *e)
+static int read_bucket(struct dist *d, const json_t *pair, struct err *e)
 {
     const json_t *value = json_array_get(pair, 0), *count = json_array_get(pair, 1);
     if (json_array_size(pair) != 2 || !json_is_integer(value) || !json_is_integer(count))
-        return err_set(e, -EINVAL, "its \"hist\" is not made of pairs of whole numbers");
+        return err_set(e, -EINVAL, "not a pair of whole numbers");
     const json_int_t given = json_integer_value(value), n = json_integer_value(count);
     const json_int_t v = given < (json_int_t)HIST_LIMIT ? given : (json_int_t)HIST_LIMIT; /* overflow is one bucket */
     struct dist_bucket *last = d->buckets ? &d->bucket[d->buckets - 1] : NULL;
     if (v < 0 || !is_start((uint64_t)v) || (last && (uint64_t)given <= last->value))
-        return err_set(e, -EINVAL, "value %" JSON_INTEGER_FORMAT " of its \"hist\" does not begin the next bucket",
-                       given);
-    if (n < 1 || (uint64_t)n > RESULT_SAMPLES_MAX)
+        return err_set(e, -EINVAL, "value %" JSON_INTEGER_FORMAT " does not begin the next bucket", given);
+    if (n < 1 || n > RESULT_SAMPLES_MAX)
         return err_set(e, -EINVAL,
-                       "value %" JSON_INTEGER_FORMAT " of its \"hist\" was seen %" JSON_INTEGER_FORMAT
-                       " times; 1 to %llu are possible",
+                       "value %" JSON_INTEGER_FORMAT " was seen %" JSON_INTEGER_FORMAT " times; 1 to %u are possible",
                        v, n, RESULT_SAMPLES_MAX);
     if (last && last->value == HIST_LIMIT)
         last->count += (uint64_t)n;
@@ -40,49 +36,42 @@ static int parse_bucket(struct dist *d, const json_t *pair, struct err *e)
     return 0;
 }
 
+static int read_buckets(struct dist *d, const json_t *hist, struct err *e)
+{
+    const size_t n = json_array_size(hist);
+    if (n > HIST_BUCKETS) return err_set(e, -EINVAL, "%zu buckets; there are %u", n, HIST_BUCKETS);
+    d->bucket = calloc(n ? n : 1, sizeof(*d->bucket));
+    if (!d->bucket) return err_set(e, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        const int rc = read_bucket(d, json_array_get(hist, i), e);
+        if (rc) return err_wrap(e, rc, "%zu", i);
+    }
+    return 0;
+}
+
 /* Do count, min and max fit the buckets? */
 static bool is_consistent(const struct dist *d)
 {
     uint64_t sum = 0;
-    for (unsigned i = 0; i < d->buckets; i++) sum += d->bucket[i].count; /* HIST_BUCKETS * 2^34: no overflow */
-    if (sum != d->count || d->count > RESULT_SAMPLES_MAX) return false;
+    for (unsigned i = 0; i < d->buckets; i++) sum += d->bucket[i].count; /* HIST_BUCKETS * 2^28: no overflow */
+    if (sum != d->count) return false;
     if (d->buckets == 0) return true;
     const uint64_t first = d->bucket[0].value, last = d->bucket[d->buckets - 1].value;
     return d->min >= first && d->min <= dist_top(first) && d->max >= last && d->max <= dist_top(last) &&
            d->min <= d->max;
 }
 
-int dist_parse(struct dist *out, const json_t *h, struct err *e)
+int dist_read(struct dist *out, const json_t *h, struct err *e)
 {
-    static const struct shape shape[] = {
-        {"count", SHAPE_COUNT, true, NULL},
-        {"min", SHAPE_COUNT, false, NULL},
-        {"max", SHAPE_COUNT, false, NULL},
-        {"sum", SHAPE_NUMBER, false, NULL},
-        {0},
-    };
-    int rc = shape_check(h, shape, e);
-    if (rc) return rc;
-    const json_t *hist = json_object_get(h, "hist");
-    const size_t n = json_array_size(hist);
-    if (n > HIST_BUCKETS) return err_set(e, -EINVAL, "its \"hist\" has %zu buckets; there are %u", n, HIST_BUCKETS);
-    struct dist d = {
-        .count = json_count(h, "count", 0),
-        .min = json_count(h, "min", 0),
-        .max = json_count(h, "max", 0),
-        .sum = json_figure(h, "sum", 0),
-        .bucket = calloc(n ? n : 1, sizeof(*d.bucket)),
-    };
-    if (!d.bucket) return err_set(e, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < n && rc == 0; i++) rc = parse_bucket(&d, json_array_get(hist, i), e);
-    if (rc == 0 && !is_consistent(&d))
-        rc = err_set(e, -EINVAL, "its \"count\", \"min\" and \"max\" do not fit its \"hist\"");
-    if (rc) {
+    struct dist d = {0};
+    int rc = shape_read(SHAPE_distribution, h, &d, e);
+    if (rc == 0) rc = err_wrap(e, read_buckets(&d, json_object_get(h, "hist"), e), "\"hist\"");
+    if (rc == 0 && !is_consistent(&d)) rc = err_set(e, -EINVAL, "\"count\", \"min\" and \"max\" do not fit \"hist\"");
+    if (rc == 0)
+        *out = d;
+    else
         dist_fini(&d);
-        return rc;
-    }
-    *out = d;
-    return 0;
+    return rc;
 }
 
 int dist_merge(struct dist *into, const struct dist *from)

@@ -1,5 +1,5 @@
-/* What is in a result, for those that write it out (result_*.c, report*.c). All of it has been checked: what came from
- * a file or a worker and is in here has the form that this header says. Const for everyone but result.c. */
+/* What is in a result, for those that write it out. All of it has been checked: what came from a file or a worker has
+ * the shape that shape.c gives it. Const for everyone but result.c. Where a figure is unknown, a double is NaN. */
 #ifndef VIREO_BENCH_RESULT_MODEL_H
 #define VIREO_BENCH_RESULT_MODEL_H
 
@@ -8,19 +8,17 @@
 #include <stdint.h>
 
 #include "bench/result/result.h"
+#include "bench/result/shape.h"
 #include "bench/statistics.h"
 #include "vmm/base/hist.h"
 
-#define RESULT_ID_MAX        63   /* of a row, an experiment, a property: letters, digits, _ - . + */
-#define RESULT_TEXT_MAX      1000 /* bytes of any other string; a sentence has some hundred */
-#define RESULT_ROWS_MAX      128  /* 40 are there */
-#define RESULT_PROCESSES_MAX 200  /* an hour of measuring; at most STATISTICS_MAX, to be resampled */
-#define RESULT_SAMPLES_MAX                                                                                             \
-    (1ull << 28)                     /* of a row: as many processes with all the samples a guest can give, ten times */
-#define RESULT_BYTES_MAX (64u << 20) /* of a file: 40 rows of six histograms are 2 MiB at most; of 128, 6 */
-#define RESULT_LIST_MAX  100000      /* of experiments, or elements of a list in one: 30 s of windows are 600 */
+#define RESULT_SCHEMA        "vireo-result-1"
+#define RESULT_ROWS_MAX      128         /* there are some 40 */
+#define RESULT_PROCESSES_MAX 200         /* an hour of measuring; at most STATISTICS_MAX, to be resampled */
+#define RESULT_SAMPLES_MAX   (1u << 28)  /* of a row: as many processes with all the samples a guest gives, ten times */
+#define RESULT_BYTES_MAX     (64u << 20) /* of a file: 40 rows of six histograms are 2 MiB at most; of 128, 6 */
 
-/* ---- a distribution: ticks of the environment's counter, each a whole batch ---- */
+/* ---- a distribution: ticks of the environment's counter, each of a whole batch ---- */
 
 #define DIST_STEPS  HIST_STEPS                       /* buckets of a power of two, */
 #define DIST_POWERS (HIST_BITS - HIST_STEP_BITS + 1) /* and how many of those there are */
@@ -30,12 +28,15 @@ struct dist_bucket {
 };
 
 struct dist {
-    uint64_t count, min, max; /* 0: nothing was recorded, and min and max mean nothing */
+    uint64_t count, min, max; /* count 0: nothing was recorded, and min and max mean nothing */
     double sum;
     struct dist_bucket *bucket; /* by rising value */
     unsigned buckets;
 };
 
+int dist_read(struct dist *out, const json_t *h, struct err *e); /* out: an empty one, and still so on error */
+int dist_merge(struct dist *into, const struct dist *from);      /* 0 or -ENOMEM: then into is as it was */
+void dist_fini(struct dist *d);
 uint64_t dist_top(uint64_t value); /* the highest value of the bucket that value is the lowest of */
 /* The least value that `rank` (1 to count) of the values do not exceed, to three digits. */
 uint64_t dist_at(const struct dist *d, uint64_t rank);
@@ -48,62 +49,118 @@ struct interval dist_interval(const struct dist *d, double share);
 /* ---- a row of exits ---- */
 
 enum phase { PHASE_RTT, PHASE_UNDISTURBED, PHASE_EXIT_LEG, PHASE_USER, PHASE_ENTRY_LEG, PHASE_KVM_RUN, PHASE_COUNT };
-const char *phase_name(enum phase p); /* "rtt", "rtt_undisturbed", ... */
+extern const char *const phase_names[]; /* "rtt", "rtt_undisturbed", ... */
 
 enum row_status { ROW_OK, ROW_NO_EXIT, ROW_TIMEOUT, ROW_UNSUPPORTED, ROW_FAILED, ROW_STATUS_COUNT };
-const char *row_status_name(enum row_status s); /* "ok", "no-exit", "timeout", "unsupported", "failed" */
+extern const char *const row_statuses[]; /* "ok", "no-exit", "timeout", "unsupported", "failed" */
+
+enum row_group { GROUP_UNKNOWN = -1, GROUP_CONTROL, GROUP_KERNEL, GROUP_USER }; /* unknown: no process got that far */
+extern const char *const row_groups[];
 
 /* One process's part of a row. */
 struct row_process {
     enum row_status status;
-    double p50;      /* of its headline phase, ticks of one operation; below 0: none */
-    double baseline; /* ticks of a batch of the loop without the trap; below 0: not measured */
+    double p50;      /* of its headline phase, ticks of one operation */
+    double baseline; /* ticks of a batch of the loop without the trap */
 };
 
 struct result_row {
-    char id[RESULT_ID_MAX + 1];
-    char group[16];         /* "control", "kernel", "user", or "" where no process got that far */
-    enum row_status status; /* ok when one process's was, else the first one's */
-    char *detail;           /* of the first process whose status was not ok, or what else there is to say; "" */
-    unsigned batch; /* operations between two counter reads, at least 1: durations of phases are divided by it */
+    char id[SHAPE_NAME_MAX + 1];
+    enum row_group group;
+    enum row_status status;          /* ok when one process's was, else the first one's */
+    char detail[SHAPE_TEXT_MAX + 1]; /* of the first process whose status was not ok, or what else there is to say */
+    uint64_t batch; /* operations between two counter reads, at least 1: durations of phases are divided by it */
     uint64_t samples, disturbed;
-    bool has_exits, exits_agree; /* agree: in every process, or nothing was expected */
-    bool has_expected;           /* false: the host decides how many there are, and they neither agree nor differ */
-    uint64_t exits_expected, exits_counted;
-    char *exits_source; /* the kernel's statistic that was asked */
-    bool has_identity, identity_holds;
-    double identity_residual; /* the largest in size */
+    uint64_t expected, counted;      /* exits; COUNT_UNKNOWN: not counted, or the host decides how many there are */
+    char source[SHAPE_TEXT_MAX + 1]; /* the kernel's statistic that counted them */
+    int agrees, legs_hold;           /* true only if true in every process that knows; -1: none does */
+    double residual;                 /* of the legs: the largest in size */
+    double baseline;                 /* of a worker's line; row_baseline is that of all processes */
     struct dist phase[PHASE_COUNT];
     struct row_process *process;
     unsigned processes;
 };
 
-/* The phase that the headline is of: rtt, or kvm_run where the guest can't see one. */
+/* A row of a worker's line (one process) or of a result file. out: a zeroed one; the caller's on success only. */
+int row_read(struct result_row *out, const json_t *row, struct err *e);
+/* Make one row of the two. Takes from; both are as they were on error. */
+int row_merge(struct result_row *into, struct result_row *from, struct err *e);
+void row_fini(struct result_row *r);
+
+struct headline {
+    enum phase phase; /* rtt, or kvm_run where the guest can't see a round trip */
+    double p50;       /* ticks of one operation: the median over processes of their p50s */
+    double low, high; /* its interval over processes; unknown for fewer than STATISTICS_BOOTSTRAP_MIN */
+    double ns;        /* p50 in nanoseconds */
+};
+struct quantile {
+    double ticks, low, high; /* low, high: with 95 % confidence; unknown where there are too few samples */
+};
+struct headline row_headline(const struct result_row *r, double hz);
 enum phase row_headline_phase(const struct result_row *r);
-/* The median over processes of their p50s, ticks of one operation; below 0: none. Interval over processes, unknown for
- * fewer than STATISTICS_BOOTSTRAP_MIN. interval may be NULL. */
-double row_headline(const struct result_row *r, struct interval *interval);
-double row_baseline(const struct result_row *r);                          /* median over processes; below 0: none */
+double row_p50(const struct result_row *r); /* the headline's, without the work for its interval */
+double row_quantile(const struct result_row *r, enum phase p, double share); /* ticks of one operation */
+struct quantile row_quantile_bounds(const struct result_row *r, enum phase p, double share);
+double row_baseline(const struct result_row *r);                          /* ticks of a batch: median over processes */
 unsigned row_count_status(const struct result_row *r, enum row_status s); /* processes that ended so */
-unsigned row_p50s(const struct result_row *r, double *p50); /* fills RESULT_PROCESSES_MAX at most; how many */
+unsigned row_p50s(const struct result_row *r, double p50[RESULT_PROCESSES_MAX]); /* those known; how many */
+
+/* ---- an experiment of fairness: the JSON object that SHAPE_experiment describes ---- */
+
+enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_INCONCLUSIVE, VERDICT_REPORTED, VERDICT_COUNT };
+extern const char *const verdicts[]; /* "pass", "fail", "inconclusive", "reported": of properties */
+
+/* An identity or a property. Strings are "" where there is none, and live as long as the experiment. */
+struct finding {
+    bool is_identity;
+    enum verdict verdict;
+    const char *word; /* for the verdict; that of an identity is "holds", "fails" or "unknown" */
+    const char *id, *unit, *text, *reason;
+    double statistic, bound;
+};
+/* The index-th: identities first, then properties. false: there are no more. */
+bool experiment_finding(const json_t *experiment, size_t index, struct finding *out);
+
+/* ---- a row of two results, compared ---- */
+
+enum difference { NO_FIGURES, NO_DIFFERENCE, SLOWER, FASTER };
+extern const char *const difference_words[]; /* "no figures", "no difference shown", "slower", "faster" */
+
+struct compared {
+    char row[SHAPE_NAME_MAX + 1];
+    double a_ns, b_ns;       /* medians over processes */
+    double ratio, low, high; /* b over a, and its interval */
+    double p;                /* how likely chance alone makes such a difference */
+    unsigned n_a, n_b;       /* processes that have a figure */
+    enum difference verdict; /* of b */
+};
 
 /* ---- all of it ---- */
 
-struct result {
-    char kind[16];
-    json_t *environments; /* array of objects as result.h has them, one of each process; see environment_* */
-    struct result_row *row;
-    unsigned rows;
-    json_t *experiments; /* array of objects as result.h has them: present keys have the types given there */
-
-    /* Of the worker whose lines come: */
-    char pending[RESULT_ID_MAX + 1]; /* what it has begun and not finished; "": nothing */
-    unsigned pending_ms;
-    bool is_continued; /* it was given up: the next environment goes on with the same process */
+struct result_pending {
+    char item[SHAPE_NAME_MAX + 1]; /* what the worker has begun and not finished; "": nothing */
+    uint64_t timeout_ms;
 };
 
-/* Of the first environment: a string or a number under "host" or at the top, as text in buf; "unknown" where it is null
- * or missing. path: "host.cpu", "arch". */
+enum result_kind { RESULT_EXITS, RESULT_FAIRNESS };
+extern const char *const result_kinds[]; /* "exits", "fairness" */
+
+struct result {
+    enum result_kind kind;
+    json_t *environments; /* array of objects of SHAPE_environment, one of each process */
+    struct result_row *row;
+    unsigned rows;
+    json_t *experiments; /* array of objects of SHAPE_experiment */
+    struct result_pending pending;
+    bool is_continued; /* that was given up: the next environment goes on with the same process */
+};
+
+struct result_row *result_row(const struct result *r, const char *id); /* NULL: there is none */
+
+/* ---- environment.c: of the first process. path: "host.cpu", "arch" ---- */
+
+int environment_check(const json_t *env, enum result_kind kind, struct err *e);
+/* A value as text in buf, an object as "key=value key=value"; "unknown" where it is null or missing. */
 #define ENVIRONMENT_TEXT_MAX 4096 /* a module has some forty parameters; what does not fit is cut */
 const char *environment_text(const struct result *r, const char *path, char buf[ENVIRONMENT_TEXT_MAX]);
 double environment_hz(const struct result *r); /* of its counter; 1e9 (nanoseconds) where there is none. Above 0 */

@@ -2,15 +2,13 @@
 #include "bench/result/result.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/result/parse.h"
+#include "bench/result/model.h"
 #include "bench/result/table.h"
 
-#define SCHEMA      "vireo-result-1"
 #define LINE_MAX    (16u << 20)     /* of a worker: an experiment of 30 s in 50 ms windows with 64 vCPUs is 1 MiB */
 #define TIMEOUT_MAX (3600u * 1000u) /* ms; an item that takes an hour is stuck */
 
@@ -18,7 +16,7 @@ struct result *result_create(const char *kind)
 {
     struct result *r = calloc(1, sizeof(*r));
     if (!r) return NULL;
-    (void)snprintf(r->kind, sizeof(r->kind), "%s", kind);
+    r->kind = strcmp(kind, result_kinds[RESULT_EXITS]) == 0 ? RESULT_EXITS : RESULT_FAIRNESS;
     r->environments = json_array();
     r->experiments = json_array();
     if (r->environments && r->experiments) return r;
@@ -38,12 +36,14 @@ void result_destroy(struct result *r)
 
 const char *result_kind(const struct result *r)
 {
-    return r->kind;
+    return result_kinds[r->kind];
 }
 
-static bool has_rows(const struct result *r)
+struct result_row *result_row(const struct result *r, const char *id)
 {
-    return strcmp(r->kind, "exits") == 0;
+    for (unsigned i = 0; i < r->rows; i++)
+        if (strcmp(r->row[i].id, id) == 0) return &r->row[i];
+    return NULL;
 }
 
 static int no_memory(struct err *e)
@@ -51,26 +51,19 @@ static int no_memory(struct err *e)
     return err_set(e, -ENOMEM, "out of memory");
 }
 
-/* ---- what a line or a file's member adds ---- */
+/* ---- what a line, or an element of a file's list, adds ---- */
 
 static int add_environment(struct result *r, json_t *env, struct err *e)
 {
     const int rc = environment_check(env, r->kind, e);
-    if (rc) return err_wrap(e, rc, "environment");
+    if (rc) return rc;
     if (json_array_size(r->environments) >= RESULT_PROCESSES_MAX)
         return err_set(e, -E2BIG, "more than %u processes", RESULT_PROCESSES_MAX);
     const json_t *first = json_array_get(r->environments, 0);
-    if (first && strcmp(json_text(first, "arch", ""), json_text(env, "arch", "")) != 0)
-        return err_set(e, -EINVAL, "environment: of %s, after one of %s", json_text(env, "arch", ""),
-                       json_text(first, "arch", ""));
+    if (first && strcmp(json_text(first, "arch"), json_text(env, "arch")) != 0)
+        return err_set(e, -EINVAL, "environment: of %s, after one of %s", json_text(env, "arch"),
+                       json_text(first, "arch"));
     return json_array_append(r->environments, env) ? no_memory(e) : 0;
-}
-
-static struct result_row *find_row(const struct result *r, const char *id)
-{
-    for (unsigned i = 0; i < r->rows; i++)
-        if (strcmp(r->row[i].id, id) == 0) return &r->row[i];
-    return NULL;
 }
 
 static int append_row(struct result *r, struct result_row *row, struct err *e)
@@ -83,27 +76,25 @@ static int append_row(struct result *r, struct result_row *row, struct err *e)
     return 0;
 }
 
-static int add_row(struct result *r, const json_t *object, bool may_merge, struct err *e)
+static int add_row(struct result *r, json_t *object, struct err *e)
 {
+    if (r->kind != RESULT_EXITS) return err_set(e, -EINVAL, "a row, in a result of kind %s", result_kind(r));
     struct result_row row = {0};
-    int rc = has_rows(r) ? row_parse(&row, object, e) : err_set(e, -EINVAL, "a row, in a result of kind %s", r->kind);
+    int rc = row_read(&row, object, e);
     if (rc) return rc;
-    struct result_row *known = find_row(r, row.id);
-    if (known && !may_merge)
-        rc = err_set(e, -EINVAL, "row %s stands there twice", row.id);
-    else
-        rc = known ? row_merge(known, &row, e) : append_row(r, &row, e);
+    struct result_row *known = result_row(r, row.id);
+    rc = known ? row_merge(known, &row, e) : append_row(r, &row, e);
     if (rc) row_fini(&row);
     return rc;
 }
 
 static int add_experiment(struct result *r, json_t *object, struct err *e)
 {
-    if (has_rows(r)) return err_set(e, -EINVAL, "an experiment, in a result of kind %s", r->kind);
-    const int rc = experiment_check(object, e);
+    if (r->kind != RESULT_FAIRNESS) return err_set(e, -EINVAL, "an experiment, in a result of kind %s", result_kind(r));
+    const int rc = shape_read(SHAPE_experiment, object, NULL, e);
     if (rc) return err_wrap(e, rc, "experiment");
-    if (json_array_size(r->experiments) >= RESULT_LIST_MAX)
-        return err_set(e, -E2BIG, "more than %d experiments", RESULT_LIST_MAX);
+    if (json_array_size(r->experiments) >= SHAPE_LIST_MAX)
+        return err_set(e, -E2BIG, "more than %d experiments", SHAPE_LIST_MAX);
     return json_array_append(r->experiments, object) ? no_memory(e) : 0;
 }
 
@@ -111,46 +102,60 @@ static int add_experiment(struct result *r, json_t *object, struct err *e)
 
 static int line_environment(struct result *r, json_t *line, struct err *e)
 {
-    json_object_del(line, "type");
     const int rc = r->is_continued ? environment_check(line, r->kind, e) : add_environment(r, line, e);
     if (rc) return rc;
     r->is_continued = false;
-    r->pending[0] = '\0';
+    r->pending.item[0] = '\0';
     return 0;
 }
 
 static int line_begin(struct result *r, json_t *line, struct err *e)
 {
-    static const struct shape shape[] = {{"item", SHAPE_ID, true, NULL}, {"timeout_ms", SHAPE_COUNT, true, NULL}, {0}};
-    const int rc = shape_check(line, shape, e);
+    struct result_pending begun;
+    const int rc = shape_read(SHAPE_begin, line, &begun, e);
     if (rc) return err_wrap(e, rc, "begin");
-    const uint64_t ms = json_count(line, "timeout_ms", 0);
-    (void)snprintf(r->pending, sizeof(r->pending), "%s", json_text(line, "item", ""));
-    r->pending_ms = ms < TIMEOUT_MAX ? (unsigned)ms : TIMEOUT_MAX;
+    if (begun.timeout_ms > TIMEOUT_MAX) begun.timeout_ms = TIMEOUT_MAX;
+    r->pending = begun;
     return 0;
 }
 
-/* Several experiments may come of one item: it is pending until the next one begins. */
-static int line_result(struct result *r, json_t *line, struct err *e)
+static int line_row(struct result *r, json_t *line, struct err *e)
 {
-    const bool is_row = strcmp(json_text(line, "type", ""), "row") == 0;
-    if (json_array_size(r->environments) == 0) return err_set(e, -EINVAL, "a result before its environment");
-    json_object_del(line, "type");
-    if (is_row && json_object_get(line, "processes")) return err_set(e, -EINVAL, "a worker's row with \"processes\"");
-    if (!is_row && json_object_set_new(line, "process", json_integer((json_int_t)json_array_size(r->environments) - 1)))
-        return no_memory(e);
-    const int rc = is_row ? add_row(r, line, true, e) : add_experiment(r, line, e);
-    if (rc == 0 && is_row) r->pending[0] = '\0';
+    if (json_array_size(r->environments) == 0) return err_set(e, -EINVAL, "a row before its environment");
+    if (json_object_get(line, "processes")) return err_set(e, -EINVAL, "a worker's row with \"processes\"");
+    const int rc = add_row(r, line, e);
+    if (rc == 0) r->pending.item[0] = '\0';
     return rc;
 }
 
-static int dispatch(struct result *r, json_t *line, struct err *e)
+/* Several experiments may come of one item: it is pending until the next one begins. */
+static int line_experiment(struct result *r, json_t *line, struct err *e)
 {
-    const char *type = json_text(line, "type", "");
-    if (strcmp(type, "environment") == 0) return line_environment(r, line, e);
-    if (strcmp(type, "begin") == 0) return line_begin(r, line, e);
-    if (strcmp(type, "row") == 0 || strcmp(type, "experiment") == 0) return line_result(r, line, e);
-    return err_set(e, -EINVAL, "\"type\": \"%.40s\" is none that a bench writes", type);
+    const size_t processes = json_array_size(r->environments);
+    if (processes == 0) return err_set(e, -EINVAL, "an experiment before its environment");
+    if (json_object_set_new(line, "process", json_integer((json_int_t)processes - 1))) return no_memory(e);
+    return add_experiment(r, line, e);
+}
+
+static const struct line {
+    const char *type;
+    int (*take)(struct result *r, json_t *line, struct err *e);
+} lines[] = {
+    {"environment", line_environment},
+    {"begin", line_begin},
+    {"row", line_row},
+    {"experiment", line_experiment},
+};
+
+static int take_line(struct result *r, json_t *line, struct err *e)
+{
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if (strcmp(lines[i].type, json_text(line, "type")) != 0) continue;
+        json_object_del(line, "type");
+        return lines[i].take(r, line, e);
+    }
+    return err_set(e, -EINVAL, "\"type\": \"%.40s\" is not one of environment, begin, row, experiment",
+                   json_text(line, "type"));
 }
 
 int result_add(struct result *r, const char *line, size_t len, struct err *e)
@@ -159,73 +164,65 @@ int result_add(struct result *r, const char *line, size_t len, struct err *e)
     if (len > LINE_MAX) return err_set(e, -EFBIG, "a line of %zu bytes; %u are possible", len, LINE_MAX);
     json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &je);
     if (!object) return err_set(e, -EINVAL, "column %d: not JSON: %s", je.column, je.text);
-    const int rc = dispatch(r, object, e);
+    const int rc = take_line(r, object, e);
     json_decref(object);
     return rc;
 }
 
 const char *result_pending(const struct result *r, unsigned *timeout_ms)
 {
-    if (r->pending[0] == '\0') return NULL;
-    *timeout_ms = r->pending_ms;
-    return r->pending;
+    if (r->pending.item[0] == '\0') return NULL;
+    *timeout_ms = (unsigned)r->pending.timeout_ms;
+    return r->pending.item;
 }
 
 int result_give_up(struct result *r, const char *status, const char *why, struct err *e)
 {
-    if (r->pending[0] == '\0') return err_set(e, -ENOENT, "nothing is being measured");
-    json_t *line = has_rows(r) ? json_pack("{s:s, s:s, s:s, s:s}", "type", "row", "row", r->pending, "status", status,
-                                           "detail", why)
-                               : json_pack("{s:s, s:s, s:s, s:s}", "type", "experiment", "id", r->pending, "status",
-                                           status, "detail", why);
+    const bool is_row = r->kind == RESULT_EXITS;
+    if (r->pending.item[0] == '\0') return err_set(e, -ENOENT, "nothing is being measured");
+    json_t *line =
+        json_pack("{s:s, s:s, s:s}", is_row ? "row" : "id", r->pending.item, "status", status, "detail", why);
     if (!line) return no_memory(e);
-    const int rc = line_result(r, line, e);
+    const int rc = is_row ? line_row(r, line, e) : line_experiment(r, line, e);
     json_decref(line);
     if (rc) return rc;
-    r->pending[0] = '\0';
+    r->pending.item[0] = '\0';
     r->is_continued = true;
     return 0;
 }
 
 /* ---- files ---- */
 
-static int load_members(struct result *r, json_t *root, struct err *e)
+static int load_list(struct result *r, const json_t *root, const char *name,
+                     int (*add)(struct result *r, json_t *element, struct err *e), struct err *e)
 {
-    static const struct {
-        const char *name;
-        int (*add)(struct result *r, json_t *member, struct err *e);
-    } others[] = {{"environments", add_environment}, {"experiments", add_experiment}};
-    size_t i;
-    json_t *member;
-    int rc = 0;
-    for (size_t o = 0; o < 2 && rc == 0; o++) {
-        json_array_foreach(json_object_get(root, others[o].name), i, member)
-        {
-            rc = others[o].add(r, member, e);
-            if (rc) break;
-        }
+    const json_t *list = json_object_get(root, name);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const int rc = add(r, json_array_get(list, i), e);
+        if (rc) return err_wrap(e, rc, "\"%s\": %zu", name, i);
     }
-    if (rc) return rc;
-    json_array_foreach(json_object_get(root, "rows"), i, member)
-    {
-        rc = add_row(r, member, false, e);
-        if (rc) return rc;
-    }
-    if (json_array_size(r->environments) == 0) return err_set(e, -EINVAL, "has no environment");
     return 0;
 }
 
-static int load_root(struct result **out, json_t *root, struct err *e)
+/* A file has each row once: its processes are in it. */
+static int load_row(struct result *r, json_t *row, struct err *e)
 {
-    const char *schema = json_text(root, "schema", NULL), *kind = json_text(root, "kind", "");
-    if (!schema) return err_set(e, -EINVAL, "not a result: it has no \"schema\"");
-    if (strcmp(schema, SCHEMA) != 0)
-        return err_set(e, -EINVAL, "schema \"%.80s\"; this version reads \"" SCHEMA "\"", schema);
-    if (strcmp(kind, "exits") != 0 && strcmp(kind, "fairness") != 0)
-        return err_set(e, -EINVAL, "kind \"%.80s\" is none; exits or fairness", kind);
-    struct result *r = result_create(kind);
+    const char *id = json_text(row, "row");
+    return result_row(r, id) ? err_set(e, -EINVAL, "row %.63s stands there twice", id) : add_row(r, row, e);
+}
+
+static int load_root(struct result **out, const json_t *root, struct err *e)
+{
+    if (!json_is_string(json_object_get(root, "schema")))
+        return err_set(e, -EINVAL, "not a result: it has no \"schema\"");
+    int rc = shape_read(SHAPE_file, root, NULL, e);
+    if (rc) return rc;
+    struct result *r = result_create(json_text(root, "kind"));
     if (!r) return no_memory(e);
-    const int rc = load_members(r, root, e);
+    rc = load_list(r, root, "environments", add_environment, e);
+    if (rc == 0) rc = load_list(r, root, "experiments", add_experiment, e);
+    if (rc == 0) rc = load_list(r, root, "rows", load_row, e);
+    if (rc == 0 && json_array_size(r->environments) == 0) rc = err_set(e, -EINVAL, "has no environment");
     if (rc)
         result_destroy(r);
     else
@@ -243,59 +240,6 @@ int result_load(struct result **out, const char *text, size_t len, struct err *e
     const int rc = load_root(out, root, e);
     json_decref(root);
     return rc;
-}
-
-/* ---- environment ---- */
-
-json_t *environment_at(const struct result *r, const char *path)
-{
-    json_t *v = json_array_get(r->environments, 0);
-    while (v && *path) {
-        char key[64];
-        const size_t n = strcspn(path, ".");
-        if (n >= sizeof(key)) return NULL;
-        memcpy(key, path, n);
-        key[n] = '\0';
-        v = json_object_get(v, key);
-        path += path[n] == '.' ? n + 1 : n;
-    }
-    return json_is_null(v) ? NULL : v;
-}
-
-static void print_scalar(FILE *f, const json_t *v, const char *null)
-{
-    if (json_is_string(v))
-        fputs(json_string_value(v), f);
-    else if (json_is_integer(v))
-        fprintf(f, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
-    else if (json_is_real(v))
-        fprintf(f, "%g", json_real_value(v));
-    else
-        fputs(json_is_true(v) ? "yes" : json_is_false(v) ? "no" : null, f);
-}
-
-const char *environment_text(const struct result *r, const char *path, char buf[ENVIRONMENT_TEXT_MAX])
-{
-    json_t *v = environment_at(r, path);
-    memset(buf, 0, ENVIRONMENT_TEXT_MAX);
-    FILE *f = v ? fmemopen(buf, ENVIRONMENT_TEXT_MAX - 1, "w") : NULL; /* what does not fit is cut */
-    if (!f) return "unknown";
-    const char *key;
-    json_t *member;
-    if (!json_is_object(v)) print_scalar(f, v, "unknown");
-    json_object_foreach(v, key, member)
-    {
-        fprintf(f, "%s%s=", ftell(f) > 0 ? " " : "", key);
-        print_scalar(f, member, "none");
-    }
-    (void)fclose(f);
-    return buf[0] ? buf : "none";
-}
-
-double environment_hz(const struct result *r)
-{
-    const json_t *hz = environment_at(r, "counter.hz");
-    return json_is_number(hz) ? json_number_value(hz) : 1e9;
 }
 
 /* ---- formats ---- */
@@ -323,12 +267,12 @@ static const struct format *find_format(const struct result *r, const char *name
 {
     char known[80] = "";
     for (size_t i = 0; i < FORMATS; i++) {
-        if (formats[i].of_exits_only && !has_rows(r)) continue;
+        if (formats[i].of_exits_only && r->kind != RESULT_EXITS) continue;
         if (strcmp(formats[i].name, name) == 0) return &formats[i];
         const size_t used = strlen(known);
         (void)snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", formats[i].name);
     }
-    err_set(e, -EINVAL, "format \"%.40s\": a result of kind %s has %s", name, r->kind, known);
+    err_set(e, -EINVAL, "format \"%.40s\": a result of kind %s has %s", name, result_kind(r), known);
     return NULL;
 }
 

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/base/text.h"
-
 void table_init(struct table *t, FILE *f, const char *columns)
 {
     *t = (struct table){.f = f};
@@ -82,11 +80,6 @@ void table_fini(struct table *t)
         free(t->cell[i]);
     }
     free(t->cell);
-}
-
-void print_safe(FILE *f, const char *s)
-{
-    text_put_safe(f, s);
 }
 
 int result_out_open(struct result_out *o, struct err *e)

@@ -1,5 +1,4 @@
-/* Text for people: aligned columns, and strings from anywhere made safe for a terminal. Private to result*.c and
- * report.c. */
+/* Text for people in aligned columns, and a text that is handed over whole or not at all. */
 #ifndef VIREO_BENCH_RESULT_TABLE_H
 #define VIREO_BENCH_RESULT_TABLE_H
 
@@ -10,8 +9,8 @@
 
 #define TABLE_COLUMNS_MAX 16
 
-/* Rows are kept until the end, as only then the columns' widths are known. Out of memory: the FILE's error is not set,
- * but errno is ENOMEM, which result_out_close sees. */
+/* Rows are kept until the end, as only then the widths of the columns are known. When memory runs out, errno is ENOMEM,
+ * which result_out_close sees; the error of the FILE is not set. */
 struct table {
     FILE *f;
     unsigned columns, cells, at;         /* at: column of the next cell */
@@ -27,10 +26,7 @@ void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(pri
 void table_end_row(struct table *t); /* fills it up */
 void table_fini(struct table *t);    /* prints it, when it has rows */
 
-/* s with what could move a terminal's cursor shown as '?'. */
-void print_safe(FILE *f, const char *s);
-
-/* A text under construction, handed over whole or not at all. */
+/* A text that is being made. */
 struct result_out {
     FILE *f;
     char *text;

@@ -1,59 +1,72 @@
 /* A result for people: where it was measured, then tables. Nothing is left out: a row that has no figures says why. */
 #include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/report/published.h"
 #include "bench/result/model.h"
-#include "bench/result/parse.h"
 #include "bench/result/table.h"
+#include "vmm/base/text.h"
 
 /* ---- provenance ---- */
 
-struct fact {
-    const char *before, *path, *after;
-};
+#define WIDTH     120 /* of the head's lines, as of the tables */
+#define INDENT    12
+#define PATH_ROOM 64 /* of a value in the environment: "host.mitigations" */
 
-#define WIDTH  120 /* of the head's lines, as of the tables */
-#define INDENT 12
-
-struct wrap {
-    FILE *f;
-    int column, blanks; /* blanks: seen, and printed when no line ends there */
-};
-
-/* Word by word, with a new line where the next one would not fit. */
-static void print_wrapped(struct wrap *w, const char *s)
+/* A line with the values of the environment in place of their paths: "{host.cpu}, microcode {host.microcode}". */
+static void print_filled(FILE *f, const struct result *r, const char *line)
 {
-    for (;;) {
-        w->blanks += (int)strspn(s, " ");
-        s += strspn(s, " ");
-        const int n = (int)strcspn(s, " ");
-        char word[WIDTH];
+    while (*line) {
+        char path[PATH_ROOM], value[ENVIRONMENT_TEXT_MAX];
+        const int before = (int)strcspn(line, "{"), n = (int)strcspn(line + before, "}");
+        fprintf(f, "%.*s", before, line);
+        line += before;
         if (n == 0) return;
-        if (w->blanks > 0 && w->column + w->blanks + n > WIDTH) {
-            w->column = INDENT;
-            w->blanks = 0;
-            fprintf(w->f, "\n%*s", INDENT, "");
-        }
-        (void)snprintf(word, sizeof(word), "%*s%.*s", w->blanks, "", n, s);
-        print_safe(w->f, word);
-        w->column += w->blanks + n;
-        w->blanks = 0;
-        s += n;
+        (void)snprintf(path, sizeof(path), "%.*s", n - 1, line + 1);
+        text_put_safe(f, environment_text(r, path, value));
+        line += n + 1;
     }
 }
 
-static void print_facts(FILE *f, const struct result *r, const char *label, const struct fact *fact)
+/* Word by word, with a new line in place of the blanks before a word that would not fit. */
+static void print_wrapped(FILE *f, const char *s)
 {
-    char buf[ENVIRONMENT_TEXT_MAX];
-    struct wrap w = {f, INDENT, 0};
-    fprintf(f, "  %-10s", label);
-    for (; fact->path; fact++) {
-        print_wrapped(&w, fact->before);
-        print_wrapped(&w, environment_text(r, fact->path, buf));
-        print_wrapped(&w, fact->after);
+    int column = INDENT;
+    while (*s) {
+        const int blanks = (int)strspn(s, " "), word = (int)strcspn(s + blanks, " ");
+        const bool is_new_line = column + blanks + word > WIDTH && blanks > 0;
+        if (word == 0) return;
+        if (is_new_line) fprintf(f, "\n%*s", INDENT, "");
+        fprintf(f, "%*s%.*s", is_new_line ? 0 : blanks, "", word, s + blanks);
+        column = is_new_line ? INDENT + word : column + blanks + word;
+        s += blanks + word;
     }
-    fputc('\n', f);
+}
+
+static void print_facts(FILE *f, const struct result *r)
+{
+    static const struct {
+        const char *label, *line;
+    } facts[] = {
+        {"host", "{host.nature}, {host.cpu}, microcode {host.microcode}, CPUs {host.cpus}, SMT {host.smt}, "
+                 "hypervisor {host.hypervisor}"},
+        {"kernel", "{host.kernel}, {host.module}: {host.parameters}"},
+        {"settings", "halt polling {host.halt_poll_ns} ns, governor {host.governor}, mitigations {host.mitigations}"},
+        {"options", "{options}"},
+    };
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        char *line = NULL;
+        size_t len;
+        FILE *memory = open_memstream(&line, &len);
+        if (memory) print_filled(memory, r, facts[i].line);
+        if (memory) (void)fclose(memory);
+        fprintf(f, "  %-10s", facts[i].label);
+        print_wrapped(f, line ? line : "");
+        fputc('\n', f);
+        free(line);
+    }
 }
 
 static void print_cost(FILE *f, const struct result *r, const char *what, const char *path, double ns)
@@ -69,10 +82,8 @@ static void print_counter(FILE *f, const struct result *r)
 {
     const double hz = environment_hz(r), ns = 1e9 / hz;
     const json_t *shared = environment_at(r, "counter.is_shared"), *error = environment_at(r, "counter.offset_error");
-    char buf[ENVIRONMENT_TEXT_MAX];
     if (!environment_at(r, "counter")) return;
-    fprintf(f, "  %-10s", "counter");
-    print_safe(f, environment_text(r, "counter.name", buf));
+    print_filled(f, r, "  counter   {counter.name}");
     fprintf(f, " at %.3f MHz, a tick is %.3f ns; the guest's is %s", hz / 1e6, ns,
             json_is_true(shared)    ? "the same"
             : json_is_false(shared) ? "another"
@@ -89,87 +100,65 @@ static void print_counter(FILE *f, const struct result *r)
 
 static void print_provenance(FILE *f, const struct result *r)
 {
-    static const struct fact host[] = {{"", "host.nature", ", "},
-                                       {"", "host.cpu", ", microcode "},
-                                       {"", "host.microcode", ", CPUs "},
-                                       {"", "host.cpus", ", SMT "},
-                                       {"", "host.smt", ""},
-                                       {", hypervisor ", "host.hypervisor", ""},
-                                       {0}};
-    static const struct fact kernel[] = {
-        {"", "host.kernel", ", "}, {"", "host.module", ": "}, {"", "host.parameters", ""}, {0}};
-    static const struct fact power[] = {{"halt polling ", "host.halt_poll_ns", " ns, governor "},
-                                        {"", "host.governor", ", mitigations "},
-                                        {"", "host.mitigations", ""},
-                                        {0}};
-    static const struct fact options[] = {{"", "options", ""}, {0}};
-    char arch[ENVIRONMENT_TEXT_MAX], version[ENVIRONMENT_TEXT_MAX], time[ENVIRONMENT_TEXT_MAX];
     const size_t processes = json_array_size(r->environments);
-    fprintf(f, "vireo bench %s: ", r->kind);
-    print_safe(f, environment_text(r, "arch", arch));
-    fputs(", vireo ", f);
-    print_safe(f, environment_text(r, "vireo", version));
-    fputs(", ", f);
-    print_safe(f, environment_text(r, "time", time));
+    fprintf(f, "vireo bench %s: ", result_kind(r));
+    print_filled(f, r, "{arch}, vireo {vireo}, {time}");
     fprintf(f, ", %zu process%s\n", processes, processes == 1 ? "" : "es");
-    print_facts(f, r, "host", host);
-    print_facts(f, r, "kernel", kernel);
-    print_facts(f, r, "settings", power);
-    print_facts(f, r, "options", options);
+    print_facts(f, r);
     print_counter(f, r);
 }
 
 /* ---- exits ---- */
 
-static void cell_figure(struct table *t, bool is_known, double v)
+static void cell_figure(struct table *t, double v)
 {
-    if (!is_known)
+    if (isnan(v))
         table_cell(t, "n/a");
     else
         table_cell(t, v < 100 ? "%.1f" : "%.0f", v);
 }
 
-static void cell_interval(struct table *t, const struct interval *i, double unit)
+static void cell_interval(struct table *t, double low, double high)
 {
-    if (!i->is_known)
+    if (isnan(low))
         table_cell(t, "n/a");
     else
-        table_cell(t, i->high * unit < 100 ? "%.1f-%.1f" : "%.0f-%.0f", i->low * unit, i->high * unit);
+        table_cell(t, high < 100 ? "%.1f-%.1f" : "%.0f-%.0f", low, high);
+}
+
+static void cell_count(struct table *t, uint64_t n)
+{
+    table_cell(t, n == COUNT_UNKNOWN ? "n/a" : "%" PRIu64, n);
 }
 
 static void cell_status(struct table *t, const struct result_row *r)
 {
     const unsigned n = row_count_status(r, r->status);
     if (n == r->processes)
-        table_cell(t, "%s", row_status_name(r->status));
+        table_cell(t, "%s", row_statuses[r->status]);
     else
-        table_cell(t, "%s %u/%u", row_status_name(r->status), n, r->processes);
+        table_cell(t, "%s %u/%u", row_statuses[r->status], n, r->processes);
 }
-
-static const double shares[] = {0.9, 0.99, 0.999};
 
 /* unit: of a tick, 1 for ticks. */
 static void print_latency(FILE *f, const struct result *r, const char *title, double unit)
 {
+    static const double shares[] = {0.9, 0.99, 0.999, 1};
     struct table t;
     fprintf(f, "\n%s\n", title);
     table_init(&t, f, "row <|group <|status <|samples|p50|95 %|p90|p99|p99.9|max|baseline");
     for (unsigned i = 0; i < r->rows; i++) {
         const struct result_row *row = &r->row[i];
-        const struct dist *d = &row->phase[row_headline_phase(row)];
-        const double one = unit / row->batch;
-        struct interval bounds;
-        const double p50 = row_headline(row, &bounds), baseline = row_baseline(row);
-        const bool has_figures = row->status == ROW_OK && d->count > 0;
+        const struct headline h = row_headline(row, environment_hz(r));
         table_cell(&t, "%s", row->id);
-        table_cell(&t, "%s", row->group);
+        table_cell(&t, "%s", row->group == GROUP_UNKNOWN ? "" : row_groups[row->group]);
         cell_status(&t, row);
-        table_cell(&t, "%" PRIu64, row->samples);
-        cell_figure(&t, p50 >= 0, p50 * unit);
-        cell_interval(&t, &bounds, unit);
-        for (unsigned q = 0; q < 3; q++) cell_figure(&t, has_figures, (double)dist_quantile(d, shares[q]) * one);
-        cell_figure(&t, has_figures, (double)d->max * one);
-        cell_figure(&t, baseline >= 0, baseline * one);
+        cell_count(&t, row->samples);
+        cell_figure(&t, h.p50 * unit);
+        cell_interval(&t, h.low * unit, h.high * unit);
+        for (unsigned q = 0; q < 4; q++)
+            cell_figure(&t, row->status == ROW_OK ? row_quantile(row, h.phase, shares[q]) * unit : NAN);
+        cell_figure(&t, row_baseline(row) / (double)row->batch * unit);
         table_end_row(&t);
     }
     table_fini(&t);
@@ -177,6 +166,7 @@ static void print_latency(FILE *f, const struct result *r, const char *title, do
 
 static void print_spread(FILE *f, const struct result *r, double ns)
 {
+    static const double shares[] = {0.5, 0.99, 0.999, 1};
     struct table t;
     fputs("\nns, quantiles over all samples with their 95 % interval by order statistics; undisturbed: without the "
           "samples in\n"
@@ -185,18 +175,15 @@ static void print_spread(FILE *f, const struct result *r, double ns)
     table_init(&t, f, "row <|p50|p99|p99.9|disturbed|undisturbed p50|p99|p99.9|max");
     for (unsigned i = 0; i < r->rows; i++) {
         const struct result_row *row = &r->row[i];
-        const struct dist *d = &row->phase[row_headline_phase(row)], *calm = &row->phase[PHASE_UNDISTURBED];
-        static const double spread[] = {0.5, 0.99, 0.999};
-        if (d->count == 0) continue;
+        const enum phase p = row_headline_phase(row);
+        if (row->phase[p].count == 0) continue;
         table_cell(&t, "%s", row->id);
         for (unsigned q = 0; q < 3; q++) {
-            const struct interval bounds = dist_interval(d, spread[q]);
-            cell_interval(&t, &bounds, ns / row->batch);
+            const struct quantile bounds = row_quantile_bounds(row, p, shares[q]);
+            cell_interval(&t, bounds.low * ns, bounds.high * ns);
         }
-        table_cell(&t, "%" PRIu64, row->disturbed);
-        for (unsigned q = 0; q < 3; q++)
-            cell_figure(&t, calm->count, (double)dist_quantile(calm, spread[q]) * ns / row->batch);
-        cell_figure(&t, calm->count, (double)calm->max * ns / row->batch);
+        cell_count(&t, row->disturbed);
+        for (unsigned q = 0; q < 4; q++) cell_figure(&t, row_quantile(row, PHASE_UNDISTURBED, shares[q]) * ns);
         table_end_row(&t);
     }
     table_fini(&t);
@@ -204,7 +191,7 @@ static void print_spread(FILE *f, const struct result *r, double ns)
 
 static void print_phases(FILE *f, const struct result *r, double ns)
 {
-    static const enum phase leg[] = {PHASE_EXIT_LEG, PHASE_USER, PHASE_ENTRY_LEG, PHASE_KVM_RUN};
+    static const enum phase legs[] = {PHASE_EXIT_LEG, PHASE_USER, PHASE_ENTRY_LEG, PHASE_KVM_RUN};
     struct table t;
     fputs("\nns, p50 of each phase; exit_leg + user + entry_leg = rtt within the residual; exits as the kernel counted "
           "them\n",
@@ -212,15 +199,13 @@ static void print_phases(FILE *f, const struct result *r, double ns)
     table_init(&t, f, "row <|exit_leg|user|entry_leg|kvm_run|identity <|residual|expected|counted|counts <");
     for (unsigned i = 0; i < r->rows; i++) {
         const struct result_row *row = &r->row[i];
-        const double one = ns / row->batch;
         table_cell(&t, "%s", row->id);
-        for (unsigned p = 0; p < 4; p++)
-            cell_figure(&t, row->phase[leg[p]].count, (double)dist_quantile(&row->phase[leg[p]], 0.5) * one);
-        table_cell(&t, "%s", !row->has_identity ? "n/a" : row->identity_holds ? "holds" : "fails");
-        cell_figure(&t, row->has_identity, row->identity_residual * one);
-        table_cell(&t, row->has_expected ? "%" PRIu64 : "n/a", row->exits_expected);
-        table_cell(&t, row->has_exits ? "%" PRIu64 : "n/a", row->exits_counted);
-        table_cell(&t, "%s", !row->has_expected ? "n/a" : row->exits_agree ? "agree" : "differ");
+        for (unsigned p = 0; p < 4; p++) cell_figure(&t, row_quantile(row, legs[p], 0.5) * ns);
+        table_cell(&t, "%s", row->legs_hold < 0 ? "n/a" : row->legs_hold ? "holds" : "fails");
+        cell_figure(&t, row->residual / (double)row->batch * ns);
+        cell_count(&t, row->expected);
+        cell_count(&t, row->counted);
+        table_cell(&t, "%s", row->agrees < 0 ? "n/a" : row->agrees ? "agree" : "differ");
         table_end_row(&t);
     }
     table_fini(&t);
@@ -237,9 +222,9 @@ static void print_reasons(FILE *f, const struct result *r)
         fprintf(f, "  %s: ", row->id);
         for (unsigned s = ROW_NO_EXIT; s < ROW_STATUS_COUNT; s++) {
             const unsigned n = row_count_status(row, s);
-            if (n) fprintf(f, "%s in %u of %u: ", row_status_name(s), n, row->processes);
+            if (n) fprintf(f, "%s in %u of %u: ", row_statuses[s], n, row->processes);
         }
-        print_safe(f, row->detail);
+        text_put_safe(f, row->detail);
         fputc('\n', f);
     }
 }
@@ -252,11 +237,11 @@ static void print_published(FILE *f, const struct result *r, double ns)
     for (unsigned i = 0; arch && i < r->rows; i++) {
         const struct result_row *row = &r->row[i];
         const struct published *p;
-        const double ticks = row_headline(row, NULL);
-        for (unsigned n = 0; ticks >= 0 && (p = published_find(arch, row->id, n)) != NULL; n++) {
+        const double ticks = row_p50(row);
+        for (unsigned n = 0; !isnan(ticks) && (p = published_find(arch, row->id, n)) != NULL; n++) {
             table_cell(&t, "%s", row->id);
-            cell_figure(&t, true, ticks * ns);
-            cell_figure(&t, true, ticks);
+            cell_figure(&t, ticks * ns);
+            cell_figure(&t, ticks);
             table_cell(&t, p->high > p->low ? "%.0f-%.0f" : "%.0f", p->low, p->high);
             table_cell(&t, "%s", p->unit);
             table_cell(&t, "%s", p->hardware);
@@ -313,66 +298,44 @@ static void print_shares(FILE *f, const json_t *vcpus)
     table_fini(&t);
 }
 
-static void print_finding(FILE *f, const json_t *x, const char *verdict)
+static void print_finding(FILE *f, const struct finding *found)
 {
-    const char *reason = json_text(x, "reason", "");
-    fprintf(f, "   %-4s %-12s ", json_text(x, "id", ""), verdict);
-    print_safe(f, json_text(x, "text", ""));
-    if (reason[0]) fputs(json_text(x, "text", "")[0] ? "; " : "", f);
-    print_safe(f, reason);
+    fprintf(f, "   %-4s %-12s ", found->id, found->word);
+    text_put_safe(f, found->text);
+    if (found->reason[0] && found->text[0]) fputs("; ", f);
+    text_put_safe(f, found->reason);
     fputc('\n', f);
 }
 
 static void print_experiment(FILE *f, const json_t *x)
 {
-    const json_t *one;
-    size_t i;
-    fprintf(f, "\n%s ", json_text(x, "id", ""));
-    print_safe(f, json_text(x, "variant", ""));
-    fprintf(f, ": %s", json_text(x, "status", ""));
-    if (json_text(x, "detail", "")[0]) fputs("; ", f);
-    print_safe(f, json_text(x, "detail", ""));
+    struct finding found;
+    fprintf(f, "\n%s ", json_text(x, "id"));
+    text_put_safe(f, json_text(x, "variant"));
+    fprintf(f, ": %s%s", json_text(x, "status"), json_text(x, "detail")[0] ? "; " : "");
+    text_put_safe(f, json_text(x, "detail"));
     fputc('\n', f);
     print_shares(f, json_object_get(x, "vcpus"));
-    json_array_foreach(json_object_get(x, "identities"), i, one)
-    {
-        const json_t *holds = json_object_get(one, "holds");
-        print_finding(f, one, json_is_true(holds) ? "holds" : json_is_false(holds) ? "fails" : "unknown");
-    }
-    json_array_foreach(json_object_get(x, "properties"), i, one)
-    {
-        print_finding(f, one, json_text(one, "verdict", ""));
-    }
-}
-
-static unsigned count_verdict(const json_t *x, const char *verdict)
-{
-    const json_t *properties = json_object_get(x, "properties");
-    unsigned n = 0;
-    for (size_t i = 0; i < json_array_size(properties); i++)
-        n += strcmp(json_text(json_array_get(properties, i), "verdict", ""), verdict) == 0;
-    return n;
+    for (size_t i = 0; experiment_finding(x, i, &found); i++) print_finding(f, &found);
 }
 
 static void print_experiments(FILE *f, const struct result *r)
 {
-    unsigned pass = 0, fail = 0, open = 0, told = 0;
+    unsigned count[VERDICT_COUNT] = {0};
     for (size_t i = 0; i < json_array_size(r->experiments); i++) {
         const json_t *x = json_array_get(r->experiments, i);
+        struct finding found;
         print_experiment(f, x);
-        pass += count_verdict(x, "pass");
-        fail += count_verdict(x, "fail");
-        open += count_verdict(x, "inconclusive");
-        told += count_verdict(x, "reported");
+        for (size_t k = 0; experiment_finding(x, k, &found); k++) count[found.verdict] += !found.is_identity;
     }
-    fprintf(f, "\nproperties: %u pass, %u fail, %u inconclusive, %u reported without a bound\n", pass, fail, open,
-            told);
+    fprintf(f, "\nproperties: %u pass, %u fail, %u inconclusive, %u reported without a bound\n", count[VERDICT_PASS],
+            count[VERDICT_FAIL], count[VERDICT_INCONCLUSIVE], count[VERDICT_REPORTED]);
 }
 
 void result_text(FILE *f, const struct result *r)
 {
     print_provenance(f, r);
-    if (strcmp(r->kind, "exits") == 0)
+    if (r->kind == RESULT_EXITS)
         print_exits(f, r);
     else
         print_experiments(f, r);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "devices/backend/chario_state.h"
+#include "vmm/base/concat.h"
 #include "vmm/base/fd.h"
 
 /* ---- what is opened ---- */
@@ -25,9 +26,9 @@ static bool is_pty_master(int fd)
  * would make another pty.) */
 static int open_again(int fd, const struct stat *st, int flags)
 {
-    char path[32];
+    char path[32] = "/proc/self/fd/";
     if (!S_ISFIFO(st->st_mode) && !(isatty(fd) && !is_pty_master(fd))) return -1;
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    concat_number(path, sizeof(path), (unsigned)fd);
     return fd_own(open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 

@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "vmm/base/concat.h"
 #include "vmm/base/endian.h"
 #include "vmm/base/fd.h"
 
@@ -634,7 +635,7 @@ int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params
         return -ENOMEM;
     }
     *t = (struct virtio_mmio){.dev = d, .loop = p->loop, .irq = p->irq, .host = p->host, .log = p->log};
-    (void)snprintf(t->label, sizeof(t->label), "%s", p->label);
+    concat(t->label, sizeof(t->label), p->label);
     (void)pthread_mutex_init(&t->lock, NULL); /* none of these can fail without attributes */
     (void)pthread_mutex_init(&t->quiet_lock, NULL);
     (void)pthread_cond_init(&t->quiet, NULL);

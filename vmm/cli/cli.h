@@ -121,9 +121,9 @@ bool signals_is_ignored(int sig);
 bool signals_is_of_write(int sig, int from_pid);
 /* From here on these come by the fd that is returned: blocked in this thread and in those it starts. -errno. */
 int signals_open(const sigset_t *set);
-/* The same with all that end a process, and the list's (ends with 0), but for those that are ignored. */
+/* The same with all that end a process, and the list's (ends with 0). */
 int signals_catch(const int *list);
-int signals_read(int fd); /* the one that came, or 0 */
+int signals_read(int fd); /* the one that came, or 0: none, or one that is ignored */
 
 /* ---- files that the user names: files.c ---- */
 

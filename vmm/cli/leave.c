@@ -27,10 +27,11 @@
 #include "vmm/cli/run.h"
 #include "vmm/cli/term.h"
 
-#define LEAVE_S          2   /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
-#define WRITE_S          3   /* more than put_text waits for a reader that takes a little now and then */
-#define FAREWELL_S       1   /* for the few bytes that are written last */
-#define DETAIL_MAX_BYTES 256 /* one of the sentences below */
+#define LEAVE_S          2 /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
+#define WRITE_S          3 /* more than put_text waits for a reader that takes a little now and then */
+#define FAREWELL_S       1 /* for the few bytes that are written last */
+#define NS_PER_S         1000000000ull
+#define DETAIL_MAX_BYTES 256  /* one of the sentences below */
 #define JSON_MAX_BYTES   1024 /* the same with escapes, a name and three numbers */
 
 /* The program's second piece of mutable global state, for the same reason as the terminal's: a handler of a fault has
@@ -44,6 +45,7 @@ static struct {
     bool has_ended;       /* the vm, and the clock has been started for that */
     bool is_urgent;       /* the clock runs */
     uint64_t deadline_ns; /* then it is over */
+    uint64_t timer_ns;    /* when the timer wakes the thread that hears; 0: not at all. No later than the deadline */
     const char *writing;  /* the output that the main thread may hang in; NULL: none */
     const char *name, *reason;
     int status;  /* -1: how it went is not known */
@@ -180,13 +182,21 @@ __attribute__((noreturn)) static void leave_now(int sig)
     _exit(f.status);
 }
 
-/* With the lock. 0 s: only wake the thread that hears, which a clock that runs does in time. */
+/* With the lock: wake the thread that hears at this time, or earlier. */
+static void wake_at(uint64_t ns)
+{
+    const struct itimerspec at = {.it_value = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)}};
+    if (leave.timer_ns && leave.timer_ns <= ns) return;
+    leave.timer_ns = ns;
+    (void)timerfd_settime(leave.timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+/* With the lock. A deadline that is put off costs no system call: the thread wakes, looks, and waits for the rest. */
 static void set_clock(unsigned seconds)
 {
-    const struct itimerspec at = {.it_value = {.tv_sec = seconds, .tv_nsec = seconds ? 0 : 1}};
-    if (seconds) leave.deadline_ns = now_ns() + seconds * 1000000000ull;
-    if (seconds) leave.is_urgent = true;
-    if (seconds || !leave.is_urgent) (void)timerfd_settime(leave.timer_fd, 0, &at, NULL);
+    leave.deadline_ns = now_ns() + seconds * NS_PER_S;
+    leave.is_urgent = true;
+    wake_at(leave.deadline_ns);
 }
 
 static void hear(int sig)
@@ -206,7 +216,7 @@ static void hear(int sig)
 static void watch_once(struct pollfd *fds)
 {
     uint64_t count;
-    if (fds[1].revents) (void)!read(leave.timer_fd, &count, sizeof(count));
+    if (fds[1].revents && read(leave.timer_fd, &count, sizeof(count)) > 0) leave.timer_ns = 0;
     const int sig = fds[0].revents ? signals_read(leave.signal_fd) : 0;
     if (sig) hear(sig);
     if (fds[2].revents && leave.vm && !leave.has_ended) {
@@ -214,6 +224,7 @@ static void watch_once(struct pollfd *fds)
         if (!leave.is_urgent) set_clock(leave.writing ? WRITE_S : LEAVE_S);
     }
     if (leave.is_urgent && now_ns() >= leave.deadline_ns) leave_now(0);
+    if (leave.is_urgent) wake_at(leave.deadline_ns);
     fds[2].fd = leave.vm && !leave.has_ended ? vireo_vm_event_fd(leave.vm) : -1;
 }
 
@@ -261,6 +272,14 @@ void leave_hurry(void)
     (void)pthread_mutex_unlock(&leave.lock);
 }
 
+void leave_sees_end(void)
+{
+    (void)pthread_mutex_lock(&leave.lock);
+    if (!leave.has_ended && !leave.is_urgent) set_clock(LEAVE_S);
+    leave.has_ended = true;
+    (void)pthread_mutex_unlock(&leave.lock);
+}
+
 void leave_relax(void)
 {
     (void)pthread_mutex_lock(&leave.lock);
@@ -275,7 +294,10 @@ void leave_writes(const char *output)
 {
     (void)pthread_mutex_lock(&leave.lock);
     leave.writing = output;
-    if (leave.is_urgent) set_clock(output ? WRITE_S : LEAVE_S);
+    if (leave.is_urgent)
+        set_clock(output ? WRITE_S : LEAVE_S);
+    else if (output && leave.vm)
+        wake_at(1); /* the main thread may not see the VM's end: the one that hears shall look out for it */
     (void)pthread_mutex_unlock(&leave.lock);
 }
 
@@ -284,8 +306,10 @@ void leave_watches(struct vireo_vm *vm)
     (void)pthread_mutex_lock(&leave.lock);
     leave.vm = vm;
     if (vm) leave.is_urgent = false;
-    if (vm && leave.asked) vireo_vm_stop(vm);
-    set_clock(0);
+    if (vm && leave.asked) {
+        vireo_vm_stop(vm);
+        wake_at(1);
+    }
     (void)pthread_mutex_unlock(&leave.lock);
 }
 

@@ -50,7 +50,10 @@ int leave_asked(void);                   /* the signal that was noted; 0: none *
 void leave_hurry(void);                  /* what follows takes two seconds at most: then we leave */
 void leave_relax(void);                  /* ... or may take its time again, unless a signal has asked */
 void leave_writes(const char *output);   /* "stats": what follows may hang in that file; NULL: no longer */
-void leave_watches(struct vireo_vm *vm); /* it runs: a signal stops it, its end is leave_hurry. NULL: no longer */
+void leave_watches(struct vireo_vm *vm); /* it runs: a signal stops it. NULL: no longer */
+/* It has ended, which is leave_hurry. While an output is written, and once a signal has asked, that is seen without
+ * this call. */
+void leave_sees_end(void);
 /* ---- inherited.c ---- */
 /* Once all that the user named is open: close what the program was started with, but for standard files. */
 void run_close_inherited(void);

@@ -15,7 +15,6 @@ int signals_ending(unsigned index)
     return real_time <= SIGRTMAX ? real_time : 0;
 }
 
-/* One that is ignored (nohup, a background job of a script) stays ignored; blocked it would still reach an fd. */
 bool signals_is_ignored(int sig)
 {
     struct sigaction sa;
@@ -40,10 +39,8 @@ int signals_catch(const int *list)
     sigset_t set;
     int sig;
     sigemptyset(&set);
-    for (unsigned i = 0; (sig = signals_ending(i)) != 0; i++)
-        if (!signals_is_ignored(sig)) sigaddset(&set, sig);
-    for (; *list; list++)
-        if (!signals_is_ignored(*list)) sigaddset(&set, *list);
+    for (unsigned i = 0; (sig = signals_ending(i)) != 0; i++) sigaddset(&set, sig);
+    for (; *list; list++) sigaddset(&set, *list);
     return signals_open(&set);
 }
 
@@ -51,5 +48,7 @@ int signals_read(int fd)
 {
     struct signalfd_siginfo info;
     if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) return 0;
-    return signals_is_of_write((int)info.ssi_signo, (int)info.ssi_pid) ? 0 : (int)info.ssi_signo;
+    const int sig = (int)info.ssi_signo;
+    /* One that is ignored (nohup, a background job of a script) stays ignored, but a blocked one reaches an fd. */
+    return signals_is_of_write(sig, (int)info.ssi_pid) || signals_is_ignored(sig) ? 0 : sig;
 }

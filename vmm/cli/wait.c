@@ -77,11 +77,12 @@ static void wait_for_end(const struct run_signals *s, struct vireo_vm *vm, struc
                            {.fd = control ? vireo_control_fd(control) : -1, .events = POLLIN}};
     for (;;) {
         if (poll(fds, 3, term_watch_ms()) < 0 && errno != EINTR) return; /* then the caller's wait blocks instead */
-        if (fds[0].revents) return;
+        if (fds[0].revents) break;
         if (term_watch()) tell_size(vm);
         if (fds[2].revents) serve(control, urgency);
         if (fds[1].revents) take_signal(s, vm);
     }
+    leave_sees_end();
 }
 
 int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control)

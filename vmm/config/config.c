@@ -105,6 +105,18 @@ static int set_memory(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
+static int set_huge_pages(struct config *c, const char *value, struct err *e)
+{
+    static const char *const words[] = {
+        [HUGE_PAGES_ADVISE] = "advise", [HUGE_PAGES_OFF] = "off", [HUGE_PAGES_2M] = "2M", [HUGE_PAGES_1G] = "1G"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(value, words[i]) != 0) continue;
+        c->huge_pages = (enum config_huge_pages)i;
+        return 0;
+    }
+    return err_set(e, -EINVAL, "huge-pages " VALUE_SHOWN ": must be off, advise, 2M or 1G", value);
+}
+
 static int set_no_acpi(struct config *c, const char *value, struct err *e)
 {
     bool is_without = false;
@@ -151,6 +163,8 @@ static const struct config_key first_keys[] = {
     {"dump-dtb", "FILE", "write the guest's device tree to FILE (arm64)", KEY_TEXT, set_dump_dtb},
     {"cpus", "N", "number of vCPUs (default 1)", KEY_NUMBER, set_cpus},
     {"memory", "SIZE", "guest memory, such as 512M or 2G (default 256M)", KEY_OR_NUMBER, set_memory},
+    {"huge-pages", "off|advise|2M|1G",
+     "pages of guest memory: small; huge if the host has some (advise, default); reserved", KEY_TEXT, set_huge_pages},
 };
 static const struct config_key last_keys[] = {
     {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", KEY_TEXT, set_no_acpi},
@@ -232,10 +246,26 @@ int config_set(struct config *c, const char *key, const char *value, struct err 
 
 /* ---- what only the whole tells ---- */
 
+/* Bytes of the pages that guest memory is made of. */
+static uint64_t page_of(const struct config *c)
+{
+    switch (c->huge_pages) {
+    case HUGE_PAGES_2M: return 2ULL << 20;
+    case HUGE_PAGES_1G: return 1ULL << 30;
+    default: return CONFIG_MEMORY_STEP;
+    }
+}
+
 static int check_memory(const struct config *c, struct err *e)
 {
     struct sysinfo si;
-    char shown[VALUE_SIZE_MAX];
+    char shown[VALUE_SIZE_MAX], page[VALUE_SIZE_MAX];
+    if (c->memory % page_of(c) != 0) {
+        value_show_size(c->memory, shown);
+        value_show_size(page_of(c), page);
+        return err_set(e, -EINVAL, "memory %s: huge-pages %s makes it of whole pages; ask for a multiple of %s", shown,
+                       page, page);
+    }
     if (sysinfo(&si) < 0) return err_errno(e, "memory: ask how much this host has");
     const uint64_t total = (uint64_t)si.totalram * si.mem_unit;
     if (c->memory <= total) return 0;

@@ -78,17 +78,19 @@ struct config_image {
     bool has_fd;
 };
 
+enum config_huge_pages { HUGE_PAGES_ADVISE, HUGE_PAGES_OFF, HUGE_PAGES_2M, HUGE_PAGES_1G };
 enum config_console { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY };
 
 struct config {
     char name[CONFIG_ID_MAX + 1]; /* "" : none */
     char *kernel, *initrd;        /* NULL: embedded guest / none, or the image below */
     struct config_image kernel_image, initrd_image;
-    char *cmdline;                          /* NULL: the arch's default */
-    char *dump_dtb;                         /* NULL: the device tree is not written to a file */
-    char *source;                           /* the file the keys came from; NULL: none, or not known */
-    unsigned cpus;                          /* 1.. */
-    uint64_t memory;                        /* bytes */
+    char *cmdline;   /* NULL: the arch's default */
+    char *dump_dtb;  /* NULL: the device tree is not written to a file */
+    char *source;    /* the file the keys came from; NULL: none, or not known */
+    unsigned cpus;   /* 1.. */
+    uint64_t memory; /* bytes */
+    enum config_huge_pages huge_pages;
     const struct device_kind *const *kinds; /* that it may have, NULL behind the last; they bring their keys along */
     struct config_device device[CONFIG_MAX_DEVICES]; /* in the order they were asked for */
     unsigned device_count;

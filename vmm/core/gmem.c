@@ -11,6 +11,7 @@
 
 #include "vmm/base/checked.h"
 #include "vmm/base/pages.h"
+#include "vmm/core/hugetlb.h"
 
 #define HUGE_PAGE (UINT64_C(2) << 20) /* of x86-64 and of arm64 with 4 KiB pages */
 #define MIB       (UINT64_C(1) << 20)
@@ -88,31 +89,41 @@ static uint8_t *map_congruent(uint64_t gpa, uint64_t size)
     return base + before;
 }
 
+static int map_small(uint8_t **out, uint64_t gpa, uint64_t size, struct err *e)
+{
+    *out = map_congruent(gpa, size);
+    if (*out) return 0;
+    const int rc = err_errno(e, "guest memory: map %llu MiB", (unsigned long long)(size / MIB));
+    err_hint(e, "give the guest less memory, or look at ulimit -v and vm.overcommit_memory");
+    err_as(e, ERR_HOST);
+    return rc;
+}
+
+/* Advice only: a kernel without transparent huge pages refuses, and nothing is lost but speed. */
+static void advise(const struct gmem_region *r, enum gmem_pages pages)
+{
+    const uint64_t first = HUGE_PAGE - r->gpa % HUGE_PAGE;
+    const uint64_t small = pages == GMEM_PAGES_SMALL || first > r->size ? r->size : first;
+    (void)madvise(r->host, small, MADV_NOHUGEPAGE);
+    if (small < r->size) (void)madvise(r->host + small, r->size - small, MADV_HUGEPAGE);
+}
+
 int gmem_add_ram(struct gmem *m, uint64_t gpa, uint64_t size, struct err *e)
 {
+    const bool is_reserved = m->pages == GMEM_PAGES_2M || m->pages == GMEM_PAGES_1G;
+    const uint64_t page = !is_reserved ? GMEM_PAGE : m->pages == GMEM_PAGES_1G ? HUGETLB_1G : HUGETLB_2M;
+    struct gmem_region r = {.gpa = gpa, .size = size, .is_owned = true};
     int rc = check_place(m, gpa, size, e);
-    if (rc == 0 && (gpa | size) % GMEM_PAGE != 0) {
+    if (rc == 0 && (gpa | size) % page != 0) {
         rc = err_set(e, -EINVAL, "guest memory at 0x%llx: 0x%llx bytes are not whole pages", (unsigned long long)gpa,
                      (unsigned long long)size);
     }
     if (rc == 0) rc = check_host_has(m, size, e);
+    if (rc == 0) rc = is_reserved ? hugetlb_map(&r.host, page, size, e) : map_small(&r.host, gpa, size, e);
     if (rc != 0) return rc;
-
-    uint8_t *host = map_congruent(gpa, size);
-    if (!host) {
-        rc = err_errno(e, "guest memory: map %llu MiB", (unsigned long long)(size / MIB));
-        err_hint(e, "give the guest less memory, or look at ulimit -v and vm.overcommit_memory");
-        err_as(e, ERR_HOST);
-        return rc;
-    }
-    /* Advice only: a kernel without huge pages refuses, and nothing is lost but speed. */
-    (void)madvise(host, size, MADV_DONTDUMP);
-    const uint64_t small = HUGE_PAGE - gpa % HUGE_PAGE;
-    if (size > small) {
-        (void)madvise(host, small, MADV_NOHUGEPAGE);
-        (void)madvise(host + small, size - small, MADV_HUGEPAGE);
-    }
-    insert(m, &(struct gmem_region){.gpa = gpa, .size = size, .host = host, .is_owned = true});
+    (void)madvise(r.host, size, MADV_DONTDUMP);
+    if (!is_reserved) advise(&r, m->pages);
+    insert(m, &r);
     return 0;
 }
 

@@ -1,9 +1,9 @@
 /* Guest memory: the one door from a guest physical address to a pointer.
  *
  * Regions are added while the machine is built, then frozen; from then on the table never changes, so every function
- * is a pure function of it and any thread may call it without a lock. Memory is anonymous, not reserved (the host
- * commits pages as the guest touches them), advised for transparent huge pages, never executable, and not there in a
- * child of fork(2). */
+ * is a pure function of it and any thread may call it without a lock. Memory is anonymous, of pages that the host gives
+ * as the guest touches them or of huge ones that are reserved up front, never executable, and not there in a child of
+ * fork(2). */
 #ifndef VIREO_CORE_GMEM_H
 #define VIREO_CORE_GMEM_H
 
@@ -15,6 +15,14 @@
 
 #define GMEM_MAX_REGIONS 8 /* RAM below and above the hole, a ROM or two, tests */
 #define GMEM_PAGE        4096
+
+/* What the host is asked to back RAM with. */
+enum gmem_pages {
+    GMEM_PAGES_ADVISE, /* small ones, and transparent huge ones above a region's first 2 MiB: faster, and coarser */
+    GMEM_PAGES_SMALL,  /* none but small ones: a guest costs what it touches */
+    GMEM_PAGES_2M, /* all of it from the host's reserve of huge pages (vmm/core/hugetlb.h): the guest can't run out */
+    GMEM_PAGES_1G,
+};
 
 enum gmem_access { GMEM_READ, GMEM_WRITE };
 
@@ -29,12 +37,14 @@ struct gmem {
     struct gmem_region region[GMEM_MAX_REGIONS]; /* sorted by gpa, not overlapping */
     unsigned count;
     bool is_frozen;
+    enum gmem_pages pages; /* of the RAM that is added from now on; after gmem_init GMEM_PAGES_ADVISE */
 };
 
 void gmem_init(struct gmem *m);
 void gmem_fini(struct gmem *m); /* legal when half built, and twice */
 
-/* Map `size` bytes (page multiple, > 0) of RAM at gpa (page aligned). ERR_HOST when the host won't give it. */
+/* Map `size` bytes (> 0) of RAM at gpa, both multiples of the page that m->pages says, of GMEM_PAGE where that is none.
+ * ERR_HOST when the host won't give it. */
 int gmem_add_ram(struct gmem *m, uint64_t gpa, uint64_t size, struct err *e);
 /* Use the caller's memory; it must outlive m. For tests and fuzzers: any alignment. */
 int gmem_add_host(struct gmem *m, uint64_t gpa, uint64_t size, void *host, struct err *e);

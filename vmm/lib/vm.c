@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/concat.h"
 #include "vmm/base/groups.h"
 #include "vmm/config/value.h"
 #include "vmm/lib/host.h"
@@ -57,10 +58,13 @@ static void destroy_log(struct vireo_vm *vm)
 
 /* No refusal: pages come as the guest touches them, and the limit may be raised meanwhile. But a guest that takes what
  * it was promised has its whole process killed. Nothing is read where nobody listens. */
-static void warn_of_memory(const struct log *log, uint64_t bytes)
+static void warn_of_memory(const struct log *log, const struct config *c)
 {
     char groups[GROUPS_MAX], shown[VALUE_SIZE_MAX];
+    const uint64_t bytes = c->memory;
     if (!log->fn || log->level < LOG_WARN) return;
+    /* A memory cgroup does not count huge pages that the host has set aside. */
+    if (c->huge_pages == HUGE_PAGES_2M || c->huge_pages == HUGE_PAGES_1G) return;
     groups_read(0, groups);
     const uint64_t limit = groups_memory_limit(groups, GROUPS_ROOT);
     if (bytes < limit) return;
@@ -99,7 +103,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
         return lib_error(e, rc, &err);
     }
     warn_of_emulation(&vm->log, &c->config);
-    warn_of_memory(&vm->log, vm->memory);
+    warn_of_memory(&vm->log, &c->config);
     if (vm->log_queue) log_queue_direct(vm->log_queue, false);
     *out = vm;
     return 0;
@@ -169,12 +173,14 @@ static void fill_end(struct vireo_end *out, const struct ending *in)
         .name = ends[in->reason].name,
     };
     if (in->reason != END_GUEST_STATUS) {
-        (void)snprintf(out->detail, sizeof(out->detail), "%s", in->detail[0] ? in->detail : ends[in->reason].sentence);
+        concat(out->detail, sizeof(out->detail), in->detail[0] ? in->detail : ends[in->reason].sentence);
         return;
     }
     out->status = in->value <= GUEST_STATUS_MAX ? (int)in->value : GUEST_STATUS_MAX;
-    (void)snprintf(out->detail, sizeof(out->detail), "the guest ended with status %u%s", in->value,
-                   in->value > GUEST_STATUS_MAX ? ", passed on as 119, the highest a guest has" : "");
+    concat(out->detail, sizeof(out->detail), "the guest ended with status ");
+    concat_number(out->detail, sizeof(out->detail), in->value);
+    if (in->value > GUEST_STATUS_MAX)
+        concat(out->detail, sizeof(out->detail), ", passed on as 119, the highest a guest has");
 }
 
 int vireo_vm_wait(struct vireo_vm *vm, int timeout_ms, struct vireo_end *out)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/concat.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
 #include "vmm/machine/lab.h"
@@ -32,7 +33,7 @@ static void mark(struct machine *m, const char *name)
 {
     if (m->milestone_count == MACHINE_MILESTONES) return;
     struct machine_milestone *s = &m->milestone[m->milestone_count++];
-    (void)snprintf(s->name, sizeof(s->name), "%s", name);
+    concat(s->name, sizeof(s->name), name);
     s->ns = now_ns();
 }
 
@@ -46,8 +47,8 @@ void control_mark(struct machine *m, const char *name)
 /* The guest's own have places of their own, so that however many it has, it pushes none of the host's out. */
 void control_guest_mark(struct machine *m, uint32_t value)
 {
-    char name[MACHINE_MILESTONE_NAME];
-    (void)snprintf(name, sizeof(name), "guest %u", value);
+    char name[MACHINE_MILESTONE_NAME] = "guest ";
+    concat_number(name, sizeof(name), value);
     pthread_mutex_lock(&m->lock);
     const bool is_first_lost = m->guest_marks++ == MACHINE_GUEST_MILESTONES;
     if (m->guest_marks <= MACHINE_GUEST_MILESTONES)
@@ -137,7 +138,7 @@ void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t v
         m->ending.reason = reason;
         m->ending.value = value;
         m->ending.vcpu = vcpu;
-        (void)snprintf(m->ending.detail, sizeof(m->ending.detail), "%s", detail);
+        concat(m->ending.detail, sizeof(m->ending.detail), detail);
         mark(m, "ended");
         tell_step(m, RUNNER_ENDED, vcpu, (int)reason);
         if (m->phase == MACHINE_BUILT)

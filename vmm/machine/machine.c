@@ -62,7 +62,14 @@ static uint64_t low_memory(const struct config *cfg)
 
 static int create_memory(struct machine *m, const struct config *cfg, struct err *e)
 {
+    static const enum gmem_pages pages[] = {
+        [HUGE_PAGES_ADVISE] = GMEM_PAGES_ADVISE,
+        [HUGE_PAGES_OFF] = GMEM_PAGES_SMALL,
+        [HUGE_PAGES_2M] = GMEM_PAGES_2M,
+        [HUGE_PAGES_1G] = GMEM_PAGES_1G,
+    };
     const uint64_t low = low_memory(cfg), high = cfg->memory - low;
+    m->mem.pages = pages[cfg->huge_pages];
     int rc = gmem_add_ram(&m->mem, arch_info.ram_base, low, e);
     if (!rc && high) rc = gmem_add_ram(&m->mem, arch_info.hole_end, high, e);
     if (!rc) gmem_freeze(&m->mem);

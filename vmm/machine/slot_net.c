@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "devices/backend/tap.h"
 #include "vmm/config/value.h"
 #include "vmm/machine/slots.h"
 #include "vmm/machine/state.h"

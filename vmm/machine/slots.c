@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/concat.h"
 #include "vmm/config/console.h"
 #include "vmm/machine/slots.h"
 #include "vmm/machine/state.h"
@@ -125,7 +126,7 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *label, st
         .base = arch_info.virtio_base + (uint64_t)(s - m->slot) * VIRTIO_MMIO_SIZE,
         .gsi = arch_info.virtio_gsi + (uint32_t)(s - m->slot),
     };
-    (void)snprintf(s->label, sizeof(s->label), "%s", label);
+    concat(s->label, sizeof(s->label), label);
     int rc = err_wrap(e, irq_init(&s->irq, e), "%s", s->label);
     s->irq_source = (struct loop_source){.fd = s->irq.fd, .fn = on_irq, .arg = s};
     if (!rc) rc = err_wrap(e, loop_reserve(&m->loop, &s->irq_source, e), "%s", s->label);
@@ -154,10 +155,16 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *label, st
 static int create_one(struct machine *m, const struct slot_kind *k, const struct config_device *d, struct err *e)
 {
     struct virtio_dev *dev = NULL;
-    char label[SLOT_LABEL_MAX];
-    const char *name = k->device.name, *id = k->id ? k->id(d) : d ? d->id : "";
-    const int len = snprintf(label, sizeof(label), "%s %u", name, d ? d->index : 0);
-    if (id[0]) (void)snprintf(label + len, sizeof(label) - (size_t)len, " (%s)", id);
+    char label[SLOT_LABEL_MAX] = "";
+    const char *id = k->id ? k->id(d) : d ? d->id : "";
+    concat(label, sizeof(label), k->device.name);
+    concat(label, sizeof(label), " ");
+    concat_number(label, sizeof(label), d ? d->index : 0);
+    if (id[0]) {
+        concat(label, sizeof(label), " (");
+        concat(label, sizeof(label), id);
+        concat(label, sizeof(label), ")");
+    }
     if (m->slot_count == ARCH_MAX_SLOTS)
         return err_set(e, -ENOSPC, "%s: all %d device slots are taken", label, ARCH_MAX_SLOTS);
     const int rc = k->make(m, d, &dev, e);

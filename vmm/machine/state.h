@@ -89,7 +89,7 @@ struct machine {
     bool is_scheduled; /* threads that wait for what sched asks may go on */
     pid_t io_tid;      /* 0: no such thread, or not any more */
     struct disk_thread disk_thread[MACHINE_MAX_DISKS]; /* their tids; the rest is const after machine_create */
-    unsigned live;                                    /* runners that have not gone */
+    unsigned live;                                     /* runners that have not gone */
     uint64_t io_cpu_ns, over_ns; /* of I/O and disk threads that ended; when the last vCPU went, CLOCK_MONOTONIC */
     char *groups; /* the cgroups of its vCPUs, as groups_read tells; NULL: not started, or nobody can ask */
     struct groups_throttled throttled_before; /* by these, when it was started */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "vmm/base/concat.h"
 #include "vmm/machine/place/sched.h"
 #include "vmm/machine/state.h"
 
@@ -14,16 +15,13 @@
 static void name_of(const struct machine *m, enum machine_thread_kind kind, unsigned index,
                     char out[MACHINE_THREAD_NAME])
 {
-    const char *name = m->name[0] ? m->name : "vireo";
-    switch (kind) {
-    case MACHINE_THREAD_VCPU:
-        (void)snprintf(out, MACHINE_THREAD_NAME, "%.8s:vcpu%u", name, index % CONFIG_MAX_CPUS);
-        break;
-    case MACHINE_THREAD_IO: (void)snprintf(out, MACHINE_THREAD_NAME, "%.12s:io", name); break;
-    case MACHINE_THREAD_DISK:
-        (void)snprintf(out, MACHINE_THREAD_NAME, "%.8s:disk%u", name, index % MACHINE_MAX_DISKS);
-        break;
-    }
+    static const char *const ends[] = {
+        [MACHINE_THREAD_VCPU] = ":vcpu", [MACHINE_THREAD_IO] = ":io", [MACHINE_THREAD_DISK] = ":disk"};
+    const bool is_alone = kind == MACHINE_THREAD_IO;
+    out[0] = '\0';
+    concat_most(out, MACHINE_THREAD_NAME, m->name[0] ? m->name : "vireo", is_alone ? 12 : 8);
+    concat(out, MACHINE_THREAD_NAME, ends[kind]);
+    if (!is_alone) concat_number(out, MACHINE_THREAD_NAME, index);
 }
 
 static void take_name(const struct machine *m, enum machine_thread_kind kind, unsigned index)

@@ -7,6 +7,7 @@
 
 #include "bench/report/published.h"
 #include "bench/report/svg.h"
+#include "bench/result/result.h"
 
 #define THIN "\xe2\x80\xaf" /* the narrow space between groups of digits */
 #define DASH "\xe2\x80\x93"
@@ -168,6 +169,21 @@ static void page_sets_architectures_side_by_side(void **state)
     result_destroy(r[1]);
 }
 
+static void page_says_what_is_unknown(void **state)
+{
+    static const char *const lines[] = {
+        "{\"type\":\"environment\",\"kind\":\"fairness\",\"arch\":\"x86_64\",\"host\":{}}",
+        "{\"type\":\"experiment\",\"id\":\"E1\",\"status\":\"unsupported\"}", NULL};
+    (void)state;
+    struct result *r[] = {make("fairness", lines), make_exits(ENVIRONMENT("exits", "x86_64", "bare", "any"))};
+    const struct text t = page_of((const struct result *const *)r, 2);
+    assert_contains(t.s, "<tr><th scope=\"row\">host is</th><td>unknown</td><td>bare</td></tr>");
+    assert_contains(t.s, "open\">unsupported</td>");
+    free(t.s);
+    result_destroy(r[0]);
+    result_destroy(r[1]);
+}
+
 static void page_shows_verdicts_with_their_inequalities(void **state)
 {
     (void)state;
@@ -211,6 +227,20 @@ static void page_of_too_many_results_is_refused(void **state)
     assert_true(report_write(r, 0, text_add, NULL, &e) < 0);
 }
 
+/* A part of a page alone. */
+struct page {
+    FILE *f;
+    char *text; /* when f is closed */
+    size_t len;
+};
+
+static void page_open(struct page *p)
+{
+    *p = (struct page){0};
+    p->f = open_memstream(&p->text, &p->len);
+    assert_non_null(p->f);
+}
+
 static void put_escapes_text_and_broken_utf8(void **state)
 {
     static const struct {
@@ -227,32 +257,29 @@ static void put_escapes_text_and_broken_utf8(void **state)
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct text t = {0};
-        struct html h = {.write = text_add, .arg = &t};
-        html_put(&h, "%s", cases[i].in);
-        html_flush(&h);
-        assert_string_equal(t.s, cases[i].out);
-        free(t.s);
+        struct page page;
+        page_open(&page);
+        html_put(page.f, "%s", cases[i].in);
+        (void)fclose(page.f);
+        assert_string_equal(page.text, cases[i].out);
+        free(page.text);
     }
 }
 
-static void put_takes_what_is_longer_than_its_buffer(void **state)
+static void put_formats_numbers_and_long_texts(void **state)
 {
     (void)state;
-    char *big = malloc(3 * HTML_BUFFER);
-    struct text t = {0};
-    struct html h = {.write = text_add, .arg = &t};
-    assert_non_null(big);
-    memset(big, 'x', 3 * HTML_BUFFER - 1);
-    big[3 * HTML_BUFFER - 1] = '\0';
-    html_put(&h, "<%d %.2f %u%% %c>", -3, 1e300, 7u, '&');
-    html_literal(&h, big);
-    html_put(&h, "%s", big);
-    html_flush(&h);
-    assert_contains(t.s, "7% &amp;>x");
-    assert_int_equal(strlen(strchr(t.s, 'x')), 6 * HTML_BUFFER - 2);
-    free(big);
-    free(t.s);
+    char big[10000];
+    struct page page;
+    page_open(&page);
+    memset(big, 'x', sizeof(big) - 1);
+    big[sizeof(big) - 1] = '\0';
+    html_put(page.f, "<%d %.2f %u%% %c>%s", -3, 1e300, 7u, '&', big);
+    (void)fclose(page.f);
+    assert_contains(page.text, "<-3 1000");
+    assert_contains(page.text, ".00 7% &amp;>x");
+    assert_int_equal(strlen(strchr(page.text, 'x')), sizeof(big) - 1);
+    free(page.text);
 }
 
 static void text_has_three_digits_and_a_unit(void **state)
@@ -286,20 +313,20 @@ static void plot_survives_absurd_axes(void **state)
                                     .label = "x"};
         const struct plot_frame f = {.title = "t", .x = a, .y = a};
         const struct plot_point at[] = {{ends[1], ends[4]}, {ends[5], ends[6]}, {1, 1}};
-        struct text t = {0};
-        struct html h = {.write = text_add, .arg = &t};
+        struct page page;
+        page_open(&page);
         struct plot p;
-        plot_begin(&p, &h, &f);
+        plot_begin(&p, page.f, &f);
         plot_line(&p, 9, at, COUNT_OF(at));
         plot_bar(&p, 0, at[0], at[1]);
         plot_dot(&p, 0, at[2], "dot");
         plot_end(&p);
-        html_flush(&h);
-        assert_true(t.len < 10000);
-        assert_null(strstr(t.s, "nan"));
-        assert_null(strstr(t.s, "inf"));
-        assert_well_formed(t.s);
-        free(t.s);
+        (void)fclose(page.f);
+        assert_true(page.len < 10000);
+        assert_null(strstr(page.text, "nan"));
+        assert_null(strstr(page.text, "inf"));
+        assert_well_formed(page.text);
+        free(page.text);
     }
 }
 
@@ -314,7 +341,8 @@ static void published_figures_are_found_by_row(void **state)
 
 UNIT_MAIN(UNIT(page_shows_every_row_with_status_and_published_figure), UNIT(page_escapes_what_a_result_says),
           UNIT(page_needs_nothing_from_elsewhere), UNIT(page_sets_architectures_side_by_side),
-          UNIT(page_shows_verdicts_with_their_inequalities), UNIT(page_of_too_many_results_is_refused),
-          UNIT(plot_of_times_below_a_tick_has_an_axis), UNIT(put_escapes_text_and_broken_utf8),
-          UNIT(put_takes_what_is_longer_than_its_buffer), UNIT(text_has_three_digits_and_a_unit),
-          UNIT(plot_survives_absurd_axes), UNIT(published_figures_are_found_by_row))
+          UNIT(page_shows_verdicts_with_their_inequalities), UNIT(page_says_what_is_unknown),
+          UNIT(page_of_too_many_results_is_refused), UNIT(plot_of_times_below_a_tick_has_an_axis),
+          UNIT(put_escapes_text_and_broken_utf8), UNIT(put_formats_numbers_and_long_texts),
+          UNIT(text_has_three_digits_and_a_unit), UNIT(plot_survives_absurd_axes),
+          UNIT(published_figures_are_found_by_row))

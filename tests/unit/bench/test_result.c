@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "bench/result/result.h"
+#include "bench/result/shape.h"
 #include "tests/unit/text.h"
 
 #define GOLDEN_DIR "tests/unit/golden/"
@@ -116,10 +117,8 @@ static struct result *fairness(void)
 
 #define GOLDEN_BYTES (1u << 16)
 
-static char *golden(const char *name)
+static char *file_text(const char *path)
 {
-    char path[128];
-    (void)snprintf(path, sizeof(path), GOLDEN_DIR "%s", name);
     char *text = test_calloc(1, GOLDEN_BYTES); /* cmocka's: fails the test */
     FILE *f = fopen(path, "re");
     const size_t n = f ? fread(text, 1, GOLDEN_BYTES - 1, f) : 0;
@@ -130,16 +129,15 @@ static char *golden(const char *name)
 
 static void check_golden(const struct result *r, const char *format, const char *name)
 {
-    char *got = written(r, format);
+    char *got = written(r, format), path[128];
+    (void)snprintf(path, sizeof(path), GOLDEN_DIR "%s", name);
     if (getenv("GOLDEN_UPDATE")) {
-        char path[128];
-        (void)snprintf(path, sizeof(path), GOLDEN_DIR "%s", name);
         FILE *f = fopen(path, "we");
         assert_non_null(f);
         (void)fputs(got, f);
         (void)fclose(f);
     }
-    char *want = golden(name);
+    char *want = file_text(path);
     if (strcmp(got, want) != 0) fail_msg("%s has changed; it is now:\n%s", name, got);
     test_free(want);
     free(got);
@@ -159,6 +157,28 @@ static void formats_are_as_the_golden_files(void **state)
     check_golden(f, "csv", "result_fairness.csv");
     result_destroy(r);
     result_destroy(f);
+}
+
+/* The lines of the table that docs/result-format.md ends with, as the code's table makes them. */
+static void the_document_has_the_table_that_files_are_read_by(void **state)
+{
+    (void)state;
+    static const char *const needs[] = {[KEY_OPTIONAL] = "", [KEY_REQUIRED] = "required", [KEY_DERIVED] = "derived"};
+    char *document = file_text("docs/result-format.md");
+    const char *line = strstr(document, "|---|---|---|---|---|\n");
+    assert_non_null(line);
+    for (const struct key *k = result_keys; k->key; k++) {
+        char want[512], words[KEY_WORDS_MAX];
+        const int n = snprintf(want, sizeof(want), "\n| %s | `%s` | %s | %s | %s |", k->object, k->key, needs[k->need],
+                               key_words(k, words), key_merge_words(k->merge));
+        line = strchr(line, '\n');
+        if (!line || strncmp(line, want, (size_t)n) != 0)
+            fail_msg("docs/result-format.md, table of all keys: wanted%s\nfound%.*s", want,
+                     line ? (int)strcspn(line + 1, "\n") + 1 : 0, line ? line : "");
+        line++;
+    }
+    assert_string_equal(strchr(line, '\n'), "\n");
+    test_free(document);
 }
 
 static void what_json_says_is_what_load_reads(void **state)
@@ -338,8 +358,8 @@ static void lines_that_fit_nothing_are_refused_and_change_nothing(void **state)
 #define HIST(h) ROW ",\"phases\":{\"rtt\":{\"count\":2,\"min\":5,\"max\":6,\"hist\":" h "}}}"
     static const char *const cases[][2] = {
         {"", "not JSON"},
-        {"[]", "\"type\": \"\" is none"},
-        {"{\"type\":\"noise\"}", "\"type\": \"noise\" is none"},
+        {"[]", "\"type\": \"\" is not one of environment, begin, row, experiment"},
+        {"{\"type\":\"noise\"}", "\"type\": \"noise\" is not one of"},
         {"{\"type\":\"environment\",\"kind\":\"fairness\",\"arch\":\"x86_64\",\"host\":{}}",
          "is of kind fairness, not exits"},
         {"{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\"}", "has no \"host\""},
@@ -349,26 +369,29 @@ static void lines_that_fit_nothing_are_refused_and_change_nothing(void **state)
         {"{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\",\"host\":{}}", "has no \"counter\""},
         {"{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\",\"host\":{},\"counter\":{\"name\":\"T\","
          "\"hz\":0}}",
-         "0 is no rate"},
+         "environment: \"counter\": \"hz\": 0 is not a number from 1000 to 1000000000000"},
         {"{\"type\":\"experiment\",\"id\":\"E1\",\"status\":\"ok\"}", "an experiment, in a result of kind exits"},
         {"{\"type\":\"row\",\"status\":\"ok\"}", "has no \"row\""},
-        {"{\"type\":\"row\",\"row\":\"../x\",\"status\":\"ok\"}", "\"row\": must be a short name"},
-        {"{\"type\":\"row\",\"row\":\"x\",\"status\":\"fine\"}", "\"fine\" is none; ok, no-exit"},
-        {ROW ",\"group\":\"<b>\"}", "\"<b>\" is none; control, kernel or user"},
-        {ROW ",\"batch\":0}", "a batch of 0"},
-        {ROW ",\"baseline\":1e300}", "\"baseline\": must be"},
-        {ROW ",\"batch\":-1}", "\"batch\": must be a whole number"},
-        {ROW ",\"samples\":9007199254740993}", "more than 268435456 samples"},
+        {"{\"type\":\"row\",\"row\":\"../x\",\"status\":\"ok\"}",
+         "row: \"row\": \"../x\" is not a name of 1 to 63 letters"},
+        {"{\"type\":\"row\",\"row\":\"x\",\"status\":\"fine\"}",
+         "row x: \"status\": \"fine\" is not one of ok, no-exit, timeout, unsupported, failed"},
+        {ROW ",\"group\":\"<b>\"}", "\"group\": \"<b>\" is not one of control, kernel, user"},
+        {ROW ",\"batch\":0}", "row pio_out_user: \"batch\": 0 is not a whole number from 1 to 1000000"},
+        {ROW ",\"baseline\":1e300}", "\"baseline\": 1e+300 is not a number from 0 on"},
+        {ROW ",\"batch\":-1}", "\"batch\": -1 is not a whole number"},
+        {ROW ",\"samples\":9007199254740993}",
+         "\"samples\": 9007199254740993 is not a whole number from 0 to 268435456"},
         {ROW ",\"processes\":[]}", "a worker's row with \"processes\""},
-        {ROW ",\"exits\":[]}", "\"exits\": not an object"},
+        {ROW ",\"exits\":[]}", "\"exits\": a list of 0 is not an object: exits"},
         {ROW ",\"identity\":{\"residual\":1}}", "has no \"holds\""},
         {HIST("[[5,1],[6,2]]"), "do not fit"},
-        {HIST("[[6,1],[5,1]]"), "value 5 of its \"hist\" does not begin the next bucket"},
-        {HIST("[[5,1],[2049,1]]"), "value 2049 of its \"hist\" does not begin"},
+        {HIST("[[6,1],[5,1]]"), "\"phases\": \"rtt\": \"hist\": 1: value 5 does not begin the next bucket"},
+        {HIST("[[5,1],[2049,1]]"), "value 2049 does not begin"},
         {HIST("[[5,1],[6,0]]"), "was seen 0 times"},
         {HIST("[[5,1],[6,-1]]"), "was seen -1 times"},
-        {HIST("[[5,2],7]"), "pairs of whole numbers"},
-        {HIST("[[5,1.5],[6,1]]"), "pairs of whole numbers"},
+        {HIST("[[5,2],7]"), "not a pair of whole numbers"},
+        {HIST("[[5,1.5],[6,1]]"), "not a pair of whole numbers"},
         {HIST("[[4,1],[6,1]]"), "do not fit"},
         {"{\"type\":\"begin\",\"item\":\"x\"}", "has no \"timeout_ms\""},
     };
@@ -396,15 +419,18 @@ static void files_of_another_form_are_refused(void **state)
     static const char *const cases[][2] = {
         {"", "line 1, column 0: not JSON"},
         {"[1]", "not a result"},
-        {"{\"schema\":\"vireo-stats-1\"}", "schema \"vireo-stats-1\"; this version reads \"vireo-result-1\""},
-        {"{\"schema\":\"vireo-result-1\",\"kind\":\"boots\"}", "kind \"boots\" is none; exits or fairness"},
-        {"{\"schema\":\"vireo-result-1\",\"kind\":\"exits\",\"rows\":[]}", "has no environment"},
+        {"{\"schema\":\"vireo-stats-1\"}", "\"schema\": \"vireo-stats-1\" is not vireo-result-1"},
+        {"{\"schema\":\"vireo-result-1\",\"kind\":\"boots\"}", "\"kind\": \"boots\" is not one of exits, fairness"},
+        {"{\"schema\":\"vireo-result-1\",\"kind\":\"exits\",\"rows\":[]}", "has no \"environments\""},
         {FILE_OF("\"rows\":[{\"row\":\"a\",\"status\":\"ok\"},{\"row\":\"a\",\"status\":\"ok\"}]"),
          "row a stands there twice"},
-        {FILE_OF("\"rows\":[{\"row\":\"a\",\"status\":\"ok\",\"processes\":[]}]"), "row a: 0 processes"},
+        {FILE_OF("\"rows\":[{\"row\":\"a\",\"status\":\"ok\",\"processes\":[]}]"),
+         "\"rows\": 0: row a: \"processes\": 0 of them; 1 to 200 are possible"},
         {FILE_OF("\"rows\":[{\"row\":\"a\",\"status\":\"ok\",\"processes\":[{\"status\":1}]}]"),
-         "\"status\": must be a string"},
-        {FILE_OF("\"rows\":[7]"), "row: not an object"},
+         "row a: \"processes\": 0: \"status\": 1 is not one of ok"},
+        {"{\"schema\":\"vireo-result-1\",\"kind\":\"exits\",\"environments\":[]}", "has no environment"},
+        {FILE_OF("\"rows\":{}"), "\"rows\": an object is not a list of at most 100000 objects: row"},
+        {FILE_OF("\"rows\":[7]"), "\"rows\": 0: row: not an object"},
         {FILE_OF("\"experiments\":[{\"id\":\"E1\",\"status\":\"ok\"}]"), "an experiment, in a result of kind exits"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -414,6 +440,23 @@ static void files_of_another_form_are_refused(void **state)
         assert_contains(e.text, cases[i][1]);
         assert_null(r);
     }
+}
+
+/* One element more than a list may have. */
+static void a_list_that_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    struct text line = {0};
+    struct err e = {0};
+    struct result *r = fairness();
+    static const char start[] = "{\"type\":\"experiment\",\"id\":\"E1\",\"status\":\"ok\",\"windows_ns\":[0";
+    text_add(&line, start, strlen(start));
+    for (unsigned i = 0; i < SHAPE_LIST_MAX; i++) text_add(&line, ",0", 2);
+    text_add(&line, "]}", 2);
+    assert_int_equal(result_add(r, line.s, line.len, &e), -EINVAL);
+    assert_string_equal(e.text, "experiment: \"windows_ns\": a list of 100001 is not a list of at most 100000 numbers");
+    free(line.s);
+    result_destroy(r);
 }
 
 /* ---- comparing ---- */
@@ -519,11 +562,13 @@ static void what_must_not_be_compared_is_refused(void **state)
     result_destroy(fair);
 }
 
-UNIT_MAIN(UNIT(formats_are_as_the_golden_files), UNIT(what_json_says_is_what_load_reads),
-          UNIT(unknown_formats_hear_which_there_are), UNIT(hgrm_lines_rise_to_the_total), UNIT(text_moves_no_cursor),
+UNIT_MAIN(UNIT(formats_are_as_the_golden_files), UNIT(the_document_has_the_table_that_files_are_read_by),
+          UNIT(what_json_says_is_what_load_reads), UNIT(unknown_formats_hear_which_there_are),
+          UNIT(hgrm_lines_rise_to_the_total), UNIT(text_moves_no_cursor),
           UNIT(fewer_than_ten_processes_have_no_interval), UNIT(figures_are_of_processes_that_could),
           UNIT(batches_are_divided), UNIT(what_is_given_up_is_said_and_the_next_worker_goes_on),
           UNIT(lines_that_fit_nothing_are_refused_and_change_nothing), UNIT(files_of_another_form_are_refused),
-          UNIT(the_same_shows_no_difference), UNIT(one_percent_slower_is_found_and_its_size_said),
-          UNIT(runs_one_after_the_other_are_said), UNIT(three_processes_have_a_ratio_but_no_interval),
-          UNIT(another_environment_is_said), UNIT(what_must_not_be_compared_is_refused))
+          UNIT(a_list_that_is_too_long_is_refused), UNIT(the_same_shows_no_difference),
+          UNIT(one_percent_slower_is_found_and_its_size_said), UNIT(runs_one_after_the_other_are_said),
+          UNIT(three_processes_have_a_ratio_but_no_interval), UNIT(another_environment_is_said),
+          UNIT(what_must_not_be_compared_is_refused))

@@ -138,6 +138,33 @@ static void switches_are_true_or_false(void **state)
     refuse("escape", "yes", "true or false");
 }
 
+static void huge_pages_want_memory_of_whole_pages(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pages, *memory, *refused; /* NULL: taken */
+    } rows[] = {
+        {"off", "2100K", NULL}, {"advise", "2100K", NULL},
+        {"2M", "6M", NULL},     {"2M", "3M", "memory 3M: huge-pages 2M makes it of whole pages"},
+        {"1G", "1G", NULL},     {"1G", "512M", "a multiple of 1G"},
+    };
+    assert_int_equal(c.huge_pages, HUGE_PAGES_ADVISE);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        set("memory", rows[i].memory);
+        set("huge-pages", rows[i].pages);
+        if (rows[i].refused)
+            refuse_whole(rows[i].refused);
+        else if (config_check(&c, &e))
+            fail_msg("%s", e.text);
+    }
+    refuse("huge-pages", "2m", "off, advise, 2M or 1G");
+    refuse("huge-pages", "true", "off, advise, 2M or 1G");
+    refuse("huge-pages", "", "off, advise, 2M or 1G");
+    assert_int_equal(load("{\"huge-pages\": \"off\"}"), 0);
+    assert_int_equal(c.huge_pages, HUGE_PAGES_OFF);
+    refuse_json("{\"huge-pages\": true}", "huge-pages");
+}
+
 static void names_are_plain_words(void **state)
 {
     (void)state;
@@ -789,6 +816,7 @@ static void failed_set_leaves_the_configuration_alone(void **state)
 
 #define T(promise) cmocka_unit_test_setup_teardown(promise, fresh, gone)
 UNIT_MAIN(T(defaults_are_a_whole_configuration), T(sizes_have_units_of_1024), T(sizes_refuse_all_else),
+          T(cpus_are_bounded_both_ways), T(switches_are_true_or_false), T(huge_pages_want_memory_of_whole_pages),
           T(cpus_are_bounded_both_ways), T(switches_are_true_or_false), T(names_are_plain_words),
           T(cmdline_stops_at_what_kernels_take), T(timeouts_are_seconds_or_times_with_a_unit_up_to_a_year),
           T(console_has_four_forms), T(the_console_has_one_device_or_two), T(paths_are_neither_empty_nor_endless),

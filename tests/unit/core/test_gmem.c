@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
+#include "tests/unit/core/reserve.h"
 #include "vmm/core/gmem.h"
 
 #define HUGE_PAGE (UINT64_C(2) << 20)
@@ -228,20 +229,9 @@ static void ram_is_zero_and_congruent_to_its_guest_address(void **state)
     }
 }
 
-/* The flags (/proc/self/smaps, VmFlags) of the mapping that holds p; "" when nothing is mapped there. */
 static void flags_at(const void *p, char *out, size_t size)
 {
-    char line[512];
-    bool is_inside = false;
-    FILE *f = fopen("/proc/self/smaps", "r");
-    assert_non_null(f);
-    out[0] = '\0';
-    while (fgets(line, sizeof(line), f)) {
-        unsigned long from, to;
-        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) is_inside = (uintptr_t)p >= from && (uintptr_t)p < to;
-        if (is_inside && strncmp(line, "VmFlags:", 8) == 0) (void)snprintf(out, size, "%s", line);
-    }
-    fclose(f);
+    mapping_line(p, "VmFlags:", out, size);
 }
 
 static void ram_stays_out_of_core_dumps_and_has_huge_pages_above_2m(void **state)
@@ -259,6 +249,114 @@ static void ram_stays_out_of_core_dumps_and_has_huge_pages_above_2m(void **state
     assert_contains(flags, " dd");
     assert_contains(flags, " hg");
     gmem_fini(&m);
+}
+
+static void small_pages_are_small_in_all_of_the_ram(void **state)
+{
+    (void)state;
+    char flags[512];
+    struct gmem m;
+    gmem_init(&m);
+    m.pages = GMEM_PAGES_SMALL;
+    assert_int_equal(gmem_add_ram(&m, 0, 4 * HUGE_PAGE, NULL), 0);
+    uint8_t *p = gmem_slice(&m, 0, 1, GMEM_READ);
+    for (unsigned i = 0; i < 4; i++) {
+        flags_at(p + i * HUGE_PAGE, flags, sizeof(flags));
+        assert_contains(flags, " nh");
+        assert_contains(flags, " dd");
+    }
+    p[3 * HUGE_PAGE] = 1;
+    assert_int_equal(gmem_resident(&m), GMEM_PAGE);
+    gmem_fini(&m);
+}
+
+static void reserved_pages_are_whole_pages(void **state)
+{
+    (void)state;
+    static const struct {
+        enum gmem_pages pages;
+        uint64_t gpa, size;
+    } rows[] = {{GMEM_PAGES_2M, 0, HUGE_PAGE + GMEM_PAGE},
+                {GMEM_PAGES_2M, GMEM_PAGE, HUGE_PAGE},
+                {GMEM_PAGES_1G, 0, HUGE_PAGE},
+                {GMEM_PAGES_1G, HUGE_PAGE, 512 * HUGE_PAGE}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct gmem m;
+        struct err e = {0};
+        gmem_init(&m);
+        m.pages = rows[i].pages;
+        assert_int_equal(gmem_add_ram(&m, rows[i].gpa, rows[i].size, &e), -EINVAL);
+        assert_contains(e.text, "not whole pages");
+        assert_int_equal(m.count, 0);
+        gmem_fini(&m);
+    }
+}
+
+/* All of a host's memory is never set aside. */
+static void too_few_reserved_pages_are_counted_and_the_way_out_told(void **state)
+{
+    (void)state;
+    struct sysinfo info;
+    struct gmem m;
+    struct err e = {0};
+    assert_int_equal(sysinfo(&info), 0);
+    const uint64_t pages = (uint64_t)info.totalram * info.mem_unit / HUGE_PAGE;
+    char part[64];
+    (void)snprintf(part, sizeof(part), "takes %llu of the host's huge pages of 2 MiB", (unsigned long long)pages);
+    gmem_init(&m);
+    m.pages = GMEM_PAGES_2M;
+    const int rc = gmem_add_ram(&m, 0, pages * HUGE_PAGE, &e);
+    if (rc == -ENOTSUP) skip();
+    assert_int_equal(rc, -ENOMEM);
+    assert_int_equal(e.kind, ERR_HOST);
+    assert_contains(e.text, part);
+    assert_contains(e.text, " are free");
+    assert_contains(e.hint, "nr_hugepages");
+    assert_int_equal(m.count, 0);
+    gmem_fini(&m);
+}
+
+static void a_host_with_reserved_pages_that_will_not_map_names_the_limits(void **state)
+{
+    (void)state;
+    struct gmem m;
+    struct err e = {0};
+    reserve_pages(2);
+    gmem_init(&m);
+    m.pages = GMEM_PAGES_2M;
+    mmap_fails = true;
+    const int rc = gmem_add_ram(&m, 0, 2 * HUGE_PAGE, &e);
+    mmap_fails = false;
+    assert_int_equal(rc, -ENOMEM);
+    assert_contains(e.text, "reserve 2 huge pages of 2 MiB: ");
+    assert_contains(e.hint, "hugetlb.2MB.rsvd.max");
+    gmem_fini(&m);
+}
+
+static void reserved_pages_are_huge_and_given_back(void **state)
+{
+    (void)state;
+    char line[512];
+    struct gmem m;
+    struct err e = {0};
+    reserve_pages(2);
+    const unsigned before = reserve_free();
+    gmem_init(&m);
+    m.pages = GMEM_PAGES_2M;
+    if (gmem_add_ram(&m, 4 * HUGE_PAGE, 2 * HUGE_PAGE, &e)) fail_msg("%s", e.text);
+    uint8_t *p = gmem_slice(&m, 4 * HUGE_PAGE, 2 * HUGE_PAGE, GMEM_WRITE);
+    assert_int_equal(reserve_free(), before - 2); /* before any is touched */
+    assert_int_equal((uintptr_t)p % HUGE_PAGE, 0);
+    assert_int_equal(gmem_resident(&m), 0);
+    p[HUGE_PAGE] = 1;
+    assert_int_equal(gmem_resident(&m), HUGE_PAGE);
+    mapping_line(p, "KernelPageSize:", line, sizeof(line));
+    assert_contains(line, "2048 kB");
+    flags_at(p, line, sizeof(line));
+    assert_contains(line, " dd"); /* no core dump has it, no child of fork(2) */
+    assert_contains(line, " dc");
+    gmem_fini(&m);
+    assert_int_equal(reserve_free(), before);
 }
 
 static void fini_unmaps_ram_and_only_ram(void **state)
@@ -285,4 +383,7 @@ UNIT_MAIN(UNIT(slice_agrees_with_a_byte_map), UNIT(slice_never_wraps), UNIT(slic
           UNIT(copies_are_whole_or_not_at_all), UNIT(add_refuses_what_cannot_be), UNIT(a_full_table_refuses_one_more),
           UNIT(more_memory_than_the_host_has_is_refused), UNIT(a_host_that_will_not_map_is_reported),
           UNIT(ram_is_zero_and_congruent_to_its_guest_address),
-          UNIT(ram_stays_out_of_core_dumps_and_has_huge_pages_above_2m), UNIT(fini_unmaps_ram_and_only_ram))
+          UNIT(ram_stays_out_of_core_dumps_and_has_huge_pages_above_2m), UNIT(small_pages_are_small_in_all_of_the_ram),
+          UNIT(reserved_pages_are_whole_pages), UNIT(too_few_reserved_pages_are_counted_and_the_way_out_told),
+          UNIT(a_host_with_reserved_pages_that_will_not_map_names_the_limits),
+          UNIT(reserved_pages_are_huge_and_given_back), UNIT(fini_unmaps_ram_and_only_ram))

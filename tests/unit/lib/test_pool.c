@@ -219,6 +219,16 @@ static void what_the_cgroup_and_its_parents_say_counts(void **state)
     put(root, "/cpu/v", "cpu.stat", "nr_periods 9\nnr_throttled 4\nthrottled_time 5000\n");
     put(root, "/cpu", "cpu.stat", "nr_periods 0\nnr_throttled 1\nthrottled_time 7\n");
     put(root, "/a", "cpu.stat", "usage_usec 5\nnr_throttled 2\nthrottled_usec 3\n");
+    put(root, "/a", "hugetlb.2MB.max", "5000\n");
+    put(root, "/a", "hugetlb.2MB.current", "1000\n");
+    put(root, "/a/b", "hugetlb.2MB.max", "max\n");
+    put(root, "/a/c", "hugetlb.2MB.max", "900\n"); /* nothing says how much is in use */
+    put(root, "/hugetlb/v", "hugetlb.2MB.limit_in_bytes", "70\n");
+    put(root, "/hugetlb/v", "hugetlb.2MB.usage_in_bytes", "80\n"); /* the limit was lowered since */
+    assert_int_equal(groups_huge_left("0::/a/b\n", root, "2MB"), 4000);
+    assert_int_equal(groups_huge_left("0::/a/c\n", root, "2MB"), 900);
+    assert_int_equal(groups_huge_left("2:hugetlb:/v\n0::/a/b\n", root, "2MB"), 0);
+    assert_true(groups_huge_left("0::/a/b\n", root, "1GB") == UINT64_MAX);
     struct groups_throttled t;
     groups_throttled("3:cpu,cpuacct:/v\n0::/a/b\n", root, &t);
     assert_true(t.is_told && t.times == 7 && t.ns == 8007);
