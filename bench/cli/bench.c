@@ -343,13 +343,13 @@ static int run_bench(const struct command *self, char **words, uint64_t started_
     return status;
 }
 
-static bool nth_key(const struct command *self, unsigned index, struct vireo_key *out)
+static bool nth_key(const struct command *self, unsigned index, struct cli_option *out)
 {
     const struct bench_kind *kind = self->keys;
     const struct bench_option *o = kind ? kind->options : NULL;
     for (; o && o->name; o++, index--) {
         if (index > 0) continue;
-        *out = (struct vireo_key){.name = o->name, .arg = o->arg, .help = o->help};
+        *out = (struct cli_option){.name = o->name, .arg = o->arg, .help = o->help};
         return true;
     }
     return false;

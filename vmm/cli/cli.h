@@ -23,7 +23,8 @@ enum { STATUS_BAD_COMMAND = 125, STATUS_BAD_HOST = 126, STATUS_SIGNAL = 128 };
  * --name=FILE. */
 struct cli_option {
     const char *name, *arg, *help;
-    size_t at; /* in the struct that the command has parsed into: where a switch is set, or the value is kept */
+    size_t at; /* in the struct that the command has parsed into: where a switch is set, or the value is kept. Not of
+                  what comes from `key` */
 };
 #define CLI_SWITCH(type, field) (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (bool *)NULL))
 /* As it was given; "" where one that may come was left out. */
@@ -35,7 +36,7 @@ struct command {
     const char *help;                 /* one line */
     const struct cli_option *options; /* ends with a NULL name */
     /* Keys of the library that are options too, false past the end; NULL: none. */
-    bool (*key)(const struct command *c, unsigned index, struct vireo_key *out);
+    bool (*key)(const struct command *c, unsigned index, struct cli_option *out);
     const char *keys_title; /* above them in the help text; NULL: they are not shown */
     const void *keys;       /* for key: where it finds them */
     void (*more)(FILE *f);  /* the end of the help text; NULL: none */

@@ -228,10 +228,13 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
     return out.status;
 }
 
-static bool nth_key(const struct command *self, unsigned index, struct vireo_key *out)
+static bool nth_key(const struct command *self, unsigned index, struct cli_option *out)
 {
+    struct vireo_key k;
     (void)self;
-    return vireo_config_key(index, out);
+    if (!vireo_config_key(index, &k)) return false;
+    *out = (struct cli_option){.name = k.name, .arg = k.arg, .help = k.help};
+    return true;
 }
 
 static void print_statuses(FILE *f)

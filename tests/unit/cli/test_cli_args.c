@@ -15,10 +15,13 @@ static const struct cli_option options[] = {{"loud", NULL, "", CLI_SWITCH(struct
                                             {"file", "FILE", "", CLI_TEXT(struct own, file)},
                                             {"maybe", "[FILE]", "", CLI_TEXT(struct own, maybe)},
                                             {0}};
-static bool nth_config_key(const struct command *c, unsigned index, struct vireo_key *out)
+static bool nth_config_key(const struct command *c, unsigned index, struct cli_option *out)
 {
+    struct vireo_key k;
     (void)c;
-    return vireo_config_key(index, out);
+    if (!vireo_config_key(index, &k)) return false;
+    *out = (struct cli_option){.name = k.name, .arg = k.arg, .help = k.help};
+    return true;
 }
 
 static const struct command with_keys = {.name = "run", .options = options, .key = nth_config_key};
