@@ -325,8 +325,8 @@ static bool accept_rx_hdr(const struct net *n)
     }
 }
 
-/* Read a frame into rx_hdr, the pool behind where its first header goes, and spill. Bytes, header included, or -errno.
- */
+/* Read a frame into rx_hdr, the pool behind where its first header goes, and spill. Bytes, header included, or
+ * -errno. */
 static ssize_t read_frame(struct net *n)
 {
     struct iovec v[1 + POOL_SEGS + 1];

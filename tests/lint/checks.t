@@ -24,7 +24,7 @@ fresh_tree() {
     echo '#include "vmm/base/base.h"' >> vmm/cli/main.c
     echo '#include "devices/backend/disk.h"' > devices/virtio/blk.c
     echo '#include "vmm/machine/lab.h"' > bench/bench.c
-    touch include/vireo.h bench/bench.h vmm/machine/lab.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/x86.h arch/arm64/arm64.h devices/devices.c
+    touch include/vireo.h bench/bench.h vmm/machine/lab.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/struct_arch.h arch/arm64/arm64.h devices/devices.c
 }
 
 finds() { # FILE LINE-TO-ADD EXPECTED-WORDS NAME
@@ -48,7 +48,7 @@ finds bench/bench.h '#include "vmm/machine/runner.h"' 'lab.h only' the_laborator
 finds vmm/core/core.c '#include "core.h"' 'from the top' includes_are_written_from_the_top
 finds vmm/cli/main.c '#include "vmm/core/core.h"' '<vireo.h>, vmm/base' the_command_line_sees_the_library_and_base_only
 finds vmm/lib/lib.c 'int make(void) { return pthread_create(0, 0, 0, 0); }' 'thread_make()' threads_are_made_in_one_place
-finds vmm/machine/runner.c '#include "arch/x86/x86.h"' 'only arch/x86' nobody_looks_behind_arch_h
+finds vmm/machine/runner.c '#include "arch/x86/struct_arch.h"' 'only arch/x86' nobody_looks_behind_arch_h
 finds arch/x86/x86.c '#include "arch/arm64/arm64.h"' 'only arch/arm64' architectures_do_not_see_each_other
 finds vmm/core/core.c '#include <vireo.h>' 'public interface' floors_below_the_library_do_not_know_it
 finds vmm/machine/machine.c '# include <linux/kvm.h>' 'speak to KVM' kvm_is_spoken_to_in_few_places

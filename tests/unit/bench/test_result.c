@@ -72,8 +72,8 @@ static struct result *new_result(const char *kind)
     return r;
 }
 
-/* pio_out_user takes `ticks` and up to 4 more, by process; one process could not do mmio_rd_user, none hypercall_null.
- */
+/* pio_out_user takes `ticks` and up to 4 more, by process; one process could not do mmio_rd_user, none
+ * hypercall_null. */
 static struct result *exits(unsigned processes, unsigned ticks, unsigned second)
 {
     struct result *r = new_result("exits");
