@@ -1,7 +1,6 @@
 /* The host side of a console is opened here, whatever it is. See chario.h for what is promised of each kind. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>

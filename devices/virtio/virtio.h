@@ -9,6 +9,7 @@
 #ifndef VIREO_DEVICES_VIRTIO_VIRTIO_H
 #define VIREO_DEVICES_VIRTIO_VIRTIO_H
 
+#include <linux/virtio_ids.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,9 +25,6 @@
 #define VIRTIO_F_EVENT_IDX     (1ull << 29)
 #define VIRTIO_F_VERSION_1     (1ull << 32)
 
-/* Device types (VIRTIO 1.2, 5) */
-enum virtio_id { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RNG = 4 };
-
 struct virtio_dev;
 
 struct virtio_counter {
@@ -36,7 +34,7 @@ struct virtio_counter {
 
 struct virtio_ops {
     const char *name; /* "blk" */
-    uint32_t id;
+    uint32_t id;      /* VIRTIO_ID_BLOCK: the type of the device (VIRTIO 1.2, 5) */
     unsigned queue_count;
     uint16_t queue_size[VIRTIO_MAX_QUEUES]; /* QueueSizeMax of each */
     uint64_t (*features)(const struct virtio_dev *d);

@@ -1,7 +1,6 @@
 /* The virtio-mmio transport is made and taken down here. See virtio_mmio.h for its place and threads. */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
