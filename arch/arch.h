@@ -1,12 +1,12 @@
-/* The architecture as everything above sees it. arch/x86 and arch/arm64 define the same symbols; one is linked.
+/* The architecture as everything above sees it. arch/x86 and arch/arm64 define the same symbols; one of them is linked.
  *
- * The arch owns: which KVM capabilities it needs, interrupt controller, platform devices and where they sit, vCPU
- * set-up, boot protocols, machine tables (ACPI, MP table, FDT), and the exits only it knows. Neutral code hands it a
- * list of slots and gets a bootable guest.
+ * The arch owns: the KVM capabilities that it needs, the interrupt controller, the platform devices and where they sit,
+ * vCPU set-up, boot protocols, machine tables (ACPI, MP table, FDT), and the exits that only it knows. Neutral code
+ * hands it a list of slots and gets a bootable guest.
  *
  * Order: arch_vm_type, arch_images_begin, vm_create, capabilities checked, RAM mapped, arch_create, vcpu_create x n,
- * arch_init_vcpus, bus frozen, arch_load, run. x86 makes its irqchip in arch_create, before the vCPUs; arm64 its GIC in
- * arch_init_vcpus, after them. All set-up: control thread. */
+ * arch_init_vcpus, bus frozen, arch_load, run. x86 makes its irqchip in arch_create, before the vCPUs; arm64 makes its
+ * GIC in arch_init_vcpus, after them. All set-up: control thread. */
 #ifndef VIREO_ARCH_ARCH_H
 #define VIREO_ARCH_ARCH_H
 
@@ -70,26 +70,24 @@ struct arch_boot {
     struct image_source kernel;
     struct image_source initrd; /* may be none */
     const char *cmdline;
-    const char *dump_path; /* the device tree, where the arch has one, is written to this file too; NULL: it is not */
+    const char *dump_path; /* the device tree, where there is one, is also written to this file; NULL: not */
     const struct arch_slot *slots;
     unsigned slot_count;
     struct arch_images *images; /* NULL: no head start was made */
 };
 
-/* A head start for arch_load: kernel and initrd go into guest memory on a thread of their own while the VM is made,
- * which on Linux 6.1 waits for a grace period, some 10 ms. It needs the memory, frozen, and of b the images,
- * which stay the caller's. NULL: not begun, since the images are small or the arch needs a vCPU first. What went wrong
- * is arch_load's to say. */
+/* A head start for arch_load: kernel and initrd go into guest memory on a thread of their own while the VM is made. On
+ * Linux 6.1 making it waits for a grace period, some 10 ms. Needs the memory, frozen, and b's images, which stay the
+ * caller's. NULL: not begun, because the images are small or the arch needs a vCPU first. arch_load reports errors. */
 struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_boot *b);
 void arch_images_end(struct arch_images *images); /* waits for the thread; NULL is legal */
 
 struct arch;
 
-/* Does KVM here tell a guest how long its vCPUs waited for a CPU? Then machines have it. */
+/* Does this KVM tell a guest how long its vCPUs waited for a CPU? Then machines have steal time. */
 bool arch_has_steal_time(const struct vm *vm);
 
-/* The KVM_CREATE_VM type for a machine whose highest guest address is `top`; refuses (ERR_HOST) what KVM can't address.
- */
+/* The KVM_CREATE_VM type for a machine whose highest address is `top`. ERR_HOST: KVM can't address so much. */
 int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e);
 
 int arch_create(struct arch **out, const struct arch_params *p, struct err *e);
@@ -101,13 +99,13 @@ void arch_destroy(struct arch *a); /* before the VM; NULL and half built are leg
 int arch_load(struct arch *a, const struct arch_boot *b, struct err *e);
 
 enum arch_exit { ARCH_EXIT_HANDLED, ARCH_EXIT_UNKNOWN };
-/* An exit reason neutral code does not know. vCPU thread. Ends of the machine go to the sink. */
+/* Handles an exit reason that neutral code does not know. vCPU thread. Ends of the machine go to the sink. */
 enum arch_exit arch_handle_exit(struct arch *a, struct vcpu *v);
-/* KVM_RUN failed or KVM_EXIT_INTERNAL_ERROR / FAIL_ENTRY / unknown: say what the guest was doing (the instruction
- * pointer, the instruction bytes KVM gives) and, where known, why and the way out. vCPU's thread. */
+/* Explains a failed KVM_RUN, KVM_EXIT_INTERNAL_ERROR, FAIL_ENTRY or an unknown exit: what the guest was doing (the
+ * instruction pointer, the instruction bytes that KVM gives) and, where known, why and the way out. vCPU's thread. */
 void arch_explain_error(struct arch *a, struct vcpu *v, int run_errno, char *buf, unsigned size);
-/* The guest is about to go on after time has passed in which it could not run: tell it, where it can be told, so that
- * its watchdog doesn't take the gap for a processor that hangs. vCPU's thread, before KVM_RUN. */
+/* The guest goes on after a time in which it could not run. Tells it, where it can be told, so that its watchdog
+ * doesn't take the gap for a processor that hangs. vCPU's thread, before KVM_RUN. */
 void arch_vcpu_was_held(const struct vcpu *v);
 
 #endif

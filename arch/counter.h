@@ -13,11 +13,11 @@ struct counter {
     uint64_t origin_ticks, origin_ns; /* read together by counter_init */
 };
 
-/* Find out which clock is good here; what it says is const from then on. */
+/* Find out which clock is good here. What it says is const from then on. */
 void counter_init(struct counter *c);
 uint64_t counter_read(const struct counter *c); /* any thread, no order with other loads and stores */
-/* Ticks a second. Where only a comparison with the kernel's clock tells, that goes back to counter_init; asked within
- * COUNTER_CALIBRATE_NS of it, this waits for the rest. */
+/* Ticks a second. Where only a comparison with the kernel's clock tells, it spans the time since counter_init; asked
+ * within COUNTER_CALIBRATE_NS of that, this waits for the rest. */
 double counter_hz(const struct counter *c);
 
 #define COUNTER_CALIBRATE_NS 10000000u /* 10 ms: reading two clocks apart by 100 ns is an error of 1 in 100,000 */

@@ -120,14 +120,25 @@ int image_read(const struct image *img, uint64_t off, void *buf, uint64_t len, s
     return 0;
 }
 
+int image_refuse_mistakes(const struct image_mistake *rows, unsigned count, const uint8_t *head, uint64_t len,
+                          struct err *e)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct image_mistake *m = &rows[i];
+        if (range_fits(m->off, m->len, len) && memcmp(head + m->off, m->magic, m->len) == 0)
+            return err_set(e, -ENOEXEC, "%s", m->sentence);
+    }
+    return 0;
+}
+
 /* ---- into guest memory ---- */
 
-/* Guest memory is fresh, that is, zero. What of it would only receive zeros stays untouched, so that the host need not
- * find and clear pages for it: a block begins with pieces that are read aside and looked at, and from the first one on
- * that is not all zeros the rest of the block is read to its place. The file is never mapped: a mapping turns a bad
- * sector, or a file that somebody cuts short, into a SIGBUS, and that would take the whole program. */
-#define BLOCK (UINT64_C(2) << 20) /* a huge page: touched anywhere, the host may give all of it */
-#define PIECE 32768u              /* on the stack, and in the processor's nearest cache when it is copied */
+/* Guest memory is fresh, that is, zero. Memory that would only receive zeros stays untouched, so that the host need not
+ * find and clear pages for it. The first pieces of a block are read into a buffer and looked at; from the first piece
+ * that is not all zeros, the rest of the block is read to its place. The file is never mapped: in a mapping, a bad
+ * sector or a file that somebody cuts short becomes a SIGBUS, which would end the whole program. */
+#define BLOCK (UINT64_C(2) << 20) /* a huge page: one touch, and the host may give all of it */
+#define PIECE 32768u              /* on the stack, and still in the nearest cache when it is copied */
 
 static bool is_zero(const uint8_t *p, uint64_t len)
 {

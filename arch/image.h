@@ -1,5 +1,5 @@
-/* A kernel or initrd as it comes, for both architectures' loaders: a file, or bytes in memory. Reads are exact and
- * bounds-checked; what is loaded goes from the file straight into guest memory. Set-up only, one thread. */
+/* A kernel or initrd for both architectures' loaders: a file, or bytes in memory. Reads are exact and bounds-checked,
+ * and go from the file straight into guest memory. Set-up only, one thread. */
 #ifndef VIREO_ARCH_IMAGE_H
 #define VIREO_ARCH_IMAGE_H
 
@@ -9,7 +9,7 @@
 #include "vmm/base/err.h"
 #include "vmm/core/gmem.h"
 
-/* Where one comes from: the first of these that is there; none of them: there is no image. Borrowed. */
+/* Where an image comes from: the first of these that is given; none: there is no image. Borrowed. */
 struct image_source {
     const char *path;
     const void *data;
@@ -19,7 +19,7 @@ struct image_source {
 };
 bool image_is_given(const struct image_source *s);
 const char *image_name(const struct image_source *s); /* for messages and Multiboot: the path, or a word for it */
-/* 0: there is none, or it can't be known. */
+/* 0: there is no image, or its size can't be known. */
 uint64_t image_size_of(const struct image_source *s);
 
 struct image {
@@ -40,5 +40,20 @@ int image_read(const struct image *img, uint64_t off, void *buf, uint64_t len, s
 /* The same into guest memory at gpa, which must be RAM. */
 int image_place(const struct image *img, uint64_t off, uint64_t len, const struct gmem *mem, uint64_t gpa,
                 struct err *e);
+
+/* What people give by mistake, by the bytes at a place in the file, with the way out. */
+struct image_mistake {
+    uint16_t off, len;
+    const char *magic, *sentence;
+};
+#define IMAGE_MISTAKE(off, magic, sentence)                                                                            \
+    {                                                                                                                  \
+        off, sizeof(magic) - 1, magic, sentence                                                                        \
+    }
+/* -ENOEXEC and the sentence of the first of count rows that fits the first bytes of a file; 0: none does. */
+int image_refuse_mistakes(const struct image_mistake *rows, unsigned count, const uint8_t *head, uint64_t len,
+                          struct err *e);
+
+#define IMAGE_MIB(bytes) ((unsigned long long)(((bytes) + (1u << 20) - 1) >> 20)) /* rounded up: what to ask for */
 
 #endif

@@ -4,7 +4,7 @@
 # no run-time, no sanitizer.
 
 GUEST_OUT := $(BUILD)/guest
-guest_objs = $(patsubst guest/%,$(GUEST_OUT)/%.o,$(filter-out $(foreach a,$(filter-out $(ARCH),x86 arm64),guest/$(1)/$(a)%),\
+guest_objs = $(patsubst guest/%,$(GUEST_OUT)/%.o,$(filter-out $(foreach a,$(filter-out $(ARCH),$(ARCHES)),guest/$(1)/$(a)%),\
 	$(wildcard guest/$(1)/*.c guest/$(1)/*.S)))
 GUEST_SHARED := $(call guest_objs,common) $(call guest_objs,$(ARCH))
 DEPS += $(patsubst %.o,%.d,$(GUEST_SHARED) $(foreach p,$(GUESTS),$(call guest_objs,$(p))))

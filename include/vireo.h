@@ -90,8 +90,7 @@ VIREO_API bool vireo_config_key(unsigned index, struct vireo_key *out);
 
 /* ---- a pool: the memory that VMs may have together ----
  * A guest's memory is given page by page as it is touched, so VMs can be promised more than there is, and the kernel
- * then kills somebody. VMs of a pool can't: at any moment the sum of their memories is at most the pool's. Any thread.
- */
+ * then kills somebody. VMs of a pool can't: the sum of their memories is never more than the pool's. Any thread. */
 struct vireo_pool;
 
 /* bytes 0: all that this process may use, which is the host's memory or what its memory cgroup leaves of it; more than
@@ -111,7 +110,7 @@ VIREO_API void vireo_config_set_pool(struct vireo_config *c, struct vireo_pool *
  * block without holding up the VM: 32 lines wait for it, and how many were lost beyond those is said in their place. A
  * guest can't make lines without end: of each kind eight come at once, then one in ten seconds, with the number of
  * those left out. vireo_vm_wait has handed on all that led to the end, if fn is not too slow. vireo_vm_destroy waits a
- * second for a call that does not return; that one may outlive the VM, no other begins. It must not call the library.
+ * second for a call that does not return; that one may outlive the VM, no other begins. fn must not call the library.
  */
 enum vireo_log_level { VIREO_LOG_ERROR, VIREO_LOG_WARN, VIREO_LOG_INFO, VIREO_LOG_DEBUG };
 struct vireo_log {
@@ -221,9 +220,9 @@ enum vireo_stat_kind {
     VIREO_STAT_REGISTER, /* one register of a device, as part of its class: run and handler have total and max only */
     VIREO_STAT_LOST,     /* exits that no register row counts, as the table was full; their class does */
     VIREO_STAT_KERNEL,   /* one of the kernel's own statistics of the vCPU (KVM_GET_STATS_FD), all in count */
-    VIREO_STAT_DOORBELL, /* of no vCPU: exits that a device's queue (number in address) did not cost, as KVM rang its
-                            doorbell itself (ioeventfd) */
-    VIREO_STAT_DEVICE,   /* of no vCPU: what a device counts, "rx_dropped", "output_dropped", "guest_faults" */
+    /* of no vCPU: exits that a device's queue (number in address) did not cost, as KVM rang its doorbell (ioeventfd) */
+    VIREO_STAT_DOORBELL,
+    VIREO_STAT_DEVICE, /* of no vCPU: what a device counts, "rx_dropped", "output_dropped", "guest_faults" */
 };
 
 struct vireo_stat {
@@ -243,8 +242,9 @@ struct vireo_stat {
 struct vireo_stats {
     const char *counter; /* what time was taken from: "TSC", "CNTVCT", "CLOCK_MONOTONIC"; static */
     double hz;           /* of that */
-    double cost_ns;      /* of recording one exit, counter reads included: measured by the VM's first such call, on the
-                            CPU it ran on. It is part of the next exit's run */
+    /* Of recording one exit, counter reads included: measured by the VM's first such call, on the CPU it ran on. It is
+     * part of the next exit's run. */
+    double cost_ns;
     unsigned vcpus;
     uint64_t reserved[4];
 };

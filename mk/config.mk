@@ -3,8 +3,9 @@
 
 HOST_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 ARCH ?= $(HOST_ARCH)
-ifeq ($(filter $(ARCH),x86 arm64),)
-$(error ARCH=$(ARCH) is not an architecture Vireo runs on: use ARCH=x86 or ARCH=arm64)
+ARCHES := $(sort $(patsubst arch/%/,%,$(filter %/,$(wildcard arch/*/))))
+ifeq ($(filter $(ARCH),$(ARCHES)),)
+$(error ARCH=$(ARCH) is not an architecture Vireo runs on: ARCH is one of $(ARCHES))
 endif
 IS_CROSS := $(if $(filter $(HOST_ARCH),$(ARCH)),,yes)
 

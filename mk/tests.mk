@@ -3,7 +3,7 @@
 # `tests/run` runs any mixture of them and prints the totals.
 
 # Tests of one architecture carry its name (test_x86_*.c, test_arm64_*.c) and are built for that one only.
-foreign_tests := $(foreach a,$(filter-out $(ARCH),x86 arm64),tests/unit/arch/test_$(a)_% tests/kvm/test_$(a)_%)
+foreign_tests := $(foreach a,$(filter-out $(ARCH),$(ARCHES)),tests/unit/arch/test_$(a)_% tests/kvm/test_$(a)_%)
 ALL_UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 UNIT_SRCS := $(filter-out $(foreign_tests),$(ALL_UNIT_SRCS))
 KVM_SRCS := $(filter-out $(foreign_tests),$(wildcard tests/kvm/test_*.c))

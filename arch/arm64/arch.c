@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-#include "arch/arm64/state.h"
+#include "arch/arm64/platform.h"
+#include "arch/arm64/struct_arch.h"
+#include "arch/arm64/vcpu.h"
 
 #define IPA_DEFAULT_BITS 40 /* what machine type 0 means, and every KVM without KVM_CAP_ARM_VM_IPA_SIZE */
 
@@ -13,7 +15,7 @@ static unsigned bits_of(uint64_t top)
     return bits;
 }
 
-/* Few bits make a shallow second-stage table, so a machine gets the customary 40 unless its memory needs more or the
+/* Fewer bits make a shallower second-stage table. A machine gets the customary 40, unless its memory needs more or the
  * host has fewer. */
 int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e)
 {
@@ -33,7 +35,7 @@ int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e)
     return 0;
 }
 
-/* An access KVM can't decode then comes to us with its address instead of as a bare ENOSYS. */
+/* With this, an access that KVM can't decode comes to us with its address instead of as a bare ENOSYS. */
 static int explain_odd_accesses(const struct vm *vm, struct err *e)
 {
     return vm_check(vm, KVM_CAP_ARM_NISV_TO_USER) > 0 ? vm_enable_cap(vm, KVM_CAP_ARM_NISV_TO_USER, 0, e) : 0;

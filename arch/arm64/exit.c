@@ -2,12 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/arm64/state.h"
+#include "arch/arm64/struct_arch.h"
+#include "arch/arm64/vcpu.h"
 
 #define REG_ESR_EL1 ARM64_SYS_REG(3, 0, 5, 2, 0)
 #define REG_FAR_EL1 ARM64_SYS_REG(3, 0, 6, 0, 0)
 
-/* All that ends here is an end: arm64 has no exit of its own that a machine goes on from. */
+/* Every exit here ends the machine: arm64 has no exit of its own after which it goes on. */
 enum arch_exit arch_handle_exit(struct arch *a, struct vcpu *v)
 {
     (void)a;

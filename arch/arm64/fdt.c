@@ -17,7 +17,7 @@ enum { GIC_SPI = 0, GIC_PPI = 1 };                /* first cell of an interrupt:
 enum { IRQ_EDGE_RISING = 1, IRQ_LEVEL_HIGH = 4 }; /* its third */
 enum { PHANDLE_GIC = 1, PHANDLE_CLOCK };
 
-/* libfdt writes sequentially and says of each step whether there was room; the first failure stays. */
+/* libfdt writes in sequence and says after each step whether there was room. The first failure is kept. */
 struct tree {
     void *fdt;
     int rc;

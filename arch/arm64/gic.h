@@ -11,10 +11,10 @@ struct gic {
     int fd; /* -1: not created yet */
 };
 
-/* Which one this host offers, the newer first; refuses more vCPUs than it serves. */
+/* Which version this host offers, the newer first. Refuses more vCPUs than it serves. */
 int gic_choose(const struct vm *vm, unsigned cpus, enum gic_version *out, struct err *e);
-/* Create it at its place in the layout. After every vCPU has been initialised (Documentation/virt/kvm/devices,
- * arm-vgic-v3: its INIT fixes the number of redistributors); from here on irqfds can be connected. */
+/* Creates it at its place in the layout. After every vCPU has been initialised (Documentation/virt/kvm/devices,
+ * arm-vgic-v3: its INIT fixes the number of redistributors). From then on irqfds can be connected. */
 int gic_create(struct gic *g, const struct vm *vm, struct err *e);
 void gic_destroy(struct gic *g); /* legal on fd -1 and twice */
 

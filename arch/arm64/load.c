@@ -1,7 +1,7 @@
 /* What lies where in RAM, from its start:
  *
- *   the kernel     where its header wants it, at the start
- *   the initrd     right below the device tree, or above it when there is more room there
+ *   the kernel       where its header wants it, at the start
+ *   the initrd       right below the device tree, or above it when only there is room
  *   the device tree  at the end of RAM, or of its first 512 MiB */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,8 @@
 
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/load_image.h"
-#include "arch/arm64/state.h"
+#include "arch/arm64/struct_arch.h"
+#include "arch/arm64/vcpu.h"
 #include "vmm/base/file.h"
 
 #define DTB_REACH (512ULL << 20) /* booting.rst: kernels before 4.2 look no farther */
@@ -62,7 +63,7 @@ static int place_initrd(const struct arch *a, const struct image_source *initrd,
     return rc;
 }
 
-/* For its owner's eyes: the seeds in it are the guest's. */
+/* Only its owner may read the file: the seeds in it are the guest's. */
 static int dump(const char *path, const void *blob, size_t size, struct err *e)
 {
     int fd = -1;
@@ -120,7 +121,7 @@ int arch_load(struct arch *a, const struct arch_boot *b, struct err *e)
     return rc;
 }
 
-/* A kernel may only be loaded when a vCPU has told which page sizes it has. */
+/* No head start: a kernel can be loaded only when a vCPU has told which page sizes it has. */
 struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_boot *b)
 {
     (void)mem;

@@ -4,21 +4,17 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <zlib.h>
 
+#include "arch/arm64/load_stream.h"
 #include "vmm/base/checked.h"
 #include "vmm/base/endian.h"
 
-#define HEAD_MAX     520              /* of the file: the farthest magic that tells a foreign kernel ends here */
-#define CHUNK        32768            /* compressed bytes per read; on the stack */
-#define GZIP_WINDOW  (16 + MAX_WBITS) /* zlib: expect a gzip header */
-#define INFLATE_STEP (1u << 30)       /* zlib counts in unsigned int */
+#define HEAD_MAX 520 /* of the file: the farthest magic that tells a foreign kernel ends here */
 
 #define FLAG_BIG_ENDIAN 0x1u
 #define FLAG_PAGE_SIZE  1 /* two bits from here; 0: not said */
 
 #define INITRD_REACH (32ULL << 30) /* booting.rst: kernel and initrd share a window of this size */
-#define MIB(bytes)   ((unsigned long long)(((bytes) + (1u << 20) - 1) >> 20)) /* rounded up: what to ask for */
 
 #define PE_POINTER  0x3c /* Microsoft PE format: offset of the "PE\0\0" signature, as an EFI-stub Image has it */
 #define PE_SECTIONS 16   /* more than any EFI stub; the rest is not looked at */
@@ -38,74 +34,6 @@ struct zboot_header {
     struct le32 reserved[2];
     char compression[32]; /* "gzip", "zstd22", "xzkern", ...: NUL-terminated when honest */
 };
-
-/* ---- the kernel's bytes, unpacked on the way when they are compressed ---- */
-
-struct stream { /* zero but for img before stream_open */
-    const struct image *img;
-    uint64_t off, end; /* of what has not been read from the file */
-    bool is_gzip, is_over;
-    z_stream z;
-    uint8_t chunk[CHUNK];
-};
-
-static int stream_open(struct stream *s, uint64_t off, uint64_t len, bool is_gzip, struct err *e)
-{
-    s->off = off;
-    s->end = off + len;
-    s->is_gzip = is_gzip;
-    if (is_gzip && inflateInit2(&s->z, GZIP_WINDOW) != Z_OK) return err_set(e, -ENOMEM, "no memory to unpack it");
-    return 0;
-}
-
-static void stream_close(struct stream *s)
-{
-    if (s->is_gzip) (void)inflateEnd(&s->z);
-}
-
-static int fill(struct stream *s, struct err *e)
-{
-    const uint64_t left = s->end - s->off, n = left < CHUNK ? left : CHUNK;
-    if (n == 0) return err_set(e, -ENOEXEC, "is cut short: its gzip data has no end; get a whole copy");
-    const int rc = image_read(s->img, s->off, s->chunk, n, e);
-    if (rc) return rc;
-    s->off += n;
-    s->z.next_in = s->chunk;
-    s->z.avail_in = (uInt)n;
-    return 0;
-}
-
-static int unpack(struct stream *s, uint8_t *to, uint64_t len, uint64_t *got, struct err *e)
-{
-    uint64_t done = 0;
-    while (done < len && !s->is_over) {
-        int rc = s->z.avail_in == 0 ? fill(s, e) : 0;
-        if (rc) return rc;
-        const uint64_t want = len - done < INFLATE_STEP ? len - done : INFLATE_STEP;
-        s->z.next_out = to + done;
-        s->z.avail_out = (uInt)want;
-        rc = inflate(&s->z, Z_NO_FLUSH);
-        if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
-            return err_set(e, rc == Z_MEM_ERROR ? -ENOMEM : -ENOEXEC, "is damaged: gzip says %s; get a good copy",
-                           s->z.msg ? s->z.msg : "no more than that");
-        done += want - s->z.avail_out;
-        s->is_over = rc == Z_STREAM_END;
-    }
-    *got = done;
-    return 0;
-}
-
-/* Up to len bytes; fewer only at the end. */
-static int stream_read(struct stream *s, uint8_t *to, uint64_t len, uint64_t *got, struct err *e)
-{
-    if (s->is_gzip) return unpack(s, to, len, got, e);
-    const uint64_t left = s->end - s->off, n = left < len ? left : len;
-    const int rc = image_read(s->img, s->off, to, n, e);
-    if (rc) return rc;
-    s->off += n;
-    *got = n;
-    return 0;
-}
 
 /* ---- telling what it is ---- */
 
@@ -128,7 +56,7 @@ static bool is_instruction(uint32_t word)
            group == 0x6 || group == 0xc || group == 0xd || group == 0xe;
 }
 
-/* Code of this length has bytes that no plain text has; text can look like an instruction. */
+/* Code of this length has bytes that no text has, while text can look like an instruction. */
 static bool is_text(const uint8_t *head, uint64_t len)
 {
     uint64_t i = 0;
@@ -136,46 +64,29 @@ static bool is_text(const uint8_t *head, uint64_t len)
     return i == len;
 }
 
-/* What people give by mistake, with the way out. */
 static int refuse_foreign(const uint8_t *head, uint64_t len, struct err *e)
 {
-#define ROW(off, magic, sentence)                                                                                      \
-    {                                                                                                                  \
-        off, sizeof(magic) - 1, magic, sentence                                                                        \
-    }
-    static const struct {
-        uint16_t off, len;
-        const char *magic, *sentence;
-    } known[] = {
-        ROW(0,
-            "\x7f"
-            "ELF",
-            "is an ELF file; give the Image made from it (objcopy -O binary)"),
-        ROW(0,
-            "\xfd"
-            "7zXZ",
-            "is xz-compressed; unpack it (xzcat), or give a gzip-compressed one"),
-        ROW(0, "\x28\xb5\x2f\xfd", "is zstd-compressed; unpack it (zstdcat), or give a gzip-compressed one"),
-        ROW(0, "\x04\x22\x4d\x18", "is lz4-compressed; unpack it (lz4cat), or give a gzip-compressed one"),
-        ROW(0, "\x02\x21\x4c\x18", "is lz4-compressed; unpack it (lz4cat), or give a gzip-compressed one"),
-        ROW(0, "\x5d\0\0", "is lzma-compressed; unpack it (lzcat), or give a gzip-compressed one"),
-        ROW(0, "BZh", "is bzip2-compressed; unpack it (bzcat), or give a gzip-compressed one"),
-        ROW(0, "\x1f\x8b", "is compressed twice; unpack it once (zcat)"),
-        ROW(0, "\x27\x05\x19\x56", "is a U-Boot image; give the Image inside it"),
-        ROW(0, "\xd0\x0d\xfe\xed", "is a device tree or FIT image; give the Image inside it"),
-        ROW(0, "070701", "is a cpio archive; give it as --initrd"),
-        ROW(0, "QFI\xfb", "is a qcow2 disk image; give a kernel here"),
-        ROW(0x24, "\x18\x28\x6f\x01", "is a 32-bit ARM kernel; give a 64-bit one (arm64 Image)"),
-        ROW(0x38, "RSC\x05", "is a RISC-V kernel; give one for arm64"),
-        ROW(0x202, "HdrS", "is an x86 kernel; give one for arm64"),
-        ROW(0, "MZ", "is an EFI program without an arm64 kernel's header; give an arm64 Image"),
-        ROW(0x1fe, "\x55\xaa", "is a disk image; give it as --disk and a kernel here"),
+    static const struct image_mistake mistakes[] = {
+        IMAGE_MISTAKE(0, "\177ELF", "is an ELF file; give the Image made from it (objcopy -O binary)"),
+        IMAGE_MISTAKE(0, "\3757zXZ", "is xz-compressed; unpack it (xzcat), or give a gzip-compressed one"),
+        IMAGE_MISTAKE(0, "\x28\xb5\x2f\xfd", "is zstd-compressed; unpack it (zstdcat), or give a gzip-compressed one"),
+        IMAGE_MISTAKE(0, "\x04\x22\x4d\x18", "is lz4-compressed; unpack it (lz4cat), or give a gzip-compressed one"),
+        IMAGE_MISTAKE(0, "\x02\x21\x4c\x18", "is lz4-compressed; unpack it (lz4cat), or give a gzip-compressed one"),
+        IMAGE_MISTAKE(0, "\x5d\0\0", "is lzma-compressed; unpack it (lzcat), or give a gzip-compressed one"),
+        IMAGE_MISTAKE(0, "BZh", "is bzip2-compressed; unpack it (bzcat), or give a gzip-compressed one"),
+        IMAGE_MISTAKE(0, "\x1f\x8b", "is compressed twice; unpack it once (zcat)"),
+        IMAGE_MISTAKE(0, "\x27\x05\x19\x56", "is a U-Boot image; give the Image inside it"),
+        IMAGE_MISTAKE(0, "\xd0\x0d\xfe\xed", "is a device tree or FIT image; give the Image inside it"),
+        IMAGE_MISTAKE(0, "070701", "is a cpio archive; give it as --initrd"),
+        IMAGE_MISTAKE(0, "QFI\xfb", "is a qcow2 disk image; give a kernel here"),
+        IMAGE_MISTAKE(0x24, "\x18\x28\x6f\x01", "is a 32-bit ARM kernel; give a 64-bit one (arm64 Image)"),
+        IMAGE_MISTAKE(0x38, "RSC\x05", "is a RISC-V kernel; give one for arm64"),
+        IMAGE_MISTAKE(0x202, "HdrS", "is an x86 kernel; give one for arm64"),
+        IMAGE_MISTAKE(0, "MZ", "is an EFI program without an arm64 kernel's header; give an arm64 Image"),
+        IMAGE_MISTAKE(0x1fe, "\x55\xaa", "is a disk image; give it as --disk and a kernel here"),
     };
-#undef ROW
-    for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (has_magic(head, len, known[i].off, known[i].magic, known[i].len))
-            return err_set(e, -ENOEXEC, "%s", known[i].sentence);
-    }
+    const int rc = image_refuse_mistakes(mistakes, sizeof(mistakes) / sizeof(mistakes[0]), head, len, e);
+    if (rc) return rc;
     if (is_text(head, len)) return err_set(e, -ENOEXEC, "is a text file; give an arm64 kernel");
     if (len < sizeof(uint32_t) || !is_instruction(le32_read(head)))
         return err_set(e, -ENOEXEC,
@@ -244,7 +155,7 @@ static int no_room(uint64_t gpa, uint64_t size, const struct image_window *w, st
 {
     return err_set(e, -ENOEXEC, "takes %llu bytes at 0x%llx and does not fit into %llu MiB; use --memory %lluM or more",
                    (unsigned long long)size, (unsigned long long)gpa, (unsigned long long)((w->end - w->base) >> 20),
-                   MIB(gpa - w->base + size) + 1);
+                   IMAGE_MIB(gpa - w->base + size) + 1);
 }
 
 static int place(const uint8_t *head, uint64_t len, const struct image_window *w, struct placement *out, struct err *e)
@@ -259,7 +170,7 @@ static int place(const uint8_t *head, uint64_t len, const struct image_window *w
     const int rc = check_flags(le64_get(h.flags), w->page_sizes, e);
     if (rc) return rc;
     const uint64_t size = le64_get(h.image_size), offset = size ? le64_get(h.text_offset) : IMAGE_FLAT_OFFSET;
-    /* Linux before 3.17 left the size 0 and the offset in either byte order; then it is the customary one. */
+    /* Linux before 3.17 left the size 0 and the offset in either byte order; its offset is the customary one. */
     if (offset >= IMAGE_BASE_ALIGN || offset % sizeof(uint32_t) != 0 || size > IMAGE_MAX_BYTES)
         return err_set(e, -ENOEXEC,
                        "is damaged: its header wants %llu bytes of memory at offset 0x%llx; get a good copy",
@@ -268,7 +179,8 @@ static int place(const uint8_t *head, uint64_t len, const struct image_window *w
     return range_fits(offset, size ? size : sizeof(h), w->end - w->base) ? 0 : no_room(out->gpa, size, w, e);
 }
 
-/* An EFI-stub Image lists its sections: what they need of the file must be there. Other kernels can't be judged. */
+/* An EFI-stub Image lists its sections, so whether the file holds all of them can be checked. Of other kernels it can't
+ * be known. */
 static int check_whole(const uint8_t *data, uint64_t len, struct err *e)
 {
     const uint64_t pe = len >= PE_POINTER + 4 ? le32_read(data + PE_POINTER) : 0;
@@ -331,7 +243,7 @@ int load_kernel(const struct image *img, const struct image_window *w, struct lo
 
 /* ---- the initrd ---- */
 
-/* The highest page-aligned place that a range has for size bytes; 0: none. */
+/* The highest page-aligned place for size bytes in a range; 0: none. */
 static uint64_t highest(uint64_t start, uint64_t end, uint64_t size)
 {
     start = align_up(start, GMEM_PAGE);
@@ -349,8 +261,9 @@ int load_initrd(const struct image *img, const struct initrd_room *r, uint64_t *
     }
     if (img->size >= INITRD_REACH)
         return err_set(e, -ENOEXEC, "%llu MiB are more than kernels take (%llu MiB); use --disk for so much",
-                       MIB(img->size), INITRD_REACH >> 20);
+                       IMAGE_MIB(img->size), INITRD_REACH >> 20);
     const uint64_t below = r->kernel_end - r->base + img->size + (r->dtb_end - r->dtb) + GMEM_PAGE;
     return err_set(e, -ENOEXEC, "%llu MiB do not fit beside the kernel into %llu MiB; use --memory %lluM or more",
-                   MIB(img->size), (unsigned long long)(ram >> 20), MIB(below > ram ? below : ram + img->size));
+                   IMAGE_MIB(img->size), (unsigned long long)(ram >> 20),
+                   IMAGE_MIB(below > ram ? below : ram + img->size));
 }

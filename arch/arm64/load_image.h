@@ -36,14 +36,14 @@ struct image_window {
 
 struct loaded {
     uint64_t entry;
-    uint64_t end; /* first byte after what the kernel says it occupies; a flat one doesn't say, so after its file */
+    uint64_t end; /* first byte after what the kernel says it occupies; a flat one: after its file */
     bool is_flat;
 };
 
 /* -ENOEXEC and one sentence when it can't be. */
 int load_kernel(const struct image *img, const struct image_window *w, struct loaded *out, struct err *e);
 
-/* What an initrd finds in RAM: it goes right below the device tree, or above it when only there is room. */
+/* Where an initrd may go: right below the device tree, or above it when only there is room. */
 struct initrd_room {
     const struct gmem *mem;
     uint64_t base, kernel_end;

@@ -1,4 +1,6 @@
-#include "arch/arm64/state.h"
+#include "arch/arm64/platform.h"
+
+#include "arch/arm64/struct_arch.h"
 
 int platform_create(struct arch *a, const struct arch_params *p, struct err *e)
 {

@@ -3,7 +3,8 @@
 #include <sys/mman.h>
 
 #include "arch/arm64/load_image.h"
-#include "arch/arm64/state.h"
+#include "arch/arm64/struct_arch.h"
+#include "arch/arm64/vcpu.h"
 #include "vmm/base/pages.h"
 
 #define REG_MPIDR_EL1        ARM64_SYS_REG(3, 0, 0, 0, 5)
@@ -52,9 +53,9 @@ int vcpu_set_boot(const struct vcpu *v, uint64_t entry, uint64_t dtb, struct err
     return rc ? rc : vcpu_set(v, VCPU_CORE_REG(regs.pc), entry, e);
 }
 
-/* Nothing to say it with: KVM_KVMCLOCK_CTRL is x86's, and of the paravirtual time of DEN0057 there is only stolen time,
- * which counts what a runnable vCPU waited. Holding the guest's counter back (KVM_ARM_SET_COUNTER_OFFSET) would make
- * its wall clock wrong by the length of every pause. vireo-run(1) tells who pauses what to do. */
+/* There is no way to tell it: KVM_KVMCLOCK_CTRL is x86's, and of the paravirtual time of DEN0057 KVM only has stolen
+ * time, which counts what a runnable vCPU waited. Holding the guest's counter back (KVM_ARM_SET_COUNTER_OFFSET) would
+ * put its wall clock wrong by each pause. vireo-run(1) says what to do about pauses. */
 void arch_vcpu_was_held(const struct vcpu *v)
 {
     (void)v;

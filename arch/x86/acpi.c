@@ -1,9 +1,7 @@
-/* ACPI for a machine with nothing legacy in it: hardware-reduced (ACPI 6.5, 3.11.1), so there is no SCI, no PM timer,
- * no FACS, no PIC and no PIT for a guest to look for. Every table lies right behind the one before it: a small
- * machine's tables fit one page.
+/* ACPI for a machine with nothing legacy in it: hardware-reduced (ACPI 6.5, 3.11.1), so a guest finds no SCI, PM timer,
+ * FACS, PIC or PIT. Every table lies right behind the one before it: a small machine's tables fit one page.
  *
- * The FADT's boot flags say what is not there, because a guest that has to find out pays for it with exits and delays.
- */
+ * The FADT's boot flags say what is not there, because a guest that has to find out pays in exits and delays. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -194,9 +192,8 @@ static size_t write_rsdp(struct table t, uint64_t xsdt)
 _Static_assert(MADT_HEADER + X86_MAX_VCPUS * MADT_LAPIC + MADT_IOAPIC + MADT_NMI + FADT_SIZE < X86_ACPI_ROOM / 2,
                "half of the room is the DSDT's");
 
-/* Where a machine without legacy hardware (FADT_HW_REDUCED) expects EFI, Linux reboots through EFI and, finding none,
- * by a jump in real mode to a BIOS' entry, f000:fff0. What lies there writes the reset register: mov al; mov dx; out
- * dx, al. */
+/* On a machine without legacy hardware (FADT_HW_REDUCED) Linux reboots through EFI. As it finds no EFI, it jumps in
+ * real mode to a BIOS' entry, f000:fff0. The code there writes the reset register: mov al; mov dx; out dx, al. */
 static int write_reset_vector(const struct gmem *mem, struct err *e)
 {
     static const uint8_t code[] = {

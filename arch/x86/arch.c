@@ -11,9 +11,9 @@
 #include "arch/x86/images.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/load.h"
+#include "arch/x86/struct_arch.h"
 #include "arch/x86/tables.h"
 #include "arch/x86/vcpu.h"
-#include "arch/x86/x86.h"
 
 #define ADDRESS_BITS_ALL 36 /* every x86-64 processor has them: below, KVM need not be asked (a slow call) */
 
@@ -68,7 +68,7 @@ static int create_controllers(const struct arch *a, struct err *e)
     }
 }
 
-/* Once, before the vCPUs, after the memory slots (a slot made later costs a grace period). */
+/* Once: before the vCPUs, and after the memory slots, as a slot made later costs a grace period. */
 static int create_irqchip(struct arch *a, struct err *e)
 {
     const int rc = create_controllers(a, e);
@@ -78,7 +78,7 @@ static int create_irqchip(struct arch *a, struct err *e)
         err_as(e, ERR_HOST);
         return tss;
     }
-    /* No PMU: its leaves are hidden, and on AMD only this also makes its registers read as absent. */
+    /* No PMU: its leaves are hidden, but on AMD only this makes its registers read as absent. */
     if (vm_check(a->vm, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE)
         return vm_enable_cap(a->vm, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE, e);
     return 0;
@@ -150,7 +150,7 @@ int arch_init_vcpus(struct arch *a, struct vcpu *vcpus, unsigned count, struct e
     return rc;
 }
 
-/* ACPI, or what stands in for it; then the command line, which that may have grown. */
+/* ACPI or what replaces it. The command line comes last, since the latter makes it longer. */
 static int write_tables(struct arch *a, const struct arch_boot *b, const struct loaded *k, struct boot_info *info,
                         struct err *e)
 {
@@ -167,8 +167,7 @@ static int write_tables(struct arch *a, const struct arch_boot *b, const struct 
     return images_blame(e, boot_write_cmdline(a->mem, k, name, cmdline, e), "kernel", name);
 }
 
-/* Which of its entries a kernel is booted by is chosen by marks in its file: say which, for who wonders why it hangs.
- */
+/* Marks in a kernel's file choose its entry. Log which one it was, for whoever wonders why the guest hangs. */
 static void tell_protocol(const struct arch *a, const struct arch_boot *b, const struct loaded *k)
 {
     static const char *const protocol[] = {

@@ -27,12 +27,11 @@ void memmap_build(const struct gmem *mem, struct memmap *out)
     memmap_add(out, X86_BASE_END, 0xa0000 - X86_BASE_END, E820_RESERVED);
     memmap_add(out, X86_ACPI, X86_HIMEM - X86_ACPI, E820_RESERVED);
     memmap_add(out, X86_HIMEM, low_end > X86_HIMEM ? low_end - X86_HIMEM : 0, E820_RAM);
-    for (unsigned i = 0; i < mem->count; i++) {
+    for (unsigned i = 0; i < mem->count; i++)
         if (mem->region[i].gpa >= X86_HOLE_END) memmap_add(out, mem->region[i].gpa, mem->region[i].size, E820_RAM);
-    }
 }
 
-/* Where the information, the command line and the GDT of this kernel lie, given where they lie by default. */
+/* Where this kernel's information, command line and GDT lie, from where they lie by default. */
 static uint64_t place_of(const struct loaded *k, uint64_t by_default)
 {
     return k->info + (by_default - X86_BOOT_INFO);
@@ -99,8 +98,8 @@ static void write_pvh(uint8_t *page, const struct boot_info *b, const struct mem
     }
 }
 
-/* Multiboot 0.6.96, 3.3: info, one module, the map, the loader's name. The module's string is empty: what it means is
- * the kernel's own affair, our user gave none, and a path of the host is none of the guest's business. */
+/* Multiboot 0.6.96, 3.3: info, one module, the map, the loader's name. The module's string is empty: the kernel alone
+ * gives it a meaning, our user gave none, and a path of the host is none of the guest's business. */
 #define MB_HAS_MEM     (1u << 0)
 #define MB_HAS_CMDLINE (1u << 2)
 #define MB_HAS_MODS    (1u << 3)
@@ -169,8 +168,8 @@ int boot_write_info(const struct gmem *mem, const struct boot_info *b, struct er
 
 static int write_page_tables(const struct gmem *mem, struct err *e)
 {
-    /* The PDs of GiBs with neither RAM nor devices are left out, not only empty: nobody pays for their pages. Pages of
-     * 2 MiB, never 1 GiB: software KVMs refuse those. */
+    /* GiBs with neither RAM nor devices have no PD at all, so nobody pays for its page. Pages are 2 MiB, never 1 GiB,
+     * which software KVMs refuse. */
     const unsigned ram = (unsigned)((load_low_end(mem) + GIB - 1) / GIB);
     uint8_t *tables = gmem_slice(mem, X86_PML4, X86_LOW_END - X86_PML4, GMEM_WRITE);
     if (!tables) return err_set(e, -EFAULT, "no memory for the page tables");

@@ -1,6 +1,6 @@
-/* What a kernel is told at its entry: memory map, command line, initrd, ACPI root; as Linux's zero page, PVH start info
- * or Multiboot info, written where the kernel leaves room for it (struct loaded). And the descriptor and page tables it
- * is entered with. */
+/* What a kernel is told at its entry: memory map, command line, initrd, ACPI root. It is written as Linux's zero page,
+ * PVH start info or Multiboot info where the kernel leaves room for it (struct loaded). Also the descriptor and page
+ * tables that the kernel is entered with. */
 #ifndef VIREO_X86_BOOTPARAMS_H
 #define VIREO_X86_BOOTPARAMS_H
 
@@ -29,11 +29,11 @@ struct boot_info {
     uint64_t rsdp;                /* 0: no ACPI */
 };
 
-/* "loader" command line: Multiboot kernels expect the program's name as the first word, others do not. -E2BIG with a
- * sentence when the line is longer than the kernel takes. `name` is what the user gave as kernel. */
+/* Writes the command line, for Multiboot with `name` as the first word: only those kernels expect a program's name
+ * there. name: what the user gave as kernel. -E2BIG with a sentence when the line is longer than the kernel takes. */
 int boot_write_cmdline(const struct gmem *mem, const struct loaded *k, const char *name, const char *cmdline,
                        struct err *e);
-/* Memory there is fresh: only what is not zero is written. */
+/* The memory there is fresh: only what is not zero is written. */
 int boot_write_info(const struct gmem *mem, const struct boot_info *b, struct err *e);
 /* GDT for every protocol; page tables for long mode: RAM below the hole and the device hole, one to one. */
 int boot_write_tables(const struct gmem *mem, const struct loaded *k, struct err *e);

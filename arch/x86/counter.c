@@ -1,6 +1,6 @@
-/* The time-stamp counter, SDM vol. 3, 18.17: invariant (CPUID 0x80000007, EDX bit 8) it runs at one rate in every power
- * state, and Linux keeps the CPUs' in step. A host that hides the bit gets the kernel's clock: slower to read, never
- * wrong. */
+/* The time-stamp counter, SDM vol. 3, 18.17. When it is invariant (CPUID 0x80000007, EDX bit 8), it runs at one rate in
+ * every power state, and Linux keeps all CPUs' in step. A host that hides the bit gets the kernel's clock, which is
+ * slower to read and never wrong. */
 #include "arch/counter.h"
 
 #include <cpuid.h>

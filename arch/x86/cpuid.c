@@ -22,13 +22,13 @@ static const struct {
     enum reg reg;
     uint32_t bits;
 } hidden[] = {
-    {0x1, 0, ECX,
-     BIT(3) | BIT(5) | BIT(15)},     /* MONITOR: a guest that waits must leave; VMX: no nesting; PDCM: no PMU */
+    /* MONITOR: a guest that waits must leave; VMX: no nesting; PDCM: no PMU. */
+    {0x1, 0, ECX, BIT(3) | BIT(5) | BIT(15)},
     {0x1, 0, EDX, BIT(21)},          /* DS: no PMU */
     {0x7, 0, EBX, BIT(2)},           /* SGX: needs memory of its own kind */
     {0x7, 0, ECX, BIT(5) | BIT(30)}, /* WAITPKG: as MONITOR; SGX_LC */
-    {0x80000001, 0, ECX, BIT(2) | BIT(10) | BIT(23) | BIT(24) | BIT(28) | BIT(29)}, /* SVM; IBS and counters: no PMU;
-                                                                                      MWAITX */
+    /* SVM; IBS and counters: no PMU; MWAITX. */
+    {0x80000001, 0, ECX, BIT(2) | BIT(10) | BIT(23) | BIT(24) | BIT(28) | BIT(29)},
 };
 /* Leaves taken away whole: MONITOR, PMU, SGX, processor trace, SVM, IBS, PMU version 2. */
 static const uint32_t hidden_leaf[] = {0x5, 0xa, 0x12, 0x14, 0x8000000a, 0x8000001b, 0x80000022};
@@ -36,14 +36,14 @@ static const uint32_t hidden_leaf[] = {0x5, 0xa, 0x12, 0x14, 0x8000000a, 0x80000
 #define LEAF7_AMX  (BIT(22) | BIT(24) | BIT(25)) /* edx: AMX-BF16, AMX-TILE, AMX-INT8 */
 #define XCR0_TILES (BIT(17) | BIT(18))
 
-/* KVM's answer, for all VMs of the process. It is one of the host's constants, though a slow one: KVM runs CPUID for
- * each leaf, which a host that is a guest itself leaves for every time (270 us of a VM's 550). It depends on no VM: it
- * is asked of /dev/kvm, and what a VM has enabled does not come in. Of the process it depends in one thing, whether it
- * may use AMX (arch_prctl(2), ARCH_REQ_XCOMP_GUEST_PERM), which can only be gained: an answer of before hides it.
+/* KVM's answer, kept for all VMs of the process. It is a constant of the host but slow to get: KVM runs CPUID for each
+ * leaf, and a host that is a guest itself exits each time (270 us of a VM's 550). It depends on no VM, as it is asked
+ * of /dev/kvm, and what a VM has enabled does not count. It depends on one property of the process: whether it may use
+ * AMX (arch_prctl(2), ARCH_REQ_XCOMP_GUEST_PERM). That can only be gained, and an older answer just hides it.
  *
- * A mutable global, which is against the rule, so it is one that can't be noticed: written once, by the first thread
- * that has an answer, before it is said to be there; a thread that comes meanwhile asks for itself. An error is not
- * kept. */
+ * This is a mutable global, which is against the rule, so it is made so that nobody can notice: it is written once, by
+ * the first thread that has an answer, before it is said to be there. A thread that comes meanwhile asks for itself. An
+ * error is not kept. */
 enum { UNKNOWN, BEING_WRITTEN, KNOWN };
 static union cpuid_table supported;
 static atomic_int supported_state;
@@ -97,13 +97,12 @@ static void add(union cpuid_table *t, const struct kvm_cpuid_entry2 *entry)
 
 static bool is_in(const uint32_t *list, unsigned count, uint32_t function)
 {
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         if (list[i] == function) return true;
-    }
     return false;
 }
 
-/* Drop hidden leaves, those written anew, and empty ones: a leaf that is not there reads as zeros as well. */
+/* Drop leaves that are hidden, that are written anew below, or that are empty: a missing leaf reads as zeros. */
 static void drop_leaves(union cpuid_table *t)
 {
     static const uint32_t anew[] = {LEAF_TOPOLOGY, LEAF_TOPOLOGY_V2, LEAF_TSC, LEAF_KVM_TIMING};
@@ -135,13 +134,13 @@ static void hide_features(union cpuid_table *t)
         struct kvm_cpuid_entry2 *c = cpuid_find(t, hidden[i].function, hidden[i].index);
         if (c) *reg_of(c, hidden[i].reg) &= ~hidden[i].bits;
     }
-    /* AMX needs the process to ask for its state (arch_prctl), or KVM_SET_CPUID2 promises what XCR0 can't hold. */
+    /* AMX: unless the process asks for its state (arch_prctl), KVM_SET_CPUID2 would promise what XCR0 can't hold. */
     const struct kvm_cpuid_entry2 *xstate = cpuid_find(t, 0xd, 0);
     struct kvm_cpuid_entry2 *leaf7 = cpuid_find(t, 0x7, 0);
     if (leaf7 && (!xstate || (xstate->eax & XCR0_TILES) != XCR0_TILES)) leaf7->edx &= ~LEAF7_AMX;
 }
 
-/* Bits of an APIC id that tell the vCPUs of the package apart. */
+/* How many bits of an APIC id tell the vCPUs of the package apart. */
 static unsigned id_bits(unsigned cpus)
 {
     unsigned bits = 0;

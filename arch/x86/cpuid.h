@@ -1,6 +1,6 @@
 /* CPUID as the guest sees it: what KVM supports, minus what a guest here can't use, with the topology of N vCPUs in one
- * package, one thread per core (SDM vol. 2, CPUID; AMD APM vol. 3, appendix E; Documentation/virt/kvm/x86/cpuid.rst).
- */
+ * package and one thread per core (SDM vol. 2, CPUID; AMD APM vol. 3, appendix E;
+ * Documentation/virt/kvm/x86/cpuid.rst). */
 #ifndef VIREO_X86_CPUID_H
 #define VIREO_X86_CPUID_H
 
@@ -16,7 +16,7 @@
 struct cpuid_facts {
     unsigned cpus;
     uint32_t tsc_khz;  /* 0: not known, no leaf tells it */
-    bool has_no_apic;  /* the vCPUs have no local APIC, and so neither its x2APIC mode nor its timer */
+    bool has_no_apic;  /* no local APIC, and so no x2APIC mode and no APIC timer */
     bool has_deadline; /* KVM_CAP_TSC_DEADLINE_TIMER: not in the supported list, the local APIC is KVM's */
 };
 
@@ -27,7 +27,7 @@ union cpuid_table { /* the kernel's struct ends in an array without a length: th
 
 /* KVM_GET_SUPPORTED_CPUID into *t; asked once in a process. Any thread. */
 int cpuid_read_supported(int kvm_fd, union cpuid_table *t, struct err *e);
-/* From what KVM supports to what the guest gets; all vCPUs alike but for their ids. */
+/* Turns what KVM supports into what the guest gets. All vCPUs are alike except for their ids. */
 void cpuid_shape(union cpuid_table *t, const struct cpuid_facts *f);
 void cpuid_set_id(union cpuid_table *t, uint32_t apic_id);
 /* The extended states the guest may enable: XCR0 with all of them. 0: no XSAVE. */

@@ -1,4 +1,4 @@
-/* Exits only x86 has, and what to say when KVM could not go on. */
+/* Exits that only x86 has, and what to say when KVM could not go on. */
 #include <cpuid.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/x86/x86.h"
+#include "arch/x86/struct_arch.h"
 
 #define INSN_MAX 15u /* SDM vol. 2, 2.3.11 */
 
@@ -15,7 +15,7 @@ enum arch_exit arch_handle_exit(struct arch *a, struct vcpu *v)
     (void)a;
     switch (v->run->exit_reason) {
     case KVM_EXIT_IOAPIC_EOI: /* nothing holds a line: see ioapic.h */
-    case KVM_EXIT_HLT:        /* where the kernel has no local APIC to wait with: as if an interrupt came at once */
+    case KVM_EXIT_HLT:        /* only without a local APIC in the kernel: go on, as if an interrupt had come */
         return ARCH_EXIT_HANDLED;
     case KVM_EXIT_X86_RDMSR: /* refused by a filter, which benches set */
         v->run->msr.data = 0;
@@ -43,8 +43,8 @@ static void say(struct text *t, const char *fmt, ...)
     if (t->len >= t->size) t->len = t->size - 1;
 }
 
-/* Without VMX and SVM, KVM here is software: it runs the guest's kernel mode in an instruction emulator. By CPUID, as
- * this may be asked under a seccomp filter that has no file system. */
+/* Without VMX and SVM this KVM is software: it runs the guest's kernel mode in an instruction emulator. Asked of CPUID,
+ * since a seccomp filter may forbid the file system here. */
 static bool is_software_kvm(void)
 {
     unsigned a, b, c = 0, d, ext = 0;
@@ -53,7 +53,7 @@ static bool is_software_kvm(void)
     return !(c & 1u << 5) && !(ext & 1u << 2);
 }
 
-/* The instruction's bytes as KVM gives them with an emulation failure; 0: it does not. */
+/* The instruction's bytes as KVM gives them with an emulation failure; 0: it gives none. */
 static unsigned insn_of_failure(const struct kvm_run *run, uint8_t *out)
 {
     if (run->exit_reason != KVM_EXIT_INTERNAL_ERROR || run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION) return 0;
@@ -65,7 +65,7 @@ static unsigned insn_of_failure(const struct kvm_run *run, uint8_t *out)
     return n;
 }
 
-/* Else the guest's memory, where its own page tables have the instruction. */
+/* Else from the guest's memory, at the place where its own page tables have the instruction. */
 static unsigned insn_at(const struct arch *a, const struct vcpu *v, uint64_t rip, uint8_t *out)
 {
     struct kvm_translation t = {.linear_address = rip}; /* code segments are flat where this is asked */

@@ -4,14 +4,14 @@
 
 #include "vmm/base/thread.h"
 
-#define THREAD_FROM (4 << 20) /* bytes of kernel: a smaller one is loaded before a thread has paid for itself */
+#define THREAD_FROM (4 << 20) /* bytes of kernel: a smaller one is loaded sooner than a thread is made */
 
 struct arch_images {
     const struct gmem *mem;
     struct arch_boot boot;
     pthread_t thread;
     bool has_thread;
-    struct loaded kernel; /* from here on the thread's until it is joined */
+    struct loaded kernel; /* from here on the thread's, until it is joined */
     struct boot_info info;
     int rc;
     struct err err;
@@ -59,7 +59,7 @@ struct arch_images *arch_images_begin(const struct gmem *mem, const struct arch_
     i->boot = *b;
     i->has_thread = thread_make(&i->thread, &(struct thread_start){.fn = load_main, .arg = i}) == 0;
     if (i->has_thread) return i;
-    free(i); /* arch_load meets the same want of threads, or none */
+    free(i); /* without a thread: arch_load loads them, or fails for the same reason */
     return NULL;
 }
 

@@ -80,9 +80,8 @@ static void publish(struct ioapic *io)
         struct kvm_irq_routing head;
         uint8_t room[sizeof(struct kvm_irq_routing) + X86_IOAPIC_PINS * sizeof(struct kvm_irq_routing_entry)];
     } table = {.room = {0}};
-    for (unsigned i = 0; i < X86_IOAPIC_PINS; i++) {
+    for (unsigned i = 0; i < X86_IOAPIC_PINS; i++)
         if (is_live(io->entry[i])) table.head.entries[table.head.nr++] = route_of(i, io->entry[i]);
-    }
     io->publish_count++;
     (void)io->publish(io->arg, &table.head); /* who publishes also reports: a register write can't fail */
 }

@@ -1,15 +1,16 @@
-/* The IOAPIC: 82093AA register model, in user space (KVM_CAP_SPLIT_IRQCHIP).
+/* The IOAPIC: the 82093AA register model in user space (KVM_CAP_SPLIT_IRQCHIP).
  *
- * It delivers nothing itself: interrupt sources are irqfds bound to pins (GSIs), and what the guest programs into a
- * redirection entry becomes that GSI's MSI route. A masked entry has no route, so an edge that comes while it is masked
- * is lost, as the data sheet has it (82093AA, 3.2.4, "interrupt mask"); drivers unmask before they start their device.
+ * It delivers nothing itself. Interrupt sources are irqfds that are bound to pins (GSIs), and what the guest programs
+ * into a redirection entry becomes that GSI's MSI route. A masked entry has no route, so an edge that comes while it is
+ * masked is lost, as the data sheet has it (82093AA, 3.2.4, "interrupt mask"); drivers unmask before they start their
+ * device.
  *
- * Level-triggered entries: our sources only know edges (irq.h), each raise is one interrupt. The route carries the
- * level bit, so that the guest's local APIC tracks it and its EOI handling works; no line stays up, so remote IRR reads
+ * Level-triggered entries: our sources only know edges (irq.h), and each raise is one interrupt. The route carries the
+ * level bit, so that the guest's local APIC tracks it and its EOI handling works. As no line stays up, remote IRR reads
  * 0 and an EOI needs nothing: a raise that came during service is already pending in the local APIC.
  *
- * Publishing routes costs an RCU grace period in the kernel, so it is done only when the delivered message of an entry
- * changed. Any vCPU thread; a lock inside. */
+ * Publishing routes costs an RCU grace period in the kernel, so it is done only when the message that an entry delivers
+ * has changed. Any vCPU thread; a lock inside. */
 #ifndef VIREO_X86_IOAPIC_H
 #define VIREO_X86_IOAPIC_H
 

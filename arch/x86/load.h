@@ -21,25 +21,21 @@ enum boot_protocol {
 struct loaded {
     enum boot_protocol protocol;
     uint64_t entry;
-    uint64_t info;        /* what lies from X86_BOOT_INFO to X86_BOOT_END goes here: there, or beside the kernel */
-    uint64_t end;         /* first byte after what the kernel occupies or will unpack to, and after info if above */
-    uint64_t initrd_end;  /* the initrd must end at or below this */
-    uint32_t cmdline_max; /* characters */
+    uint64_t info;              /* where boot information goes: X86_BOOT_INFO, or beside the kernel */
+    uint64_t end;               /* first byte after the kernel, unpacked, and after info if that lies above */
+    uint64_t initrd_end;        /* the initrd must end at or below this */
+    uint32_t cmdline_max;       /* characters */
     struct setup_header header; /* BOOT_LINUX64: what goes into the zero page */
 };
 
-/* Tells the format and loads it. -ENOEXEC and one sentence when it can't be. */
+/* Finds out the format and loads it. -ENOEXEC and one sentence when it can't be. */
 int load_kernel(const struct image *img, const struct gmem *mem, struct loaded *out, struct err *e);
-/* As high as the kernel allows, page aligned, above its end. */
-int load_initrd(const struct image *img, const struct gmem *mem, const struct loaded *kernel, uint64_t *gpa,
-                struct err *e);
-
 /* The formats, for load_kernel and tests. */
 bool is_bzimage(const struct image *img);
 int load_bzimage(const struct image *img, const struct gmem *mem, struct loaded *out, struct err *e);
 bool is_elf(const struct image *img);
-/* PVH when the image has the note, Multiboot when it has that header, else the 64-bit boot protocol: but not when a
- * mark in the file says that it is made for another entry. */
+/* By the PVH note when the image has one, else by its Multiboot header, else by the 64-bit boot protocol. The last is
+ * refused when a mark in the file says that it is made for another entry. */
 int load_elf(const struct image *img, const struct gmem *mem, struct loaded *out, struct err *e);
 
 struct multiboot_header {
@@ -49,14 +45,20 @@ struct multiboot_header {
 };
 #define MULTIBOOT_HAS_ADDRESSES (1u << 16)
 bool multiboot_find(const struct image *img, struct multiboot_header *out);
-/* Called when nothing else is known of the image: -ENOEXEC when it has a header that can't be booted by, one of
- * Multiboot 2 or one of Multiboot 1 where no boot loader looks. */
+/* Called when no format fits. -ENOEXEC when the image has a header that we can't boot by: of Multiboot 2, or of
+ * Multiboot 1 where no boot loader looks. */
 int multiboot_check_others(const struct image *img, struct err *e);
-/* The image's features must be ones we have. */
+/* Refuses an image that needs features we don't have. */
 int multiboot_check(const struct multiboot_header *h, struct err *e);
-/* An image that says in its header where it goes. */
+/* Loads an image whose header says where it goes. */
 int load_multiboot(const struct image *img, const struct multiboot_header *h, const struct gmem *mem,
                    struct loaded *out, struct err *e);
+
+/* ---- load_place.c ---- */
+
+/* As high as the kernel allows, page aligned, above its end. */
+int load_initrd(const struct image *img, const struct gmem *mem, const struct loaded *kernel, uint64_t *gpa,
+                struct err *e);
 
 #define LOAD_CMDLINE_MAX 2047 /* COMMAND_LINE_SIZE of x86 Linux, without its NUL */
 
@@ -70,7 +72,8 @@ struct load_piece {
 /* May a kernel of this protocol occupy it? */
 int load_check_place(const struct gmem *mem, enum boot_protocol protocol, const struct load_piece *piece,
                      struct err *e);
-/* Chooses l->info so that it lies over no piece; all have been checked. Raises l->end when it lies above the kernel. */
+/* Chooses l->info so that it lies over no piece. The pieces have been checked. When info lies above the kernel, l->end
+ * is raised. */
 int load_place_info(const struct gmem *mem, const struct load_piece *pieces, unsigned count, struct loaded *l,
                     struct err *e);
 

@@ -48,8 +48,8 @@ static int read_header(const struct image *img, struct setup_header *h, struct e
     return 0;
 }
 
-/* Where it goes. A kernel loaded below its preferred address moves itself there, so that address is the one to use; one
- * that names none, or one that is not as aligned as it says, goes to 1 MiB. */
+/* Where it goes: to its preferred address, since a kernel that is loaded below it moves itself there. To 1 MiB if it
+ * names none, or one that is not as aligned as it says. */
 static int load_address(const struct setup_header *h, uint64_t *out, struct err *e)
 {
     const uint64_t align = h->kernel_alignment;

@@ -96,7 +96,7 @@ static int read_elf(const struct image *img, struct elf *f, struct err *e)
                     : read_segments(img, f, h.h32.e_phoff, h.h32.e_phentsize, e);
 }
 
-/* The rows that are loaded, which every step must agree on: the next one at or after *i, which is left behind it. */
+/* The next row to load, at or after *i; *i is left behind it. Every step uses this, so that all agree on the rows. */
 static const struct segment *next_load(const struct elf *f, unsigned *i)
 {
     while (*i < f->count) {
@@ -200,8 +200,8 @@ static enum notes_end walk_notes(const struct image *img, const struct segment *
     return NOTES_OVER;
 }
 
-/* Xen steps through notes by 4 whatever their segment says, and so do those who write its notes; notes aligned to 8 are
- * there too, as the gABI has them for segments that say so. Both readings are tried: a note that only one of them meets
+/* Xen steps through notes by 4 whatever their segment says, and so do those who write its notes. Notes aligned to 8, as
+ * the gABI has them for segments that say so, exist as well. So both ways are tried: a note that only one of them finds
  * is still that note. */
 static int find_notes(const struct image *img, const struct elf *f, struct notes *out, struct err *e)
 {

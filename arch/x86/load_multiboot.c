@@ -83,8 +83,7 @@ int load_multiboot(const struct image *img, const struct multiboot_header *h, co
     if (rc) return rc;
     if (!(h->flags & MULTIBOOT_HAS_ADDRESSES))
         return err_set(e, -ENOEXEC, "has a Multiboot 1 header without addresses and is no ELF file; link it as ELF");
-    /* load_addr corresponds to the byte of the file that lies as far before the header as it does before header_addr.
-     */
+    /* load_addr lies as far before header_addr as its byte in the file lies before the header. */
     if (h->header_addr < h->load_addr || h->header_addr - h->load_addr > h->off)
         return err_set(e, -ENOEXEC,
                        "says its Multiboot header at 0x%x is before the file's start at 0x%x; link it anew",

@@ -39,7 +39,7 @@ static void add_processor(struct mp *m, uint8_t id)
     p[1] = id;
     p[2] = APIC_VERSION;
     p[3] = id == 0 ? 3 : 1;   /* enabled, and the first one boots */
-    le32_write(p + 4, 0x600); /* signature and features: what CPUID says counts, these only must look alive */
+    le32_write(p + 4, 0x600); /* signature and features: CPUID is what counts, these only must not be zero */
     le32_write(p + 8, 0x201); /* FPU, APIC */
 }
 

@@ -1,10 +1,11 @@
 /* Which device sits at which port. What is not here is not in the machine, and ACPI says so: no PIC, no PIT, no VGA, no
- * PCI. Their ports read as all ones, as the bus does for what nobody claims. The i8042 is here only for kernels that
+ * PCI. Their ports read as all ones, as a bus does that nobody answers on. The i8042 is here only for kernels that
  * reset through it.
  *
- * The clock is here for guests that read a PC's ports without asking. ACPI says that there is none, since who asks has
- * better: Linux takes the time from kvm-clock, and its driver would only probe for an interrupt. Without ACPI there is
- * no clock, because Linux then takes pin 8 for its interrupt, and that pin may be a virtio device's. */
+ * The clock is here for guests that read a PC's ports without asking. ACPI says that there is none, since a guest that
+ * asks has something better: Linux takes the time from kvm-clock, and its driver would only probe for an interrupt.
+ * Without ACPI there is no clock, because Linux then takes pin 8 for its interrupt, and that pin may be a virtio
+ * device's. */
 #include "arch/x86/platform.h"
 
 #include "arch/x86/layout.h"

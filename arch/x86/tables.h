@@ -1,5 +1,5 @@
-/* What tells a guest which hardware there is: ACPI tables, or an MP table and words on the command line. Written into
- * guest memory before it runs; control thread. */
+/* The tables that tell a guest which hardware there is: ACPI, or an MP table and words on the command line. Written
+ * into guest memory before it runs; control thread. */
 #ifndef VIREO_X86_TABLES_H
 #define VIREO_X86_TABLES_H
 

@@ -27,8 +27,8 @@ static int vcpu_errno(struct err *e, const char *what, unsigned id)
     return rc;
 }
 
-/* LINT0 and LINT1 stay as KVM has them after reset: there is no PIC to listen to, and guests set up their NMI pin as
- * the tables say. MSRs a kernel expects of the firmware are these two. */
+/* LINT0 and LINT1 stay as KVM has them after reset: there is no PIC behind them, and guests set up their NMI pin as the
+ * tables say. These two MSRs are what a kernel expects of the firmware. */
 int vcpu_init_msrs(const struct vcpu *v, struct err *e)
 {
     static const struct kvm_msr_entry entry[] = {

@@ -26,7 +26,7 @@ struct worker {
     pid_t pid;
     int fd; /* its standard output; -1: closed */
     char *text;
-    size_t len, room;
+    size_t len, room, scanned; /* bytes of text; scanned: so many at its beginning have no newline */
     unsigned lines;
     uint64_t deadline_ns;
     char begun[BENCH_ID_MAX]; /* the item that the deadline is for; "": none */
@@ -163,17 +163,18 @@ static void note_pending(struct worker *w, const struct bench_watch *watch, cons
 static int take_lines(struct worker *w, const struct bench_watch *watch, struct result *r, bool *begun,
                       struct vireo_error *e)
 {
-    char *line = w->text, *end;
-    if (!line) return 0;
-    while ((end = memchr(line, '\n', w->len - (size_t)(line - w->text))) != NULL) {
+    if (!w->text) return 0;
+    char *line = w->text, *from = line + w->scanned, *end;
+    while ((end = memchr(from, '\n', w->len - (size_t)(from - w->text))) != NULL) {
         struct err inner = {0};
         w->lines++;
         if (result_add(r, line, (size_t)(end - line), &inner))
             return bad_command(e, "line %u of a worker: %.500s", w->lines, inner.text);
         note_pending(w, watch, r, begun);
-        line = end + 1;
+        line = from = end + 1;
     }
     w->len -= (size_t)(line - w->text);
+    w->scanned = w->len;
     memmove(w->text, line, w->len);
     return 0;
 }

@@ -2,7 +2,7 @@
  *
  *   properties.c   the table: what each property claims, and in what order a record is judged
  *   shares.c       F1 to F5 and F9 to F12: what each vCPU got in windows, and what it was due
- *   run_length.c   F6 to F8 and F13: gaps, work and progress over the whole run
+ *   progress.c     F6 to F8 and F13: gaps, work and progress over the whole run
  *   identities.c   C1 to C4
  *   disturbance.c  how far the host and other programs were in the way
  *   finding.c      words and figures for all of them
@@ -28,15 +28,14 @@ struct judge {
 /* How the statistic relates to the bound where the property holds. */
 enum relation { NOT_JUDGED, LESS, AT_MOST, AT_LEAST };
 
-/* Fill in the finding, whose property is set, whose vcpu is -1 and whose rest is empty, as if the host had been quiet.
- */
+/* Fill in a finding as if the host had been quiet. Its property is set, its vcpu is -1, and the rest is empty. */
 typedef void measure_fn(const struct judge *j, struct fair_finding *f);
 
 /* A property. The words are those of docs/properties.md to the letter. */
 struct fair_property_row {
     const char *id, *title, *statistic, *holds;
     enum relation relation;
-    double limit; /* the number that `holds` names: the bound, or how many times what stands behind it */
+    double limit; /* the number that `holds` names: the bound itself, or a factor in it */
     bool is_time; /* statistic and bound are nanoseconds of CPU time */
     measure_fn *measure;
 };

@@ -7,13 +7,13 @@
 #include "bench/report/svg.h"
 #include "bench/report/view.h"
 
-#define ROWS_MAX    64  /* the table of rows has 43; more of a file are not shown, and that is said */
-#define POINTS_MAX  320 /* of a curve: steps of 1.15 up to 2^63 samples */
+#define ROWS_MAX    64  /* there are 43; if a file has more than 64, the page says how many it leaves out */
+#define POINTS_MAX  320 /* of a curve: enough for steps of 1.15 up to 2^63 samples */
 #define POINT_STEP  1.15
-#define P99_MIN     368 /* samples below which a quantile is luck: as many as its confidence interval needs */
+#define P99_MIN     368 /* samples that p99 needs, as its confidence interval does; with fewer it is luck */
 #define P999_MIN    3688
 #define COLUMNS     "13"           /* of the table of figures */
-#define ROW_OF_UNIT "mmio_wr_user" /* what other rows are set against, within a host */
+#define ROW_OF_UNIT "mmio_wr_user" /* the row that the others of the same host are divided by */
 
 static const struct {
     enum row_group group;
@@ -26,7 +26,7 @@ static const struct {
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
-/* Every row that one of the results has, each once, by group. */
+/* The rows of all results, each one once, in the order of the groups. */
 struct rows {
     const char *id[ROWS_MAX];
     unsigned count, left_out;
@@ -60,7 +60,7 @@ static struct rows collect(const struct report *r)
 
 /* ---- times in nanoseconds of one operation ---- */
 
-/* A row's phase; dist NULL: there is none. */
+/* The durations of one phase of a row. dist is NULL where there are none. */
 struct times {
     const struct dist *dist;
     double scale; /* of ticks of a batch */
@@ -78,14 +78,14 @@ static struct times main_times(const struct report_view *v, const struct result_
     return phase_times(v, row, row ? row_headline_phase(row) : PHASE_RTT);
 }
 
-/* NaN: there is none, or fewer samples than `enough`. */
+/* In nanoseconds; NaN where there are fewer samples than `enough`. */
 static double quantile(const struct times *t, double share, uint64_t enough)
 {
     if (!t->dist || t->dist->count < enough) return NAN;
     return (double)dist_quantile(t->dist, share) * t->scale;
 }
 
-/* The median over processes, else NaN. */
+/* Over processes, in nanoseconds; NaN where there is none. */
 static double median(const struct report_view *v, const struct result_row *row)
 {
     return row ? row_p50(row) * v->tick_ns : NAN;
@@ -131,7 +131,7 @@ static void put_shape_row(const struct report *r, struct plot *p, const char *id
     }
 }
 
-/* Those that have a figure in any result. */
+/* The rows that have a figure in at least one result. */
 static struct rows with_figures(const struct report *r, const struct rows *rows)
 {
     struct rows out = {0};
@@ -343,14 +343,14 @@ struct curve {
     unsigned count;
 };
 
-/* How long the times get, over 1/(1-p): the value where the share p of them has been passed. */
+/* For each share p of the times, as 1/(1-p), the time that this share of them does not exceed. */
 static void trace(const struct times *t, struct curve *out)
 {
     double seen = 0, last = 0;
     const struct dist *d = t->dist;
     out->count = 0;
     for (unsigned i = 0; i < d->buckets; i++) {
-        const double tail = (double)d->count / ((double)d->count - seen); /* seen is less than count here */
+        const double tail = (double)d->count / ((double)d->count - seen); /* above 0, as this bucket is not seen yet */
         if (tail >= last * POINT_STEP && out->count < POINTS_MAX - 1) {
             out->at[out->count++] = (struct plot_point){tail, (double)d->bucket[i].value * t->scale};
             last = tail;
@@ -360,7 +360,7 @@ static void trace(const struct times *t, struct curve *out)
     out->at[out->count++] = (struct plot_point){(double)d->count, (double)d->max * t->scale};
 }
 
-/* The series of a row's plot: of one result its phases, of several their round trips. */
+/* The k-th series in the plot of a row: a phase when there is one result, else the round trip in the k-th result. */
 static struct times series(const struct report *r, const char *id, unsigned k)
 {
     const struct report_view *v = &r->view[r->count > 1 ? k : 0];
@@ -385,7 +385,7 @@ static struct plot_frame frame_for(const struct report *r, const char *id)
         if (!t.dist) continue;
         const double max = (double)t.dist->max * t.scale;
         double p1 = quantile(&t, 0.01, 1);
-        if (p1 < t.scale) p1 = t.scale; /* less than a tick: a log axis has no place for nothing */
+        if (p1 < t.scale) p1 = t.scale; /* zero has no place on a log axis: draw it at one tick */
         if ((double)t.dist->count > f.x.high) f.x.high = (double)t.dist->count;
         if (p1 < f.y.low) f.y.low = p1;
         if (max > f.y.high) f.y.high = max;

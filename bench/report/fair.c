@@ -6,7 +6,7 @@
 #include "bench/report/svg.h"
 #include "bench/report/view.h"
 
-#define POINTS_MAX 256 /* of a curve or histogram: more than a plot has room for */
+#define POINTS_MAX 256 /* of a curve or a histogram; a plot has no room for more */
 #define BARS_MAX   64  /* vCPUs beside one another */
 
 static double number_at(const json_t *list, size_t i)
@@ -56,7 +56,7 @@ static void put_verdicts(const struct report *r)
 
 /* ---- plots ---- */
 
-/* [[x, y], ...] as points: as many as there is room for. */
+/* Convert [[x, y], ...], as far as there is room. Returns how many. */
 static unsigned points(const json_t *list, struct plot_point out[POINTS_MAX])
 {
     unsigned n = 0;
@@ -74,7 +74,7 @@ static void widen(struct plot_axis *a, double value)
     if (value > a->high) a->high = value;
 }
 
-/* The relative error over the window's length, and what 1/W makes of its first point. */
+/* The relative error over the length W of the window, and the curve 1/W through its first point. */
 static void put_convergence(FILE *page, const json_t *list)
 {
     struct plot_frame f = {

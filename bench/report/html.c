@@ -43,7 +43,7 @@ static const char *put_value(FILE *page, const char *spec, va_list *ap)
     char one[SPEC_MAX], text[NUMBER_MAX];
     const size_t len = strcspn(spec + 1, "scdufg%") + 2;
     const char kind = spec[len - 1];
-    if (len >= sizeof(one)) return spec + strlen(spec); /* no format of ours */
+    if (len >= sizeof(one)) return spec + strlen(spec); /* too long: no call here has such a format */
     memcpy(one, spec, len);
     one[len] = '\0';
     text[0] = '\0';

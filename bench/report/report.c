@@ -7,8 +7,8 @@
 #include "bench/report/view.h"
 #include "bench/result/table.h"
 
-/* Two palettes, one drawing: what is drawn or coloured names a variable. Text against its background has a contrast of
- * 7 at least, the series 4.5. */
+/* There are two palettes, for light and for dark screens. Whatever has a colour names a variable, so that both share
+ * one drawing. Text has a contrast of at least 7 against its background, a series at least 4.5. */
 static const char style[] =
     "<style>:root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--soft:#4a525c;--line:#d4d9df;--head:#f0f3f6;"
     "--good:#0b5d28;--bad:#a3151f;--s0:#0a5aa8;--s1:#b04a00;--s2:#15713a;--s3:#7a35c9;--s4:#a8215f;--s5:#5c6370}"
@@ -53,8 +53,9 @@ static void put_value(FILE *page, const json_t *value)
         html_put(page, "%s", json_is_true(value) ? "yes" : "no");
     else if (!json_is_object(value))
         html_put(page, "unknown");
+    /* The macro asks for an object that may be changed, though it changes nothing. */
     json_object_foreach((json_t *)value, key, member)
-    { /* jansson's macro wants it so; it changes nothing */
+    {
         html_put(page, "%s%s ", is_first ? "" : ", ", key);
         is_first = false;
         if (json_is_null(member))

@@ -5,13 +5,13 @@
 
 #define WIDTH      480.0
 #define HEIGHT     250.0
-#define ROW        17.0 /* of a listed name */
+#define ROW        17.0 /* height of a listed name */
 #define LEFT       58.0
 #define LEFT_LIST  150.0
-#define RIGHT      26.0 /* half of the last label of the x axis */
+#define RIGHT      26.0 /* room for half of the last label of the x axis */
 #define TOP        8.0
 #define BOTTOM     38.0 /* tick labels and the axis' own */
-#define TICKS      5    /* on a linear axis, about */
+#define TICKS      5    /* about so many on a linear axis */
 #define DECADES    20   /* the most that a log axis shows: 1e20 ns are 3000 years */
 #define LABEL_ROOM 45.0 /* along the x axis, for "100 ms" and space */
 #define THIN       1.2  /* the least width of a bar */
@@ -44,7 +44,7 @@ static double decade(double value)
     return pow(10, fmin(fmax(floor(log10(value) + 1e-9), -9), 30));
 }
 
-/* An axis that can be drawn: finite, with room between its ends; a log one goes from decade to decade. */
+/* Make an axis that can be drawn: its ends are finite and apart, and those of a log axis are powers of ten. */
 static struct plot_axis fitted(const struct plot_axis *a)
 {
     struct plot_axis out = *a;
@@ -60,7 +60,7 @@ static struct plot_axis fitted(const struct plot_axis *a)
     return out;
 }
 
-/* Where a value lies between the ends, 0 to 1; what is outside lies at an end. */
+/* Where a value lies between the ends, from 0 to 1. A value outside lies at an end. */
 static double part(const struct plot_axis *a, double value)
 {
     if (!(value > a->low)) return 0;

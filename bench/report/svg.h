@@ -1,5 +1,5 @@
-/* Plots in SVG: axes with ticks, lines, bars. Colours, fonts and dashes come from the page's style sheet, by class: s0
- * to s5 for series, so that light and dark pages share one drawing.
+/* Plots in SVG: axes with ticks, lines, bars. Colours, fonts and dashes come from the style sheet of the page, by
+ * class, so that light and dark pages share one drawing. The classes of series are s0 to s5.
  *
  *   plot_begin(&p, page, &frame);  plot_line(&p, 0, points, n);  plot_end(&p);
  */
@@ -10,7 +10,7 @@
 
 #include "bench/report/html.h"
 
-#define PLOT_SERIES 6 /* colours that stay apart, with dashes for those who see none; more series repeat them */
+#define PLOT_SERIES 6 /* there are so many colours, each with its own dashes; more series repeat them */
 
 enum plot_unit {
     PLOT_NUMBER,
@@ -48,7 +48,7 @@ void plot_begin(struct plot *p, FILE *page, const struct plot_frame *f);
 void plot_line(struct plot *p, unsigned series, const struct plot_point *at, unsigned n);
 /* A rectangle between two corners; a thin one is still seen. */
 void plot_bar(struct plot *p, unsigned series, struct plot_point a, struct plot_point b);
-/* A mark: a dot, with what it is for a pointer that rests on it. */
+/* A dot; `says` is shown when a pointer rests on it. */
 void plot_dot(struct plot *p, unsigned series, struct plot_point at, const char *says);
 void plot_end(struct plot *p);
 

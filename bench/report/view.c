@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DIGITS_MAX 32   /* of a number below CELL_LIMIT, its sign and decimal */
-#define CELL_LIMIT 1e15 /* 11 days in ns; what is more says nothing digit by digit */
+#define DIGITS_MAX 32   /* of a number below CELL_LIMIT, with sign and decimal */
+#define CELL_LIMIT 1e15 /* 11 days in ns: no duration here is longer */
 #define THIN_SPACE "\xe2\x80\xaf"
 
 void report_put_number(FILE *page, double value)

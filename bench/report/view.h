@@ -20,7 +20,7 @@ struct report { /* results of one kind */
     unsigned count;
 };
 
-/* report_exits.c, report_fair.c: the sections about results of one kind. */
+/* The sections about results of one kind: exits.c, fair.c. */
 void report_exits(const struct report *r);
 void report_fairness(const struct report *r);
 

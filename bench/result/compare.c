@@ -10,7 +10,8 @@
 #include "bench/result/table.h"
 #include "vmm/base/text.h"
 
-#define SIGNIFICANT 0.05 /* that chance calls any row different: over all rows together (Holm 1979) */
+/* The probability that chance alone makes at least one of all rows look different (Holm 1979). */
+#define SIGNIFICANT 0.05
 
 struct comparison {
     const struct result *a, *b;
@@ -43,8 +44,8 @@ static int check(const struct result *a, const struct result *b, struct err *e)
     return 0;
 }
 
-/* The processes took turns when each of one began no later than its fellow of the other, and no earlier than the one
- * before. Times are ISO 8601 in UTC: their order is that of their letters. */
+/* The processes took turns when they began in the order first, second, first, second, and so on. Times are ISO 8601 in
+ * UTC, so they can be compared as strings. */
 static bool take_turns(const struct result *first, const struct result *second)
 {
     const size_t n = json_array_size(first->environments);
@@ -98,8 +99,8 @@ static int by_p(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Holm: the least p is held against the level for as many rows as there are, the next one for one less, until one is
- * above it. */
+/* Holm's procedure: the smallest p is multiplied by the number of rows, the next one by one less, and so on. A row
+ * differs as long as none up to it has come out above the level. */
 static void judge(struct comparison *c)
 {
     struct compared *order[RESULT_ROWS_MAX] = {NULL};
@@ -126,7 +127,7 @@ static int compare(struct comparison *c, const struct result *a, const struct re
 
 /* ---- what is said of them ---- */
 
-/* What must be the same for a difference to be one of the builds. */
+/* Where these are the same in both results, a difference comes from what was measured, not from the host. */
 static const char *const same[] = {"host.nature",   "host.cpu",        "host.microcode",    "host.kernel",
                                    "host.module",   "host.parameters", "host.halt_poll_ns", "host.mitigations",
                                    "host.governor", "host.smt",        "host.cpus",         "host.hypervisor",
@@ -136,7 +137,7 @@ static const char *const same[] = {"host.nature",   "host.cpu",        "host.mic
 static bool differs(const struct comparison *c, const char *path)
 {
     const json_t *a = environment_at(c->a, path), *b = environment_at(c->b, path);
-    return a != b && !json_equal(a, b); /* both NULL: both unknown */
+    return a != b && !json_equal(a, b); /* both are NULL where both are unknown */
 }
 
 static void print_warnings(FILE *f, const struct comparison *c)

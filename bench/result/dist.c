@@ -1,4 +1,4 @@
-/* Distributions: sparse histograms with hist.h's buckets. */
+/* Distributions: histograms with the buckets of hist.h, of which only those that are not empty are kept. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -21,7 +21,8 @@ static int read_bucket(struct dist *d, const json_t *pair, struct err *e)
     if (json_array_size(pair) != 2 || !json_is_integer(value) || !json_is_integer(count))
         return err_set(e, -EINVAL, "not a pair of whole numbers");
     const json_int_t given = json_integer_value(value), n = json_integer_value(count);
-    const json_int_t v = given < (json_int_t)HIST_LIMIT ? given : (json_int_t)HIST_LIMIT; /* overflow is one bucket */
+    const json_int_t v =
+        given < (json_int_t)HIST_LIMIT ? given : (json_int_t)HIST_LIMIT; /* what overflows shares one bucket */
     struct dist_bucket *last = d->buckets ? &d->bucket[d->buckets - 1] : NULL;
     if (v < 0 || !is_start((uint64_t)v) || (last && (uint64_t)given <= last->value))
         return err_set(e, -EINVAL, "value %" JSON_INTEGER_FORMAT " does not begin the next bucket", given);

@@ -2,18 +2,18 @@
  *
  * A distribution has four columns: value, percentile as a share, how many values are at or below it, 1/(1 - share). The
  * steps between percentiles halve each time the distance to 1 halves, STEPS of them each time. The last line has share
- * 1 and no fourth column. Figures of the whole follow behind '#'. */
+ * 1 and no fourth column. Lines with '#' follow, with figures of the whole. */
 #include <inttypes.h>
 #include <math.h>
 
 #include "bench/result/model.h"
 
-#define STEPS 5 /* in a half distance, as HdrHistogram's own output has by default */
+#define STEPS 5 /* in each half of the distance; what HdrHistogram itself prints by default */
 
 static void hgrm_line(FILE *f, const struct dist *d, double share, double unit)
 {
     const uint64_t value = dist_quantile(d, share), rank = dist_rank(d, share);
-    uint64_t below = 0; /* all of the value's bucket: what is printed stands at or below it */
+    uint64_t below = 0; /* with all values of the bucket, as they are at or below the value that is printed */
     for (unsigned i = 0; i < d->buckets && below < rank; i++) below += d->bucket[i].count;
     fprintf(f, "%15.3f %2.12f %10" PRIu64, (double)value * unit, share, below);
     if (share < 1) fprintf(f, " %14.2f", 1 / (1 - share));
@@ -40,7 +40,7 @@ static void hgrm_row(FILE *f, const struct result_row *r, double unit)
             row_statuses[r->status]);
     if (d->count == 0) return;
     fputs("          Value     Percentile TotalCount 1/(1-Percentile)\n\n", f);
-    double distance = 1; /* to share 1, halved as the shares pass its middle */
+    double distance = 1; /* from the last halving to share 1 */
     for (unsigned step = 0; (1 - distance) * (double)d->count < (double)d->count - 0.5;) {
         hgrm_line(f, d, 1 - distance + distance / 2 * step / STEPS, unit);
         if (++step < STEPS) continue;

@@ -1,23 +1,24 @@
-/* A result as JSON: what is kept, by the table of shapes, and what follows from it, for readers of the file. */
+/* A result as JSON: what the table of shapes keeps, and figures that follow from it, for readers of the file. */
 #include <math.h>
 
 #include "bench/result/model.h"
 
-/* What jansson had no memory for is NULL, and an object that is given NULL says so: one flag gathers it. */
+/* When jansson is out of memory, it gives back NULL, and refuses to put NULL into an object. Such a refusal is noted
+ * here, so that one check at the end will do. */
 struct maker {
-    bool is_short; /* of memory */
+    bool is_out_of_memory;
     double hz;
 };
 
-/* In the place that shape_write left for it, or at the end. */
+/* Put value in the place that shape_write left for it, or at the end. */
 static void set(struct maker *m, json_t *object, const char *key, json_t *value)
 {
-    if (json_object_set_new(object, key, value)) m->is_short = true;
+    if (json_object_set_new(object, key, value)) m->is_out_of_memory = true;
 }
 
 static void append(struct maker *m, json_t *array, json_t *value)
 {
-    if (json_array_append_new(array, value)) m->is_short = true;
+    if (json_array_append_new(array, value)) m->is_out_of_memory = true;
 }
 
 static json_t *make_quantiles(struct maker *m, const struct result_row *r, enum phase p)
@@ -75,7 +76,7 @@ json_t *result_json(const struct result *r)
         set(&m, root, "rows", rows);
     else
         set(&m, root, "experiments", json_incref(r->experiments));
-    if (!m.is_short) return root;
+    if (!m.is_out_of_memory) return root;
     json_decref(root);
     return NULL;
 }

@@ -213,8 +213,10 @@ static int load_row(struct result *r, json_t *row, struct err *e)
 
 static int load_root(struct result **out, const json_t *root, struct err *e)
 {
-    if (!json_is_string(json_object_get(root, "schema")))
-        return err_set(e, -EINVAL, "not a result: it has no \"schema\"");
+    const char *schema = json_text(root, "schema");
+    if (!schema[0]) return err_set(e, -EINVAL, "not a result: it has no \"schema\"");
+    if (strcmp(schema, RESULT_SCHEMA) != 0)
+        return err_set(e, -EINVAL, "schema \"%.80s\"; this version reads \"" RESULT_SCHEMA "\"", schema);
     int rc = shape_read(SHAPE_file, root, NULL, e);
     if (rc) return rc;
     struct result *r = result_create(json_text(root, "kind"));

@@ -20,18 +20,19 @@ int result_add(struct result *r, const char *line, size_t len, struct err *e);
 /* What the worker whose lines come has begun and not finished, or NULL, and how long it may take. Valid until the next
  * line. */
 const char *result_pending(const struct result *r, unsigned *timeout_ms);
-/* Give that up: its status becomes "timeout" or "failed", why is one sentence. The next environment is then not of a
- * new process, but of a worker that goes on in place of this one. -ENOENT: nothing is pending. */
+/* Give up what is pending: its status becomes "timeout" or "failed", and `why` is one sentence. The next environment is
+ * then of a worker that goes on in place of this process. -ENOENT: nothing is pending. */
 int result_give_up(struct result *r, const char *status, const char *why, struct err *e);
-/* A result file's text. Another schema, or none: one sentence. */
+/* Make a result of the text of a file. An error says which object and key of the file has which value, and what is
+ * wanted. */
 int result_load(struct result **out, const char *text, size_t len, struct err *e);
 const char *result_kind(const struct result *r);
 
-/* format: "text", "json", "csv", "hgrm", "kut". One that the kind does not have: one sentence with those it has. */
+/* format: "text", "json", "csv", "hgrm", "kut". An error names those that results of this kind have. */
 int result_write(const struct result *r, const char *format, result_write_fn *write, void *arg, struct err *e);
-/* a beside b: ratio with interval, permutation test, for each row that both have; "text" or "json". Results that must
- * not be compared (other kind, architecture, counter) are refused; other environments and runs that were not
- * interleaved are said. */
+/* Compare a and b, as "text" or "json": for each row that both have, the ratio with its interval, and a permutation
+ * test. Results of another kind, architecture or counter are refused. Where the environments differ, or the processes
+ * did not take turns, the comparison says so. */
 int result_compare(const struct result *a, const struct result *b, const char *format, result_write_fn *write,
                    void *arg, struct err *e);
 /* One self-contained HTML page of them all (bench/report). */

@@ -23,7 +23,7 @@ static int read_processes(struct result_row *r, const json_t *list, struct err *
     return 0;
 }
 
-/* A worker's row: the process is the row. */
+/* A worker's row is of one process, which has the figures of the row. */
 static int make_process(struct result_row *r, struct err *e)
 {
     r->process = malloc(sizeof(*r->process));
@@ -68,12 +68,13 @@ static int check_merge(const struct result_row *a, const struct result_row *b, s
     return has_too_many ? err_set(e, -E2BIG, "row %s: more than %u samples", a->id, RESULT_SAMPLES_MAX) : 0;
 }
 
+/* Do the durations of r count, when it is merged with the other? See MERGE_SUM_OK. */
 static bool counts_beside(const struct result_row *r, const struct result_row *other)
 {
     return r->status == ROW_OK || other->status != ROW_OK;
 }
 
-/* What follows takes the members that keep one key: of the merged row, and of the two. */
+/* The next two functions merge the members that keep one key. NULL stands for a process that does not count. */
 
 static int merge_dists(struct dist *out, const struct dist *a, const struct dist *b)
 {

@@ -15,7 +15,7 @@
 #define INDENT    12
 #define PATH_ROOM 64 /* of a value in the environment: "host.mitigations" */
 
-/* A line with the values of the environment in place of their paths: "{host.cpu}, microcode {host.microcode}". */
+/* Print a line in which the environment's values take the place of their paths, as in "{host.cpu}, SMT {host.smt}". */
 static void print_filled(FILE *f, const struct result *r, const char *line)
 {
     while (*line) {
@@ -30,7 +30,7 @@ static void print_filled(FILE *f, const struct result *r, const char *line)
     }
 }
 
-/* Word by word, with a new line in place of the blanks before a word that would not fit. */
+/* Print s, with a new line in place of the blanks before a word that would not fit. */
 static void print_wrapped(FILE *f, const char *s)
 {
     int column = INDENT;
@@ -140,7 +140,7 @@ static void cell_status(struct table *t, const struct result_row *r)
         table_cell(t, "%s %u/%u", row_statuses[r->status], n, r->processes);
 }
 
-/* unit: of a tick, 1 for ticks. */
+/* unit: what one tick is multiplied by, 1 for a table of ticks. */
 static void print_latency(FILE *f, const struct result *r, const char *title, double unit)
 {
     static const double shares[] = {0.9, 0.99, 0.999, 1};

@@ -1,17 +1,17 @@
 /* From the host to the guest. See chario.h for what each function promises.
  *
- * The lost wake-up that input must not have: the loop finds no room, a vCPU makes room, nobody tells the loop. So the
+ * A wake-up must not be lost when the loop finds no room, a vCPU then makes room, and nobody tells the loop. So the
  * loop first says that it waits, then asks for room once more; a vCPU first makes room, then looks whether the loop
  * waits. Both are sequentially consistent.
  *
- * What is typed and pasted where Ctrl-A x must be seen is read ahead of the guest into a roomy buffer. When that is
- * full and the guest takes from it, we stop reading: the terminal holds the rest back, and Ctrl-A x comes in its turn.
- * When it is full and the guest has taken nothing for a while, Ctrl-A x is all that can help: then we read on, and what
- * there is no place for is lost, as on a line without flow control.
+ * Where Ctrl-A x must be seen, input is read ahead of the guest into a large buffer. While that is full and the guest
+ * takes from it, we stop reading: the terminal holds the rest back, and Ctrl-A x comes in its turn. When it is full and
+ * the guest has taken nothing for a while, only Ctrl-A x can help. Then we read on, and what finds no place is lost, as
+ * on a line without flow control.
  *
- * A terminal may be another job's for a while. A read then fails with EIO (our threads block SIGTTIN) and takes
- * nothing. The shell that makes us the foreground again tells nobody (it sends SIGCONT to stopped jobs only), so we
- * look now and then, as long as it is away. */
+ * A terminal may belong to another job for a while. A read then fails with EIO (our threads block SIGTTIN) and takes
+ * nothing. A shell that puts us in the foreground again tells nobody (it sends SIGCONT to stopped jobs only), so as
+ * long as the terminal is away we look now and then. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@
 #include "devices/backend/chario_state.h"
 #include "vmm/base/clock.h"
 
-#define TYPED_MAX 256 /* without escapes: what lies in a pipe or file is left there, it may be for others too */
+#define TYPED_MAX 256                     /* without escapes: what stays in a pipe or file may be for others */
 #define PASTE_MAX (1024 * 1024)           /* with them: more than people paste; memory only once it is used */
 #define READ_MAX  SLOW_INPUT_MAX          /* at once: what a terminal has at most */
 #define DEAF_NS   (5000 * 1000 * 1000ull) /* a guest that took nothing for so long does not listen */
@@ -56,7 +56,7 @@ static void deliver(struct chario *c)
         size_t n = room(c);
         if (n == 0) {
             atomic_store(&c->is_waiting, true);
-            n = room(c); /* made between the two looks, it may have gone untold */
+            n = room(c); /* room that was made between the two looks may not have been told */
             if (n == 0) return;
             atomic_store(&c->is_waiting, false);
         }
@@ -104,7 +104,8 @@ static bool is_deaf(const struct chario *c)
     return c->has_escape && now_ns() - c->taken_ns >= DEAF_NS;
 }
 
-/* Is the terminal ours in a moment, but another job's now? Not when it is gone, or not our session's. */
+/* Does the terminal belong to another job of our session now? Then it may come back. False when it is gone, or is not
+ * our session's. */
 static bool is_elsewhere(const struct chario *c)
 {
     const pid_t front = c->in_is_terminal ? tcgetpgrp(c->in_fd) : -1;
@@ -127,8 +128,8 @@ static void keep(struct chario *c, const uint8_t *bytes, size_t len)
     c->has_told_deaf = true;
 }
 
-/* Never waits: that there was something to read when the loop looked does not mean that nobody else has read it since.
- * Bytes read, 0 at the end, or -errno. */
+/* Never waits: the loop saw something to read, but somebody else may have read it since. Bytes, 0 at the end, or
+ * -errno. */
 static ssize_t read_some(struct chario *c, uint8_t *buf, size_t len)
 {
     if (c->in_file) return slow_input_read(c->in_file, buf, len);
@@ -159,7 +160,7 @@ static void read_input(struct chario *c)
     if (c->pty_slave >= 0) chario_read_size(c); /* its peers tell nobody when they change it */
 }
 
-/* After every read and delivery: go on with the source, or leave it until there is place. */
+/* After every read and delivery: go on reading, or stop until there is room. */
 static void rearm(struct chario *c)
 {
     if (c->in_has_ended) return;
@@ -168,7 +169,7 @@ static void rearm(struct chario *c)
     if (rests && looks && !loop_timer_is_set(&c->look_timer)) loop_timer_set(c->loop, &c->look_timer, LOOK_NS);
     if (!c->in_is_pollable) {
         if (!rests && !c->in_is_awaited)
-            loop_post(c->loop, &c->pump_job); /* a chunk a turn, between other devices' events */
+            loop_post(c->loop, &c->pump_job); /* one chunk each turn of the loop, so that other devices get theirs */
     } else if (rests) {
         loop_remove(c->loop, &c->in_source);
     } else if (!c->in_source.is_added && loop_add(c->loop, &c->in_source, EPOLLIN) != 0) {

@@ -1,10 +1,11 @@
 /* From the guest to the host. See chario.h for what each function promises.
  *
- * Three ways to write: to what never blocks (pipes, sockets and terminals of our own file description), to a terminal
- * that could not be opened anew (poll first), and to files, whose writes are slow_file's. Whoever takes nothing for a
- * second is not waited for again until he takes something. The second is a sum, which each byte taken pays back in
- * part: a reader that takes a byte now and then would stop the guest as surely as one that takes none. Once the machine
- * ends no vCPU waits any more; what is left has one second in all. */
+ * There are three ways to write: directly, to what never blocks (pipes, sockets and terminals of our own file
+ * description); after a poll, to a terminal that could not be opened anew; and by slow_file, to files.
+ *
+ * A reader that takes nothing for a second is not waited for again until it takes something. The second is a sum: each
+ * byte that is taken pays back a part of it. Otherwise a reader that takes a byte now and then would stop the guest as
+ * surely as one that takes none. Once the machine ends, no vCPU waits any more, and the rest has one second in all. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -17,12 +18,14 @@
 #include "devices/backend/chario_state.h"
 #include "vmm/base/clock.h"
 
-#define LINE_HOLD_NS     (4 * 1000 * 1000)       /* a byte waits no longer for its newline: below what an eye sees */
-#define STALL_MAX_NS     (1000 * 1000 * 1000ull) /* how long one output waits for a reader that takes nothing */
-#define STOP_MAX_NS      (1000 * 1000 * 1000ull) /* and how long all that is left does in the end */
-#define WAIT_SLICE_NS    (50 * 1000 * 1000ull)   /* of a wait: so late it hears that the machine ends */
-#define PAID_NS          (10 * 1000 * 1000ull) /* of waiting, by each byte taken: a terminal of 1200 baud is no laggard */
-#define SLOW_WRITE_BYTES 256 /* to a terminal we could not open anew: what poll's "writable" is sure to cover */
+#define LINE_HOLD_NS  (4 * 1000 * 1000)       /* how long a byte waits for its newline: too short to be seen */
+#define STALL_MAX_NS  (1000 * 1000 * 1000ull) /* how long one output waits for a reader that takes nothing */
+#define STOP_MAX_NS   (1000 * 1000 * 1000ull) /* how long the rest has when the console stops */
+#define WAIT_SLICE_NS (50 * 1000 * 1000ull)   /* a wait is cut into these, to notice the end of the machine */
+/* Each byte taken pays back so much waiting: a terminal of 1200 baud keeps up. */
+#define PAID_NS (10 * 1000 * 1000ull)
+/* At once, to a terminal that was not opened anew: what poll's "writable" promises. */
+#define SLOW_WRITE_BYTES 256
 
 /* ---- what was dropped ---- */
 
@@ -32,7 +35,7 @@ static const char *name_of_output(const struct chario *c)
     return c->pty_name[0] ? c->pty_name : "the console's output";
 }
 
-/* Loop thread: a loss may be found on a vCPU, which has better to do. */
+/* Loop thread: a vCPU may find a loss, but it shall not write the log. */
 static void tell_losses(void *arg)
 {
     struct chario *c = arg;
@@ -73,9 +76,9 @@ static void lose(void *arg, uint64_t len, int error)
     if (c->loop) loop_post(c->loop, &c->tell_job);
 }
 
-/* A pipe whose reader is gone raises SIGPIPE in the writing thread, and unlike send(2) write(2) has no flag against it.
- * A thread that has it blocked pays one system call here. In another none can be pending already, so the one that is
- * there after the write is ours, and is taken back. */
+/* A pipe whose reader is gone raises SIGPIPE in the writing thread, and write(2), unlike send(2), has no flag against
+ * it. For a thread that blocks SIGPIPE this is one more system call. In any other thread none can be pending before the
+ * write, so the one that is pending after it is ours, and is taken back. */
 static ssize_t write_without_sigpipe(int fd, const uint8_t *p, size_t len)
 {
     const struct timespec at_once = {0};
@@ -141,9 +144,9 @@ static void note_taken(struct chario *c, size_t len)
     c->stalled_since = 0;
 }
 
-/* Write len bytes. From a reader that has been waited for STALL_MAX_NS what comes is dropped, at once, until it takes
- * something again; for a slow one we wait, for wait_ns at most, and not at all once the machine ends.
- * Returns the number of bytes done with: all of them, unless wait_ns is 0. */
+/* Write len bytes. A slow reader is waited for, for wait_ns at most, and not at all once the machine ends. One that was
+ * waited for STALL_MAX_NS is not waited for again: what comes is dropped at once until it takes something. Returns the
+ * number of bytes done with: all of them, unless wait_ns is 0. */
 static size_t put(struct chario *c, const uint8_t *p, size_t len, uint64_t wait_ns)
 {
     size_t done = 0;
@@ -199,7 +202,7 @@ static void put_help(struct chario *c)
     (void)put(c, (const uint8_t *)text, sizeof(text) - 1, 0);
 }
 
-/* Loop thread, which other devices need: never waits, neither for a reader nor for a vCPU that is waiting for one. */
+/* On the loop thread, which serves other devices: wait neither for a reader nor for a vCPU that waits for one. */
 static void on_timer(void *arg)
 {
     struct chario *c = arg;
@@ -296,7 +299,7 @@ uint64_t chario_first_output_ns(const struct chario *c)
 
 /* ---- life ---- */
 
-/* max_bytes is of what this machine adds to a file that it did not begin: a log that several share. */
+/* max_bytes limits what this machine adds: the file may be a log that several share. */
 int chario_make_output(struct chario *c, struct err *e)
 {
     const struct slow_file_params p = {
@@ -322,7 +325,7 @@ int chario_start_output(struct chario *c, struct err *e)
     return 0;
 }
 
-/* One deadline for all that is left, so that the end is near however many lines there are. */
+/* One deadline for all lines together, so that the end does not depend on how many there are. */
 void chario_stop_output(struct chario *c)
 {
     const uint64_t deadline = now_ns() + STOP_MAX_NS;

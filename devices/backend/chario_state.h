@@ -1,6 +1,7 @@
 /* What a chario is made of: shared by chario*.c, seen by nobody else.
  *
- *   chario.c         what is opened, when it starts and ends
+ *   chario.c         when it starts and ends
+ *   chario_open.c    what is opened: file, pseudo-terminal, descriptors
  *   chario_output.c  from the guest: collect, write, drop, say what was dropped
  *   chario_input.c   for the guest: read, take the escapes out, deliver
  *
@@ -30,23 +31,23 @@ enum chario_loss { LOSS_UNREAD, LOSS_FAILED, LOSS_FULL, LOSSES };
 
 struct chario {
     /* Constant after creation */
-    int in_fd, out_fd, pty_slave; /* -1: none. The slave is held open so that peers may come and go */
+    int in_fd, out_fd, pty_slave; /* -1: none. The slave stays open so that peers may come and go */
     bool owns_in, owns_out;
-    bool is_pipe, is_socket; /* the output, for the way to write without SIGPIPE */
+    bool is_pipe, is_socket; /* of the output: each has its own way to write without SIGPIPE */
     bool may_block;          /* the output could not be opened anew: poll before each write */
-    bool is_slow;            /* the output is on a file system or a disk: its writes are another thread's */
+    bool is_slow;            /* the output is on a file system or disk: another thread writes it */
     bool in_is_pollable;     /* false: a regular file or /dev/null, which epoll refuses */
-    bool in_is_slow;         /* the input is on a file system or a disk: its reads are another thread's */
-    bool in_is_socket;       /* the input, for the way to read without waiting */
+    bool in_is_slow;         /* the input is on a file system or disk: another thread reads it */
+    bool in_is_socket;       /* it has its own way to read without waiting */
     bool in_may_block;       /* the input could not be opened anew: poll before each read */
-    bool in_is_terminal;     /* that others of our session may have to themselves for a while */
+    bool in_is_terminal;     /* other jobs of our session may have it for a while */
     bool has_escape;
     void (*quit)(void *arg);
     void *quit_arg;
     const struct log *log;
     char pty_name[32];
     char *path;    /* CHARIO_FILE */
-    bool was_made; /* it: until the start, so that it is removed if there is none */
+    bool was_made; /* path was made by us and not started yet: it is removed if it never is */
     struct forked forked;
     uint64_t max_bytes;
     struct loop *loop;
@@ -54,13 +55,13 @@ struct chario {
     /* Output, under lock */
     pthread_mutex_t lock;
     struct line line[CHARIO_PORTS];
-    struct slow_file *file; /* is_slow: from the creation to the stop, constant between them */
-    bool file_has_begun;    /* its thread runs: before and after it nothing else writes */
-    bool collects;          /* started: the timer below writes what is left lying */
+    struct slow_file *file; /* only with is_slow; const from creation to stop */
+    bool file_has_begun;    /* its thread runs: nothing else writes meanwhile */
+    bool collects;          /* started: line_timer writes what was collected */
     struct loop_timer line_timer;
-    bool has_stopped;       /* and is_slow: nothing is written any more */
+    bool has_stopped;       /* with is_slow: nothing is written any more */
     uint64_t stalled_since; /* when the reader was first found to take nothing; 0: it takes */
-    uint64_t stall_debt;    /* how long it did so before, as far as what it took has not paid for it */
+    uint64_t stall_debt;    /* sum of earlier stalls, less what was paid back since */
     atomic_bool hurries;    /* the machine ends; any thread sets it, without the lock */
     atomic_ullong dropped, first_ns;
     atomic_uint losses;   /* a bit for each enum chario_loss that has happened */
@@ -88,6 +89,10 @@ struct chario {
     uint64_t taken_ns; /* when the guest last took something */
     atomic_ullong unheard;
 };
+
+/* chario_open.c. On the thread that creates and destroys. */
+int chario_open(struct chario *c, const struct chario_params *p, struct err *e); /* fills the descriptors' fields */
+void chario_unmake_file(const struct chario *c); /* remove the file that was made and never started */
 
 /* chario_output.c. Loop thread, or while none runs. */
 int chario_make_output(struct chario *c, struct err *e); /* once it is open */

@@ -14,8 +14,8 @@
 #include "devices/backend/disk_engine.h"
 #include "vmm/base/fd.h"
 
-/* A step that the kernel asks to take again, and what it may be short of meanwhile comes back or does not: no request
- * goes round for ever. */
+/* How often a step is taken again when the kernel asks for that. What the kernel lacked comes back in the meantime or
+ * it does not; either way no request goes round for ever. */
 #define TRIES_MAX 1000
 
 /* Steps */
@@ -42,7 +42,7 @@ static void zeroing_step(const struct disk *d, enum disk_way way, struct disk_st
     }
 }
 
-/* As many whole buffers as one step may move; a part of the first where that one is larger. */
+/* As many whole buffers as one step may move, or a part of the first where that one is larger. */
 static void transfer_step(const struct disk_request *r, struct disk_step *s)
 {
     unsigned n = 0;
@@ -78,7 +78,7 @@ bool disk_is_beyond(const struct disk_step *s, uint64_t end)
 }
 
 /* A write beyond the end of a file would make it grow, and leave a hole where its data was cut off. No flag of a write
- * forbids that: so its end is looked at before. */
+ * forbids that, so its end is looked at before each write. */
 bool disk_needs_end(const struct disk *d, const struct disk_step *s)
 {
     return d->can_be_cut && (s->kind == STEP_WRITE || s->kind == STEP_ALLOCATE);
@@ -121,15 +121,15 @@ static void advance(struct disk_request *r, uint64_t n)
     r->iov->iov_len -= n;
 }
 
-/* The best way from `way` on that is not known to be unsupported; writing always works. */
+/* The best way, from `way` on, that is not known to be unsupported. Writing always works. */
 static unsigned best_way(const struct disk *d, unsigned way)
 {
     while (way < WAY_WRITE && !d->has_way[way]) way++;
     return way;
 }
 
-/* No such fallocate in this file system. A discard is a hint, and giving nothing back answers it too; for zeroing there
- * is another way. */
+/* This file system has no such fallocate. A discard is a hint, so doing nothing answers it too. For zeroing there is
+ * another way. */
 static bool settle_unsupported(struct disk *d, struct disk_request *r, int *rc)
 {
     *rc = 0;
@@ -172,11 +172,10 @@ void disk_finish(struct disk *d, struct disk_request *r, int rc)
 void disk_step_done(struct disk *d, struct disk_request *r, int64_t result)
 {
     int rc;
-    if (disk_settle(d, r, result, &rc)) {
+    if (disk_settle(d, r, result, &rc))
         d->engine->submit(d, r);
-    } else {
+    else
         disk_finish(d, r, rc);
-    }
 }
 
 /* The last request of a disk that stops has come back. */
@@ -223,7 +222,7 @@ void disk_queue_add(struct disk_queue *q, struct disk_request *r)
 
 struct disk_request *disk_queue_take(struct disk_queue *q)
 {
-    struct disk_request *const r = q->first;
+    struct disk_request *r = q->first;
     if (!r) return NULL;
     q->first = r->next;
     if (!q->first) q->tail = &q->first;
@@ -235,7 +234,7 @@ void disk_queue_cancel(struct disk *d, struct disk_queue *q)
     for (struct disk_request *r = disk_queue_take(q); r; r = disk_queue_take(q)) disk_finish(d, r, -ECANCELED);
 }
 
-/* The timer by which an engine comes back to what it had to leave. */
+/* Call the engine again after ns: it had to leave something. */
 
 static void on_timer(void *arg)
 {
@@ -273,8 +272,9 @@ static int open_engine(struct disk *d, const struct disk_engine *engine)
     return rc;
 }
 
-/* For a file in memory none with a thread, since nothing is quicker than to copy; else the first that can be had. A
- * kernel without io_uring, a container that forbids it, a limit reached: all are answered by the worker. */
+/* A file in memory gets an engine without a thread, since nothing is quicker than to copy. Any other gets the first
+ * engine that can be had: where there is no io_uring (an old kernel, a container that forbids it, a limit) that is the
+ * worker. */
 int disk_use_engine(struct disk *d, const struct disk_engine *engine)
 {
     disk_close_engine(d);
@@ -312,10 +312,11 @@ int disk_start(struct disk *d, struct loop *loop, struct err *e)
     return 0;
 }
 
-/* True: r is done, all its data was in the page cache. Else the engine goes on where the cache ended, or where a large
- * request has had enough of the loop's time. The call returns rather than wait, for data as for a lock; it takes 1 us,
- * and handing over to another thread and back 7 us and more. Writes are never tried so: most file systems refuse it
- * (ext4), and where they don't the call still waits while the file system is frozen. */
+/* True: r is done, as all its data was in the page cache. Else the engine goes on, from where the cache ended or where
+ * a large request has had its share of the loop's time. preadv2 with RWF_NOWAIT returns rather than wait, for data as
+ * for a lock. It takes 1 us; handing over to another thread and back takes 7 us and more. Writes are never tried this
+ * way: most file systems refuse it (ext4), and where they don't, the call still waits while the file system is
+ * frozen. */
 static bool read_at_once(struct disk *d, struct disk_request *r)
 {
     int rc;
@@ -335,7 +336,7 @@ void disk_submit(struct disk *d, struct disk_request *r)
     r->tries = 0;
     r->way = best_way(d, r->may_unmap ? WAY_PUNCH : WAY_ZERO_RANGE);
     d->in_flight++;
-    if (d->is_stopping) { /* from the done of a request that ends: nothing new is begun */
+    if (d->is_stopping) { /* a request that ends the disk was done: nothing new is begun */
         disk_finish(d, r, -ECANCELED);
         return;
     }

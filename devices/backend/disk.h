@@ -23,7 +23,7 @@
 
 #define DISK_SECTOR    512
 #define DISK_BLOCK_MAX 4096 /* the largest logical block that disks are made with */
-/* A request's outcome: the image has become shorter than the disk, and the request lies beyond its end. No file system
+/* The outcome of a request that lies beyond the end of an image that has become shorter than the disk. No file system
  * or block device gives this error for I/O. */
 #define DISK_CUT_SHORT (-ERANGE)
 
@@ -36,12 +36,12 @@ enum disk_engine_kind { DISK_ENGINE_AUTO, DISK_ENGINE_URING, DISK_ENGINE_WORKER 
 struct disk_params {
     const char *path;
     bool is_readonly;
-    bool is_raw;         /* what looks like another format's image is taken as a raw one all the same */
+    bool is_raw;         /* an image that looks like another format's is used as a raw one */
     bool is_unlocked;    /* take no lock: where the file system has none */
     uint32_t block_size; /* DISK_SECTOR (also for 0) or DISK_BLOCK_MAX: what requests are made of */
     enum disk_engine_kind engine;
     const struct log *log; /* or NULL: silence */
-    /* By the worker thread itself, first and last, so that it has a name and is known; NULL: nothing. */
+    /* Called by the worker thread itself, first and last, so that it has a name and is known; NULL: nothing. */
     void (*on_thread)(void *arg, bool begins);
     void *arg;
 };
@@ -61,8 +61,8 @@ bool disk_can_discard(const struct disk *d); /* holes can be punched (files; blo
 
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZEROES };
 
-/* A request in flight; storage is the caller's (an array indexed by head). iov stays valid until done is called, and is
- * used up: a transfer that goes on after a short one moves it forward in place. */
+/* A request in flight. The storage is the caller's (an array indexed by head). iov stays valid until done is called and
+ * is used up: after a short transfer it is moved forward in place. */
 struct disk_request {
     enum disk_op op;
     bool may_unmap;         /* DISK_ZEROES: holes are allowed */
@@ -71,27 +71,27 @@ struct disk_request {
     unsigned iov_count;
     void (*done)(struct disk_request *r, int rc); /* rc 0 or -errno; loop thread; may submit again */
     /* The disk's. */
-    unsigned way;      /* DISK_ZEROES: how it is being done; the next one is tried when the file does not support it */
+    unsigned way;      /* DISK_ZEROES: the way in use; the next one is tried when the file does not support it */
     unsigned tries;    /* of a step that the kernel asks to take again */
     uint64_t progress; /* bytes done: a short transfer goes on from here */
     int64_t result;    /* of the last step */
     struct disk_request *next;
 };
 
-/* Take its places in the loop, which is the same every time. 0, or -errno: the loop takes no more sources. */
+/* Take its places in the loop, which is the same loop every time. 0, or -errno: the loop takes no more sources. */
 int disk_attach(struct disk *d, struct loop *loop, struct err *e);
-/* Attach if that is not done; then it can't fail. Loop thread. */
+/* Start. Attaches first if that is not done; after an attach it can't fail. Loop thread. */
 int disk_start(struct disk *d, struct loop *loop, struct err *e);
 /* Hand over a request; done may be called before this returns. Call disk_kick after a batch. Loop thread. */
 void disk_submit(struct disk *d, struct disk_request *r);
 void disk_kick(struct disk *d);
-/* Call fn after each run of done functions that came from the loop (not from inside disk_submit or disk_kick): the
- * moment for one interrupt. NULL: nothing. Before disk_start. */
+/* Call fn after each run of done functions that the loop called (not disk_submit or disk_kick): this is the moment for
+ * one interrupt. NULL: nothing. Before disk_start. */
 void disk_on_batch(struct disk *d, void (*fn)(void *arg), void *arg);
-/* Begin nothing new; requests whose next step the kernel has not got end with -ECANCELED, before this returns. Never
- * waits. True: nothing is in flight, the disk is quiet. False: some are still with the kernel, whose memory stays
- * valid; they end as they come back by the loop, and after the last one's done the disk is quiet and says so, once, by
- * disk_on_quiet's function. A quiet disk can be started again, or closed. Legal when not started. Loop thread. */
+/* Begin nothing new. Requests whose next step the kernel has not got end with -ECANCELED before this returns. Never
+ * waits. True: nothing is in flight, the disk is quiet. False: the kernel still has some, and their memory must stay
+ * valid. They end as they come back by the loop; after the done of the last one the disk is quiet and calls
+ * disk_on_quiet's function once. A quiet disk can be started again, or closed. Legal when not started. Loop thread. */
 bool disk_stop(struct disk *d);
 /* Before disk_start; NULL: nothing. fn runs on the thread that runs the loop. */
 void disk_on_quiet(struct disk *d, void (*fn)(void *arg), void *arg);

@@ -1,10 +1,10 @@
-/* The disk in memory: a file of tmpfs, whose requests are done on the loop thread, since nothing is quicker than to
- * copy. In bounded pieces: what is more than a turn's share waits for the loop to come round.
+/* A disk in memory: a file of tmpfs. Its requests are done on the loop thread, since nothing is quicker than to copy,
+ * and in bounded pieces: what is more than a turn's share waits for the loop's next turn.
  *
- * Can it wait? Data that is there is copied; a page that is not is allocated, and one that was swapped out is read
- * back. So it waits for what any page of the guest's memory may have to wait for when it is touched, which all threads
- * of a VM do all the time: for reclaim at a memory limit, and for a swap device. It never waits for what makes a disk
- * slow: a file system's journal, its dirty limits, a network, a freeze (tmpfs has none). fdatasync does nothing.
+ * Can this wait? Data that is there is copied, a missing page is allocated, and a page that was swapped out is read
+ * back. So it waits for what any touch of guest memory may wait for, on any thread of a VM: reclaim at a memory limit,
+ * and a swap device. It never waits for what makes a disk slow: a journal, dirty limits, a network, a freeze (tmpfs has
+ * none). fdatasync does nothing.
  *
  * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, and those of the loop's timers. */
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 /* Bytes a turn: about a millisecond of copying. */
 #define TURN_BYTES DISK_COPY_MAX
-/* What a step takes of it at least: so much is copied in the time of a system call. */
+/* A step takes at least this much of a turn: so many bytes are copied in the time of a system call. */
 #define STEP_MIN_BYTES 4096
 /* As soon as the loop comes round. */
 #define NEXT_TURN_NS 0
@@ -25,10 +25,10 @@ static void begin_turn(struct disk_direct *t)
     t->has_end = false;
 }
 
-/* The image's end is looked at once a turn: for each write it would be a sixth of a small one. */
+/* The image's end is looked at once a turn: before each write it would be a sixth of a small write's time. */
 static int64_t run(struct disk *d, const struct disk_step *s)
 {
-    struct disk_direct *const t = &d->direct;
+    struct disk_direct *t = &d->direct;
     if (disk_needs_end(d, s)) {
         const off_t end = t->has_end ? (off_t)t->end : lseek(d->fd, 0, SEEK_END);
         if (end < 0) return -errno;
@@ -46,7 +46,7 @@ static void spend(struct disk_direct *t, const struct disk_step *s)
     t->left -= cost < t->left ? cost : t->left;
 }
 
-/* Steps of r until it is done (true) or the turn is over. */
+/* Take r's steps until it is done (true) or the turn is over. */
 static bool work(struct disk *d, struct disk_request *r)
 {
     while (d->direct.left > 0) {
@@ -63,13 +63,13 @@ static bool work(struct disk *d, struct disk_request *r)
 
 static void direct_submit(struct disk *d, struct disk_request *r)
 {
-    struct disk_direct *const t = &d->direct;
+    struct disk_direct *t = &d->direct;
     if (!t->todo.first && work(d, r)) return;
     if (!t->todo.first) disk_come_back(d, NEXT_TURN_NS);
     disk_queue_add(&t->todo, r);
 }
 
-/* The end of a drain: the next one has a turn of its own. */
+/* The end of a drain: the next drain has a turn of its own. */
 static void direct_kick(struct disk *d)
 {
     begin_turn(&d->direct);
@@ -77,11 +77,11 @@ static void direct_kick(struct disk *d)
 
 static void direct_again(struct disk *d)
 {
-    struct disk_direct *const t = &d->direct;
+    struct disk_direct *t = &d->direct;
     begin_turn(t);
     while (t->left > 0 && t->todo.first) {
-        struct disk_request *const r = disk_queue_take(&t->todo);
-        /* Behind the others, so that a small request never waits for all of a large one. */
+        struct disk_request *r = disk_queue_take(&t->todo);
+        /* Goes behind the others, so that a small request never waits for all of a large one. */
         if (!work(d, r)) disk_queue_add(&t->todo, r);
     }
     if (t->todo.first) disk_come_back(d, NEXT_TURN_NS);

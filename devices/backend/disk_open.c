@@ -1,4 +1,4 @@
-/* Opening a disk's host side, with all that is refused. The rest is in disk.c. */
+/* Opens a disk's host side and refuses what can't be one. The rest is in disk.c. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,13 +21,12 @@ static int refuse_open(const char *path, bool is_readonly, struct err *e)
 {
     const int saved = errno;
     const int rc = err_errno(e, "open %s", path);
-    if (saved == ENOENT) {
+    if (saved == ENOENT)
         err_hint(e, "check the path; an image is made with: truncate -s 1G %s", path);
-    } else if (!is_readonly && (saved == EACCES || saved == EPERM || saved == EROFS)) {
+    else if (!is_readonly && (saved == EACCES || saved == EPERM || saved == EROFS))
         err_hint(e, "it can't be opened for writing: use readonly, or a copy you own");
-    } else if (saved == EBUSY) {
+    else if (saved == EBUSY)
         err_hint(e, "the host has mounted it or uses it otherwise, or another VM does: end that, or use readonly");
-    }
     return rc;
 }
 
@@ -65,8 +64,8 @@ static bool device_discards(dev_t dev)
     return false;
 }
 
-/* Where it matters to a request how the file system does it. All others, and block devices, wait in a buffered write
- * (those that have FOP_BUFFER_WASYNC in the kernel's sources don't). */
+/* File systems whose way of doing it matters to a request. On all others, and on block devices, a buffered write waits
+ * in io_uring (those with FOP_BUFFER_WASYNC in the kernel's sources don't). */
 static const struct fs_kind {
     uint32_t magic; /* statfs(2) */
     bool is_memory, has_nowait_writes;
@@ -81,13 +80,12 @@ static struct fs_kind kind_of(int fd)
 {
     struct statfs fs;
     if (fstatfs(fd, &fs) != 0) return (struct fs_kind){0};
-    for (unsigned i = 0; i < sizeof(fs_kinds) / sizeof(fs_kinds[0]); i++) {
+    for (unsigned i = 0; i < sizeof(fs_kinds) / sizeof(fs_kinds[0]); i++)
         if (fs_kinds[i].magic == (uint32_t)fs.f_type) return fs_kinds[i];
-    }
     return (struct fs_kind){0};
 }
 
-/* What was opened, its size, and whether it can be a disk at all. */
+/* Look at what was opened: its size, and whether it can be a disk at all. */
 static int inspect(struct disk *d, const char *path, struct err *e)
 {
     struct stat st;
@@ -116,8 +114,8 @@ static int inspect(struct disk *d, const char *path, struct err *e)
     return 0;
 }
 
-/* Whole blocks only. What is beyond them is never reached by the guest, so it is told of, not refused: that a raw image
- * ends within a block happens, by tools that write to the last used byte. */
+/* Whole blocks only. The guest never reaches what is beyond them, so this is a warning and no refusal: tools that write
+ * up to the last used byte do make raw images that end within a block. */
 static int round_size(struct disk *d, const char *path, struct err *e)
 {
     const uint64_t beyond = d->size % d->block_size;
@@ -139,12 +137,12 @@ static int round_size(struct disk *d, const char *path, struct err *e)
     return 0;
 }
 
-/* What images of other formats begin with, and VHD ends with. As a raw disk such an image shows a guest nothing that it
- * can use, and the first write destroys it. */
+/* How images of other formats begin, and how VHD ends. A guest can use nothing of such an image as a raw disk, and its
+ * first write destroys the image. */
 #define MAGIC(text) text, sizeof(text) - 1
 static const struct format {
     const char *name;
-    bool is_at_end;  /* of its last FORMAT_BYTES, else of the first */
+    bool is_at_end;  /* found in the last FORMAT_BYTES, else in the first */
     unsigned offset; /* there */
     const char *magic;
     unsigned len;
@@ -168,7 +166,7 @@ static int check_format(const struct disk *d, const char *path, struct err *e)
     if (pread(d->fd, piece[0], FORMAT_BYTES, 0) < 0 || pread(d->fd, piece[1], FORMAT_BYTES, end) < 0)
         return err_errno(e, "read %s", path);
     for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-        const struct format *const f = &formats[i];
+        const struct format *f = &formats[i];
         if (memcmp(piece[f->is_at_end] + f->offset, f->magic, f->len) != 0) continue;
         (void)err_set(e, -EINVAL, "%s is a %s image, and a disk here is a raw one", path, f->name);
         err_hint(e, "convert it with: qemu-img convert -O raw %s NEW; or add format=raw if it is raw all the same",
@@ -180,8 +178,8 @@ static int check_format(const struct disk *d, const char *path, struct err *e)
 
 static int lock_image(struct disk *d, const char *path, struct err *e)
 {
-    /* Of the open file description: not lost when some other descriptor of the file is closed, and it holds against a
-     * second disk of this same process. */
+    /* A lock of the open file description: it is not lost when another descriptor of the file is closed, and it also
+     * holds against a second disk of this process. */
     struct flock lock = {.l_type = d->is_readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(d->fd, F_OFD_SETLK, &lock) != 0) return refuse_lock(path, d->is_readonly, e);
     d->is_locked = true;
@@ -196,7 +194,7 @@ static int refuse_engine(const char *path, int rc, struct err *e)
     return rc;
 }
 
-/* Closing does it too, unless a child has a copy: one that was made by clone(2), or just now. */
+/* Closing unlocks too, unless a child has a copy: one made by clone(2), or one made just now. */
 static void unlock_image(const struct disk *d)
 {
     struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
@@ -211,7 +209,7 @@ static void in_forked_child(void *arg)
 
 static struct disk *new_disk(struct err *e)
 {
-    struct disk *const d = calloc(1, sizeof(*d));
+    struct disk *d = calloc(1, sizeof(*d));
     if (!d) {
         (void)err_set(e, -ENOMEM, "out of memory for a disk");
         err_as(e, ERR_HOST);
@@ -230,7 +228,7 @@ static int set_up(struct disk *d, const char *path, struct err *e)
 {
     d->has_way[WAY_PUNCH] = d->can_discard;
     d->has_way[WAY_ZERO_RANGE] = d->has_way[WAY_WRITE] = true;
-    void *const zeros = mmap(NULL, DISK_ZEROS_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *zeros = mmap(NULL, DISK_ZEROS_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (zeros == MAP_FAILED) return refuse_engine(path, -errno, e);
     d->zeros = zeros;
     const int rc = disk_use_engine(d, NULL);
@@ -240,7 +238,7 @@ static int set_up(struct disk *d, const char *path, struct err *e)
 int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
 {
     assert(p->block_size == 0 || p->block_size == DISK_SECTOR || p->block_size == DISK_BLOCK_MAX);
-    struct disk *const d = new_disk(e);
+    struct disk *d = new_disk(e);
     if (!d) return -ENOMEM;
     if (p->block_size != 0) d->block_size = p->block_size;
     d->is_readonly = p->is_readonly;
@@ -269,7 +267,7 @@ int disk_open(struct disk **out, const struct disk_params *p, struct err *e)
     return 0;
 }
 
-/* Sealed, so that its size is known for good: see disk_run_step. */
+/* Sealed, so that its size can't change: see disk_run_step. */
 static int make_memory(uint64_t size)
 {
     const int fd = fd_own(memfd_create("vireo-ram-disk", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -284,7 +282,7 @@ static int make_memory(uint64_t size)
 int disk_open_ram(struct disk **out, uint64_t size, struct err *e)
 {
     assert(size > 0 && size % DISK_SECTOR == 0 && size <= INT64_MAX);
-    struct disk *const d = new_disk(e);
+    struct disk *d = new_disk(e);
     if (!d) return -ENOMEM;
     d->size = size;
     d->can_discard = true;

@@ -1,17 +1,17 @@
-/* Disk I/O by io_uring: one system call hands over a batch and takes back what could be done at once; what comes later
- * makes the ring's descriptor readable in the event loop.
+/* Disk I/O by io_uring. One system call hands over a batch and takes back what could be done at once. What is done
+ * later makes the ring's descriptor readable in the event loop.
  *
- * What changes the disk goes to the worker thread instead, but on file systems that write into the page cache without
- * waiting (disk_open.c): elsewhere io_uring gives each write to a thread of the kernel's, one after the other, and
- * wakes the loop for every single one; our own thread tells of many at once.
+ * What changes the disk goes to the worker thread instead, except on file systems that write into the page cache
+ * without waiting (disk_open.c). On the others io_uring gives each write to a thread of the kernel, one after the
+ * other, and wakes the loop for each; our own thread tells of many at once.
  *
- * Handing over does not wait: the kernel tries a transfer without waiting and gives it to a thread of its own
- * otherwise, as it does with every flush and fallocate (io_uring_enter(2)). How much it copies at once is bounded where
- * requests are taken (blk.c) and by the size of a step, and what follows a step that was done at once is handed over
- * at the loop's next turn.
+ * Handing over does not wait: the kernel tries a transfer without waiting, else gives it to a thread of its own, as it
+ * does with every flush and fallocate (io_uring_enter(2)). How much it copies at once is bounded where requests are
+ * taken (blk.c) and by the size of a step. What follows a step that was done at once is handed over at the loop's next
+ * turn.
  *
- * System calls: to open io_uring_setup, mmap and madvise, then io_uring_enter, statx and those of the loop's timers, to
- * close munmap and close. */
+ * System calls: io_uring_setup, mmap and madvise to open; then io_uring_enter, statx and those of the loop's timers;
+ * munmap and close to close. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -19,48 +19,46 @@
 #include "devices/backend/disk_engine.h"
 #include "vmm/base/fd.h"
 
-/* The kernel takes nothing only when it has no memory for it (EAGAIN). Ask again by the loop, for a second; what is
- * refused then has failed. */
+/* The kernel takes nothing only when it has no memory for it (EAGAIN). The loop asks again for a second; then the
+ * requests fail. */
 #define TRIES_MAX 1000
 #define PAUSE_NS  1000000u
 
 static void reap(struct disk *d)
 {
-    struct io_uring *const ring = &d->uring.ring;
+    struct io_uring *ring = &d->uring.ring;
     struct io_uring_cqe *cqe;
-    /* Those that are there now: what a new one of these does can wait for the loop. One more, as liburing looks for
-     * those that had no room in the ring only when it finds none there. */
+    /* Take the answers that are there now, and one more: liburing looks for answers that found no room in the ring only
+     * when the ring is empty. What new ones arrive meanwhile can wait for the loop. */
     for (unsigned n = io_uring_cq_ready(ring) + 1; n > 0 && io_uring_peek_cqe(ring, &cqe) == 0; n--) {
-        struct disk_request *const r = io_uring_cqe_get_data(cqe);
+        struct disk_request *r = io_uring_cqe_get_data(cqe);
         const int64_t result = cqe->res;
         io_uring_cqe_seen(ring, cqe); /* before done, which may submit */
         if (!r) continue;             /* was taken back: see uring_cancel */
-        /* We cancel nothing: that is the kernel, which could not make a thread for it. */
-        if (result == -ECANCELED) {
+        /* We cancel nothing here: the kernel did, because it could not make a thread. */
+        if (result == -ECANCELED)
             disk_finish(d, r, -EAGAIN);
-        } else {
+        else
             disk_step_done(d, r, result);
-        }
     }
 }
 
 static void prepare_transfer(struct io_uring_sqe *sqe, int fd, const struct disk_step *s)
 {
-    /* One buffer needs no iovec to be read by the kernel. */
-    const struct iovec *const v = s->iov;
+    /* The kernel can be given one buffer without an iovec. */
+    const struct iovec *v = s->iov;
     const bool is_read = s->kind == STEP_READ;
-    if (s->iov_count == 1 && is_read) {
+    if (s->iov_count == 1 && is_read)
         io_uring_prep_read(sqe, fd, v->iov_base, (unsigned)v->iov_len, s->offset);
-    } else if (s->iov_count == 1) {
+    else if (s->iov_count == 1)
         io_uring_prep_write(sqe, fd, v->iov_base, (unsigned)v->iov_len, s->offset);
-    } else if (is_read) {
+    else if (is_read)
         io_uring_prep_readv(sqe, fd, v, s->iov_count, s->offset);
-    } else {
+    else
         io_uring_prep_writev(sqe, fd, v, s->iov_count, s->offset);
-    }
 }
 
-/* Where a network is behind the file, what this host knows of its size, and no question to the server. */
+/* On a network file system, what this host knows of the size, without asking the server. */
 static bool is_cut_short(const struct disk *d, const struct disk_step *s)
 {
     struct statx st;
@@ -81,29 +79,28 @@ static void prepare(struct io_uring_sqe *sqe, const struct disk *d, const struct
 /* Put the next steps into the ring, as many as it has room for. */
 static void fill(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     while (u->todo.first && u->unsent_count < DISK_URING_ENTRIES) {
-        struct io_uring_sqe *const sqe = io_uring_get_sqe(&u->ring);
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
         if (!sqe) return; /* never: the ring has room for all that are unsent */
-        struct disk_request *const r = disk_queue_take(&u->todo);
+        struct disk_request *r = disk_queue_take(&u->todo);
         struct disk_step s;
         disk_next_step(d, r, &s);
         const bool is_cut = is_cut_short(d, &s);
-        if (is_cut) {
+        if (is_cut)
             io_uring_prep_nop(sqe);
-        } else {
+        else
             prepare(sqe, d, &s);
-        }
         io_uring_sqe_set_data(sqe, is_cut ? NULL : r);
         u->unsent[u->unsent_count++] = sqe;
         if (is_cut) disk_finish(d, r, DISK_CUT_SHORT);
     }
 }
 
-/* Entries that the kernel has not taken do nothing any more: they can't be removed, so they become empty ones. */
+/* Entries that the kernel has not taken can't be removed, so they are made into ones that do nothing. */
 static void take_back(struct disk *d, int rc)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     struct disk_request *r[DISK_URING_ENTRIES];
     const unsigned count = u->unsent_count;
     for (unsigned i = 0; i < count; i++) {
@@ -111,15 +108,14 @@ static void take_back(struct disk *d, int rc)
         io_uring_prep_nop(u->unsent[i]);
         io_uring_sqe_set_data(u->unsent[i], NULL);
     }
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         if (r[i]) disk_finish(d, r[i], rc);
-    }
 }
 
 /* Hand over what is in the ring. False: the kernel takes no more now. */
 static bool enter(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     while (u->unsent_count > 0) { /* each turn but the last makes it fewer */
         const int n = io_uring_submit(&u->ring);
         if (n <= 0) return false;
@@ -130,10 +126,10 @@ static bool enter(struct disk *d)
     return true;
 }
 
-/* Hand over all that was submitted, or come back for it. */
+/* Hand over all that was submitted, or set the timer to come back for it. */
 static void hand_over(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     while (u->todo.first || u->unsent_count > 0) { /* one turn for each DISK_URING_ENTRIES requests */
         fill(d);
         if (enter(d)) continue;
@@ -146,10 +142,10 @@ static void hand_over(struct disk *d)
     }
 }
 
-/* What was done at once is answered at once. Its next steps are handed over too, and answered by the loop. */
+/* Answer at once what was done at once. Its next steps are handed over too, and the loop answers those. */
 static void uring_kick(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     if (d->writes_by_thread) disk_engine_worker.kick(d);
     if (!u->todo.first && u->unsent_count == 0) return;
     hand_over(d);
@@ -159,7 +155,7 @@ static void uring_kick(struct disk *d)
 
 static void on_completions(void *arg, uint32_t events)
 {
-    struct disk *const d = arg;
+    struct disk *d = arg;
     (void)events;
     reap(d);
     hand_over(d);
@@ -169,11 +165,10 @@ static void on_completions(void *arg, uint32_t events)
 
 static void uring_submit(struct disk *d, struct disk_request *r)
 {
-    if (d->writes_by_thread && r->op != DISK_READ && r->op != DISK_FLUSH) {
+    if (d->writes_by_thread && r->op != DISK_READ && r->op != DISK_FLUSH)
         disk_engine_worker.submit(d, r);
-    } else {
+    else
         disk_queue_add(&d->uring.todo, r);
-    }
 }
 
 static void uring_again(struct disk *d)
@@ -201,7 +196,7 @@ static int open_ring(struct disk_uring *u)
         io_uring_queue_exit(&u->ring);
         return rc;
     }
-    /* 5.6: the first kernel with every operation used here, and it says so by this flag. */
+    /* Linux 5.6 is the first with every operation used here, and this flag tells it. */
     if ((p.features & IORING_FEAT_RW_CUR_POS) == 0) {
         io_uring_queue_exit(&u->ring);
         return -ENOSYS;
@@ -211,7 +206,7 @@ static int open_ring(struct disk_uring *u)
 
 static int uring_open(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     disk_queue_init(&u->todo);
     u->unsent_count = u->tries = 0;
     int rc = open_ring(u);
@@ -235,7 +230,7 @@ static void uring_detach(struct disk *d)
 
 static int uring_attach(struct disk *d)
 {
-    struct disk_uring *const u = &d->uring;
+    struct disk_uring *u = &d->uring;
     u->source = (struct loop_source){.fd = u->ring.ring_fd, .fn = on_completions, .arg = d};
     int rc = loop_add(d->loop, &u->source, EPOLLIN);
     if (rc == 0 && d->writes_by_thread) rc = disk_engine_worker.attach(d);

@@ -1,13 +1,13 @@
-/* Disk I/O by one worker thread: all of it where io_uring is switched off (containers, sysctl kernel.io_uring_disabled)
- * or too old; beside io_uring what changes the disk (disk_uring.c).
+/* Disk I/O by one worker thread. It does everything where io_uring is switched off (containers, sysctl
+ * kernel.io_uring_disabled) or too old; beside io_uring it does what changes the disk (disk_uring.c).
  *
- * The thread is made by the loop's thread, whose place among the host's CPUs it inherits: when the disk is started for
- * the first time, beside io_uring at the first write. It stays until the disk is closed. Where the host refuses one
- * (pids.max, ulimit -u) the requests that need it fail, and each asks anew.
+ * The loop's thread makes it and so hands down its place among the host's CPUs: when the disk is first started, or,
+ * beside io_uring, at the first write. It stays until the disk is closed. Where the host refuses a thread (pids.max,
+ * ulimit -u), the requests that need it fail, and each asks anew.
  *
- * A small write takes a microsecond, to wake the loop for it several: so the thread tells of what is done when it has
- * no more to do, or when that is much. A step that hangs must not keep what was done before it from being told: so
- * while more than one request is out the loop looks for itself now and then.
+ * A small write takes a microsecond, waking the loop for it several. So the thread tells of what is done when it has no
+ * more to do, or when much is done. A step that hangs must not hold back news of what was done before it: so while more
+ * than one request is out, the loop looks for itself now and then.
  *
  * System calls after disk_start: preadv, lseek, pwritev, fdatasync, fallocate, futex, read and write of an eventfd,
  * those of the loop's timers; the thread's first and last are those of on_thread. */
@@ -19,8 +19,8 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
 
-#define TELL_AT 16       /* requests done: half of what a busy driver has in flight */
-#define LOOK_NS 1000000u /* at most so long something done is not told */
+#define TELL_AT 16       /* requests done before the loop is told: half of what a busy driver has in flight */
+#define LOOK_NS 1000000u /* the longest that something done is not told */
 
 static void tell(const struct disk *d, bool begins)
 {
@@ -39,12 +39,12 @@ static void ring(struct disk_worker *w)
 
 static void *work(void *arg)
 {
-    struct disk_worker *const w = arg;
+    struct disk_worker *w = arg;
     tell(w->disk, true);
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->todo.first && !w->want_stop) pthread_cond_wait(&w->has_work, &w->lock);
-        struct disk_request *const r = disk_queue_take(&w->todo);
+        struct disk_request *r = disk_queue_take(&w->todo);
         if (!r) break;
         pthread_mutex_unlock(&w->lock);
         struct disk_step s;
@@ -62,7 +62,7 @@ static void *work(void *arg)
 /* Loop thread, as everything below. */
 static void worker_collect(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     uint64_t count;
     const ssize_t n = read(w->event_fd, &count, sizeof(count));
     (void)n;
@@ -73,7 +73,7 @@ static void worker_collect(struct disk *d)
     w->is_rung = false;
     pthread_mutex_unlock(&w->lock);
     while (r) {
-        struct disk_request *const next = r->next; /* r may be submitted again */
+        struct disk_request *next = r->next; /* r may be submitted again */
         w->out--;
         disk_step_done(d, r, r->result);
         r = next;
@@ -82,7 +82,7 @@ static void worker_collect(struct disk *d)
 
 static void worker_kick(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     if (w->has_news) pthread_cond_signal(&w->has_work);
     w->has_news = false;
     if (w->out >= 2 && !loop_timer_is_set(&d->timer)) disk_come_back(d, LOOK_NS);
@@ -90,7 +90,7 @@ static void worker_kick(struct disk *d)
 
 static void on_finished(void *arg, uint32_t events)
 {
-    struct disk *const d = arg;
+    struct disk *d = arg;
     (void)events;
     worker_collect(d);
     d->engine->kick(d);
@@ -112,7 +112,7 @@ static int start_thread(struct disk_worker *w)
 
 static void worker_submit(struct disk *d, struct disk_request *r)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     if (!w->has_thread && start_thread(w) != 0) {
         disk_finish(d, r, -EAGAIN);
         return;
@@ -126,7 +126,7 @@ static void worker_submit(struct disk *d, struct disk_request *r)
 
 static void worker_cancel(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     struct disk_queue todo;
     disk_queue_init(&todo);
     pthread_mutex_lock(&w->lock);
@@ -134,7 +134,7 @@ static void worker_cancel(struct disk *d)
         disk_queue_add(&todo, r);
         w->out--;
     }
-    /* Nothing follows what was done and not told yet. */
+    /* No other request will tell of what was done and not told yet. */
     if (w->finished.first) ring(w);
     pthread_mutex_unlock(&w->lock);
     disk_queue_cancel(d, &todo);
@@ -142,7 +142,7 @@ static void worker_cancel(struct disk *d)
 
 static int worker_open(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     *w = (struct disk_worker){.disk = d, .event_fd = fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))};
     if (w->event_fd < 0) return -errno;
     disk_queue_init(&w->todo);
@@ -155,13 +155,13 @@ static int worker_open(struct disk *d)
 
 static void worker_close(struct disk *d)
 {
-    struct disk_worker *const w = &d->worker;
+    struct disk_worker *w = &d->worker;
     if (w->has_thread) {
         pthread_mutex_lock(&w->lock);
         w->want_stop = true;
         pthread_mutex_unlock(&w->lock);
         pthread_cond_signal(&w->has_work);
-        pthread_join(w->thread, NULL); /* it has nothing to do: it is not in the kernel with a request */
+        pthread_join(w->thread, NULL); /* has nothing to do, so it is not in the kernel with a request */
     }
     close(w->event_fd);
     pthread_cond_destroy(&w->has_work);

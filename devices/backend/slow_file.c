@@ -1,5 +1,5 @@
-/* See slow_file.h. One ring under one lock; the thread writes from the ring without the lock, since what it writes is
- * not given free before it is done.
+/* See slow_file.h. There is one ring under one lock. The thread writes from the ring without the lock: what it writes
+ * is freed only when it is done.
  *
  * System calls of the thread: ftruncate, fstat, write, futex, and close when it was left to itself. */
 #include "devices/backend/slow_file.h"
@@ -15,7 +15,7 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
 
-#define PIECE_MAX (64u * 1024) /* of one write, so that room comes back while a slow disk still works */
+#define PIECE_MAX (64u * 1024) /* of one write, so that room comes back while a slow disk works */
 
 struct slow_file {
     /* Const after creation, but for what is said at is_left. */
@@ -33,7 +33,7 @@ struct slow_file {
     size_t head, used; /* bytes[head] is the next to be written; only the thread moves it */
     bool is_closing;   /* nothing comes any more */
     bool is_left;      /* nobody waits any more: p.lost must not be called, and the thread frees this */
-    bool is_gone;      /* the thread needs nothing of this any more */
+    bool is_gone;      /* the thread does not use this any more */
     uint8_t bytes[SLOW_FILE_BYTES];
 };
 
@@ -45,7 +45,7 @@ static void destroy(struct slow_file *f)
     free(f);
 }
 
-/* What can't be done now is tried again before the next write: what is new never lands behind what is old. */
+/* What can't be done now is tried again before the next write, so that new bytes never land behind old ones. */
 static int begin(struct slow_file *f)
 {
     struct stat st;
@@ -74,7 +74,7 @@ static ssize_t write_piece(struct slow_file *f, const uint8_t *p, size_t len)
     return n < 0 ? -errno : n;
 }
 
-/* Lock held, but for the write. A piece that can't be written is lost as a whole: the next one tries again. */
+/* Lock held, except during the write. A piece that can't be written is lost as a whole; the next one is tried. */
 static void work_once(struct slow_file *f)
 {
     const size_t to_end = SLOW_FILE_BYTES - f->head;
@@ -92,8 +92,8 @@ static void work_once(struct slow_file *f)
 
 static void *work(void *arg)
 {
-    struct slow_file *const f = arg;
-    (void)begin(f); /* a guest that says nothing leaves an empty file too */
+    struct slow_file *f = arg;
+    (void)begin(f); /* a guest that says nothing leaves an empty file */
     pthread_mutex_lock(&f->lock);
     while (!f->is_left) {
         if (f->used > 0)

@@ -42,7 +42,7 @@ static void destroy(struct slow_input *s)
 
 static void *work(void *arg)
 {
-    struct slow_input *const s = arg;
+    struct slow_input *s = arg;
     pthread_mutex_lock(&s->lock);
     while (!s->is_left) {
         if (s->state != WANTED) {

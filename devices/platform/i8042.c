@@ -1,9 +1,9 @@
 /* The i8042 keyboard controller with nothing plugged in: resets, A20 and quick probes.
  *
- * There is no interrupt behind it, so a driver that got as far as talking to a keyboard would wait for its time-outs
- * (half a second each in Linux). A driver first empties the output buffer, and gives up on a controller that never gets
- * empty; so after power-on there are more bytes in it than any driver drains before it decides that nobody is there,
- * and fewer than would hold up a boot loader that drains until the end. After that, and for commands, it behaves. */
+ * It has no interrupt, so a driver that began to talk to a keyboard would wait for its time-outs (half a second each in
+ * Linux). A driver first empties the output buffer, and gives up on a controller whose buffer never gets empty. So
+ * after power-on the buffer holds more bytes than any driver drains before it decides that nobody is there, and too few
+ * to hold up a boot loader that drains to the end. After that, and for commands, it behaves as specified. */
 #include "devices/platform/platform.h"
 
 enum { PORT_DATA = 0, PORT_COMMAND = 4 };
@@ -80,7 +80,7 @@ static void data(struct i8042 *k, uint8_t byte)
         if (!(byte & OUTPUT_RESET)) reset_machine(k);
         break;
     case CMD_LOOP_KEYBOARD:
-    case CMD_LOOP_AUX: /* comes back, but not marked as the mouse's: there is no such port */ answer(k, byte); break;
+    case CMD_LOOP_AUX: /* echoes the byte, but not as the mouse's: there is no such port */ answer(k, byte); break;
     default: /* for a keyboard or mouse */ answer(k, KEYBOARD_RESEND); break;
     }
 }

@@ -1,6 +1,6 @@
-/* The clock of a PC (Motorola MC146818, which PCs have at two ports: an index and a data register), to be read: date
- * and time in UTC, as packed decimals and with 24 hours. There is no interrupt behind it, no alarm and no memory, and
- * what a guest writes to it is dropped: it is for guests that want to know what time it is when they start. */
+/* The clock of a PC (Motorola MC146818; PCs have it at two ports, an index and a data register), to be read: date and
+ * time in UTC, as packed decimals and with 24 hours. There is no interrupt, no alarm and no memory, and what a guest
+ * writes is dropped. It is for guests that want to know the time when they start. */
 #include <time.h>
 
 #include "devices/platform/platform.h"
@@ -24,9 +24,9 @@ enum { /* MC146818 data sheet, "Address Map" */
 enum { A_UPDATES = 0x80, A_32768_HZ = 0x20, A_RATE = 0x06, B_24_HOURS = 0x02, D_VALID = 0x80 };
 
 #define NS_PER_S UINT64_C(1000000000)
-#define UPDATE_NS                                                                                                      \
-    UINT64_C(244000) /* so long before a second ends its update is announced: who was not told has this long */
-#define DAY_S UINT64_C(86400)
+/* An update is announced this long before a second ends: a guest that saw no announcement has so much time to read. */
+#define UPDATE_NS UINT64_C(244000)
+#define DAY_S     UINT64_C(86400)
 
 static uint64_t host_now(void)
 {
@@ -49,7 +49,7 @@ static bool is_leap(unsigned year)
     return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
 
-/* Not gmtime_r: it reads the host's time zone, which is a file. */
+/* Not gmtime_r, which reads the file of the host's time zone. */
 static struct date date_of(uint64_t days)
 {
     static const uint8_t lengths[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};

@@ -36,7 +36,7 @@ static uint32_t guest_now(const struct pl031 *r)
     return (uint32_t)r->now() + r->offset;
 }
 
-/* Has the counter passed the match value since it was armed? Asked when somebody looks; nothing ticks in between. */
+/* Has the counter passed the match value since it was armed? Computed when somebody looks; nothing ticks in between. */
 static uint32_t raw_status(struct pl031 *r)
 {
     const uint32_t passed = guest_now(r) - r->armed_at;
@@ -60,7 +60,7 @@ static uint32_t read_register(struct pl031 *r, uint64_t offset)
     case REG_DATA: return guest_now(r);
     case REG_MATCH: return r->match;
     case REG_LOAD: return r->load;
-    case REG_CONTROL: return 1; /* running: it can't be stopped but by a reset */
+    case REG_CONTROL: return 1; /* always running: only a reset stops it */
     case REG_MASK: return r->mask;
     case REG_RAW: return raw_status(r);
     case REG_MASKED: return raw_status(r) & r->mask;
@@ -91,7 +91,7 @@ static void pl031_write(void *dev, uint64_t offset, unsigned size, uint64_t valu
         arm(r);
         break;
     case REG_LOAD:
-        (void)raw_status(r); /* what the old time had reached has fired */
+        (void)raw_status(r); /* an alarm that the old time had reached has fired */
         r->load = word;
         r->offset = word - (uint32_t)r->now();
         if (r->is_armed) r->armed_at = word;

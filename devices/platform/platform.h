@@ -29,17 +29,17 @@ struct i8042 { /* atomic for vCPUs that race: they get a mixed-up controller, no
 void i8042_init(struct i8042 *k, struct end_sink sink);
 extern const struct bus_ops i8042_bus_ops; /* dev: struct i8042 * */
 
-/* Debug exit: a write of any size at offset 0 ends the machine with END_GUEST_STATUS and the value written (as
+/* Debug exit. A write of any size at offset 0 ends the machine with END_GUEST_STATUS and the value written (as
  * isa-debug-exit does, without its shift), at most UINT32_MAX. A byte written at offset 1 is a milestone of the guest's
- * boot: the sink's mark is told, the guest goes on. Reads give 0. */
+ * boot: the sink's mark is told, and the guest goes on. Reads give 0. */
 #define DEBUG_EXIT_SIZE 4 /* a status may be written by the widest port access, so that lies inside */
 struct debug_exit {
     struct end_sink sink;
 };
 extern const struct bus_ops debug_exit_bus_ops; /* dev: struct debug_exit * */
 
-/* The panic device (QEMU's documented pvpanic interface): reads give the supported events, a write of bit 0 (panicked)
- * ends the machine with END_PANIC; bit 1 (crash kernel loaded) is told as END_NONE, once: it costs a log line. */
+/* The panic device (QEMU's documented pvpanic interface). Reads give the supported events. A write of bit 0 (panicked)
+ * ends the machine with END_PANIC; bit 1 (crash kernel loaded) is told once as END_NONE, since it costs a log line. */
 struct pvpanic {
     struct end_sink sink;
     atomic_bool has_told;
@@ -53,7 +53,7 @@ extern const struct bus_ops pvpanic_bus_ops; /* dev: struct pvpanic * */
 #define MC146818_SIZE 2
 struct mc146818 {
     uint64_t (*now)(void);
-    _Atomic uint8_t index; /* of all vCPUs, as on a PC: guests bring a lock */
+    _Atomic uint8_t index; /* shared by all vCPUs, as on a PC: guests bring a lock */
 };
 void mc146818_init(struct mc146818 *c, uint64_t (*now)(void)); /* now: nanoseconds since 1970; NULL: the host's */
 extern const struct bus_ops mc146818_bus_ops;                  /* dev: struct mc146818 * */

@@ -8,7 +8,7 @@ static uint64_t pvpanic_read(void *dev, uint64_t offset, unsigned size)
     return PVPANIC_PANICKED | PVPANIC_CRASH_LOADED;
 }
 
-/* Bits we did not offer are ignored. Both at once is a panic: the guest has given up. */
+/* Bits that we did not offer are ignored. Both bits at once are a panic: the guest has given up. */
 static void pvpanic_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
     struct pvpanic *p = dev;

@@ -1,15 +1,16 @@
 /* A 16550A UART (National Semiconductor PC16550D data sheet) as drivers know it, with a host instead of a wire.
  *
- * A byte written leaves at once, so the transmitter is always empty. A byte received is there until it is read; what
- * the guest has no room for stays with the host.
+ * A byte written leaves at once, so the transmitter is always empty. A byte received stays until it is read; what finds
+ * no room in the guest stays with the host.
  *
- * Interrupts. The line is the OR of the enabled causes, and it is an edge that counts: we raise whenever a cause comes
- * up that was not up before. A driver that handles one looks at IIR until it says that no cause is left (Linux 8250),
- * so what came up meanwhile is seen there or makes a new edge; nothing is lost. A driver that writes one byte per
- * interrupt and never reads IIR relies on the line going down and up again with each byte; it gets its edge too.
+ * Interrupts. The line is the OR of the enabled causes, and what counts is an edge: we raise it whenever a cause comes
+ * up that was not up before. A driver that handles one looks at IIR until it says that no cause is left (Linux 8250).
+ * So a cause that came up meanwhile is seen there or makes a new edge, and nothing is lost. A driver that writes one
+ * byte per interrupt and never reads IIR relies on the line going down and up again with each byte; it gets its edge
+ * too.
  *
- * Input waits until the guest listens, because a driver empties the FIFO when it opens the port, and what was piped
- * into the console before the guest booted would be gone: it listens when it has enabled the receive interrupt, or when
+ * Input waits until the guest listens. A driver empties the FIFO when it opens the port, and what was piped into the
+ * console before the guest booted would be lost. The guest listens when it has enabled the receive interrupt, or when
  * it looks at LSR again and again.
  *
  * Lock: everything in the struct. Never held while chario is called. */
@@ -41,10 +42,10 @@ enum { LSR_DATA = 1, LSR_OVERRUN = 2, LSR_THR_EMPTY = 0x20, LSR_IDLE = 0x40 };
 enum { MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80, MSR_DELTA = 15, MSR_RI_ENDED = 4 };
 
 #define FIFO_SIZE 16
-/* LSR reads in a row that mean a guest polls for input. One that only sends reads LSR once or twice per byte, and a
- * driver that sets the port up a few times more. */
+/* So many LSR reads in a row mean that a guest polls for input. A guest that only sends reads LSR once or twice per
+ * byte, and a driver that sets the port up a few times more. */
 #define POLLS_OF_A_LISTENER 16
-#define POLLS_OF_A_FLUSH    2  /* the guest has stopped writing: what it wrote should be seen */
+#define POLLS_OF_A_FLUSH    2  /* the guest has stopped writing: show what it wrote */
 #define DIVISOR_AT_RESET    12 /* 9600 baud */
 
 struct serial {
@@ -55,7 +56,7 @@ struct serial {
     uint8_t modem_delta; /* MSR bits 0..3 */
     bool has_overrun;
     bool tx_pending;  /* "transmitter empty" not yet acknowledged */
-    bool acks_by_iir; /* the driver has acknowledged one by reading IIR: it will the next one */
+    bool acks_by_iir; /* the driver has acknowledged one by reading IIR, and will again */
     uint8_t causes;   /* IER bits whose cause is up and enabled */
     uint8_t fifo[FIFO_SIZE];
     unsigned fifo_head, fifo_count;
@@ -247,7 +248,7 @@ static void write_register(struct serial *s, unsigned reg, uint8_t value)
 
 /* ---- bus side: byte-wide registers, so a wider access is that many bytes, as on an 8-bit bus ---- */
 
-/* One register access and what it means for the host: done with the lock held, told without it. */
+/* One register access and what follows from it for the host. Done with the lock held, told to chario without it. */
 static uint8_t access_register(struct serial *s, unsigned reg, bool is_write, uint8_t value)
 {
     pthread_mutex_lock(&s->lock);
@@ -257,8 +258,8 @@ static uint8_t access_register(struct serial *s, unsigned reg, bool is_write, ui
         write_register(s, reg, value);
     else
         value = read_register(s, reg);
-    /* Told when the FIFO is empty, not for each byte of it: to wake the loop costs more than the exit itself. A driver
-     * that reads any reads all, as its interrupt comes but once. */
+    /* chario is told when the FIFO is empty, not at each byte: to wake the loop costs more than the exit itself. A
+     * driver that reads one byte reads all, as its interrupt comes only once. */
     const bool has_room = is_listening(s) && (!was_listening || (s->fifo_count == 0 && !was_empty));
     const bool is_pause = is_write ? reg == IER : reg == LSR && s->polls == POLLS_OF_A_FLUSH;
     pthread_mutex_unlock(&s->lock);

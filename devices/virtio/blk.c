@@ -14,17 +14,17 @@
 #include "vmm/base/checked.h"
 #include "vmm/base/endian.h"
 
-/* Requests in flight, and segments in one. Enough to keep any disk busy; requests and rings are then 0.3 MB at most, of
- * which only what a guest really uses is ever touched. */
+/* Requests in flight, and segments in one. Enough to keep any disk busy. Requests and rings then take 0.3 MB at most,
+ * of which only what a guest uses is ever touched. */
 #define BLK_QUEUE_SIZE 128
 #define BLK_SEG_MAX    (BLK_QUEUE_SIZE - 2) /* a chain's, without header and status */
-/* Bytes that the requests taken in one drain stand for, so that the loop is left to the other devices: about a
- * millisecond of copying from the page cache. Of a larger request the disk does no more at once (disk_engine.h). */
+/* How many bytes the requests of one drain may stand for, so that other devices get the loop: about a millisecond of
+ * copying from the page cache. Of a larger request the disk does no more at once (disk_engine.h). */
 #define BLK_DRAIN_BYTES (4u << 20)
 #define BLK_ID_BYTES    20 /* 5.2.6: VIRTIO_BLK_T_GET_ID */
-/* Ranges of one request, and sectors of a range. A discard is 1 GiB at most: giving blocks back is quick. Zeroing may
- * have to write every byte, so it is 64 MiB: a queue full of these is then less than one of discards, and Linux, which
- * puts one range into such a request, still gets through a terabyte with 65,536. */
+/* Ranges of one request, and sectors of a range. A discard is 1 GiB at most, as giving blocks back is quick. Zeroing
+ * may have to write every byte, so it is 64 MiB: a queue full of these then takes less time than one of discards. Linux
+ * puts one range into such a request, and still only 65,536 of them cover a terabyte. */
 #define BLK_DISCARD_RANGES  32
 #define BLK_DISCARD_SECTORS (1u << 16) /* 32 MiB */
 #define BLK_ZEROES_RANGES   4
@@ -79,7 +79,7 @@ struct blk_request {
     uint8_t *status; /* the last writable byte */
     uint16_t head;
     uint32_t written; /* used.len on success */
-    uint64_t cost;    /* bytes that it stands for, of BLK_DRAIN_BYTES */
+    uint64_t cost;    /* bytes that it counts for in BLK_DRAIN_BYTES */
     bool is_stable;   /* must be on the disk before it is answered */
     unsigned range_count, range_next;
     union {
@@ -106,7 +106,7 @@ static struct blk *as_blk(struct virtio_dev *d)
 
 static uint64_t features(const struct virtio_dev *d)
 {
-    const struct blk *const b = (const struct blk *)d;
+    const struct blk *b = (const struct blk *)d;
     const uint64_t common = BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_FLUSH | BLK_F_TOPOLOGY;
     if (disk_is_readonly(b->disk)) return common | BLK_F_RO;
     return common | BLK_F_CONFIG_WCE | BLK_F_WRITE_ZEROES | (disk_can_discard(b->disk) ? BLK_F_DISCARD : 0);
@@ -114,7 +114,7 @@ static uint64_t features(const struct virtio_dev *d)
 
 static void config_read(const struct virtio_dev *d, uint32_t off, void *buf, uint32_t len)
 {
-    const struct blk *const b = (const struct blk *)d;
+    const struct blk *b = (const struct blk *)d;
     struct blk_config c = b->config;
     c.writeback = atomic_load_explicit(&b->is_writeback, memory_order_relaxed);
     memcpy(buf, (const uint8_t *)&c + off, len);
@@ -123,7 +123,7 @@ static void config_read(const struct virtio_dev *d, uint32_t off, void *buf, uin
 /* Only the cache mode can be written (5.2.5). */
 static void config_write(struct virtio_dev *d, uint32_t off, const void *buf, uint32_t len)
 {
-    struct blk *const b = as_blk(d);
+    struct blk *b = as_blk(d);
     const uint8_t mode = *(const uint8_t *)buf;
     if (off != offsetof(struct blk_config, writeback) || len != 1 || mode > 1) return;
     if ((features(d) & BLK_F_CONFIG_WCE) == 0 || (b->is_active && (d->features & BLK_F_CONFIG_WCE) == 0)) return;
@@ -138,7 +138,8 @@ static void answer(struct blk_request *r, enum blk_status status, uint32_t writt
     virtq_push(&r->blk->dev.vq[0], r->head, written);
 }
 
-/* used.len counts from the first writable byte (2.7.8): what failed and has data before its status wrote none of it. */
+/* used.len counts from the first writable byte (2.7.8). A failed request whose data lies before its status has written
+ * none of it. */
 static void refuse(struct blk_request *r, enum blk_status status)
 {
     answer(r, status, r->written == 1 ? 1 : 0);
@@ -147,14 +148,14 @@ static void refuse(struct blk_request *r, enum blk_status status)
 static bool next_range(struct blk_request *r)
 {
     if (r->range_next == r->range_count) return false;
-    const struct blk_range *const g = &r->range[r->range_next++];
+    const struct blk_range *g = &r->range[r->range_next++];
     r->io.offset = le64_get(g->sector) * DISK_SECTOR;
     r->io.bytes = (uint64_t)le32_get(g->sectors) * DISK_SECTOR;
     r->io.may_unmap = (le32_get(g->flags) & RANGE_F_UNMAP) != 0;
     return true;
 }
 
-/* In words of its own where the error's would be misleading. */
+/* A text of our own where the error's would mislead. */
 static const char *reason(int rc)
 {
     if (rc == DISK_CUT_SHORT) return "the image has become shorter than the disk";
@@ -169,7 +170,7 @@ static void report(const struct blk_request *r, int rc)
                                        [DISK_FLUSH] = "flush",
                                        [DISK_DISCARD] = "discard",
                                        [DISK_ZEROES] = "write zeroes"};
-    struct virtio_dev *const d = &r->blk->dev;
+    struct virtio_dev *d = &r->blk->dev;
     char what[ERROR_TEXT_MAX];
     (void)snprintf(what, sizeof(what), "%s at byte %llu: %s; the guest got an I/O error", verb[r->io.op],
                    (unsigned long long)r->io.offset, reason(rc));
@@ -178,7 +179,7 @@ static void report(const struct blk_request *r, int rc)
 
 static void done(struct disk_request *io, int rc)
 {
-    struct blk_request *const r = (struct blk_request *)io;
+    struct blk_request *r = (struct blk_request *)io;
     if (!r->blk->is_active) return; /* a reset: nobody wants an answer */
     if (rc != 0) {
         report(r, rc);
@@ -197,7 +198,7 @@ static void done(struct disk_request *io, int rc)
 
 /* Asking */
 
-/* The data of a transfer: `bytes` from byte `off` of the segments on. */
+/* The data of a transfer: `bytes` bytes of the segments, from byte `off` on. */
 static void take_data(struct blk_request *r, const struct virtq_seg *seg, uint64_t off, uint64_t bytes)
 {
     r->io.iov = r->iov;
@@ -214,8 +215,8 @@ static void take_data(struct blk_request *r, const struct virtq_seg *seg, uint64
     }
 }
 
-/* On the disk, and in whole blocks: a driver that doesn't look at blk_size works with sectors of 512 and must hear that
- * the disk has none. */
+/* The range must lie on the disk and be whole blocks. A driver that doesn't look at blk_size works with sectors of 512
+ * bytes and must hear that this disk has none. */
 static bool is_on_disk(const struct blk *b, uint64_t sector, uint64_t sectors)
 {
     const uint64_t block = disk_block_size(b->disk) / DISK_SECTOR;
@@ -224,7 +225,7 @@ static bool is_on_disk(const struct blk *b, uint64_t sector, uint64_t sectors)
 
 static enum blk_status transfer(struct blk_request *r, const struct virtq_chain *c, uint64_t sector, bool is_read)
 {
-    const struct blk *const b = r->blk;
+    const struct blk *b = r->blk;
     const uint64_t bytes = is_read ? c->in_bytes - 1 : c->out_bytes - sizeof(struct blk_header);
     if (!is_read && disk_is_readonly(b->disk)) return S_IOERR; /* 5.2.6.2 */
     if (bytes % DISK_SECTOR != 0 || !is_on_disk(b, sector, bytes / DISK_SECTOR)) return S_IOERR;
@@ -239,7 +240,7 @@ static enum blk_status transfer(struct blk_request *r, const struct virtq_chain 
 /* All ranges are checked before the first is touched. */
 static enum blk_status ranges(struct blk_request *r, const struct virtq_chain *c, bool is_discard)
 {
-    const struct blk *const b = r->blk;
+    const struct blk *b = r->blk;
     const uint64_t bytes = c->out_bytes - sizeof(struct blk_header);
     const unsigned ranges_max = is_discard ? BLK_DISCARD_RANGES : BLK_ZEROES_RANGES;
     const uint32_t sectors_max = is_discard ? BLK_DISCARD_SECTORS : BLK_ZEROES_SECTORS;
@@ -250,7 +251,7 @@ static enum blk_status ranges(struct blk_request *r, const struct virtq_chain *c
     r->range_count = (unsigned)(bytes / sizeof(struct blk_range));
     r->range_next = 0;
     for (unsigned i = 0; i < r->range_count; i++) {
-        const struct blk_range *const g = &r->range[i];
+        const struct blk_range *g = &r->range[i];
         const uint32_t sectors = le32_get(g->sectors);
         if ((le32_get(g->flags) & ~(is_discard ? 0u : RANGE_F_UNMAP)) != 0) return S_UNSUPP; /* 5.2.6.2 */
         if (sectors > sectors_max || !is_on_disk(b, le64_get(g->sector), sectors)) return S_IOERR;
@@ -276,21 +277,19 @@ static uint8_t *last_byte(const struct virtq_chain *c)
     return c->seg[i].base + c->seg[i].len - 1;
 }
 
-/* Is what is written now to be stable when it is answered (5.2.6.2)? */
+/* Must what is written now be stable when it is answered (5.2.6.2)? */
 static bool is_write_through(const struct blk *b)
 {
-    if ((b->dev.features & BLK_F_CONFIG_WCE) != 0) {
-        return !atomic_load_explicit(&b->is_writeback, memory_order_relaxed);
-    }
+    if ((b->dev.features & BLK_F_CONFIG_WCE) != 0) return !atomic_load_explicit(&b->is_writeback, memory_order_relaxed);
     return (b->dev.features & BLK_F_FLUSH) == 0;
 }
 
-/* Turn the chain into a request in flight, or answer it: the bytes it stands for, or 0: it can't even be answered. */
+/* Turn the chain into a request in flight, or answer it. Returns the bytes it counts for; 0: it can't be answered. */
 static uint64_t serve(struct blk *b, const struct virtq_chain *c)
 {
     struct blk_header h;
     if (c->in_bytes == 0) return 0;
-    struct blk_request *const r = &b->request[c->head];
+    struct blk_request *r = &b->request[c->head];
     r->blk = b;
     r->head = c->head;
     r->status = last_byte(c);
@@ -321,7 +320,7 @@ static uint64_t serve(struct blk *b, const struct virtq_chain *c)
         refuse(r, status);
         return c->out_bytes + c->in_bytes;
     }
-    const uint64_t cost = r->cost; /* the request may be over, and its place taken, when it has been submitted */
+    const uint64_t cost = r->cost; /* once submitted, the request may be over and its place taken */
     r->is_stable = (r->io.op == DISK_WRITE || r->io.op == DISK_ZEROES) && is_write_through(b);
     disk_submit(b->disk, &r->io);
     return cost;
@@ -329,8 +328,8 @@ static uint64_t serve(struct blk *b, const struct virtq_chain *c)
 
 static void notify(struct virtio_dev *d, unsigned queue)
 {
-    struct blk *const b = as_blk(d);
-    struct virtq *const q = &d->vq[queue];
+    struct blk *b = as_blk(d);
+    struct virtq *q = &d->vq[queue];
     struct virtq_chain chain;
     const char *why = NULL;
     uint64_t left = BLK_DRAIN_BYTES;
@@ -361,7 +360,7 @@ static void notify(struct virtio_dev *d, unsigned queue)
 
 static void on_batch(void *arg)
 {
-    struct blk *const b = arg;
+    struct blk *b = arg;
     virtio_used(&b->dev, 0);
 }
 
@@ -372,7 +371,7 @@ static int prepare(struct virtio_dev *d, struct err *e)
 
 static int activate(struct virtio_dev *d)
 {
-    struct blk *const b = as_blk(d);
+    struct blk *b = as_blk(d);
     /* 5.2.5.2: without a flush command there can be no volatile cache. */
     if ((d->features & BLK_F_FLUSH) == 0) atomic_store_explicit(&b->is_writeback, false, memory_order_relaxed);
     const int rc = disk_start(b->disk, d->loop, NULL);
@@ -382,21 +381,21 @@ static int activate(struct virtio_dev *d)
 
 static bool deactivate(struct virtio_dev *d)
 {
-    struct blk *const b = as_blk(d);
-    b->is_active = false; /* first: requests that are cancelled are not answered */
+    struct blk *b = as_blk(d);
+    b->is_active = false; /* before the disk stops: requests that are cancelled are not answered */
     atomic_store_explicit(&b->is_writeback, true, memory_order_relaxed);
     return disk_stop(b->disk);
 }
 
 static void on_quiet(void *arg)
 {
-    struct blk *const b = arg;
+    struct blk *b = arg;
     b->dev.up->quiet(b->dev.up_arg);
 }
 
 static void destroy(struct virtio_dev *d)
 {
-    struct blk *const b = as_blk(d);
+    struct blk *b = as_blk(d);
     disk_close(b->disk);
     free(b->request);
     free(b);
@@ -451,9 +450,9 @@ int virtio_blk_create(struct virtio_dev **out, struct disk *disk, const char *se
         err_hint(e, "shorten it");
         return -EINVAL;
     }
-    struct blk *const b = calloc(1, sizeof(*b));
+    struct blk *b = calloc(1, sizeof(*b));
     /* Large and zeroed: the C library maps it, and a page is touched only once a request uses it. */
-    struct blk_request *const requests = calloc(BLK_QUEUE_SIZE, sizeof(*requests));
+    struct blk_request *requests = calloc(BLK_QUEUE_SIZE, sizeof(*requests));
     if (!b || !requests) {
         free(b);
         free(requests);

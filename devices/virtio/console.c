@@ -1,8 +1,8 @@
-/* virtio-console (VIRTIO 1.2, 5.3): one port, on the console backend it shares with the serial port.
+/* virtio-console (VIRTIO 1.2, 5.3): one port, on the console backend that it shares with the serial port.
  *
  * Output must not wait, since other devices live on this loop: what the host does not take stays in its chain until
- * chario says to try again. Input has room when the guest has offered a buffer; the buffer is taken when chario asks.
- */
+ * chario says to try again. There is room for input when the guest has offered a buffer; the buffer is taken when
+ * chario asks. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,8 @@
 enum { RX = 0, TX = 1, QUEUES = 2 };
 
 #define CONSOLE_QUEUE_SIZE 64 /* Linux fills the receive queue with pages and has one buffer in flight to send */
-/* Per drain, so that a guest that writes without end leaves the loop to the other devices; more is done in the next
- * turn. A chain of descriptors that overlap can stand for 4 GiB of characters. */
+/* Characters a drain, so that a guest that writes without end leaves the loop to other devices; the next turn does
+ * more. A chain of descriptors that overlap can stand for 4 GiB of characters. */
 #define TX_DRAIN_BYTES (64u * 1024)
 #define TX_PIECE       1024 /* copied out at once */
 
@@ -93,7 +93,7 @@ static void drain_tx(struct console *c)
     uint32_t left = TX_DRAIN_BYTES;
     bool is_taken = true;
     int rc = 1;
-    /* Each turn writes bytes or ends a chain, so there are no more of them than both bounds allow. */
+    /* Each turn writes bytes or ends a chain, so the two bounds together bound the turns. */
     for (unsigned chains = 0; chains < q->size && left > 0 && is_taken;) {
         rc = next_tx(c);
         if (rc <= 0) break;
@@ -118,7 +118,7 @@ static void rx_broken(struct console *c)
     virtio_fault(&c->dev, c->dev.vq[RX].why);
 }
 
-/* A buffer that takes nothing is given back at once; there are at most a queue of them in a row. */
+/* A buffer without room is given back at once; there can be at most a queue of them in a row. */
 static size_t console_room(void *arg)
 {
     struct console *c = arg;
@@ -181,7 +181,7 @@ static void console_destroy(struct virtio_dev *d)
     free(console_of(d));
 }
 
-/* Of both ports: they share one host's side. */
+/* Of both ports, which share one host side. */
 static bool console_counter(const struct virtio_dev *d, unsigned index, struct virtio_counter *out)
 {
     const struct chario *io = ((const struct console *)d)->io;

@@ -9,7 +9,7 @@
 #include "devices/devices.h"
 
 #define RNG_QUEUE_SIZE 64 /* Linux has one request in flight, others a few */
-/* Per drain, so that a guest that asks without end leaves the loop to the other devices: about 0.2 ms. A request for
+/* Bytes a drain, so that a guest that asks without end leaves the loop to other devices: about 0.2 ms. A request for
  * more gets this much (5.4.6.2: the device may use less than the entire buffer). */
 #define RNG_DRAIN_BYTES (64u * 1024)
 #define WHY_MAX         96 /* a call's name and an errno's sentence */
@@ -36,8 +36,7 @@ static bool rng_deactivate(struct virtio_dev *d)
     return true;
 }
 
-/* Fill at most max bytes, without a hole. Bytes filled, or -errno. A signal may stop getrandom early: then there are
- * fewer. */
+/* Fill at most max bytes, without a hole. Bytes filled, or -errno. Fewer when a signal stops getrandom early. */
 static int64_t fill(const struct virtq_chain *c, uint32_t max)
 {
     uint32_t done = 0;

@@ -9,6 +9,7 @@
 #ifndef VIREO_DEVICES_VIRTIO_VIRTIO_H
 #define VIREO_DEVICES_VIRTIO_VIRTIO_H
 
+#include <linux/virtio_ids.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,9 +25,6 @@
 #define VIRTIO_F_EVENT_IDX     (1ull << 29)
 #define VIRTIO_F_VERSION_1     (1ull << 32)
 
-/* Device types (VIRTIO 1.2, 5) */
-enum virtio_id { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RNG = 4 };
-
 struct virtio_dev;
 
 struct virtio_counter {
@@ -36,30 +34,30 @@ struct virtio_counter {
 
 struct virtio_ops {
     const char *name; /* "blk" */
-    uint32_t id;
+    uint32_t id;      /* VIRTIO_ID_BLOCK: the type of the device (VIRTIO 1.2, 5) */
     unsigned queue_count;
     uint16_t queue_size[VIRTIO_MAX_QUEUES]; /* QueueSizeMax of each */
     uint64_t (*features)(const struct virtio_dev *d);
     uint32_t config_size; /* bytes of device configuration space; reads beyond give 0, writes beyond are dropped */
     void (*config_read)(const struct virtio_dev *d, uint32_t off, void *buf, uint32_t len);  /* inside config_size */
     void (*config_write)(struct virtio_dev *d, uint32_t off, const void *buf, uint32_t len); /* NULL: read-only */
-    /* Once, when mem, loop and up are set: take of the host what activate will need (descriptors, places in the loop),
-     * so that a host which runs short later fails no guest that resets its device. destroy gives it back. NULL: nothing
-     * is needed. 0, or -errno with *e set. */
+    /* Called once, when mem, loop and up are set. Take from the host what activate will need (descriptors, places in
+     * the loop), so that a guest can reset its device later even when the host runs short. destroy gives it back. NULL:
+     * nothing is needed. 0, or -errno with *e set. */
     int (*prepare)(struct virtio_dev *d, struct err *e);
-    /* DRIVER_OK was written: d->vq[] are checked (size 0: the driver left that queue out) and d->features is what was
+    /* DRIVER_OK was written. d->vq[] are checked (size 0: the driver left that queue out), and d->features is what was
      * negotiated. Every live queue is notified once right after. 0, or -errno when the host fails, which is never the
-     * guest's fault: short of something, the device goes to NEEDS_RESET and starts when it is reset; else the machine
-     * ends with 122. */
+     * guest's fault: after a shortage the device goes to NEEDS_RESET and starts when it is reset; after another error
+     * the machine ends with 122. */
     int (*activate)(struct virtio_dev *d);
-    /* Reset or tear-down; only called after a successful activate. It never waits: a host file may take its time, or
-     * never answer. True: no request is in flight, and nothing of the guest's memory is touched any more. False:
-     * requests are still with the host's kernel; nothing new is begun, and up->quiet is called on the loop thread,
-     * once, when the last one is back. */
+    /* Reset or tear-down, only after a successful activate. Never waits, since a host file may take its time or never
+     * answer. True: no request is in flight, and the guest's memory is not touched any more. False: requests are still
+     * with the host's kernel; nothing new is begun, and when the last one is back, up->quiet is called once on the loop
+     * thread. */
     bool (*deactivate)(struct virtio_dev *d);
     void (*notify)(struct virtio_dev *d, unsigned queue); /* the guest rang; drain at most one queue size */
     void (*destroy)(struct virtio_dev *d);                /* frees d; never while active */
-    /* The index-th of what it counts, for statistics; false: there are no more. Any thread. NULL: it counts nothing. */
+    /* The index-th figure that the device counts; false: there are no more. Any thread. NULL: it counts nothing. */
     bool (*counter)(const struct virtio_dev *d, unsigned index, struct virtio_counter *out);
 };
 
@@ -90,7 +88,7 @@ static inline void virtio_used(struct virtio_dev *d, unsigned q)
 {
     if (virtq_wants_interrupt(&d->vq[q])) d->up->interrupt(d->up_arg);
 }
-/* The guest broke the protocol on a queue. Counts, sets DEVICE_NEEDS_RESET, carries on: the device must not use the
+/* The guest broke the protocol on a queue. Counts it, sets DEVICE_NEEDS_RESET and returns: the device must not use the
  * queues until it is activated anew (virtq.is_broken makes pop return -EPROTO). Loop thread. */
 static inline void virtio_fault(struct virtio_dev *d, const char *why)
 {

@@ -1,13 +1,13 @@
 /* The virtio-mmio transport, version 2 (VIRTIO 1.2, 4.2): register window, status table, doorbells, interrupt.
  *
- * It owns what the guest programmed, and holds the table of which status may follow which and which register may be
- * written when; queue registers can't change after DRIVER_OK. On DRIVER_OK it checks the queues (virtq_init) and, on
- * the loop thread, activates the device and notifies every live queue once (a doorbell may have rung before). Doorbells
- * and their places in the loop are made at creation and kept over resets: a guest that starts its device later finds
+ * It owns what the guest programmed. Its tables say which status may follow which and when a register may be written;
+ * queue registers can't change after DRIVER_OK. On DRIVER_OK it checks the queues (virtq_init), then activates the
+ * device on the loop thread and notifies every live queue once, as a doorbell may have rung before. Doorbells and their
+ * places in the loop are made at creation and kept over resets. So a guest that starts its device later finds
  * everything there, whatever the host is short of by then.
  *
- * Threads: the bus handlers run on vCPU threads under the transport's own lock; the device is only touched through
- * loop_call while that lock is held, and nothing on the loop takes the lock (interrupt status, NEEDS_RESET and the
+ * Threads: the bus handlers run on vCPU threads under the transport's own lock. They touch the device only by
+ * loop_call, with that lock held. Nothing on the loop takes the lock (interrupt status, NEEDS_RESET and the
  * configuration generation are atomics), so there is no lock order to get wrong. */
 #ifndef VIREO_DEVICES_VIRTIO_VIRTIO_MMIO_H
 #define VIREO_DEVICES_VIRTIO_VIRTIO_MMIO_H
@@ -42,20 +42,19 @@ struct virtio_mmio_params {
 };
 
 int virtio_mmio_create(struct virtio_mmio **out, const struct virtio_mmio_params *p, struct err *e);
-/* The machine ends: a vCPU whose reset waits for the device's last requests waits no longer. Any thread. */
+/* The machine ends: a vCPU that waits in a reset for the device's last requests stops waiting. Any thread. */
 void virtio_mmio_abandon(struct virtio_mmio *t);
 /* Deactivate the device; true: it is quiet, and may be destroyed. False: requests are still with the host's kernel;
  * turn the loop and ask again. After the vCPUs and the loop have ended. */
 bool virtio_mmio_quiesce(struct virtio_mmio *t);
-/* Destroys the device too, which is quiet or was never active. After the vCPUs and the loop have ended. NULL is legal.
- */
+/* Destroys the device too, which is quiet or was never active. After vCPUs and loop have ended. NULL is legal. */
 void virtio_mmio_destroy(struct virtio_mmio *t);
 
 extern const struct bus_ops virtio_mmio_bus_ops; /* dev: struct virtio_mmio * */
 
 struct virtio_dev *virtio_mmio_dev(struct virtio_mmio *t);
-/* Rings of a queue's doorbell that came by ioeventfd, each an exit to us that did not happen. Any thread; one that has
- * rung but was not heard yet is not in it. */
+/* How often a queue's doorbell came by ioeventfd: exits that did not happen. A ring that was not heard yet is not
+ * counted. Any thread. */
 uint64_t virtio_mmio_saved_exits(const struct virtio_mmio *t, unsigned queue);
 
 #endif

@@ -22,7 +22,7 @@ enum { DESC_F_NEXT = 1, DESC_F_WRITE = 2, DESC_F_INDIRECT = 4 }; /* 2.7.5 */
 enum { AVAIL_F_NO_INTERRUPT = 1 };                               /* 2.7.6 */
 enum { USED_F_NO_NOTIFY = 1 };                                   /* 2.7.8 */
 
-/* used.len must be able to say how much was written, and 2.7.5.2 allows a chain no more than 2^32 bytes. */
+/* used.len must be able to say how much was written; 2.7.5.2 allows a chain at most 2^32 bytes. */
 #define CHAIN_MAX_BYTES UINT32_MAX
 
 struct desc {
@@ -98,11 +98,11 @@ bool virtq_is_valid(const struct virtq *q)
            marked == q->in_flight && q->in_flight <= outstanding && outstanding <= q->size;
 }
 
-/* One area as [gpa, gpa+len): its pointer, or NULL when misaligned or outside memory. */
+/* The pointer of one area [gpa, gpa+len); NULL when it is misaligned or outside memory. */
 static void *area(const struct gmem *mem, uint64_t gpa, uint64_t len, unsigned align)
 {
-    uint8_t *const host = gmem_slice(mem, gpa, len, GMEM_WRITE);
-    /* The host address too, since that is what atomic accesses need; tests may map memory at any alignment. */
+    uint8_t *host = gmem_slice(mem, gpa, len, GMEM_WRITE);
+    /* The host address must be aligned too, for atomic accesses; tests may map memory at any alignment. */
     return ((gpa | (uintptr_t)host) & (align - 1)) == 0 ? host : NULL;
 }
 
@@ -115,11 +115,11 @@ int virtq_init(struct virtq *q, const struct virtq_config *cfg, const struct gme
 {
     const uint16_t size = cfg->size;
     if (size == 0 || size > VIRTQ_MAX_SIZE || (size & (size - 1)) != 0) return -EINVAL;
-    /* 2.7. The event words at the ends are counted whether or not EVENT_IDX was negotiated, as the table there does. */
+    /* 2.7. As in the table there, the event words at the ends count whether or not EVENT_IDX was negotiated. */
     const uint64_t desc_len = sizeof(struct desc) * size, avail_len = 6 + 2ull * size, used_len = 6 + 8ull * size;
-    uint8_t *const desc = area(mem, cfg->desc, desc_len, 16);
-    uint8_t *const avail = area(mem, cfg->avail, avail_len, 2);
-    uint8_t *const used = area(mem, cfg->used, used_len, 4);
+    uint8_t *desc = area(mem, cfg->desc, desc_len, 16);
+    uint8_t *avail = area(mem, cfg->avail, avail_len, 2);
+    uint8_t *used = area(mem, cfg->used, used_len, 4);
     if (!desc || !avail || !used) return -EINVAL;
     if (overlaps(cfg->desc, desc_len, cfg->avail, avail_len) || overlaps(cfg->desc, desc_len, cfg->used, used_len) ||
         overlaps(cfg->avail, avail_len, cfg->used, used_len))
@@ -161,7 +161,7 @@ static int add_segment(struct virtq *q, struct virtq_chain *c, const struct desc
 
     if (n == q->size) return broken(q, "a descriptor chain loops or is longer than the queue");      /* 2.7.5.3.1 */
     if (!is_in && c->in_count > 0) return broken(q, "a readable descriptor follows a writable one"); /* 2.7.4.2 */
-    uint8_t *const base = gmem_slice(q->mem, gpa, len, is_in ? GMEM_WRITE : GMEM_READ);
+    uint8_t *base = gmem_slice(q->mem, gpa, len, is_in ? GMEM_WRITE : GMEM_READ);
     if (!base) return broken(q, "a buffer is not inside guest memory");
     if (len > CHAIN_MAX_BYTES - c->out_bytes - c->in_bytes) return broken(q, "a descriptor chain is 4 GiB or longer");
 
@@ -176,30 +176,31 @@ static int add_segment(struct virtq *q, struct virtq_chain *c, const struct desc
     return 0;
 }
 
-/* The table an INDIRECT descriptor names, *entries long. 2.7.5.3.1; its WRITE flag means nothing (2.7.5.3.2). */
+/* The table that an INDIRECT descriptor names, with *entries entries (2.7.5.3.1). Its WRITE flag means nothing
+ * (2.7.5.3.2). */
 static const uint8_t *open_table(struct virtq *q, const struct desc *d, bool is_inside_table, unsigned *entries)
 {
     const uint32_t len = le32_get(d->len);
     const char *why = NULL;
     const uint8_t *table = NULL;
 
-    if (!q->has_indirect) {
+    if (!q->has_indirect)
         why = "an indirect descriptor, which was not negotiated";
-    } else if (is_inside_table) {
+    else if (is_inside_table)
         why = "an indirect descriptor inside an indirect table";
-    } else if ((le16_get(d->flags) & DESC_F_NEXT) != 0) {
+    else if ((le16_get(d->flags) & DESC_F_NEXT) != 0)
         why = "an indirect descriptor that has a next one";
-    } else if (len == 0 || len % sizeof(struct desc) != 0) {
+    else if (len == 0 || len % sizeof(struct desc) != 0)
         why = "an indirect table whose length is no multiple of 16, or 0";
-    } else if (table = gmem_slice(q->mem, le64_get(d->addr), len, GMEM_READ), !table) {
+    else if (table = gmem_slice(q->mem, le64_get(d->addr), len, GMEM_READ), !table)
         why = "an indirect table is not inside guest memory";
-    }
     if (why) (void)broken(q, why);
     *entries = len / (unsigned)sizeof(struct desc);
     return table;
 }
 
-/* Every turn but one adds a segment, and add_segment takes at most q->size of them: a loop ends there. */
+/* Every turn but one adds a segment, and add_segment takes at most q->size of them, so a loop of descriptors ends
+ * there. */
 static int walk(struct virtq *q, uint16_t head, struct virtq_chain *c)
 {
     const uint8_t *table = q->desc;
@@ -255,7 +256,7 @@ void virtq_stage(struct virtq *q, unsigned index, uint16_t head, uint32_t writte
 {
     assert(index < q->size);
     clear_in_flight(q, head);
-    struct used_elem *const e = used_ring(q, (uint16_t)(q->next_used + index));
+    struct used_elem *e = used_ring(q, (uint16_t)(q->next_used + index));
     le32_store(&e->id, head);
     le32_store(&e->len, written);
 }
@@ -277,10 +278,10 @@ bool virtq_asks_interrupt(const struct virtq *q)
 {
     const uint16_t now = q->next_used, before = q->signalled_used;
     if (q->size == 0 || now == before) return false;
-    /* used.idx is stored; only then look whether the driver asks. It asks first and then looks at used.idx. */
+    /* used.idx is stored first, then we look whether the driver asks: it asks first, then looks at used.idx. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!q->has_event_idx) return (le16_load(avail_flags(q)) & AVAIL_F_NO_INTERRUPT) == 0;
-    /* Is used_event among the elements [before, now) pushed since the last decision? Modulo 2^16. */
+    /* Is used_event among the elements [before, now) that were pushed since the last decision? Modulo 2^16. */
     const uint16_t event = le16_load(avail_used_event(q));
     return (uint16_t)(now - event - 1) < (uint16_t)(now - before);
 }
@@ -294,25 +295,24 @@ bool virtq_wants_interrupt(struct virtq *q)
 
 void virtq_disable_doorbell(struct virtq *q)
 {
-    /* With EVENT_IDX there is nothing to store: avail_event stays behind, so the driver rings no more until it is moved
-     * (2.7.10.1: at most once more, for the buffer it points at). */
+    /* With EVENT_IDX there is nothing to store: avail_event stays behind, so the driver does not ring until it is
+     * moved, except at most once for the buffer that it points at (2.7.10.1). */
     if (q->size != 0 && !q->has_event_idx) le16_store(used_flags(q), USED_F_NO_NOTIFY);
 }
 
 bool virtq_enable_doorbell(struct virtq *q)
 {
     if (q->size == 0 || q->is_broken) return false;
-    if (q->has_event_idx) {
+    if (q->has_event_idx)
         le16_store(used_avail_event(q), q->next_avail);
-    } else {
+    else
         le16_store(used_flags(q), 0);
-    }
-    /* Asked first; only then look for what was offered before the driver could see that we ask. */
+    /* Ask first, then look for what was offered before the driver could see that we ask. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return le16_load(avail_idx(q)) != q->next_avail;
 }
 
-/* Where copies begin: the first of `count` segments that has a byte at *off, which becomes the offset in it. */
+/* Where a copy begins: the first of `count` segments that has a byte at *off. *off becomes the offset in it. */
 static unsigned seek(const struct virtq_seg *seg, unsigned count, size_t *off)
 {
     unsigned i = 0;
@@ -322,7 +322,7 @@ static unsigned seek(const struct virtq_seg *seg, unsigned count, size_t *off)
 
 size_t virtq_copy_out(const struct virtq_chain *c, size_t off, void *buf, size_t len)
 {
-    const struct virtq_seg *const seg = c->seg;
+    const struct virtq_seg *seg = c->seg;
     size_t done = 0;
     for (unsigned i = seek(seg, c->out_count, &off); i < c->out_count && done < len; i++, off = 0) {
         const size_t room = seg[i].len - off, n = room < len - done ? room : len - done;
@@ -334,7 +334,7 @@ size_t virtq_copy_out(const struct virtq_chain *c, size_t off, void *buf, size_t
 
 size_t virtq_copy_in(const struct virtq_chain *c, size_t off, const void *buf, size_t len)
 {
-    const struct virtq_seg *const seg = c->seg + c->out_count;
+    const struct virtq_seg *seg = c->seg + c->out_count;
     size_t done = 0;
     for (unsigned i = seek(seg, c->in_count, &off); i < c->in_count && done < len; i++, off = 0) {
         const size_t room = seg[i].len - off, n = room < len - done ? room : len - done;

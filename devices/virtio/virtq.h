@@ -1,10 +1,10 @@
 /* The split virtqueue, device side (VIRTIO 1.2, 2.7): the only reader of descriptors in the tree.
  *
  * What the guest programmed (struct virtq_config: owned by the transport, trusted by nobody) and what was checked
- * (struct virtq: owned by the device between activate and deactivate) are two types, so they can't be confused.
- * Everything below trusts nothing in guest memory: each descriptor is loaded once, a chain is bounded by the queue
- * size, addresses go through gmem_slice with their length, an avail.idx more than a queue size ahead and a head that is
- * still in flight are refused. A refusal is -EPROTO: the device calls virtio_fault() and stops using the queue.
+ * (struct virtq: owned by the device between activate and deactivate) are two types, so they can't be confused. Nothing
+ * in guest memory is trusted: each descriptor is loaded once, a chain is bounded by the queue size, and addresses go
+ * through gmem_slice with their length. An avail.idx more than a queue size ahead, and a head that is still in flight,
+ * are refused. A refusal is -EPROTO: the device calls virtio_fault() and stops using the queue.
  *
  * All functions: loop thread of the device. No allocation, no lock, no syscall. */
 #ifndef VIREO_DEVICES_VIRTIO_VIRTQ_H

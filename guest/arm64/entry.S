@@ -3,8 +3,7 @@
  * The first processor comes at EL1 with the MMU off and x0 = the device tree. Memory that devices share with the guest
  * must be cacheable, as the host's view of it is, so the MMU goes on before anything else: one level-1 table of 1 GiB
  * blocks, at first only those that hold this image and the device tree; machine.c adds the others. The other processors
- * come by PSCI CPU_ON and use the same table.
- */
+ * come by PSCI CPU_ON and use the same table. */
 #define STACK_SIZE 16384 /* the device tree's reader keeps a path of nodes on it */
 #define OTHER_STACK_SHIFT 13 /* MACHINE_STACK_SIZE */
 

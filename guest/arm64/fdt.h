@@ -28,8 +28,7 @@ struct fdt_node {
     struct fdt_value prop[FDT_PROP_COUNT];
 };
 
-/* Call visit for every node, parents first, disabled ones not. False: the blob is broken; what came before was visited.
- */
+/* Call visit for every enabled node, parents first. False: the blob is broken; nodes before that were visited. */
 bool fdt_walk(const void *blob, void (*visit)(const struct fdt_node *node, void *arg), void *arg);
 
 bool fdt_is_compatible(const struct fdt_node *node, const char *with);

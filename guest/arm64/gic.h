@@ -33,8 +33,7 @@ struct machine_gic {
 /* Filled by machine_discover. */
 extern struct machine_gic machine_gic;
 
-/* Let this processor have its own interrupts of `mask` (bit n: ID n, below 32). false: its interface is out of reach.
- */
+/* Let this processor have its own interrupts of `mask` (bit n: ID n, below 32). False: it can't reach its interface. */
 bool gic_open(uint32_t mask);
 
 /* Take what is pending, whether or not the processor masks interrupts. GIC_ID() of it says what it is. */
@@ -55,8 +54,7 @@ static inline void gic_end(uint64_t taken)
         mmio_write32(machine_gic.other + GICC_EOIR, (uint32_t)taken);
 }
 
-/* The virtual timer's interrupt stays raised from when the counter has reached `deadline` until the timer is stopped.
- */
+/* The virtual timer's interrupt is raised from `deadline`, in ticks of the counter, until the timer is stopped. */
 static inline void timer_start(uint64_t deadline)
 {
     WRITE_SYSTEM("cntv_cval_el0", deadline);

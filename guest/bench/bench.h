@@ -19,8 +19,8 @@ struct bench_code {
     bool (*prepare)(struct bench_run *r); /* before everything else; false: unsupported here. NULL: nothing to do */
     void (*op)(uint64_t address);
     void (*sample)(struct bench_run *r, struct bench_sample *s); /* has no baseline */
-    void (*second)(
-        struct bench_page *p); /* on the second processor, until step BENCH_SAMPLED. NULL: it isn't started */
+    /* On the second processor, until step BENCH_SAMPLED. NULL: it isn't started. */
+    void (*second)(struct bench_page *p);
 };
 
 /* ---- What an architecture provides ---- */

@@ -3,11 +3,10 @@
 
 #include "counter.h" /* the architecture's */
 
-#define COST_READS                                                                                                     \
-    100 /* the least of so many is free of interrupts, and emulated they still take microseconds only                  \
-         */
-#define PAGE_SIZE 4096
-#define HOT_ALIGN 2048 /* the loop and all ops take less: the x86 linker script puts them side by side */
+/* The least of so many is free of interrupts, and emulated they still take microseconds only. */
+#define COST_READS 100
+#define PAGE_SIZE  4096
+#define HOT_ALIGN  2048 /* the loop and all ops take less: the x86 linker script puts them side by side */
 
 static struct bench_run run;
 static uint8_t second_stack[MACHINE_STACK_SIZE] __attribute__((section(".bss.noinit"), aligned(16)));

@@ -3,8 +3,7 @@
  * The default guest looks at the machine it was given, uses every disk through virtio-blk and reports by its exit
  * status. It runs on one processor with interrupts off; the others only say that they are there. Where its privileged
  * code is emulated instruction by instruction, each one costs some 0.2 us, so: no clearing of large memory, string
- * instructions for bulk work, and nothing but general-purpose registers.
- */
+ * instructions for bulk work, and nothing but general-purpose registers. */
 #ifndef VIREO_GUEST_H
 #define VIREO_GUEST_H
 

@@ -185,8 +185,7 @@ void virtio_put(struct virtio_device *d, uint32_t slot, const struct virtio_piec
     d->ring->avail.ring[(uint16_t)(d->last_used + slot) % QUEUE_SIZE] = (uint16_t)first;
 }
 
-/* The interrupt and its cause, in either order: a late interrupt of the last batch may come before this batch's cause.
- */
+/* Interrupt and cause come in either order: the last batch's late interrupt may precede this batch's cause. */
 static void wait_interrupt(const struct virtio_device *d)
 {
     const uint64_t start = machine_ticks(), limit = INTERRUPT_MS * machine_ticks_per_ms();

@@ -2,8 +2,7 @@
  *
  * Requests live in slots: slot i owns the descriptors 3i .. 3i+2, so nothing has to be searched or freed and a used id
  * tells the slot. All requests of a batch are offered at once and waited for together. Anything a device must not do
- * ends the guest with a sentence.
- */
+ * ends the guest with a sentence. */
 #ifndef VIREO_GUEST_VIRTIO_H
 #define VIREO_GUEST_VIRTIO_H
 
@@ -70,8 +69,7 @@ void virtio_probe(struct virtio_device *d, const struct guest_device *at);
 const char *virtio_name(uint32_t id);
 uint32_t virtio_config32(const struct virtio_device *d, uint32_t offset);
 uint8_t virtio_config8(const struct virtio_device *d, uint32_t offset);
-/* Take VERSION_1 and what of `wanted` is offered, set up queue 0 on *ring, go to DRIVER_OK. Returns the features taken.
- */
+/* Take VERSION_1 and what is offered of `wanted`, set up queue 0 on *ring, set DRIVER_OK. Returns what was taken. */
 uint64_t virtio_start(struct virtio_device *d, uint64_t wanted, struct virtio_ring *ring);
 void virtio_stop(struct virtio_device *d);
 /* Write slot `slot`'s descriptors (at most SLOT_DESCS pieces) and put it in the available ring, not yet shown. */

@@ -3,8 +3,7 @@
  * Only the scratch disk, told by its id, is written: any other may hold somebody's data. The pattern is a page of noise
  * repeated, with every sector stamped at both ends with its number and the pass: a sector that is lost, stale, torn or
  * in the wrong place shows by its stamps, and laying them out costs few instructions. Between its stamps every sector
- * is compared too, or one in eight where privileged code is emulated.
- */
+ * is compared too, or one in eight where privileged code is emulated. */
 #include "disk.h"
 
 #include "../embed.h"

@@ -1,8 +1,7 @@
 /* port OFFSET VALUE: writes one byte to Vireo's debug-exit register: x86 port 0xf4 + OFFSET, on arm64 a place in
  * memory. Offset 0 ends the machine with VALUE as its status, offset 1 marks a milestone of the boot. Stock kernels
  * have no /dev/port, hence a program; without libc, since the initramfs is unpacked at every boot. Exit status 1: this
- * machine has no such register, or its kernel does not let us write to it.
- */
+ * machine has no such register, or its kernel does not let us write to it. */
 #include <stdint.h>
 
 #if defined(__x86_64__)

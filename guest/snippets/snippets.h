@@ -2,8 +2,7 @@
  *
  * A snippet is position-independent code whose parameters are registers, so one serves many tests. It runs on a bare
  * vCPU (snippet_start: a test that has KVM and a page of memory) or as a kernel of its own (snippet_image: a test that
- * has a machine). It needs no stack, no page tables and no interrupts.
- */
+ * has a machine). It needs no stack, no page tables and no interrupts. */
 #ifndef VIREO_GUEST_SNIPPETS_H
 #define VIREO_GUEST_SNIPPETS_H
 

@@ -2,8 +2,7 @@
  *
  * The first processor comes as the 64-bit boot protocol says (boot.rst): long mode, flat segments, low 4 GiB mapped at
  * their own address, interrupts off, rsi = boot_params. The others come by SIPI in real mode at the page where
- * ap_trampoline was copied to, and borrow the first one's page tables.
- */
+ * ap_trampoline was copied to, and borrow the first one's page tables. */
 #define CODE32 0x08
 #define CODE64 0x10
 #define DATA   0x18

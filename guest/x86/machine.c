@@ -134,8 +134,8 @@ uint8_t table_sum(const uint8_t *at, size_t len)
         sums = ((sums & low) + (bytes & low)) ^ ((sums ^ bytes) & ~low);
     }
     while (len--) rest = (uint8_t)(rest + *at++);
-    sums =
-        (sums & pairs) + (sums >> 8 & pairs); /* four sums of two, wide enough not to carry when multiplied together */
+    /* Four sums of two, wide enough not to carry when multiplied together. */
+    sums = (sums & pairs) + (sums >> 8 & pairs);
     return (uint8_t)(rest + (sums * 0x0001000100010001ull >> 48));
 }
 

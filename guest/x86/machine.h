@@ -53,8 +53,7 @@ void add_device(struct guest_machine *m, uint64_t base, uint32_t irq, bool is_ed
 void acpi_read(uint64_t rsdp, struct guest_machine *m);
 /* mptable.c: processors and the I/O APIC from the MP table (MP specification 1.4); false: there is none. */
 bool mptable_read(struct guest_machine *m);
-/* cmdline.c: devices from `virtio_mmio.device=SIZE@BASE:IRQ` words (Documentation/admin-guide/kernel-parameters.txt).
- */
+/* cmdline.c: devices from words `virtio_mmio.device=SIZE@BASE:IRQ` (admin-guide/kernel-parameters.txt). */
 void cmdline_read(struct guest_machine *m);
 
 /* machine.c: one gate of the table that all processors share, and that table for the one that asks. */

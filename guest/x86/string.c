@@ -1,5 +1,4 @@
-/* Bulk work by string instructions: where privileged code is emulated, one of them costs a fraction of a loop's pass.
- */
+/* Bulk work by string instructions: where privileged code is emulated, one costs less than one pass of a loop. */
 #include "../common/guest.h"
 
 void *memcpy(void *to, const void *from, size_t len)

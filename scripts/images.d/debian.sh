@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Kernels and busybox from Debian packages: downloaded once into build/debs, unpacked there, never installed. Sourced by scripts/images and
-# scripts/lab, which set $tree; everything below runs under one lock, so that several of them may start at once on an empty cache.
+# Kernels and busybox from Debian packages. They are downloaded once into build/debs, unpacked there and never installed. Sourced by
+# scripts/images and scripts/lab, which set $tree. Everything below runs under one lock, so that several may start at once on an empty cache.
 
 debs=$tree/build/debs
 
-# debian_unpacked PACKAGE[:ARCH] [MEMBER]: prints the folder the package's newest version lies unpacked in, or only its ./MEMBER.
+# debian_unpacked PACKAGE[:ARCH] [MEMBER]: prints the folder in which the package's newest version is unpacked, or only its ./MEMBER.
 debian_unpacked() {
     local package=$1 folder=$debs/${1/:/.}
     if [ ! -e "$folder/.complete" ]; then
@@ -17,10 +17,10 @@ debian_unpacked() {
     echo "$folder"
 }
 
-# A package that only names the current one (linux-image-cloud-amd64) is followed to what it depends on.
+# Where a package only names the current one (linux-image-cloud-amd64), the package that it depends on is taken.
 debian_fetch() {
     local package=$1 folder=$2 member=$3 real download
-    # Its foreign architecture and the package lists may still be unknown to apt on a fresh machine.
+    # On a fresh machine apt may not know the foreign architecture and the package lists yet.
     apt-cache show "$package" > /dev/null 2>&1 || debian_refresh "$package" || return
     real=$(apt-cache depends --no-recommends "$package" | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1)
     download=$folder.download
@@ -33,7 +33,7 @@ debian_fetch() {
     }
     mkdir "$download/root"
     dpkg --fsys-tarfile "$download"/*.deb | tar -x -C "$download/root" "$member" || return
-    # Nothing of the package's own scripts is run, and modprobe wants to know what needs what.
+    # The package's own scripts are not run, but modprobe wants to know which module needs which.
     [ ! -d "$download/root/lib/modules" ] || /sbin/depmod -b "$download/root" "$(ls "$download/root/lib/modules")"
     touch "$download/root/.complete"
     mv "$download"/*.deb "$debs/"

@@ -8,7 +8,7 @@ BOCHS_IPS=50000000      # how many instructions make a second of the host's cloc
 DISK_ROOM_MB=64         # for what the command writes
 BOCHS_SECTOR=512 BOCHS_HEADS=16 BOCHS_SECTORS=63
 
-# The CD, made once and again when the package or the init changes; several labs may want it at once.
+# The CD is made once, and again when the package or the init changes. A lock, as several labs may want it at once.
 prepare_cd() {
     debian_kernel amd64
     local made=$tree/build/lab/vtx
@@ -39,7 +39,7 @@ make_cd() {
     rm -rf "$folder"
 }
 
-# take PATH: into the root directory, with the shared libraries of programs. What is a link is followed.
+# take PATH: copies it into the root directory, with the shared libraries of programs. Links are followed.
 take() {
     local path library file
     path=$(realpath -s "$1")
@@ -105,7 +105,7 @@ debug: action=ignore
 END
 }
 
-# The host's signs of life become the files that the rest of scripts/lab looks for.
+# Turns the host's signs of life into the files that the rest of scripts/lab looks for.
 watch_life() {
     local word value
     while read -r word value; do

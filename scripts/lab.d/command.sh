@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the emulated host runs: the command, with this shell's directory and environment. Plain sh, since busybox may be the one to read it.
 
-# Names that tell of this machine or of this shell, not of the task.
+# Variables that describe this machine or this shell, not the task: not handed on.
 is_private_name() {
     case $1 in
     _ | SHLVL | OLDPWD | PWD | TMPDIR | BASH* | DISPLAY | SSH_* | XDG_RUNTIME_DIR | DBUS_*) return 0 ;;

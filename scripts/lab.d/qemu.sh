@@ -3,7 +3,7 @@
 
 VIRTIOFSD=/usr/lib/qemu/virtiofsd
 
-# The host's kernel and initramfs, made once and again when the package or the init changes; several labs may want them at once.
+# The host's kernel and initramfs are made once, and again when the package or the init changes. A lock, as several labs may want them at once.
 prepare_host() {
     local arch=$1 made=$tree/build/lab/$host folder
     shift
@@ -25,16 +25,17 @@ prepare_host() {
     exec 8>&-
 }
 
-# What QEMU 7.2 does wrong here, seen and read in its source:
-# - A processor may keep code as it was before another one changed it, if it read it just then (since 8.1 it can't). Linux changes its scheduler
-#   when a host's first VM is made and when the last is closed: a processor of two then meets, for ever, a breakpoint that is no longer there, and
-#   the host stands still. So it has one, unless the user wants more.
-# - VMRUN does not load the interrupt shadow (AMD APM volume 2, 15.21.5). An interrupt may come between a guest's STI and HLT, and HLT
-#   then waits for the next one.
-# - The number of an interrupt that VMRUN injected is kept, and if the processor's loop is left before the guest's next exit, as happens where
-#   instructions are counted, it is delivered again, interrupts off or not. A handler that is met with a lock held waits for itself.
-# A host with one processor hangs too, once in an hour of guests, for a reason not known. Read, not seen: VMRUN marks a virtual interrupt as pending
-# without the lock, which may lose a real one that comes just then, and with the timer's all others.
+# What QEMU 7.2 does wrong here, seen, and then found in its source:
+# - A processor may keep old code when another processor changes it at the moment of reading (not since 8.1). Linux changes its scheduler's code
+#   when a host's first VM is made and when the last is closed. One of two processors then meets a breakpoint that is no longer there, for ever,
+#   and the host stands still. So the host has one processor, unless the user wants more.
+# - VMRUN does not load the interrupt shadow (AMD APM volume 2, 15.21.5). An interrupt may come between a guest's STI and HLT, and HLT then waits
+#   for the next one.
+# - The number of an interrupt that VMRUN injected is kept. If the processor's loop is left before the guest's next exit, as happens where
+#   instructions are counted, it is delivered again, even with interrupts off. A handler that is met with a lock held then waits for itself.
+# A host with one processor hangs too, once in an hour of guests, for an unknown reason. One candidate was found in the source but not seen:
+# VMRUN marks a virtual interrupt as pending without the lock. That may lose a real one that comes just then and, if it is the timer's, all later
+# ones.
 host_amdv() {
     prepare_host amd64 virtio_pci virtiofs virtio_console kvm-amd tun vhost_net
     title=AMD-V
@@ -50,7 +51,7 @@ host_arm64() {
     : > "$session/foreign"
 }
 
-# needs_sharing FOLDER: whether a fresh /tmp would hide it.
+# needs_sharing FOLDER: would a fresh /tmp hide it?
 needs_sharing() { [[ $1 == /tmp/* || $1 == /run/* ]]; }
 
 run_host() {
@@ -100,7 +101,7 @@ run_host() {
         leashed cat "$session/out" & streams+=($!)
         leashed cat "$session/err" >&2 & streams+=($!)
         leashed cat <&3 > "$session/in" 2> /dev/null & children+=($!)
-        # QEMU opens the two fifos by name; open here too, they give `cat` its end even if QEMU never gets that far.
+        # QEMU opens the two fifos by name. They are open here too, so `cat` meets their end even if QEMU never gets that far.
         leashed "${limiter[@]}" "${emulator[@]}" < "$session/in" > "$session/out" 4> "$session/err" 2>> "$session/emulator" &
     fi
     local emulator_pid=$!

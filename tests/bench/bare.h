@@ -12,8 +12,8 @@ struct bare_kind {
     uint32_t exit_reason;
     uint32_t code_size;
     unsigned char code[28];
-    uint64_t loop_address; /* 0: the code stands by itself. Else it is the loop of `vireo bench exits`, around an exit
-                            * at this address */
+    /* 0: the code stands by itself. Else it is the loop of `vireo bench exits`, around an exit at this address. */
+    uint64_t loop_address;
 };
 
 /* The kinds of this architecture, the first is the default; ended by a NULL name. */

@@ -7,8 +7,7 @@
  *                                  kernel to know of it
  *
  * Start and stop are timed from outside. A round trip is from one return of KVM_RUN to the next: out of the kernel,
- * back in, the guest's two instructions, and out again.
- */
+ * back in, the guest's two instructions, and out again. */
 #include "bare.h"
 
 #include <errno.h>

@@ -136,7 +136,7 @@ int main(int argc, char **argv)
         return 2;
     }
     argv[split] = NULL;
-    char **const a = argv + optind, **const b = argv + split + 1;
+    char **a = argv + optind, **b = argv + split + 1;
     struct sample *sa = calloc(pairs, sizeof(*sa)), *sb = calloc(pairs, sizeof(*sb));
     if (!sa || !sb) give_up("calloc");
     const int out = dup(STDOUT_FILENO), nothing = open("/dev/null", O_RDWR | O_CLOEXEC);

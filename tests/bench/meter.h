@@ -11,8 +11,7 @@ _Noreturn void meter_die(const char *what);
 /* Print `figure NAME VALUE UNIT`, the line that scripts/bench looks for on the console. */
 void meter_figure(const char *name, double value, const char *unit);
 
-/* Sequential and random reads and writes of a block device or file, past the page cache. What it held is overwritten.
- */
+/* Sequential and random reads and writes of a device or file, past the page cache. What it held is overwritten. */
 void meter_disk(const char *path);
 /* Serve meter_net's connections for ever. */
 _Noreturn void meter_serve(uint16_t port);

@@ -127,8 +127,10 @@ make_fake() {
 for word; do case $word in --rows=*) rows=${word#--rows=} ;; esac; done
 [ "$1 $2 $3" = "bench exits --worker" ] || exit 99
 echo '{"type":"environment","kind":"exits","arch":"x86_64","time":"2026-01-31T12:00:00Z","host":{},"counter":{"name":"TSC","hz":1e9}}'
+limit=60000
+[ "$FAKE" != hang ] || limit=100
 for row in ${rows//,/ }; do
-    echo "{\"type\":\"begin\",\"item\":\"$row\",\"timeout_ms\":100}"
+    echo "{\"type\":\"begin\",\"item\":\"$row\",\"timeout_ms\":$limit}"
     if [ "$row" = nop ]; then
         case $FAKE in
             hang) exec sleep 60 ;;

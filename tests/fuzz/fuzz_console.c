@@ -23,14 +23,14 @@ static uint64_t slot(const struct ring *r, unsigned queue)
 
 static void send_good(struct console_guest *c, struct script *in)
 {
-    struct ring *const r = &c->g.ring[TX];
+    struct ring *r = &c->g.ring[TX];
     const uint32_t len = take(in, 2) % (SLOT + 1), cut = len > 0 ? take(in, 1) % len : 0;
     static uint8_t got[SLOT + 1];
     struct ring_used used;
     size_t total = 0;
     if (c->g.is_raw || r->free_count < 2) return;
     const uint64_t gpa = slot(r, TX);
-    uint8_t *const p = ring_host(&c->g.mem, gpa);
+    uint8_t *p = ring_host(&c->g.mem, gpa);
     for (uint32_t i = 0; i < len; i++) p[i] = (uint8_t)(cut + i);
     ring_add(r, (struct ring_seg[]){{gpa, cut, false}, {gpa + cut, len - cut, false}}, 2);
     script_notify(&c->g, TX);
@@ -51,7 +51,7 @@ static void type(struct console_guest *c, struct script *in)
 
 static void offer_buffer(struct console_guest *c, struct script *in)
 {
-    struct ring *const r = &c->g.ring[RX];
+    struct ring *r = &c->g.ring[RX];
     const uint32_t len = take(in, 2) % (SLOT + 1);
     if (c->g.is_raw || r->free_count == 0) return;
     const struct ring_seg seg = {slot(r, RX), len, true};
@@ -61,7 +61,7 @@ static void offer_buffer(struct console_guest *c, struct script *in)
 
 static void take_typed(struct console_guest *c)
 {
-    struct ring *const r = &c->g.ring[RX];
+    struct ring *r = &c->g.ring[RX];
     struct ring_used used;
     while (!c->g.is_raw && ring_take_used(r, &used)) {
         const uint8_t *p = ring_host(&c->g.mem, RING_MEM_GPA + SCRIPT_AREA + (uint64_t)used.id * SLOT);

@@ -26,13 +26,13 @@ static void fill(uint8_t *p, size_t len, unsigned number)
 /* The driver sends a frame, in up to three segments, and it is on the wire. */
 static void send_good(struct net_guest *n, struct script *in)
 {
-    struct ring *const r = &n->g.ring[TX];
+    struct ring *r = &n->g.ring[TX];
     const uint32_t len = FRAME_MIN + take(in, 2) % (SLOT - HDR - FRAME_MIN), cut = 1 + take(in, 1) % 40;
     const uint64_t gpa = RING_MEM_GPA + SCRIPT_AREA + (uint64_t)r->free_head * SLOT;
     static uint8_t got[HDR + FRAME_LIMIT + 1];
     struct ring_used used;
     if (n->g.is_raw || r->free_count < 3) return;
-    uint8_t *const p = ring_host(&n->g.mem, gpa);
+    uint8_t *p = ring_host(&n->g.mem, gpa);
     memset(p, 0, HDR);
     fill(p + HDR, len, cut);
     const struct ring_seg seg[] = {
@@ -61,7 +61,7 @@ static void wire_sends(struct net_guest *n, struct script *in, bool is_good)
 
 static void offer_buffer(struct net_guest *n, struct script *in)
 {
-    struct ring *const r = &n->g.ring[RX];
+    struct ring *r = &n->g.ring[RX];
     const uint32_t len = BUFFER_MIN + take(in, 2) % (SLOT - BUFFER_MIN);
     if (n->g.is_raw || r->free_count == 0) return;
     const struct ring_seg seg = {RING_MEM_GPA + SCRIPT_AREA + (16 + (uint64_t)r->free_head) * SLOT, len, true};
@@ -73,7 +73,7 @@ static void offer_buffer(struct net_guest *n, struct script *in)
 static void take_frames(struct net_guest *n)
 {
     static uint8_t got[HDR + FRAME_LIMIT + SLOT], want[FRAME_LIMIT];
-    struct ring *const r = &n->g.ring[RX];
+    struct ring *r = &n->g.ring[RX];
     struct ring_used used;
     while (!n->g.is_raw && ring_take_used(r, &used)) {
         size_t len = 0;

@@ -1,6 +1,5 @@
 /* Results from anybody's text. The first byte says which door: a result file, or a worker's lines. What is taken can be
- * written in every format, and what is written as JSON is taken again and, once rounded as JSON rounds, says the same.
- */
+ * written in every format, and what is written as JSON is taken again and, rounded as JSON rounds, is the same. */
 #include "bench/result/result.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -37,8 +36,7 @@ static void write_all(const struct result *r)
     }
 }
 
-/* What is written of r as JSON is taken again. NULL: it was made of lines without an environment, which no file may be.
- */
+/* What is written of r as JSON is taken again. NULL: it came from lines and has no environment, as files must. */
 static struct result *reread(const struct result *r, struct text *json)
 {
     struct result *again = NULL;

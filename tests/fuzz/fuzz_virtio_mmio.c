@@ -29,7 +29,7 @@ static void on_log(void *arg, enum log_level level, const char *line)
 }
 static int on_doorbell(void *arg, unsigned queue, int fd, bool on)
 {
-    struct guest *const g = arg;
+    struct guest *g = arg;
     MUST(queue == 0 && fd >= 0 && g->has_doorbell != on);
     g->has_doorbell = on;
     return 0;
@@ -123,7 +123,7 @@ static void access(struct guest *g, struct script *in)
 
 static void check(struct guest *g)
 {
-    const struct virtio_dev *const d = virtio_mmio_dev(g->t);
+    const struct virtio_dev *d = virtio_mmio_dev(g->t);
     const uint32_t status = rd(g, STATUS);
     MUST(rd(g, 0) == 0x74726976 && rd(g, 4) == 2);
     MUST((status & ~0xcfu) == 0 && ((status & 2) == 0 || (status & 1) != 0) &&

@@ -38,7 +38,7 @@ static void on_interrupt(void *arg)
 }
 static void on_fault(void *arg, const char *why)
 {
-    struct driver *const d = arg;
+    struct driver *d = arg;
     MUST(why);
     d->faults++;
     d->is_broken = true;
@@ -118,7 +118,7 @@ static void put(struct driver *d, const struct ring_seg *seg, unsigned n, bool i
                           (uint16_t)((first + i + 1) % SIZE));
             continue;
         }
-        uint8_t *const e = ring_host(&d->mem, table + 16 * i);
+        uint8_t *e = ring_host(&d->mem, table + 16 * i);
         le64_write(e, seg[i].gpa);
         le32_write(e + 8, seg[i].len);
         le16_write(e + 12, link | way);
@@ -149,7 +149,7 @@ static uint8_t expect(struct driver *d, const struct request *r, const uint8_t *
     if (r->type == T_FLUSH || r->type == T_GET_ID) return 0;
     if (is_range && (f >> (r->type == T_DISCARD ? 13 : 14) & 1) == 0) return 2;
     if (r->sectors == 0 || r->sector > DISK_BYTES / 512 || r->sectors > DISK_BYTES / 512 - r->sector) return 1;
-    uint8_t *const place = d->model + 512 * r->sector;
+    uint8_t *place = d->model + 512 * r->sector;
     if (r->type == T_OUT) memcpy(place, data, 512 * r->sectors);
     if (is_range) memset(place, 0, 512 * r->sectors);
     return 0;
@@ -159,7 +159,7 @@ static void do_request(struct driver *d, const struct request *r)
 {
     const bool is_in = r->type == T_IN || r->type == T_GET_ID;
     const uint64_t out = RING_MEM_GPA + AREA, in = out + 16 + DATA_MAX;
-    uint8_t *const o = ring_host(&d->mem, out), *const n = ring_host(&d->mem, in);
+    uint8_t *o = ring_host(&d->mem, out), *n = ring_host(&d->mem, in);
     const uint32_t bytes = data_bytes(r);
     struct ring_seg seg[SIZE];
     if (d->is_broken || d->is_raw) return;

@@ -28,7 +28,7 @@ static inline void script_on_used(void *arg)
 }
 static inline void script_on_fault(void *arg, const char *why)
 {
-    struct script_guest *const g = arg;
+    struct script_guest *g = arg;
     MUST(why && g->is_raw); /* a driver that keeps the rules is never at fault */
     g->is_broken = true;
 }
@@ -144,7 +144,7 @@ static inline uint64_t script_address(struct script *in)
 static inline void script_raw(struct script_guest *g, struct script *in)
 {
     const uint32_t what = take(in, 1);
-    struct ring *const r = &g->ring[what >> 7];
+    struct ring *r = &g->ring[what >> 7];
     g->is_raw = true;
     switch (what % 6) {
     case 0: {

@@ -1,5 +1,5 @@
 /* Steal time as an arm64 guest sees it: DEN0057, which KVM answers (Documentation/virt/kvm/arm/pvtime.rst). */
-#include "arch/arm64/state.h"
+#include "arch/arm64/struct_arch.h"
 #include "tests/kvm/contend.h"
 #include "tests/unit/unit.h"
 

@@ -4,8 +4,7 @@
  *   test_conformance --check VCPUS < TRACE      accept or refuse a trace in text (conformance_parse): status 0 or 1
  *
  * Telling a step counts it with an atomic that orders memory, so a fence that the runner lacks would not show here:
- * that is the models' work (tests/proof). What shows is whether the code takes the steps that the models prove right.
- */
+ * that is the models' work (tests/proof). What shows is whether the code takes the steps that the models proved. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

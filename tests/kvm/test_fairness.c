@@ -121,24 +121,31 @@ static void time_adds_up_and_equal_vcpus_get_equal_parts(void **state)
     }
 }
 
+static bool got_least(unsigned vcpu)
+{
+    for (unsigned i = 0; i < p.vcpu_count; i++)
+        if (i != vcpu && charged(i) <= charged(vcpu)) return false;
+    return true;
+}
+
 static void a_vcpu_held_back_by_a_tenth_is_named(void **state)
 {
     (void)state;
     ask("vcpus", "4");
     ask("hold-back", "2:10");
     const struct fair_finding *f = NULL;
-    for (unsigned i = 0; i < TRIES && !(f && f->vcpu == 2 && f->statistic > f->bound); i++) {
+    bool is_named = false;
+    for (unsigned i = 0; i < TRIES && !is_named; i++) {
         fair_record_free(&r);
         run("E1", 0);
         f = finding(FAIR_F13);
+        is_named = f->vcpu == 2 && f->statistic > f->bound && got_least(2);
     }
+    if (is_named) return;
     if (f->statistic <= f->bound) fail_msg("F13: %s", f->text);
-    if (f->vcpu != 2) {
-        print_message("this host took more from another vCPU, in each of %d runs: %s\n", TRIES, f->text);
-        skip();
-    }
-    for (unsigned i = 0; i < 4; i++)
-        if (i != 2) assert_true(charged(i) > charged(2));
+    if (f->vcpu == 2 && !found.disturbed[0]) fail_msg("vCPU 2 did not get least: F13: %s", f->text);
+    print_message("this host took more from another vCPU, in each of %d runs: %s\n", TRIES, f->text);
+    skip();
 }
 
 static void heavier_vcpus_get_more(void **state)

@@ -1,8 +1,7 @@
 /* Setting a machine up with each call to the host failing in turn: the first, the second, ... until none is left to
  * fail. Each time there is a sentence, of the right kind, and nothing is left behind.
  *
- * The linker leads the calls of our own objects here (see kvm.mk). Only those of the thread that sets up are counted.
- */
+ * The linker leads the calls of our own objects here (see kvm.mk). Only calls of the setting-up thread count. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

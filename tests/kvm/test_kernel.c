@@ -1,5 +1,4 @@
-/* The behaviours of KVM that the run loop and the doorbells are built on. Where a kernel differs, this says so first.
- */
+/* The behaviour of KVM that run loop and doorbells are built on. Where a kernel differs, this says so first. */
 #include "tests/kvm/mini.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
-/* An embedder's log that never returns, and a guest that makes log lines: through the library, as an embedder meets it.
- */
+/* An embedder's log that never returns, and a guest that makes log lines: through the library, as embedders meet it. */
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -39,8 +39,7 @@ static uint64_t word_gpa(void)
     return arch_info.ram_base + WORD_OFFSET;
 }
 
-/* A machine of two vCPUs with the snippet as its kernel, built and not started. Its console goes to console_fd's file.
- */
+/* A machine of two vCPUs with the snippet as its kernel, built and not started. Its console goes to console_fd. */
 static struct machine *build(const struct snippet *s, const struct snippet_args *args, int console_fd)
 {
     struct machine *m = NULL;

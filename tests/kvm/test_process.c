@@ -35,8 +35,7 @@ static void set(struct vireo_config *c, const char *key, const char *format, ...
     if (vireo_config_set(c, key, value, &e)) fail_msg("%s", e.text);
 }
 
-/* A tap that stays when nobody is attached, in a network namespace that ends with the test; false: none is to be had.
- */
+/* A tap that stays when nobody is attached, in a network namespace that ends with the test. False: there is none. */
 static bool make_tap(const char *name)
 {
     struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};

@@ -283,8 +283,7 @@ static void a_disks_thread_bears_its_name_and_has_what_io_was_given(void **state
 
 /* ---- slices ---- */
 
-/* What the kernel says of the thread's slice: sched_getattr(2), runtime at byte 24. 0: this kernel has no such thing.
- */
+/* The thread's slice as the kernel says it: sched_getattr(2), runtime at byte 24. 0: this kernel has none. */
 static uint64_t slice_of(int tid)
 {
     uint64_t attr[8] = {0};

@@ -21,8 +21,7 @@
     __asm__(".pushsection .rodata\n" #name ":\n" asm_text #name "_end:\n.code64\n.popsection\n")
 #define END_WITH_BX "mov %bl, %al\nout %al, $0xf4\n1: jmp 1b\n"
 
-/* Zero page at rsi: its header's magic, a memory map, a command line of "t"; the LAPIC's page and long mode are there.
- */
+/* Zero page at rsi: the header's magic, a memory map, command line "t". The LAPIC's page and long mode are there. */
 CODE(linux64, ".code64\n"
               "mov $1, %bl\ncmpl $0x53726448, 0x202(%rsi)\njne 9f\n"
               "mov $2, %bl\ncmpb $3, 0x1e8(%rsi)\njb 9f\n"

@@ -51,25 +51,34 @@ struct access {         /* as the guest reads it */
 };
 
 #define CASE(op, insn) "cmp $" #op ", %ecx\njne 2f\n" insn "\njmp 9b\n2: "
+/* clang-format off */
 __asm__(
     ".pushsection .rodata\n"
     "interpreter:\n.code64\n"
     "mov $0x1000fe8, %r8d\n" /* one before LOAD_AT + LIST_AT */
     "9: add $24, %r8\n"
-    "mov (%r8), %ecx\nmov 8(%r8), %rdx\nmov %rdx, %r9\nmov 16(%r8), %rax\n" CASE(
-        1, "xor %eax, %eax\nin %dx, %al\nmov %rax, 16(%r8)") CASE(2, "xor %eax, %eax\nin %dx, %ax\nmov %rax, 16(%r8)")
-        CASE(3, "xor %eax, %eax\nin %dx, %eax\nmov %rax, 16(%r8)") CASE(4, "out %al, %dx") CASE(5, "out %ax, %dx")
-            CASE(6, "out %eax, %dx") CASE(7, "xor %eax, %eax\nmov (%r9), %al\nmov %rax, 16(%r8)") CASE(
-                8, "xor %eax, %eax\nmov (%r9), %ax\nmov %rax, 16(%r8)") CASE(9, "mov (%r9), %eax\nmov %rax, 16(%r8)")
-                CASE(10, "mov (%r9), %rax\nmov %rax, 16(%r8)") CASE(11, "mov %al, (%r9)") CASE(12, "mov %ax, (%r9)")
-                    CASE(13, "mov %eax, (%r9)") CASE(14, "mov %rax, (%r9)")
-                        CASE(15, "mov 4(%r8), %ecx\nlea 16(%r8), %rdi\nrep insb") CASE(
-                            16, "mov 4(%r8), %ecx\nlea 16(%r8), %rdi\nrep insl")
-                            CASE(17, "mov 4(%r8), %ecx\nlea 16(%r8), %rsi\nrep outsb") CASE(
-                                18,
-                                "mov 4(%r8), %ecx\nlea 16(%r8), %rsi\nrep outsl") "xor %eax, %eax\nout %al, $0xf4\n1: "
-                                                                                  "jmp 1b\n"
-                                                                                  "interpreter_end:\n.popsection\n");
+    "mov (%r8), %ecx\nmov 8(%r8), %rdx\nmov %rdx, %r9\nmov 16(%r8), %rax\n"
+    CASE(1, "xor %eax, %eax\nin %dx, %al\nmov %rax, 16(%r8)")
+    CASE(2, "xor %eax, %eax\nin %dx, %ax\nmov %rax, 16(%r8)")
+    CASE(3, "xor %eax, %eax\nin %dx, %eax\nmov %rax, 16(%r8)")
+    CASE(4, "out %al, %dx")
+    CASE(5, "out %ax, %dx")
+    CASE(6, "out %eax, %dx")
+    CASE(7, "xor %eax, %eax\nmov (%r9), %al\nmov %rax, 16(%r8)")
+    CASE(8, "xor %eax, %eax\nmov (%r9), %ax\nmov %rax, 16(%r8)")
+    CASE(9, "mov (%r9), %eax\nmov %rax, 16(%r8)")
+    CASE(10, "mov (%r9), %rax\nmov %rax, 16(%r8)")
+    CASE(11, "mov %al, (%r9)")
+    CASE(12, "mov %ax, (%r9)")
+    CASE(13, "mov %eax, (%r9)")
+    CASE(14, "mov %rax, (%r9)")
+    CASE(15, "mov 4(%r8), %ecx\nlea 16(%r8), %rdi\nrep insb")
+    CASE(16, "mov 4(%r8), %ecx\nlea 16(%r8), %rdi\nrep insl")
+    CASE(17, "mov 4(%r8), %ecx\nlea 16(%r8), %rsi\nrep outsb")
+    CASE(18, "mov 4(%r8), %ecx\nlea 16(%r8), %rsi\nrep outsl")
+    "xor %eax, %eax\nout %al, $0xf4\n1: jmp 1b\n"
+    "interpreter_end:\n.popsection\n");
+/* clang-format on */
 extern const uint8_t interpreter[], interpreter_end[];
 
 static void put_code(uint8_t *file, const uint8_t *code, const uint8_t *end)

@@ -23,7 +23,7 @@ fresh_tree() {
     echo '#include <vireo.h>' | tee -a vmm/lib/lib.c > vmm/cli/main.c
     echo '#include "devices/backend/disk.h"' > devices/virtio/blk.c
     echo '#include "vmm/machine/lab.h"' > bench/bench.c
-    touch include/vireo.h bench/bench.h vmm/machine/lab.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/x86.h arch/arm64/arm64.h devices/devices.c
+    touch include/vireo.h bench/bench.h vmm/machine/lab.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/struct_arch.h arch/arm64/arm64.h devices/devices.c
 }
 
 finds() { # FILE LINE-TO-ADD EXPECTED-WORDS NAME
@@ -46,7 +46,7 @@ finds vmm/cli/main.c '#include "bench/bench.h"' '<vireo.h>' nor_does_the_command
 finds bench/bench.h '#include "vmm/machine/runner.h"' 'lab.h only' the_laboratory_enters_a_machine_by_its_door
 finds vmm/core/core.c '#include "core.h"' 'from the top' includes_are_written_from_the_top
 finds vmm/cli/main.c '#include "vmm/base/base.h"' '<vireo.h>' the_command_line_sees_the_library_only
-finds vmm/machine/runner.c '#include "arch/x86/x86.h"' 'only arch/x86' nobody_looks_behind_arch_h
+finds vmm/machine/runner.c '#include "arch/x86/struct_arch.h"' 'only arch/x86' nobody_looks_behind_arch_h
 finds arch/x86/x86.c '#include "arch/arm64/arm64.h"' 'only arch/arm64' architectures_do_not_see_each_other
 finds vmm/core/core.c '#include <vireo.h>' 'public interface' floors_below_the_library_do_not_know_it
 finds vmm/machine/machine.c '# include <linux/kvm.h>' 'speak to KVM' kvm_is_spoken_to_in_few_places

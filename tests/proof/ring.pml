@@ -1,9 +1,10 @@
 /* Nobody sleeps while there is work: the notifications of one virtqueue, both ways, and how each side suppresses them.
  *
  * Device: devices/virtio/virtq.c (virtq_pop, virtq_push, virtq_enable_doorbell, virtq_disable_doorbell, virtq_wants_interrupt), the notify
- * functions of the devices and virtio_mmio.c (on_doorbell, ring, raise_interrupt); one loop thread. Driver: VIRTIO 1.2, 2.7.13, 2.7.14 and
- * 4.2.3.4: one vCPU adds buffers and rings, another takes the interrupt. -DFLAGS: without EVENT_IDX, the flags words suppress.
- * -DLATE_ACK: the driver acknowledges after it has looked at the queue (and then looks whatever InterruptStatus says).
+ * functions of the devices and virtio_mmio_loop.c (virtio_mmio_on_doorbell, virtio_mmio_ring, raise_interrupt); one loop thread. Driver:
+ * VIRTIO 1.2, 2.7.13, 2.7.14 and 4.2.3.4: one vCPU adds buffers and rings, another takes the interrupt. -DFLAGS: without EVENT_IDX, the
+ * flags words suppress. -DLATE_ACK: the driver acknowledges after it has looked at the queue (and then looks whatever InterruptStatus
+ * says).
  *
  * Memory. Every word of the ring has a place in the store buffer of the one thread that writes it; a store is seen by others once it has
  * drained, entries drain in any order (PSO, weaker than TSO). A newer store to the same word replaces one that still waits. A release
@@ -120,7 +121,7 @@ end:
 #endif
             kick_idx = idx;
             if
-            :: wants -> bell = 1; wants = 0 /* QueueNotify: ioeventfd, or bus_write_mmio and ring() */
+            :: wants -> bell = 1; wants = 0 /* QueueNotify: ioeventfd, or bus_write_mmio and virtio_mmio_ring */
             :: else
             fi;
             if
@@ -259,7 +260,7 @@ end:
 #ifdef BREAK_bell_cleared_late
         bell ->
 #else
-        bell -> bell = 0; /* on_doorbell reads its eventfd, then looks */
+        bell -> bell = 0; /* virtio_mmio_on_doorbell reads its eventfd, then looks */
 #endif
         budget = SIZE }
 #ifdef FLAGS

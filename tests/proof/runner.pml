@@ -1,4 +1,4 @@
-/* How a machine is started, paused, resumed and ended: vmm/machine/runner.c and control.c, line by line.
+/* How a machine is started, paused, resumed and ended: vmm/machine/runner.c and life.c, line by line.
  *
  * Memory. want and immediate_exit are read without the machine's lock, so they live behind store buffers: a store waits in the buffer of
  * the thread that made it, its own loads see it there, everybody else sees it once it has drained. Entries drain one by one and in any
@@ -189,8 +189,8 @@ inline kick_all(all_by, all_what)
 #endif
 }
 
-/* control_end */
-inline control_end(ender, why)
+/* life_end */
+inline life_end(ender, why)
 {
     lock(ender);
     if
@@ -248,7 +248,7 @@ inline halt(halter)
 inline heed_stop(heeder)
 {
     if
-    :: stop_asked -> control_end(heeder, STOPPED)
+    :: stop_asked -> life_end(heeder, STOPPED)
     :: else
     fi
 }
@@ -294,10 +294,10 @@ progress_guest:
 #endif
         goto kvm_run
     :: atomic { is_in_guest[v] = 0; is_in_run[v] = 0; signalled[v] = 0 } /* dispatch: end, and on to the next KVM_RUN */
-        control_end(v, v + 1);
+        life_end(v, v + 1);
         goto kvm_run
     :: atomic { is_in_guest[v] = 0; is_in_run[v] = 0; signalled[v] = 0 } /* handle: KVM has given the VM up: end and leave */
-        control_end(v, v + 1);
+        life_end(v, v + 1);
         goto gone
     fi;
 eintr: /* answer_kick */
@@ -457,8 +457,8 @@ active proctype control()
 #endif
     od;
     says_paused = 0;
-    /* machine_destroy: control_join */
-    control_end(CONTROL, CONTROL + 1);
+    /* machine_destroy: life_join */
+    life_end(CONTROL, CONTROL + 1);
     lock(CONTROL);
     do
     :: !is_over -> wait_changed(CONTROL)
@@ -519,7 +519,7 @@ active proctype other()
     fi;
 #endif
     if
-    :: control_end(OTHER, OTHER + 1)
+    :: life_end(OTHER, OTHER + 1)
     :: skip
     fi;
 done:

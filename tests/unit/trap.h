@@ -42,7 +42,7 @@ static inline bool trap_set(struct trap *t, uint8_t *page)
 }
 static inline bool trap_set_new(struct trap *t)
 {
-    void *const page = mmap(NULL, TRAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *page = mmap(NULL, TRAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(page, MAP_FAILED);
     t->is_own = true;
     return trap_set(t, page);

@@ -23,9 +23,8 @@
 #define HIST_LIMIT     (UINT64_C(1) << HIST_BITS)
 #define HIST_BUCKETS   ((HIST_BITS - HIST_STEP_BITS + 1) * HIST_STEPS + 1) /* the last one: overflow */
 
-#define HIST_GROUP                                                                                                     \
-    128 /* buckets: as many groups as buckets in a group, or nearly; a reader sees the least that way                  \
-         */
+/* Buckets: as many groups as buckets in a group, or nearly; a reader sees the least that way. */
+#define HIST_GROUP  128
 #define HIST_GROUPS ((HIST_BUCKETS + HIST_GROUP - 1) / HIST_GROUP)
 
 struct hist {

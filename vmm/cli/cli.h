@@ -14,8 +14,7 @@
 
 #include "vmm/base/clock.h"
 
-/* Exit statuses that are the program's own; the rest come with vireo_end and vireo_error. vireo-run(1) has the table.
- */
+/* Exit statuses of the program's own; the rest come with vireo_end and vireo_error. vireo-run(1) has the table. */
 enum { STATUS_BAD_COMMAND = 125, STATUS_BAD_HOST = 126, STATUS_SIGNAL = 128 };
 
 /* An option of one subcommand. arg: NULL a switch, "FILE" a value that must come, "[FILE]" one that may, as
@@ -39,8 +38,7 @@ struct command {
      * that complete; NULL: none. word: the one that follows the command's name already, or NULL. */
     void (*list)(FILE *f, const char *word);
     const char *program; /* the one beside this one that has the command, with all its options; NULL: this one */
-    /* Takes a word that is no option and no option's value; NULL: there must be none. Called in the pass of ARGS_OWN.
-     */
+    /* Takes a word that is no option and no option's value; NULL: there must be none. In the pass of ARGS_OWN. */
     void (*set_word)(void *ctx, const char *word);
     /* Takes a library's key in the pass of ARGS_KEYS; NULL: vireo_config_set does. */
     int (*set_key)(void *ctx, const char *key, const char *value, struct vireo_error *e);
@@ -91,7 +89,7 @@ struct args_words {
 };
 void args_add(struct args_words *w, const char *word);
 
-/* ---- what the user reads: text.c, help.c ---- */
+/* ---- what the user reads: text.c, help_text.c ---- */
 
 /* One line on standard error, "vireo: " before it. What could move a terminal's cursor is shown as '?': names and
  * sentences may come from the guest or from somebody else's file. Any thread; one that nobody takes is dropped
@@ -108,6 +106,8 @@ void help_print(FILE *f, const struct command *c); /* NULL: the program's */
 typedef void help_option_fn(FILE *f, const char *name, const char *arg, const char *help);
 help_option_fn help_print_option; /* one option of it, in lines of 80 columns */
 help_option_fn help_list_option;  /* one line of `vireo help --list`: "--NAME", arg and help, with tabs between */
+/* Each option of a command, by print; the title, unless NULL, stands between the library's keys and its own. */
+void help_each_option(FILE *f, const struct command *c, const char *title, help_option_fn *print);
 /* A text in lines of 80 columns, and a newline: the cursor stands at column now, later lines start at indent. */
 int help_print_text(FILE *f, unsigned column, unsigned indent, const char *text);
 
@@ -157,8 +157,7 @@ int output_close(int fd, const char *name, int status); /* status, or STATUS_BAD
 /* A vireo_write_fn for a FILE: text takes the place of all that the file holds; on standard output and standard error
  * it follows what is there. finish_output says what went wrong. */
 void output_write(void *file, const char *text, size_t len);
-/* Flush and close f, or flush stdout: status, or STATUS_BAD_COMMAND after saying why the output could not be written.
- */
+/* Flush and close f, or flush stdout: status, or STATUS_BAD_COMMAND after saying why that failed. */
 int finish_output(FILE *f, const char *name, int status);
 
 /* ---- other VMs, by their control sockets: client.c ---- */

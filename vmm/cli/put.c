@@ -1,6 +1,6 @@
 /* Text for a reader that may have stalled: a full pipe, a terminal in Ctrl-S. A pipe or terminal is opened once more,
  * which gives a file description of our own that can be non-blocking without the shell behind it noticing, as the
- * guest's console does it too (devices/backend/chario.c). Where that can't be, poll is asked before each write. */
+ * guest's console does it too (devices/backend/chario_open.c). Where that can't be, poll is asked before each write. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,9 +16,8 @@
 #include "vmm/base/text.h"
 #include "vmm/cli/cli.h"
 
-#define PUT_STALL_NS                                                                                                   \
-    500000000ull                   /* a reader that takes nothing: long for one that lives, short for who waits for us \
-                                    */
+/* A reader that takes nothing: long for one that lives, short for who waits for us. */
+#define PUT_STALL_NS 500000000ull
 #define PUT_CALL_NS  2000000000ull /* one that takes a little now and then */
 #define PUT_TERMINAL 256           /* bytes to one not opened anew: what poll's "writable" is sure to cover */
 

@@ -59,7 +59,7 @@ static int configure(struct run *r, const struct command *self, char **words, st
 static void on_usr1(void *arg)
 {
     leave_writes("stats");
-    stats_report(arg);
+    run_stats_report(arg);
     leave_writes(NULL);
 }
 
@@ -101,7 +101,7 @@ static int live(struct run *r, struct run_report *out, struct vireo_error *e)
     struct run_signals signals = {.report = on_usr1, .arg = out};
     int rc = run_catch_signals(&signals, has_terminal);
     if (rc) return bad_call(e, -rc, "catch signals");
-    rc = stats_begin(r, out->vm, e);
+    rc = run_stats_begin(r, out->vm, e);
     if (!rc) rc = open_control(r, out->vm, e);
     if (!rc) rc = begin(r, out->vm, has_terminal, e);
     if (!rc) out->signal = run_wait(&signals, out->vm, r->control);
@@ -153,7 +153,7 @@ static int open_outputs(struct run_report *out, struct run *r, const struct vire
     outputs_beside_config(&r->files, c);
     if (r->json_path) out->json_fd = output_open_fd(&r->files, "json", r->json_path, first);
     if (r->json_path && out->json_fd < 0 && !rc) return e->code;
-    if (!rc) rc = stats_open(r, e);
+    if (!rc) rc = run_stats_open(r, e);
     if (!r->json_path || out->json_fd < 0) return rc;
     leave_hurry();
     leave_writes("json");
@@ -185,8 +185,8 @@ static void report(struct run *r, struct run_report *out)
 {
     const bool has_ended = out->vm && !out->error && out->end.reason;
     leave_writes("stats");
-    if (has_ended && r->stats_path) stats_report(out);
-    out->status = stats_close(r, out->status);
+    if (has_ended && r->stats_path) run_stats_report(out);
+    out->status = run_stats_close(r, out->status);
     leave_writes("boot-times");
     if (r->has_boot_times && !r->has_json) out->status = report_boot_times(out);
     leave_writes("json");

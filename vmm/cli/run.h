@@ -34,8 +34,8 @@ void run_release_signals(struct run_signals *s); /* legal twice */
 int run_wait(const struct run_signals *s, struct vireo_vm *vm, struct vireo_control *control);
 
 /* ---- leave.c: no way out leaves anything behind, and nothing keeps us. Main thread ---- */
-#define ECHO_NS                                                                                                        \
-    500000000ull /* timeout(1) sends its signal twice, systemd SIGTERM and SIGHUP: nobody asks again so soon */
+/* Timeout(1) sends its signal twice, systemd SIGTERM and SIGHUP: nobody asks again so soon. */
+#define ECHO_NS 500000000ull
 /* From here on a thread hears the signals that end a process, those that are ignored excepted: the first is noted and
  * ends the VM, or is followed by two seconds of patience where none runs; a second one leaves at once. SIGUSR1 waits
  * for run_wait. Faults end the process as they do, after the cleaning up. 0 or -errno. */
@@ -71,13 +71,13 @@ struct run_report {
 int report_boot_times(const struct run_report *r); /* table on standard error; exit status */
 int report_json(const struct run_report *r);       /* exit status */
 
-/* ---- stats.c ---- */
+/* ---- run_stats.c ---- */
 /* Open what --stats names, before the VM is made. 0; or *e filled. */
-int stats_open(struct run *run, struct vireo_error *e);
+int run_stats_open(struct run *run, struct vireo_error *e);
 /* Empty it, now that the VM is made and before it starts. 0; or *e filled: this VM has none. */
-int stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e);
+int run_stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e);
 /* Write the table there, or one JSON object with --json, over what was written before. Errors are said. */
-void stats_report(const struct run_report *r);
-int stats_close(struct run *run, int status); /* status, or STATUS_BAD_COMMAND after saying what went wrong */
+void run_stats_report(const struct run_report *r);
+int run_stats_close(struct run *run, int status); /* status, or STATUS_BAD_COMMAND after saying what went wrong */
 
 #endif

@@ -81,8 +81,7 @@ static void print_object(FILE *f, const struct run_report *r)
     fputc('\n', f);
 }
 
-/* On standard output the object comes after the guest's last character, wherever that left the line: a newline first.
- */
+/* On standard output the guest's last character may have left a line unfinished: a newline first. */
 static void print_last_line(FILE *f, const struct run_report *r)
 {
     if (r->vm && vireo_vm_uses_stdio(r->vm)) fputc('\n', f);

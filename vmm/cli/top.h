@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define TOP_STEPS                                                                                                      \
-    289 /* of durations, as /stats?steps=1 counts them: the k-th ends at 2^(k/8) ns; the last is a minute */
+/* Of durations, as /stats?steps=1 counts them: the k-th ends at 2^(k/8) ns; the last is a minute. */
+#define TOP_STEPS     289
 #define TOP_WORD      48   /* a name, cut to this */
 #define TOP_VCPUS_MAX 64   /* as a machine may have */
 #define TOP_ROWS_MAX  1024 /* a dozen classes, of each vCPU and of all */

@@ -12,6 +12,7 @@
 
 #define NS_PER_S       1000000000ULL
 #define NS_PER_MS      1000000ULL
+#define KEYS_MAX       64             /* twice what there is */
 #define DEFAULT_MEMORY (256ULL << 20) /* boots a stock distribution kernel with an initramfs */
 
 void config_init(struct config *c, const struct device_kind *const *kinds)
@@ -190,7 +191,6 @@ static const struct config_key last_keys[] = {
     {"core-scheduling", NULL, "let no other program share a core with the vCPU threads", KEY_TEXT, config_set_core},
 };
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
-#define KEYS_MAX        64 /* for the names among which the nearest is looked for: twice what there are */
 
 static struct config_found nth_key(const struct device_kind *const *kinds, unsigned index)
 {
@@ -226,22 +226,23 @@ static int add_device(struct config *c, struct config_found f, const char *value
     return err_wrap(e, rc, "%s " VALUE_SHOWN, f.key->name, value);
 }
 
-static void hint_nearest(const struct config *c, const char *word, struct err *e)
+static int unknown_key(const struct config *c, const char *key, struct err *e)
 {
     const char *names[KEYS_MAX + 1] = {NULL};
-    for (unsigned i = 0; i < KEYS_MAX && config_key(c->kinds, i); i++) names[i] = config_key(c->kinds, i)->name;
-    nearest_err_hint(e, word, WORDS_IN(names));
+    const struct config_key *k;
+    for (unsigned i = 0; i < KEYS_MAX && (k = config_key(c->kinds, i)) != NULL; i++) names[i] = k->name;
+    err_set(e, -ENOENT, "unknown key \"" VALUE_SHOWN "\"", key);
+    nearest_err_hint(e, key, WORDS_IN(names));
+    err_hint(e, "`vireo run --help` lists the keys");
+    return -ENOENT;
 }
 
 int config_set(struct config *c, const char *key, const char *value, struct err *e)
 {
     const struct config_found f = config_find(c, key);
-    if (config_adds_devices(f)) return add_device(c, f, value, e);
-    if (f.key) return f.key->set ? f.key->set(c, value, e) : device_switch(c, f.kind, value, e);
-    err_set(e, -ENOENT, "unknown key \"" VALUE_SHOWN "\"", key);
-    hint_nearest(c, key, e);
-    err_hint(e, "`vireo run --help` lists the keys");
-    return -ENOENT;
+    if (!f.key) return unknown_key(c, key, e);
+    if (f.key->set) return f.key->set(c, value, e);
+    return config_adds_devices(f) ? add_device(c, f, value, e) : device_switch(c, f.kind, value, e);
 }
 
 /* ---- what only the whole tells ---- */

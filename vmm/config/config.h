@@ -91,8 +91,10 @@ struct config {
     unsigned cpus;   /* 1.. */
     uint64_t memory; /* bytes */
     enum config_huge_pages huge_pages;
-    const struct device_kind *const *kinds; /* that it may have, NULL behind the last; they bring their keys along */
-    struct config_device device[CONFIG_MAX_DEVICES]; /* in the order they were asked for */
+    /* The kinds of devices that there may be, NULL behind the last. */
+    const struct device_kind *const *kinds;
+    /* In the order in which they were asked for. */
+    struct config_device device[CONFIG_MAX_DEVICES];
     unsigned device_count;
     enum config_console console;
     char *console_path;
@@ -119,17 +121,20 @@ struct config_key {
     const char *arg;  /* "path=FILE[,readonly]..." or NULL: a switch (values true / false in JSON) */
     const char *help; /* one line */
     unsigned flags;   /* of config_key_flags */
-    int (*set)(struct config *c, const char *value, struct err *e); /* NULL: it adds a device of its kind */
+    /* NULL: it adds a device of the kind that brings it. */
+    int (*set)(struct config *c, const char *value, struct err *e);
 };
 
 /* Defaults: 1 vCPU, 256 MiB, console stdio on both devices, ACPI, recorder. The kinds are borrowed. */
 void config_init(struct config *c, const struct device_kind *const *kinds);
-void config_fini(struct config *c); /* as after config_init; legal twice */
+/* Free what it owns; it is then as after config_init. Legal twice. */
+void config_fini(struct config *c);
 
 /* c->sched, made if there is none; NULL: out of memory. */
 struct sched_config *config_sched(struct config *c);
 
-const struct config_key *config_key(const struct device_kind *const *kinds, unsigned index); /* NULL past the end */
+/* The index-th key, those of the kinds among them; NULL past the end. */
+const struct config_key *config_key(const struct device_kind *const *kinds, unsigned index);
 /* The n-th device of a kind, from 0; NULL: there are fewer. */
 const struct config_device *config_device(const struct config *c, const struct device_kind *kind, unsigned n);
 unsigned config_device_count(const struct config *c, const struct device_kind *kind);

@@ -20,22 +20,26 @@ struct device_setting {
 
 struct device_kind {
     const char *name; /* as messages call it: "disk" 0 */
-    /* Up to the first without a name. One that has no `set` adds a device: one that repeats adds one with the settings
-     * below each time, a switch adds one without settings, or takes it away. */
+    /* Up to the first without a name. A key that has no `set` adds a device: if it repeats, one with the settings below
+     * each time; if it is a switch, one without settings, which the switch can take away again. */
     struct config_key key[DEVICE_KEYS];
-    unsigned most; /* devices that a key which repeats may add */
+    unsigned most; /* devices of the kind that a configuration may have */
 
-    /* For a key that repeats. Settings up to the first without a name; that one is what a lone value was most likely
-     * meant for. */
+    /* What follows is for a key that repeats; a function that is NULL has nothing to do. */
     size_t settings_size;
+    /* Up to the first without a name. The first is what a lone value was most likely meant for. */
     struct device_setting setting[DEVICE_SETTINGS];
-    void (*init)(void *settings);                                  /* they are zero before; NULL: and stay so */
-    void (*fini)(void *settings);                                  /* frees what they own; NULL: nothing */
-    int (*is_whole)(const struct config_device *d, struct err *e); /* 0: all that it needs was given */
-    /* Of config_check; NULL: nothing to check. A device by itself, and two of the kind beside each other, in order. */
+    /* Settings are zero before. */
+    void (*init)(void *settings);
+    /* Free what they own. */
+    void (*fini)(void *settings);
+    /* 0: all that the device needs was given. Never NULL. */
+    int (*is_whole)(const struct config_device *d, struct err *e);
+    /* Of config_check: a device by itself, and two of the kind beside each other, in the order of the configuration. */
     int (*check)(const struct config_device *d, struct err *e);
     int (*check_pair)(const struct config_device *first, const struct config_device *second, struct err *e);
-    const char *(*file)(const struct config_device *d); /* the file it is made of; NULL: none */
+    /* The path of the file that the device is made of. */
+    const char *(*file)(const struct config_device *d);
 };
 
 /* A setting that any device may have: its id. */
@@ -46,21 +50,25 @@ struct device_draft {
     struct config_device device;
     unsigned seen; /* bit i: setting i was given */
 };
-int device_begin(struct device_draft *d, const struct device_kind *kind, struct err *e);    /* 0, or -ENOMEM */
-bool device_takes(const struct device_draft *d, const char *name, enum setting_takes *out); /* false: no such setting */
+/* 0, or -ENOMEM. */
+int device_begin(struct device_draft *d, const struct device_kind *kind, struct err *e);
+/* false: there is no such setting. */
+bool device_takes(const struct device_draft *d, const char *name, enum setting_takes *out);
 /* One setting; the same one twice is refused. */
 int device_set(struct device_draft *d, const char *name, const char *value, struct err *e);
 /* Every "name=value" or "switch" of a comma-separated list. */
 int device_parse(struct device_draft *d, const char *list, struct err *e);
 /* Check that it is whole and move it into c. */
 int device_add(struct device_draft *d, struct config *c, struct err *e);
-void device_end(struct device_draft *d); /* also after device_add */
+/* Free what was not moved; needed after device_add as well. */
+void device_end(struct device_draft *d);
 
-/* A switch's: there is one of the kind, or none. */
+/* The key of a kind that is a switch: "true", there is one, or "false", there is none. */
 int device_switch(struct config *c, const struct device_kind *kind, const char *value, struct err *e);
 
-int config_devices_check(const struct config *c, struct err *e); /* of config_check */
-void config_devices_fini(struct config *c);                      /* of config_fini */
+/* The devices' part of config_check and config_fini. */
+int config_devices_check(const struct config *c, struct err *e);
+void config_devices_fini(struct config *c);
 
 /* A key, and the kind of device that brings it (NULL: it is of no device). */
 struct config_found {

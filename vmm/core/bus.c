@@ -39,15 +39,12 @@ int bus_add(struct bus *b, const struct bus_range *r, struct err *e)
     const unsigned at = ranges_below(b, r->base);
     const struct bus_range *before = at > 0 ? &b->range[at - 1] : NULL;
     const struct bus_range *after = at < b->count ? &b->range[at] : NULL;
-    if (before && r->base - before->base < before->size) {
+    if (before && r->base - before->base < before->size)
         return err_set(e, -EEXIST, "%s at 0x%llx: overlaps %s", r->name, base, before->name);
-    }
-    if (after && after->base - r->base < r->size) {
+    if (after && after->base - r->base < r->size)
         return err_set(e, -EEXIST, "%s at 0x%llx: overlaps %s", r->name, base, after->name);
-    }
-    if (b->count == BUS_MAX_RANGES) {
+    if (b->count == BUS_MAX_RANGES)
         return err_set(e, -ENOSPC, "%s at 0x%llx: the bus has %d ranges already", r->name, base, BUS_MAX_RANGES);
-    }
     for (unsigned i = b->count; i > at; i--) b->range[i] = b->range[i - 1];
     b->range[at] = *r;
     b->count++;

@@ -1,19 +1,12 @@
 /* What KVM offers here. The processor's flags explain, they do not decide: /dev/kvm may come from a module that needs
  * neither VT-x nor AMD-V. */
-#include <elf.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "vmm/base/fd.h"
 #include "vmm/config/config.h"
 #include "vmm/lib/host.h"
-
-#define BZIMAGE_MAGIC_OFF 0x202     /* Documentation/arch/x86/boot.rst */
-#define VMLINUX_MIN       (4 << 20) /* bytes: the smallest has more; a test kernel that may well run has less */
 
 /* Modules that can stand behind /dev/kvm. */
 static const struct module {
@@ -58,39 +51,6 @@ const char *host_software_kvm(void)
     return software_of(m, &cpu);
 }
 
-#define HEAD_MAX (BZIMAGE_MAGIC_OFF + 4)
-
-static bool looks_like_linux(const uint8_t head[HEAD_MAX], uint64_t size)
-{
-    const bool is_elf = memcmp(head, ELFMAG, SELFMAG) == 0;
-    return memcmp(head + BZIMAGE_MAGIC_OFF, "HdrS", 4) == 0 || (is_elf && size >= VMLINUX_MIN);
-}
-
-static bool is_linux_file(int fd)
-{
-    uint8_t head[HEAD_MAX] = {0};
-    struct stat st;
-    return fstat(fd, &st) == 0 && pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
-           looks_like_linux(head, (uint64_t)st.st_size);
-}
-
-bool host_is_linux_kernel(const char *path)
-{
-    const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (fd < 0) return false;
-    const bool is = is_linux_file(fd);
-    close(fd);
-    return is;
-}
-
-bool host_config_has_linux(const struct config *c)
-{
-    const struct config_image *i = &c->kernel_image;
-    if (c->kernel) return host_is_linux_kernel(c->kernel);
-    if (i->data) return i->size >= HEAD_MAX && looks_like_linux(i->data, i->size);
-    return i->has_fd && is_linux_file(i->fd);
-}
-
 static void report_cpu(struct host_probe *p, const struct host_cpu *cpu, bool has_kvm)
 {
     const struct host_name name = {"cpu", "processor"};
@@ -130,7 +90,7 @@ static void report_module(struct host_probe *p, const struct module *m)
         host_fact(p, name, VIREO_OK, "", "none loaded: built into the kernel, or hidden");
 }
 
-/* Can a stock kernel be the guest? Distribution kernels use instructions that an emulator for kernel code lacks. */
+/* Can a stock kernel be the guest? Distribution kernels use instructions that an emulator of kernel code lacks. */
 static void report_linux(struct host_probe *p, const struct module *m, const struct host_cpu *cpu, bool is_usable)
 {
     const struct host_name name = {"linux", "stock Linux guests"};
@@ -171,7 +131,7 @@ static void report_capabilities(struct host_probe *p, const struct vm *vm)
               arch_info.max_vcpus, most, good);
 }
 
-/* A VM is made and given back; nothing runs in it. */
+/* Make a VM and destroy it; nothing runs in it. */
 static void report_vm(struct host_probe *p, struct vm *vm)
 {
     struct err e = {0};

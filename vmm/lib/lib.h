@@ -24,23 +24,23 @@ struct vireo_vm {
     uint64_t memory;         /* bytes */
     char name[CONFIG_ID_MAX + 1];
 
-    pthread_mutex_t lock;    /* guards what only statistics need, and is made when they are first asked for */
+    pthread_mutex_t lock;    /* guards what is made when statistics are first asked for */
     struct figures *figures; /* NULL: not yet */
     char uuid[LIB_UUID_MAX]; /* "": not yet */
 };
 
-/* A page of statistics, the caller's to free: stats_page.h. */
+/* A page of statistics (stats_page.h), the caller's to free. */
 int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, char **text, size_t *len, struct err *e);
 
-/* Any thread. take: 0, or -ENOSPC when less is left. A NULL pool has everything. */
+/* Any thread. take: 0, or -ENOSPC when less is left. A NULL pool never runs out. */
 int lib_pool_take(struct vireo_pool *pool, uint64_t bytes, struct err *e);
 void lib_pool_give_back(struct vireo_pool *pool, uint64_t bytes);
-/* Of a struct that a program gave: 0, or -EINVAL when a later version's part of it is used. */
+/* Checks a struct that a program gave: 0, or -EINVAL when it uses what only a later version has. */
 int lib_check_reserved(const uint64_t *reserved, unsigned count, const char *name, struct err *e);
 #define LIB_CHECK_RESERVED(s, name, e)                                                                                 \
     lib_check_reserved((s)->reserved, sizeof((s)->reserved) / sizeof((s)->reserved[0]), name, e)
 
-/* Pass rc on; when it is an error, *out (may be NULL) is filled from e. */
+/* Returns rc. When that is an error, *out (may be NULL) is filled from e. */
 int lib_error(struct vireo_error *out, int rc, const struct err *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* The memory that VMs may have together: a sum under a lock, and where its limit comes from. */
+/* The memory that VMs may have together: a sum under a lock, and a limit that can be read from a cgroup. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static int usable(uint64_t *out, struct err *e)
     if (sysinfo(&si) < 0) return err_errno(e, "pool: ask how much memory this host has");
     *out = (uint64_t)si.totalram * si.mem_unit;
     const int rc = groups_read(0, groups); /* absent: no cgroups, no limit */
-    /* Without a descriptor to look, the pool would be as large as the host. */
+    /* An error: without a descriptor to look, the pool would count as large as the host. */
     if (err_way_out(rc)) return err_set(e, rc, "pool: open /proc/self/cgroup: %s", strerrordesc_np(-rc));
     const uint64_t limit = groups_memory_limit(groups, GROUPS_ROOT);
     if (limit < *out) *out = limit;

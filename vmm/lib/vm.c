@@ -18,7 +18,7 @@ _Static_assert(sizeof(((struct vireo_thread *)0)->name) == MACHINE_THREAD_NAME, 
 _Static_assert((int)VIREO_THREAD_DISK == (int)MACHINE_THREAD_DISK, "kinds are passed on as they are");
 _Static_assert((int)VIREO_LOG_DEBUG == (int)LOG_DEBUG, "levels are passed on as they are");
 
-#define LOG_FLUSH_MS 200  /* at the end, so that what led to it is said before it; a log that takes longer is late */
+#define LOG_FLUSH_MS 200  /* at the end, log lines that led to it get so long to come first */
 #define LOG_LEAVE_MS 1000 /* destroy waits no longer for a log */
 
 static void on_log(void *arg, enum log_level level, const char *line)
@@ -27,7 +27,7 @@ static void on_log(void *arg, enum log_level level, const char *line)
     user->fn(user->arg, (enum vireo_log_level)level, line);
 }
 
-/* No refusal: small kernels do run there. But who boots a stock one should not wait in the dark. */
+/* Not refused, since small kernels do run there. But whoever boots a stock kernel should know why nothing comes. */
 static void warn_of_emulation(const struct log *log, const struct config *c)
 {
     const char *software = host_config_has_linux(c) ? host_software_kvm() : NULL;
@@ -38,7 +38,7 @@ static void warn_of_emulation(const struct log *log, const struct config *c)
               c->kernel ? c->kernel : "(the program's)", software);
 }
 
-/* Lines of a create are the caller's own, and are handed on before it returns. */
+/* Log lines of a create are handed on, on the caller's thread, before it returns. */
 static int create_log(struct vireo_vm *vm, const struct vireo_log *log, struct err *e)
 {
     if (!log || !log->fn) return 0;
@@ -56,8 +56,8 @@ static void destroy_log(struct vireo_vm *vm)
     log_queue_destroy(vm->log_queue, LOG_LEAVE_MS);
 }
 
-/* No refusal: pages come as the guest touches them, and the limit may be raised meanwhile. But a guest that takes what
- * it was promised has its whole process killed. Nothing is read where nobody listens. */
+/* Not refused: pages come as the guest touches them, and the limit may be raised meanwhile. But when a guest takes all
+ * that it was promised, its whole process is killed. Without a log nothing is read. */
 static void warn_of_memory(const struct log *log, const struct config *c)
 {
     char groups[GROUPS_MAX], shown[VALUE_SIZE_MAX];
@@ -113,7 +113,8 @@ void vireo_vm_destroy(struct vireo_vm *vm)
 {
     if (!vm) return;
     machine_destroy(vm->machine);
-    if (vm->figures) figures_destroy(vm->figures); /* of a part of the program that a plain run does not touch */
+    /* Not called without need: a plain run never maps that part of the program. */
+    if (vm->figures) figures_destroy(vm->figures);
     pthread_mutex_destroy(&vm->lock);
     lib_pool_give_back(vm->pool, vm->memory);
     destroy_log(vm);
@@ -149,7 +150,7 @@ static const struct {
     const char *name;
     enum vireo_reason reason;
     int status;
-    const char *sentence; /* when the machine had nothing more exact to say */
+    const char *sentence; /* used when the machine had nothing more exact to say */
 } ends[] = {
     [END_POWEROFF] = {"poweroff", VIREO_END_POWEROFF, 0, "the guest powered off"},
     [END_RESET] = {"reset", VIREO_END_RESET, 0, "the guest rebooted"},

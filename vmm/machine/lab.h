@@ -1,8 +1,8 @@
 /* The laboratory's door into a machine: all that bench/ sees of this floor and of the KVM objects below it.
  *
  * A bench runs a guest of its own on the product's run loop and touches what lies beneath: the VM and its vCPUs, guest
- * memory, the buses. Beside what is declared here it has what every user of a machine has (machine.h, stats.h), the
- * kernel's counts of a vCPU, and the time slice of a thread. */
+ * memory, the buses. Beside what is declared here it has what every user of a machine has (machine.h, stats.h) and the
+ * kernel's counts of a vCPU (vmm/kvm/stats.h). */
 #ifndef VIREO_MACHINE_LAB_H
 #define VIREO_MACHINE_LAB_H
 
@@ -10,7 +10,6 @@
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/stats.h"
 #include "vmm/machine/machine.h"
-#include "vmm/machine/place/sched.h"
 #include "vmm/machine/stats.h"
 
 /* What a machine is made of, valid until machine_destroy; after machine_start, only what KVM and the headers allow

@@ -16,17 +16,17 @@
 
 static void on_device_end(void *arg, enum end_reason reason, uint32_t value, const char *detail)
 {
-    control_end(arg, -1, reason, value, detail);
+    life_end(arg, -1, reason, value, detail);
 }
 
 static void on_guest_mark(void *arg, uint32_t value)
 {
-    control_guest_mark(arg, value);
+    life_guest_mark(arg, value);
 }
 
 static void on_console_quit(void *arg)
 {
-    control_end(arg, -1, END_STOPPED, 0, "ended from the console");
+    life_end(arg, -1, END_STOPPED, 0, "ended from the console");
 }
 
 static int create_console(struct machine *m, const struct config *cfg, struct err *e)
@@ -213,7 +213,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     if (!rc) rc = config_check_files(cfg, e);
     if (!rc) rc = check_dump(cfg, e);
     if (!rc && (rc = runner_mind_signal())) err_set(e, rc, "handler for SIGURG, which calls vCPUs out of the guest");
-    m->has_loop = !rc; /* from here loop_fini cleans up, whether or not loop_init succeeds */
+    m->has_loop = !rc; /* from here on loop_fini cleans up, even if loop_init fails */
     if (!rc) rc = loop_init(&m->loop, e);
     if (!rc) rc = create_console(m, cfg, e);
     if (!rc) rc = threads_create(m, cfg, e);
@@ -224,7 +224,7 @@ static int create_steps(struct machine *m, const struct config *cfg, const struc
     rc = create_parts(m, cfg, lab, e);
     if (!rc) rc = load(m, &boot, e);
     arch_images_end(boot.images);
-    m->has_io = m->slot_count > 0 || m->timeout_ms > 0; /* whoever has a console has a slot for it */
+    m->has_io = m->slot_count > 0 || m->timeout_ms > 0; /* a machine with a console has a slot for it */
     return rc;
 }
 
@@ -257,9 +257,9 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     m->log = &m->own_log;
     m->vm = (struct vm)VM_INIT;
     m->timeout_ms = cfg->timeout_ms;
-    control_init_timers(m);
+    life_init_timers(m);
     m->ending.vcpu = -1;
-    m->runner_host = control_runner_host;
+    m->runner_host = life_runner_host;
     m->runner_host.arg = m;
     pthread_mutex_init(&m->lock, NULL);
     pthread_condattr_t attr;
@@ -279,12 +279,12 @@ int machine_create_lab(struct machine **out, const struct config *cfg, const str
     }
     m->forked = (struct forked){.in_child = in_forked_child, .arg = m};
     forked_add(&m->forked);
-    control_mark(m, "created");
+    life_mark(m, "created");
     *out = m;
     return 0;
 }
 
-/* What is left once no thread of the machine runs and its devices are quiet. */
+/* Frees what is left once no thread of the machine runs and its devices are quiet. */
 static void dismantle(struct machine *m)
 {
     forked_remove(&m->forked);
@@ -317,8 +317,8 @@ static void *wait_and_dismantle(void *arg)
     return NULL;
 }
 
-/* A host file has not answered for so long that it may never do: its requests hold guest memory and a thread or a ring
- * of the kernel's, so these stay, and a thread that nobody waits for. False: it could not be made. */
+/* A host file has not answered for so long that it may never do. Its requests hold guest memory and a thread or a ring
+ * of the kernel, so these stay, together with a thread that nobody waits for. False: that thread could not be made. */
 static bool leave_behind(struct machine *m, const char *device)
 {
     log_write(m->log, LOG_WARN, "%s: the host does not answer; what its requests hold is freed when it does", device);
@@ -329,7 +329,7 @@ static bool leave_behind(struct machine *m, const char *device)
 void machine_destroy(struct machine *m)
 {
     if (!m) return;
-    control_join(m);
+    life_join(m);
     const char *busy = slots_stop(m, MACHINE_STUCK_MS);
     if (busy && leave_behind(m, busy)) return;
     (void)wait_and_dismantle(m);

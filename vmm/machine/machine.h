@@ -20,15 +20,15 @@ extern const struct device_kind *const machine_devices[];
 
 /* cfg and log are read during the call only; log may be NULL. */
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e);
-/* Stops and joins first; NULL is legal. Requests that a host file has not answered by then are given MACHINE_STUCK_MS;
- * then a thread of its own waits for them and frees what they hold, which is the machine, and nothing is logged any
- * more. */
+/* Stops and joins first; NULL is legal. Requests that a host file has not answered get MACHINE_STUCK_MS more. After
+ * that a thread of its own waits for them and frees the machine, which they hold, and nothing is logged any more. */
 void machine_destroy(struct machine *m);
-#define MACHINE_STUCK_MS 300 /* a disk that works answers all that is in flight sooner, and nobody notices the wait */
+#define MACHINE_STUCK_MS 300 /* a working disk answers sooner, and nobody notices the wait */
 
 int machine_start(struct machine *m, struct err *e);
 /* On return every vCPU is outside KVM_RUN with its last exit finished. 0; -ESRCH: it has ended or wasn't started;
- * -ETIMEDOUT: a vCPU has not come within five seconds, as it resets a disk whose file does not answer: all run on. */
+ * -ETIMEDOUT: a vCPU did not come within five seconds, because it resets a disk whose file does not answer. Then all
+ * run on. */
 int machine_pause(struct machine *m);
 int machine_resume(struct machine *m);
 /* Ask it to end; returns at once. The first reason wins. */
@@ -53,9 +53,9 @@ struct machine_milestone {
 bool machine_milestone(struct machine *m, unsigned index, struct machine_milestone *out);
 
 /* The threads that run the machine, for the host's own tools: its vCPUs in order, then the I/O thread if it has one,
- * then those of disks that have one: from the first write on, or from the driver's start where io_uring is forbidden.
- * Any thread. false: there are no more; none is there before machine_start and after the end. A vCPU's thread that was
- * just made is waited for. */
+ * then the threads of disks. A disk has one from its first write on, or from the driver's start where io_uring is
+ * forbidden. Any thread. False: there are no more; before machine_start and after the end there are none. A vCPU's
+ * thread that was just made is waited for. */
 #define MACHINE_THREAD_NAME 16 /* TASK_COMM_LEN: what the kernel keeps of a thread's name */
 enum machine_thread_kind { MACHINE_THREAD_VCPU, MACHINE_THREAD_IO, MACHINE_THREAD_DISK };
 #define MACHINE_THREADS_MAX (CONFIG_MAX_CPUS + 1 + MACHINE_MAX_DISKS)
@@ -68,7 +68,7 @@ struct machine_thread {
 bool machine_thread(struct machine *m, unsigned index, struct machine_thread *out);
 
 const char *machine_console_pty(const struct machine *m); /* or NULL */
-/* Bytes that the guest wrote to its console and nobody got. Any thread; final once machine_wait has returned 0. */
+/* Bytes of console output that were lost. Any thread; final once machine_wait has returned 0. */
 uint64_t machine_console_dropped(const struct machine *m);
 /* The console's terminal has a new size: tell the guest. Any thread. -ENOTTY: the console is no terminal. */
 int machine_console_resize(struct machine *m, uint16_t cols, uint16_t rows);

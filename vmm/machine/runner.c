@@ -9,10 +9,10 @@
 #include "vmm/base/endian.h"
 #include "vmm/base/thread.h"
 
-#define KICK_SIGNAL SIGURG /* ignored by default, so nobody is hurt if one strays */
+#define KICK_SIGNAL SIGURG /* ignored by default, so a stray one hurts nobody */
 
-/* How long a vCPU waits for KVM to get what it lacks: a second, as a program that makes and ends many threads may be at
- * its limit for a moment. */
+/* How long a vCPU waits for KVM to get what it lacks. A second, since a program that makes and ends many threads may be
+ * at its limit for a moment. */
 #define REFUSALS_MAX     100
 #define REFUSAL_PAUSE_NS 10000000L
 
@@ -73,9 +73,9 @@ static int read_want(const struct runner *r)
     return want;
 }
 
-/* false: the thread must end. Whoever kicks sets immediate_exit first. Without it the signal is none of ours: this
- * thread was stopped (SIGSTOP, Ctrl-Z), frozen (a cgroup's freezer) or debugged, and the guest was held as by a pause.
- */
+/* False: the thread must end. Whoever kicks sets immediate_exit first. Where it is not set, the signal is none of ours:
+ * this thread was stopped (SIGSTOP, Ctrl-Z), frozen (a cgroup's freezer) or debugged, and for the guest that was like a
+ * pause. */
 static bool answer_kick(struct runner *r)
 {
     bool was_held = __atomic_load_n(&r->vcpu->run->immediate_exit, __ATOMIC_RELAXED) == 0;
@@ -136,7 +136,7 @@ static void do_mmio(struct runner *r)
         access_bus(r->mmio, run->mmio.phys_addr, run->mmio.data, len, run->mmio.is_write);
         return;
     }
-    /* An access that crosses a page comes in pieces of any length. */
+    /* An access that crosses a page comes in pieces, which may have any length. */
     for (uint32_t i = 0; i < len; i++)
         access_bus(r->mmio, run->mmio.phys_addr + i, &run->mmio.data[i], 1, run->mmio.is_write);
 }
@@ -205,7 +205,7 @@ static enum record_class class_of(const struct kvm_run *run, int rc)
     return is_known ? (enum record_class)classes[run->exit_reason] : RECORD_OTHER;
 }
 
-/* What left the guest; before it is handled, which may change the shared page. */
+/* Look at what left the guest before it is handled, since handling may change the shared page. */
 static struct record_exit describe(const struct kvm_run *run, int rc)
 {
     struct record_exit x = {.class = class_of(run, rc)};
@@ -214,9 +214,9 @@ static struct record_exit describe(const struct kvm_run *run, int rc)
     return x;
 }
 
-/* EAGAIN. Most often a vCPU that waited to be started by another one was woken. But since Linux 6.14 the first KVM_RUN
- * of a VM makes a kernel thread of our process, and where no more threads are to be had it says EAGAIN too, before it
- * looks at immediate_exit: so want is looked at here. false: the thread must end. */
+/* KVM_RUN said EAGAIN. Most often a vCPU was woken that had waited for another one to start it. But since Linux 6.14
+ * the first KVM_RUN of a VM makes a kernel thread of our process. Where no more threads can be had, it says EAGAIN as
+ * well, before it looks at immediate_exit; so want is looked at here. False: the thread must end. */
 static bool try_again(struct runner *r)
 {
     const struct timespec pause = {.tv_nsec = REFUSAL_PAUSE_NS};
@@ -232,7 +232,7 @@ static bool try_again(struct runner *r)
     return true;
 }
 
-/* What KVM_RUN came back with. false: the thread must end. */
+/* KVM_RUN has returned. False: the thread must end. */
 static bool handle(struct runner *r, int rc)
 {
     if (rc == -EINTR) return answer_kick(r);
@@ -246,12 +246,12 @@ static bool handle(struct runner *r, int rc)
         end(r, END_HOST, "KVM_RUN: the host is out of memory");
     else
         end_unrunnable(r, -rc);
-    return false; /* a VM that KVM has given up (api.rst: EIO) does not look at immediate_exit any more */
+    return false; /* a VM that KVM has given up (api.rst: EIO) ignores immediate_exit */
 }
 
-/* A vCPU that waited that long for its exit to be handled was held too: its I/O thread waited for a dead disk, or the
- * process was stopped just then. In ticks, since nobody has measured the counter's rate yet: 1.4 to 8.6 s for TSCs of 6
- * to 1 GHz, while watchdogs wait 20 s. */
+/* A vCPU that waited this long for its exit to be handled was held too: its I/O thread waited for a dead disk, or the
+ * process was stopped. In ticks, since nobody has measured the counter's rate yet: 1.4 to 8.6 s for TSCs of 6 to 1 GHz,
+ * while watchdogs wait 20 s. */
 #define HELD_TICKS (UINT64_C(1) << 33)
 
 static void run_recorded(struct runner *r)

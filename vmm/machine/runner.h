@@ -30,7 +30,7 @@
 
 enum runner_want { RUNNER_RUN, RUNNER_PAUSE, RUNNER_END };
 
-/* The protocol's steps, told to whoever set runner.trace: a checker. tests/proof/runner.pml has the same ones at the
+/* The protocol's steps, told to whoever set runner.trace: a checker. tests/proof/runner.pml has the same steps at the
  * same places. "locked": the machine's lock is held. */
 enum runner_step {
     RUNNER_WANT,      /* about to be stored; value: enum runner_want; locked */
@@ -74,9 +74,9 @@ struct runner {
     atomic_int want;                  /* enum runner_want; written by whoever kicks, under the machine's lock */
     sem_t resume;                     /* posted for a halted vCPU when want or stop_asked has changed */
     pthread_t thread;
-    _Atomic pid_t callee; /* the thread's id while it is there, 0 before and after: for runner_call_out */
+    _Atomic pid_t callee; /* the thread's id while it lives, else 0; for runner_call_out */
     pid_t tid;            /* machine's lock; 0: it has not said yet */
-    unsigned refusals;    /* KVM_RUN said EAGAIN so often in a row, to a vCPU that may run; the thread's */
+    unsigned refusals;    /* how often in a row KVM_RUN said EAGAIN to a vCPU that may run; the thread's */
     bool has_thread;      /* control thread */
     bool is_halted;       /* machine's lock */
     bool is_gone;         /* machine's lock: never signal it again */
@@ -88,10 +88,10 @@ int runner_mind_signal(void);
 int runner_start(struct runner *r, struct err *e);
 /* Tell it what to do. The caller holds the machine's lock. Legal before start and after the thread has gone. */
 void runner_kick(struct runner *r, enum runner_want want);
-/* Signal it once more, in case the first one was lost: the program had set the signal to be ignored just then, and the
- * kernel throws a pending one away (signal(7)). The caller holds the machine's lock. Changes nothing else. */
+/* Signal it once more, in case the first signal was lost: if the program had just set it to be ignored, the kernel
+ * throws a pending one away (signal(7)). The caller holds the machine's lock. Changes nothing else. */
 void runner_remind(const struct runner *r);
-/* Make it look at *stop_asked, which is set already. Async-signal-safe; not beside the machine's destruction. */
+/* Make it look at *stop_asked, which is set already. Async-signal-safe; not while the machine is destroyed. */
 void runner_call_out(struct runner *r);
 
 static inline void runner_tell(const struct runner *r, enum runner_step step, int value)

@@ -113,7 +113,7 @@ static void on_thread(void *arg, bool begins)
     if (begins)
         threads_disk_here(t);
     else
-        use_io_gone(t->machine, &t->tid);
+        usage_io_gone(t->machine, &t->tid);
 }
 
 static int open_disk(struct machine *m, const struct config_device *d, struct disk **out, struct err *e)

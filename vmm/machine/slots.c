@@ -65,7 +65,7 @@ static void on_irq(void *arg, uint32_t events)
     const ssize_t n = read(s->irq.fd, &count, sizeof(count));
     (void)n; /* EAGAIN: an interrupt too many does no harm */
     if (vm_irq_pulse(&s->machine->vm, arch_info.irq_line + s->gsi, &e))
-        control_end(s->machine, -1, END_DEVICE, 0, e.text); /* without interrupts the guest would only hang */
+        life_end(s->machine, -1, END_DEVICE, 0, e.text); /* without interrupts the guest would only hang */
 }
 
 /* From now on KVM listens to the slot's interrupt. What that takes (memory of the kernel) may be missing: then the loop
@@ -99,7 +99,7 @@ static int on_doorbell(void *arg, unsigned queue, int fd, bool on)
     };
     struct err e;
     if (on) connect_irq(s);
-    if (on && !s->was_started) control_mark(s->machine, s->label);
+    if (on && !s->was_started) life_mark(s->machine, s->label);
     s->was_started |= on;
     const int rc = vm_ioeventfd(&s->machine->vm, &io, on, &e);
     if (rc)
@@ -113,7 +113,7 @@ static void on_host_failed(void *arg, const char *device, const char *why)
     struct slot *s = arg;
     char detail[END_DETAIL_MAX];
     (void)snprintf(detail, sizeof(detail), "%s: %s", device, why);
-    control_end(s->machine, -1, END_DEVICE, 0, detail);
+    life_end(s->machine, -1, END_DEVICE, 0, detail);
 }
 
 /* Takes dev whatever happens. */

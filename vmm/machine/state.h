@@ -2,11 +2,11 @@
  *
  *   machine.c  build and tear down, as a list of steps
  *   slots.c    the devices: one row of a table each
- *   control.c  start, pause, resume, stop, wait; how it ends
+ *   life.c     start, pause, resume, stop, wait; how it ends
  *   runner.c   one vCPU's thread
  *   threads.c  its threads: names, ids, how the host schedules them (sched.c, cgroup.c)
  *   stats.c    what its recorder and the kernel counted, as rows
- *   use.c      what it takes of the host
+ *   usage.c    what it takes of the host
  *
  * Threads: the control thread builds, waits and frees; runners and the I/O thread run in between. Lock: `lock` guards
  * the fields named below and the runners' want/tid/is_halted/is_gone. It is never held while a device or KVM is called,
@@ -33,9 +33,9 @@ struct slot { /* a virtio-mmio window with its device */
     uint64_t base;
     uint32_t gsi;
     /* Loop thread. */
-    bool was_started, is_connected; /* a driver has been ready; irq.fd is KVM's */
-    bool is_relayed;                /* KVM could not take it: what is raised there is handed on by the loop */
-    struct log_bucket logged;       /* of doorbells that are refused, each time a driver begins */
+    bool was_started, is_connected; /* was_started: a driver has been ready; is_connected: irq.fd is KVM's */
+    bool is_relayed;                /* KVM could not take irq.fd: the loop hands interrupts on */
+    struct log_bucket logged;       /* of refused doorbells, told again for each driver that begins */
     struct loop_source irq_source;  /* its place, until irq.fd is KVM's */
     char label[SLOT_LABEL_MAX];
 };
@@ -43,7 +43,7 @@ struct slot { /* a virtio-mmio window with its device */
 struct disk_thread { /* of a disk, in the order of the configuration */
     struct machine *machine;
     unsigned disk;
-    pid_t tid; /* 0: there is none (yet): it comes when the disk is driven, or written */
+    pid_t tid; /* 0: no thread (yet); it comes when the disk is driven or written */
 };
 
 enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVER };
@@ -59,7 +59,7 @@ struct machine {
     struct bus mmio, pio;
     struct chario *console;
     struct arch *arch;
-    struct vcpu *vcpu; /* vcpu_count of them; const after machine_create but for what the kernel shares */
+    struct vcpu *vcpu; /* vcpu_count of them; const after machine_create, except what the kernel shares */
     struct runner *runner;
     struct runner_host runner_host;
     struct counter counter;     /* const after machine_create */
@@ -85,27 +85,28 @@ struct machine {
     pthread_cond_t changed; /* of anything below */
     enum machine_phase phase;
     bool is_io_gone;   /* the I/O thread has done its last */
-    bool has_cookie;   /* the first vCPU's thread has one for core scheduling, for the others to take */
-    bool is_scheduled; /* threads that wait for what sched asks may go on */
+    bool has_cookie;   /* the first vCPU's thread has a core scheduling cookie, for the others to take */
+    bool is_scheduled; /* threads that wait until sched has been applied may go on */
     pid_t io_tid;      /* 0: no such thread, or not any more */
     struct disk_thread disk_thread[MACHINE_MAX_DISKS]; /* their tids; the rest is const after machine_create */
     unsigned live;                                     /* runners that have not gone */
-    uint64_t io_cpu_ns, over_ns; /* of I/O and disk threads that ended; when the last vCPU went, CLOCK_MONOTONIC */
-    char *groups; /* the cgroups of its vCPUs, as groups_read tells; NULL: not started, or nobody can ask */
+    /* CPU time of I/O and disk threads that ended; when the last vCPU went (CLOCK_MONOTONIC). */
+    uint64_t io_cpu_ns, over_ns;
+    char *groups; /* the cgroups of its vCPUs, as groups_read gives them; NULL: not started, or no recorder */
     struct groups_throttled throttled_before; /* by these, when it was started */
     uint64_t voluntary, involuntary;          /* context switches of the vCPU threads that have gone */
     struct ending ending;
     struct machine_milestone milestone[MACHINE_MILESTONES];
     unsigned milestone_count;
-    unsigned guest_marks; /* milestones of the guest's own, one more than there are places for: some were lost */
+    unsigned guest_marks; /* the guest's milestones; one more than there are places: some were lost */
     int event_fd;
 };
 
 /* slots.c */
 int slots_create(struct machine *m, const struct config *cfg, struct err *e);
 void slots_abandon(struct machine *m); /* no vCPU waits for a device's reset any more; any thread, without the lock */
-/* After every thread has ended: stop the devices. NULL; or the name of one whose requests are still with the host's
- * kernel after timeout_ms (-1: for ever). */
+/* After every thread has ended: stop the devices. NULL; or the name of a device whose requests the host's kernel still
+ * has after timeout_ms (-1: for ever). */
 const char *slots_stop(struct machine *m, int timeout_ms);
 void slots_destroy(struct machine *m); /* once they are stopped, before the VM */
 
@@ -115,26 +116,26 @@ void stats_destroy(struct machine *m);              /* before the VM; legal when
 
 void stats_forked(const struct machine *m); /* in a child of fork(2): each of them keeps the VM */
 
-/* use.c: the last two are the last act of a vCPU's thread, and of the I/O thread or a disk's */
-void use_begin(struct machine *m);               /* control thread, once its threads are where they stay */
-void use_vcpu_gone(struct machine *m);           /* lock held */
-void use_io_gone(struct machine *m, pid_t *tid); /* tid: where its id is, which it has no longer */
+/* usage.c. usage_vcpu_gone is the last act of a vCPU's thread, usage_io_gone of the I/O thread or a disk's. */
+void usage_begin(struct machine *m);               /* control thread, once its threads are where they stay */
+void usage_vcpu_gone(struct machine *m);           /* lock held */
+void usage_io_gone(struct machine *m, pid_t *tid); /* *tid: its id, which becomes 0 */
 
 /* threads.c */
 int threads_create(struct machine *m, const struct config *cfg, struct err *e); /* before anything is built */
 int threads_halt_poll(const struct machine *m, struct err *e);                  /* once there is a VM */
 void threads_destroy(struct machine *m); /* after the VM; legal when half built */
-/* Once all threads are made: do what cfg->sched asked, then let the vCPUs go. On failure they wait on, for the end. */
+/* Once all threads are made: do what cfg->sched asked, then let the vCPUs go. On failure they wait on until the end. */
 int threads_schedule(struct machine *m, struct err *e);
-void threads_here(struct machine *m, int vcpu); /* by each thread itself, first: its name and id; -1: the I/O thread */
+void threads_here(struct machine *m, int vcpu); /* each thread calls it first: its name and id; -1: the I/O thread */
 void threads_disk_here(struct disk_thread *t);  /* the same by a disk's thread */
 
-/* control.c */
-extern const struct runner_host control_runner_host; /* without its arg */
-void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
-void control_init_timers(struct machine *m);
-void control_join(struct machine *m); /* everything that runs is ended and joined */
-void control_mark(struct machine *m, const char *name);
-void control_guest_mark(struct machine *m, uint32_t value);
+/* life.c */
+extern const struct runner_host life_runner_host; /* without its arg */
+void life_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail);
+void life_init_timers(struct machine *m);
+void life_join(struct machine *m); /* everything that runs is ended and joined */
+void life_mark(struct machine *m, const char *name);
+void life_guest_mark(struct machine *m, uint32_t value);
 
 #endif

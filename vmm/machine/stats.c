@@ -7,8 +7,8 @@
 #include "vmm/kvm/stats.h"
 #include "vmm/machine/state.h"
 
-#define COST_BATCHES 21 /* odd: it has a median, which an interrupt or two do not move */
-#define COST_EXITS   50 /* a batch: long against the read of the counter around it; all take 30 us */
+#define COST_BATCHES 21 /* odd, so there is a median, which an interrupt or two do not move */
+#define COST_EXITS   50 /* a batch is long against the counter reads around it; all take 30 us */
 
 int stats_create(struct machine *m, struct err *e)
 {
@@ -21,7 +21,7 @@ int stats_create(struct machine *m, struct err *e)
         m->runner[i].record = record_create();
         if (!m->runner[i].record) return err_set(e, -ENOMEM, "no memory for the recorder of vCPU %u", i);
         m->stats_fd[i] = vcpu_stats_open(&m->vcpu[i]);
-        /* A kernel that has none is one thing; a descriptor that is missing would go unnoticed. */
+        /* A kernel without statistics is fine. A missing descriptor is an error, or it would go unnoticed. */
         if (m->stats_fd[i] < 0 && err_way_out(-errno)) return err_errno(e, "KVM: counters of vCPU %u", i);
     }
     return 0;
@@ -51,7 +51,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median over batches of what the two reads and the recording of an exit take here, as in run_recorded. */
+/* What the two reads and the recording of an exit take here, as in run_recorded: the median of the batches. */
 static double measure_cost(const struct counter *c, struct record *scratch)
 {
     uint64_t batch[COST_BATCHES];
@@ -72,7 +72,7 @@ static double measure_cost(const struct counter *c, struct record *scratch)
     return (double)batch[median] / COST_EXITS;
 }
 
-/* Measured once for a machine, when it is first asked for; two who ask at the same time measure both. */
+/* Measured once for a machine, when somebody first asks. Two who ask at the same time both measure. */
 static int cost_ticks(struct machine *m, double *ticks)
 {
     *ticks = atomic_load(&m->record_cost);
@@ -213,7 +213,7 @@ struct ranked {
     uint64_t ticks;
 };
 
-/* By class, and in it by the time they took. */
+/* By class, and within a class by the time they took. */
 static int most_first(const void *a, const void *b)
 {
     const struct ranked *x = a, *y = b;

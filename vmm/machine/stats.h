@@ -12,17 +12,17 @@
 
 struct machine;
 
-/* Of one kind of exit, in nanoseconds; quantiles to three digits, min and max exact. */
+/* Times of one kind of exit, in nanoseconds. Quantiles are good to three digits, min and max are exact. */
 struct stats_times {
     uint64_t total, min, p50, p90, p99, p999, max;
-    uint64_t overflow; /* how many were too long for the histogram: their quantiles are no more than max */
+    uint64_t overflow; /* how many were too long for the histogram: quantiles among them are max */
 };
 
 enum stats_kind {
     STATS_VCPU,     /* the sum of a vCPU's classes: count, and run and handler with total only */
     STATS_CLASS,    /* one kind of exit: all but `device`, `addr`, `offset`, `unit` */
     STATS_REGISTER, /* one register of a device: its class, run and handler with total and max only */
-    STATS_LOST,     /* count: exits whose register found no place in the table; in their class they are */
+    STATS_LOST,     /* count: exits whose register found no place in the table; their class counts them */
     STATS_KERNEL,   /* count: one of the kernel's own statistics, name and unit */
     STATS_DOORBELL, /* of no vCPU: exits of a device's queue that ioeventfd saved: device, addr (the queue), count */
     STATS_DEVICE,   /* of no vCPU: what a device counts, "rx_dropped" or "guest_faults" (all do): device, count */
@@ -45,21 +45,21 @@ struct stats_row {
 struct stats_info {
     const char *counter; /* "TSC": static */
     double hz;
-    double cost_ns; /* of recording one exit, counter reads included: measured when it was first asked for, on the CPU
-                       of that thread */
+    /* Of recording one exit, counter reads included. Measured by the first call that asks, on its thread's CPU. */
+    double cost_ns;
     unsigned vcpus;
 };
 
-/* *info is filled (cost_ns in the end), then fn called for every row that has a count: the sum and the classes of all
- * vCPUs together when there are several, then for each vCPU its sum, its classes, each followed by its registers, and
- * the kernel's, then the doorbells and what devices count. fn NULL: only *info. 0; -ENODATA: the recorder is off;
- * -ENOMEM; or what reading the kernel's statistics failed with. */
+/* Fills *info (cost_ns last), then calls fn for every row that has a count. First come the sum and the classes of all
+ * vCPUs together, if there are several; then for each vCPU its sum, its classes, each followed by its registers, and
+ * the kernel's figures; then the doorbells and what devices count. fn NULL: only *info. 0; -ENODATA: the recorder is
+ * off; -ENOMEM; or the error of reading the kernel's statistics. */
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg);
 
 /* What the machine takes of its host besides the guest's own time and memory. */
-struct machine_use {
-    uint64_t age_ns;                   /* since it was created; once it has ended, until then */
+struct machine_usage {
+    uint64_t age_ns;                   /* since it was created, until it ended or until now */
     uint64_t memory_bytes;             /* the guest's, as configured */
     uint64_t resident, guest_resident; /* bytes: of this process, and of the guest's memory in it */
     uint64_t voluntary, involuntary;   /* context switches of the vCPU threads */
@@ -67,8 +67,7 @@ struct machine_use {
     uint64_t throttled, throttled_ns;  /* how often, and how long, a CPU quota stopped threads of its cgroups */
     bool has_resident, has_switches, has_throttled; /* does the host tell? */
 };
-/* Any thread, before, while and after it runs. The guest's memory is looked through: some 0.5 ms a GiB that is in use.
- */
-void machine_use(struct machine *m, struct machine_use *out);
+/* Any thread, before, while and after it runs. Looks through the guest's memory: some 0.5 ms a GiB in use. */
+void machine_usage(struct machine *m, struct machine_usage *out);
 
 #endif

@@ -1,6 +1,6 @@
-/* A machine's threads as the host's scheduler and tools see them: each has a name (ps -L, top -H, perf) and tells its
- * id; when the configuration asks for more, vCPU threads wait at their beginning until all of it has been done to them
- * by the control thread, so that no guest instruction runs otherwise and a refusal reaches machine_start. */
+/* A machine's threads as the host's scheduler and tools see them. Each has a name (ps -L, top -H, perf) and tells its
+ * id. When the configuration asks for more, vCPU threads wait at their beginning until the control thread has applied
+ * all of it: no guest instruction runs without it, and a refusal reaches machine_start. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "vmm/machine/place/sched.h"
 #include "vmm/machine/state.h"
 
-/* The end of the name tells which thread it is, so the machine's name is what gets cut. index: of its kind. */
+/* The end of the name tells which thread it is, so the machine's name is what gets cut. index: among its kind. */
 static void name_of(const struct machine *m, enum machine_thread_kind kind, unsigned index,
                     char out[MACHINE_THREAD_NAME])
 {
@@ -58,7 +58,7 @@ void threads_disk_here(struct disk_thread *t)
     pthread_mutex_unlock(&t->machine->lock);
 }
 
-/* Lock held. Wait for a thread that was just made to tell its id; 0: it has gone, or the machine ends. */
+/* Lock held. Wait for a thread that was just made to tell its id. 0: it has gone, or the machine ends. */
 static pid_t tid_of(struct machine *m, const struct runner *r)
 {
     while (r->tid == 0 && !r->is_gone && m->ending.reason == END_NONE) pthread_cond_wait(&m->changed, &m->lock);
@@ -147,13 +147,14 @@ static int schedule_vcpu(struct machine *m, unsigned i, pid_t tid, struct err *e
     const struct sched_config *s = m->sched;
     char who[16];
     (void)snprintf(who, sizeof(who), "vCPU %u", i % CONFIG_MAX_CPUS);
-    int rc = m->cgroup ? cgroup_join(m->cgroup, tid, e) : 0; /* first: its cpuset may change where a thread may run */
+    /* First: the cgroup's cpuset may change where a thread may run. */
+    int rc = m->cgroup ? cgroup_join(m->cgroup, tid, e) : 0;
     if (!rc) rc = sched_apply(&s->vcpu[i], tid, who, e);
     if (!rc && s->slice_ns) rc = sched_slice(s->slice_ns, tid, i == 0 ? m->log : NULL, e);
     return rc;
 }
 
-/* Threads that the I/O thread makes, those of disks and the kernel's for io_uring, lie where it lies: it joins before a
+/* Threads that the I/O thread makes (the disks', and the kernel's for io_uring) get its place, so it joins before a
  * device can work. */
 static int schedule_io(struct machine *m, struct err *e)
 {
@@ -197,6 +198,6 @@ static int schedule(struct machine *m, struct err *e)
 int threads_schedule(struct machine *m, struct err *e)
 {
     const int rc = m->sched ? schedule(m, e) : 0;
-    if (!rc) use_begin(m);
+    if (!rc) usage_begin(m);
     return rc;
 }

@@ -140,7 +140,7 @@ static struct figure from_proc(bool is_there, struct figure f)
 
 void figures_look(struct figures *f, struct machine *m, const struct figure_input *in, struct figure out[FIGURES])
 {
-    const struct machine_use *u = &in->use;
+    const struct machine_usage *u = &in->usage;
     /* The guest may touch pages between the two readings. */
     const uint64_t beside = u->resident > u->guest_resident ? u->resident - u->guest_resident : 0;
     const struct figure memory = {.value = (double)beside};

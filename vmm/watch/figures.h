@@ -37,7 +37,7 @@ struct figure_input {
     uint64_t handled;       /* that came to the monitor, kicks left out: a pause is their handler */
     uint64_t handler_ns;    /* of these */
     uint64_t io_handler_ns; /* and of the ports' and device memory's among them */
-    struct machine_use use;
+    struct machine_usage usage;
 };
 
 /* What is kept from look to look: the processor's cache counters, one pair a vCPU thread, opened by the first look and

@@ -136,7 +136,7 @@ static void put_figures(struct json_out *j, const struct stats_snapshot *s)
 }
 
 /* Whole amounts, for whoever wants the rate of an interval. */
-static void put_use(struct json_out *j, const struct machine_use *u)
+static void put_usage(struct json_out *j, const struct machine_usage *u)
 {
     json_put_line(j);
     json_put_uint(j, "age_ns", u->age_ns);
@@ -165,7 +165,7 @@ void stats_write_json(FILE *f, const struct stats_snapshot *s)
     put_rows(&j, s);
     put_threads(&j, s);
     put_figures(&j, s);
-    put_use(&j, &s->use);
+    put_usage(&j, &s->usage);
     json_put_line(&j);
     json_put_uint(&j, "vcpus", s->info.vcpus);
     json_put_string(&j, "counter", s->info.counter);

@@ -114,8 +114,8 @@ static int gather(struct gathering *g)
     while (s->thread_count < MACHINE_THREADS_MAX && machine_thread(m, s->thread_count, &s->thread[s->thread_count]))
         s->thread_count++;
     if (g->figures.exits == 0) g->figures.exits = g->recorded;
-    machine_use(m, &g->figures.use);
-    s->use = g->figures.use;
+    machine_usage(m, &g->figures.usage);
+    s->usage = g->figures.usage;
     figures_look(s->subject->figures, m, &g->figures, s->figure);
     s->sum = figures_sum(s->figure, s->weight);
     return 0;

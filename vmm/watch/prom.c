@@ -184,9 +184,9 @@ static void put_figures(FILE *f, const struct stats_snapshot *s)
     put_single(f, s, "overhead_weighted_sum", "gauge", s->sum);
 }
 
-static void put_use(FILE *f, const struct stats_snapshot *s)
+static void put_usage(FILE *f, const struct stats_snapshot *s)
 {
-    const struct machine_use *u = &s->use;
+    const struct machine_usage *u = &s->usage;
     put_single(f, s, "age_seconds", "gauge", SECONDS(u->age_ns));
     put_single(f, s, "guest_memory_bytes", "gauge", (double)u->memory_bytes);
     put_single(f, s, "guest_resident_bytes", "gauge", (double)u->guest_resident);
@@ -210,5 +210,5 @@ void stats_write_prometheus(FILE *f, const struct stats_snapshot *s)
     put_devices(f, s);
     put_kernels(f, s);
     put_figures(f, s);
-    put_use(f, s);
+    put_usage(f, s);
 }

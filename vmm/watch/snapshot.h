@@ -44,7 +44,7 @@ struct stats_snapshot {
     size_t kernel_count, kernel_room;
     struct machine_thread thread[MACHINE_THREADS_MAX];
     unsigned thread_count;
-    struct machine_use use;
+    struct machine_usage usage;
     struct figure figure[FIGURES];
     double weight[FIGURES], sum;
 };

@@ -99,7 +99,7 @@ static void put_threads(FILE *f, const struct stats_snapshot *s)
 }
 
 /* Who reads times must know: a vCPU that is stopped by a quota looks like one that works. */
-static void put_throttled(FILE *f, const struct machine_use *u)
+static void put_throttled(FILE *f, const struct machine_usage *u)
 {
     if (u->throttled)
         fprintf(f, "throttled by the CPU quota of a cgroup %" PRIu64 " times, %.3f ms over all CPUs\n", u->throttled,
@@ -156,12 +156,12 @@ void stats_write_text(FILE *f, const struct stats_snapshot *s)
 {
     const char *name = s->subject->name;
     fprintf(f, "vireo: where the time went\n%s%sVM %s, process %d, %.3f s old\n", name, name[0] ? ", " : "",
-            s->subject->uuid, getpid(), (double)s->use.age_ns / 1e9);
+            s->subject->uuid, getpid(), (double)s->usage.age_ns / 1e9);
     put_vcpus(f, s);
     put_doorbells(f, s);
     put_devices(f, s);
     put_threads(f, s);
-    put_throttled(f, &s->use);
+    put_throttled(f, &s->usage);
     put_foot(f, &s->info);
     put_figures(f, s);
 }

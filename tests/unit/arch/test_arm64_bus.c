@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 #include "arch/arm64/layout.h"
-#include "arch/arm64/state.h"
+#include "arch/arm64/platform.h"
+#include "arch/arm64/struct_arch.h"
 
 #define SCRATCH 7    /* the serial port's register without a side effect */
 #define RTC_ID  0x31 /* the first of its identification registers, at its range's end all but 0x20 bytes */

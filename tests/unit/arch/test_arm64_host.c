@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #include "arch/arm64/layout.h"
-#include "arch/arm64/state.h"
+#include "arch/arm64/struct_arch.h"
+#include "arch/arm64/vcpu.h"
 #include "vmm/base/endian.h"
 
 #define RAM_SIZE  (2ull << 20)

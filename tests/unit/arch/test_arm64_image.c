@@ -238,14 +238,8 @@ static void foreign_files_are_named(void **state)
         size_t len;
         const char *why;
     } rows[] = {
-        {0,
-         "\x7f"
-         "ELF\2\1\1",
-         7, "is an ELF file"},
-        {0,
-         "\xfd"
-         "7zXZ",
-         5, "is xz-compressed"},
+        {0, "\177ELF\2\1\1", 7, "is an ELF file"},
+        {0, "\3757zXZ", 5, "is xz-compressed"},
         {0, "\x28\xb5\x2f\xfd", 4, "is zstd-compressed"},
         {0, "\x04\x22\x4d\x18", 4, "is lz4-compressed"},
         {0, "\x02\x21\x4c\x18", 4, "is lz4-compressed"},

@@ -9,7 +9,7 @@
 #include "arch/x86/bootparams.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/platform.h"
-#include "arch/x86/x86.h"
+#include "arch/x86/struct_arch.h"
 #include "vmm/base/endian.h"
 
 #define MIB      (1ull << 20)

@@ -1,5 +1,5 @@
 /* bzImages as they should be, and spoiled in one place each. */
-#include "tests/unit/arch/x86_load_bench.h"
+#include "tests/unit/arch/x86_load_rig.h"
 
 #define SETUP_SECTS 3u
 #define BZ_OFF      ((SETUP_SECTS + 1) * 512u)

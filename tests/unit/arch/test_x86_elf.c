@@ -2,7 +2,7 @@
  * they should be, and spoiled in one place each. */
 #include <elf.h>
 
-#include "tests/unit/arch/x86_load_bench.h"
+#include "tests/unit/arch/x86_load_rig.h"
 
 /* ---- ELF ---- */
 

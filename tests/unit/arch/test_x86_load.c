@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/arch/x86_load_bench.h"
+#include "tests/unit/arch/x86_load_rig.h"
 
 static void mistaken_files_are_called_by_their_name(void **state)
 {
@@ -14,15 +14,11 @@ static void mistaken_files_are_called_by_their_name(void **state)
         const char *why;
     } row[] = {
         {"\x1f\x8b\x08", 3, "gzip-compressed"},
-        {"\xfd"
-         "7zXZ\0",
-         6, "xz-compressed"},
+        {"\3757zXZ\0", 6, "xz-compressed"},
         {"\x28\xb5\x2f\xfd", 4, "zstd-compressed"},
         {"070701", 6, "give it as --initrd"},
         {"#!/bin/sh\n", 10, "no kernel we know"},
-        {"\x7f"
-         "ELF",
-         4, "cut short"},
+        {"\177ELF", 4, "cut short"},
         {"x", 1, "no kernel we know"},
     };
     struct rig *r = *state;

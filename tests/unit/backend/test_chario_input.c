@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "tests/unit/backend/chario_bench.h"
+#include "tests/unit/backend/chario_rig.h"
 #include "vmm/base/clock.h"
 
 #define CTRL_A "\001"
@@ -18,11 +18,11 @@ static void input_comes_in_order_as_there_is_room(void **state)
 {
     static char text[901];
     int in[2];
-    struct bench b;
+    struct chario_rig b;
     (void)state;
     for (unsigned i = 0; i < 900; i++) text[i] = (char)('a' + i % 26);
     open_pipe(in);
-    bench_init(&b, fds(in[0], STDERR_FILENO));
+    chario_rig_init(&b, fds(in[0], STDERR_FILENO));
     assert_int_equal(write(in[1], text, 900), 900);
     struct guest *g = &b.guest[CHARIO_SERIAL];
     turns(&b, 3);
@@ -33,17 +33,17 @@ static void input_comes_in_order_as_there_is_room(void **state)
         turns(&b, 2);
     }
     assert_string_equal(g->got, text);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(in);
 }
 
 static void input_follows_the_port_that_wrote_last(void **state)
 {
     int in[2];
-    struct bench b;
+    struct chario_rig b;
     (void)state;
     open_pipe(in);
-    bench_init(&b, fds(in[0], open("/dev/null", O_WRONLY)));
+    chario_rig_init(&b, fds(in[0], open("/dev/null", O_WRONLY)));
     attach(&b, CHARIO_VIRTIO);
     b.guest[CHARIO_VIRTIO].room = 100;
     assert_int_equal(write(in[1], "one", 3), 3);
@@ -57,19 +57,19 @@ static void input_follows_the_port_that_wrote_last(void **state)
     assert_int_equal(write(in[1], "two", 3), 3);
     turns(&b, 2);
     assert_string_equal(b.guest[CHARIO_SERIAL].got, "two");
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(in);
 }
 
 static void end_of_input_ends_input_only(void **state)
 {
     int in[2], out[2];
-    struct bench b;
+    struct chario_rig b;
     char got[8] = "";
     (void)state;
     open_pipe(in);
     open_pipe(out);
-    bench_init(&b, fds(in[0], out[1]));
+    chario_rig_init(&b, fds(in[0], out[1]));
     b.guest[CHARIO_SERIAL].room = 100;
     assert_int_equal(write(in[1], "bye", 3), 3);
     close(in[1]);
@@ -77,13 +77,13 @@ static void end_of_input_ends_input_only(void **state)
     assert_string_equal(b.guest[CHARIO_SERIAL].got, "bye");
     output(&b, "on\n");
     assert_int_equal(read(out[0], got, sizeof(got)), 3);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close(in[0]);
     close_pipe(out);
 }
 
 /* A file's reads come from another thread, in its own time. */
-static void turns_until(struct bench *b, size_t len)
+static void turns_until(struct chario_rig *b, size_t len)
 {
     for (unsigned ms = 0; ms < 20000 && b->guest[CHARIO_SERIAL].len < len; ms++) {
         turns(b, 2);
@@ -97,12 +97,12 @@ static void regular_files_and_dev_null_are_input_too(void **state)
     static char text[901];
     char path[] = "/tmp/vireo-chario-XXXXXX";
     const int file = mkstemp(path), null = open("/dev/null", O_RDWR);
-    struct bench b;
+    struct chario_rig b;
     (void)state;
     memset(text, 'z', 900);
     assert_int_equal(write(file, text, 900), 900);
     lseek(file, 0, SEEK_SET);
-    bench_init(&b, fds(file, null));
+    chario_rig_init(&b, fds(file, null));
     turns(&b, 5);
     b.guest[CHARIO_SERIAL].room = 10;
     chario_input_ready(b.io, CHARIO_SERIAL);
@@ -112,13 +112,13 @@ static void regular_files_and_dev_null_are_input_too(void **state)
     chario_input_ready(b.io, CHARIO_SERIAL);
     turns_until(&b, 900);
     assert_string_equal(b.guest[CHARIO_SERIAL].got, text);
-    bench_fini(&b);
+    chario_rig_fini(&b);
 
-    bench_init(&b, fds(null, null));
+    chario_rig_init(&b, fds(null, null));
     b.guest[CHARIO_SERIAL].room = 10;
     turns(&b, 5);
     assert_int_equal(b.guest[CHARIO_SERIAL].len, 0);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close(file);
     close(null);
     unlink(path);
@@ -146,7 +146,7 @@ static void a_read_never_waits_for_what_another_took(void **state)
     assert_true(slave >= 0);
     const int rows[][2] = {{pair[0], pair[1]}, {master, slave}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct bench b = {0};
+        struct chario_rig b = {0};
         const int ours = dup(rows[i][0]);
         struct loop_source first = {.fd = ours, .fn = on_first, .arg = &first};
         const struct chario_params p = fds(rows[i][0], STDERR_FILENO);
@@ -165,7 +165,7 @@ static void a_read_never_waits_for_what_another_took(void **state)
         turns_until(&b, 1);
         assert_int_equal(b.guest[CHARIO_SERIAL].got[0], 'b');
         assert_false(fcntl(rows[i][0], F_GETFL) & O_NONBLOCK);
-        bench_fini(&b);
+        chario_rig_fini(&b);
         close(ours);
     }
     close_pipe(pair);
@@ -175,14 +175,14 @@ static void a_read_never_waits_for_what_another_took(void **state)
 
 static void a_closed_input_is_none(void **state)
 {
-    struct bench b;
+    struct chario_rig b;
     (void)state;
-    bench_init(&b, fds(-1, STDERR_FILENO));
+    chario_rig_init(&b, fds(-1, STDERR_FILENO));
     assert_false(chario_has_input(b.io));
-    bench_fini(&b);
-    bench_init(&b, fds(1000, STDERR_FILENO));
+    chario_rig_fini(&b);
+    chario_rig_init(&b, fds(1000, STDERR_FILENO));
     assert_false(chario_has_input(b.io));
-    bench_fini(&b);
+    chario_rig_fini(&b);
     struct chario *io = NULL;
     struct err e = {0};
     const struct chario_params p = fds(-1, 1000);
@@ -209,11 +209,11 @@ static void escapes_are_taken_out_of_the_input(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         for (unsigned at_once = 0; at_once < 2; at_once++) {
             int in[2];
-            struct bench b;
+            struct chario_rig b;
             open_pipe(in);
             struct chario_params p = fds(in[0], open("/dev/null", O_WRONLY));
             p.has_escape = cases[i].has_escape;
-            bench_init(&b, p);
+            chario_rig_init(&b, p);
             b.guest[CHARIO_SERIAL].room = 100;
             const size_t len = strlen(cases[i].typed), piece = at_once ? len : 1;
             for (size_t done = 0; done < len; done += piece) {
@@ -222,7 +222,7 @@ static void escapes_are_taken_out_of_the_input(void **state)
             }
             assert_string_equal(b.guest[CHARIO_SERIAL].got, cases[i].got);
             assert_int_equal(b.quits, cases[i].quits);
-            bench_fini(&b);
+            chario_rig_fini(&b);
             close(p.out_fd);
             close_pipe(in);
         }
@@ -233,19 +233,19 @@ static void the_escape_works_when_the_guest_reads_nothing(void **state)
 {
     static char text[1000];
     int in[2];
-    struct bench b;
+    struct chario_rig b;
     (void)state;
     memset(text, 'x', sizeof(text));
     open_pipe(in);
     struct chario_params p = fds(in[0], STDERR_FILENO);
     p.has_escape = true;
-    bench_init(&b, p);
+    chario_rig_init(&b, p);
     assert_int_equal(write(in[1], text, sizeof(text)), sizeof(text));
     turns(&b, 10);
     assert_int_equal(write(in[1], CTRL_A "x", 2), 2);
     turns(&b, 10);
     assert_int_equal(b.quits, 1);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(in);
 }
 
@@ -303,14 +303,14 @@ static void what_is_pasted_arrives_whole_however_slowly_the_guest_reads(void **s
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         int in[2];
-        struct bench b;
+        struct chario_rig b;
         pthread_t t;
         void *failed;
         struct reader r = {0};
         open_pipe(in);
         struct chario_params p = fds(in[0], STDERR_FILENO);
         p.has_escape = true;
-        bench_init(&b, p);
+        chario_rig_init(&b, p);
         chario_attach(b.io, CHARIO_SERIAL,
                       &(struct chario_user){.room = reader_room, .input = reader_input, .arg = &r});
         struct paste what = {.fd = in[1], .len = rows[i].len};
@@ -327,7 +327,7 @@ static void what_is_pasted_arrives_whole_however_slowly_the_guest_reads(void **s
         assert_int_equal(chario_unheard(b.io), 0);
         pthread_join(t, &failed);
         assert_null(failed);
-        bench_fini(&b);
+        chario_rig_fini(&b);
         close_pipe(in);
     }
 }
@@ -335,13 +335,13 @@ static void what_is_pasted_arrives_whole_however_slowly_the_guest_reads(void **s
 static void the_escape_works_behind_more_than_is_kept(void **state)
 {
     int in[2];
-    struct bench b;
+    struct chario_rig b;
     pthread_t t;
     (void)state;
     open_pipe(in);
     struct chario_params p = fds(in[0], STDERR_FILENO);
     p.has_escape = true;
-    bench_init(&b, p);
+    chario_rig_init(&b, p);
     struct paste what = {.fd = in[1], .len = 1500000};
     assert_int_equal(pthread_create(&t, NULL, paste, &what), 0);
     while (!what.is_done) turns(&b, 1); /* however seldom that thread runs: nobody else empties the pipe */
@@ -350,7 +350,7 @@ static void the_escape_works_behind_more_than_is_kept(void **state)
     for (unsigned k = 0; k < 1000 && b.quits == 0; k++) turns(&b, 1);
     assert_true(chario_unheard(b.io) > 0);
     assert_int_equal(b.quits, 1);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(in);
 }
 
@@ -358,9 +358,9 @@ static void the_escape_works_behind_more_than_is_kept(void **state)
 
 static void peers_of_the_pty_come_and_go(void **state)
 {
-    struct bench b;
+    struct chario_rig b;
     (void)state;
-    bench_init(&b, (struct chario_params){.kind = CHARIO_PTY});
+    chario_rig_init(&b, (struct chario_params){.kind = CHARIO_PTY});
     assert_true(chario_has_input(b.io));
     assert_non_null(strstr(chario_pty_name(b.io), "/dev/pts/"));
     b.guest[CHARIO_SERIAL].room = 100;
@@ -382,7 +382,7 @@ static void peers_of_the_pty_come_and_go(void **state)
         turns(&b, 2);
     }
     assert_string_equal(b.guest[CHARIO_SERIAL].got, "typedtypedtyped"); /* and nothing echoed */
-    bench_fini(&b);
+    chario_rig_fini(&b);
 }
 
 /* ---- threads ---- */
@@ -404,7 +404,7 @@ static void shared_user_input(void *arg, const uint8_t *bytes, size_t len)
 }
 static void *make_room(void *arg)
 {
-    struct bench *b = arg;
+    struct chario_rig *b = arg;
     for (size_t made = 0; made < SHARED_BYTES; made++) {
         shared_room++;
         chario_input_ready(b->io, CHARIO_SERIAL);
@@ -417,12 +417,12 @@ static void room_made_by_a_vcpu_is_never_overlooked(void **state)
 {
     static char text[SHARED_BYTES];
     int in[2];
-    struct bench b;
+    struct chario_rig b;
     pthread_t t;
     (void)state;
     open_pipe(in);
     shared_room = shared_got = 0;
-    bench_init(&b, fds(in[0], STDERR_FILENO));
+    chario_rig_init(&b, fds(in[0], STDERR_FILENO));
     const struct chario_user user = {.room = shared_user_room, .input = shared_user_input, .arg = &b.loop};
     chario_attach(b.io, CHARIO_SERIAL, &user);
     assert_int_equal(write(in[1], text, sizeof(text)), sizeof(text));
@@ -430,7 +430,7 @@ static void room_made_by_a_vcpu_is_never_overlooked(void **state)
     loop_run(&b.loop); /* stays here for good if one is */
     pthread_join(t, NULL);
     assert_int_equal(shared_got, SHARED_BYTES);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(in);
 }
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "tests/unit/backend/chario_bench.h"
+#include "tests/unit/backend/chario_rig.h"
 #include "vmm/base/clock.h"
 
 #define ONE_SECOND_NS 1000000000ull
@@ -20,18 +20,18 @@
 static void a_shared_pipe_stays_blocking(void **state)
 {
     int in[2], out[2];
-    struct bench b;
+    struct chario_rig b;
     char text[8] = "";
     (void)state;
     open_pipe(in);
     open_pipe(out);
-    bench_init(&b, fds(in[0], out[1]));
+    chario_rig_init(&b, fds(in[0], out[1]));
     assert_false(fcntl(in[0], F_GETFL) & O_NONBLOCK);
     assert_false(fcntl(out[1], F_GETFL) & O_NONBLOCK);
     output(&b, "hello\n");
     assert_int_equal(read(out[0], text, sizeof(text) - 1), 6);
     assert_string_equal(text, "hello\n");
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(in);
     close_pipe(out);
 }
@@ -41,12 +41,12 @@ static void a_reader_that_stops_costs_one_second_and_what_it_missed(void **state
 {
     static char line[4096];
     int out[2];
-    struct bench b;
+    struct chario_rig b;
     (void)state;
     memset(line, 'x', sizeof(line) - 1);
     line[sizeof(line) - 2] = '\n';
     open_pipe(out);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     const uint64_t begin = now_ns();
     for (unsigned i = 0; i < 100; i++) output(&b, line);
     const uint64_t took = now_ns() - begin;
@@ -61,7 +61,7 @@ static void a_reader_that_stops_costs_one_second_and_what_it_missed(void **state
     output(&b, "back\n");
     assert_int_equal(read(out[0], line, sizeof(line)), 5);
     assert_int_equal(chario_dropped(b.io), dropped);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(out);
 }
 
@@ -77,17 +77,17 @@ static void a_slow_reader_misses_nothing(void **state)
 {
     static char line[4096];
     int out[2];
-    struct bench b;
+    struct chario_rig b;
     pthread_t t;
     void *total;
     (void)state;
     memset(line, 'x', sizeof(line) - 1);
     open_pipe(out);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     assert_int_equal(pthread_create(&t, NULL, read_slowly, &out[0]), 0);
     for (unsigned i = 0; i < 100; i++) output(&b, line);
     assert_int_equal(chario_dropped(b.io), 0);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close(out[1]);
     pthread_join(t, &total);
     assert_int_equal((size_t)total, 100 * (sizeof(line) - 1));
@@ -98,32 +98,32 @@ static void a_slow_reader_misses_nothing(void **state)
 static void a_reader_that_is_gone_raises_no_signal(void **state)
 {
     int out[2];
-    struct bench b;
+    struct chario_rig b;
     sigset_t pending;
     (void)state;
     open_pipe(out);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     close(out[0]);
     for (unsigned i = 0; i < 3; i++) output(&b, "nobody\n");
     assert_int_equal(chario_dropped(b.io), 21);
     sigpending(&pending);
     assert_false(sigismember(&pending, SIGPIPE));
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close(out[1]);
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, out), 0);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     close(out[0]);
     output(&b, "nobody\n");
     assert_int_equal(chario_dropped(b.io), 7);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close(out[1]);
 }
 
 static void a_pending_sigpipe_of_the_host_program_is_left_to_it(void **state)
 {
     int out[2];
-    struct bench b;
+    struct chario_rig b;
     sigset_t set, pending;
     (void)state;
     sigemptyset(&set);
@@ -131,14 +131,14 @@ static void a_pending_sigpipe_of_the_host_program_is_left_to_it(void **state)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     raise(SIGPIPE);
     open_pipe(out);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     close(out[0]);
     output(&b, "nobody\n");
     sigpending(&pending);
     assert_true(sigismember(&pending, SIGPIPE));
     assert_int_equal(sigtimedwait(&set, NULL, &(struct timespec){0}), SIGPIPE);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close(out[1]);
 }
 
@@ -146,41 +146,41 @@ static void a_long_line_is_not_held_back(void **state)
 {
     static char text[3000], got[4000];
     int out[2];
-    struct bench b;
+    struct chario_rig b;
     (void)state;
     memset(text, 'y', sizeof(text) - 1);
     open_pipe(out);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     output(&b, text);
     assert_true(read(out[0], got, sizeof(got)) >= 2048);
     chario_flush(b.io, CHARIO_SERIAL);
     assert_true(read(out[0], got, sizeof(got)) > 0);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(out);
 }
 
 static void lines_of_two_devices_are_not_mixed(void **state)
 {
     int out[2];
-    struct bench b;
+    struct chario_rig b;
     char got[32] = "";
     (void)state;
     open_pipe(out);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     output(&b, "ser");
     chario_output(b.io, CHARIO_VIRTIO, (const uint8_t *)"virtio\n", 7);
     output(&b, "ial\n");
     assert_int_equal(read(out[0], got, sizeof(got) - 1), 14);
     assert_string_equal(got, "virtio\nserial\n");
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(out);
 }
 
 static void the_first_output_has_its_time_noted(void **state)
 {
-    struct bench b;
+    struct chario_rig b;
     (void)state;
-    bench_init(&b, (struct chario_params){.kind = CHARIO_OFF});
+    chario_rig_init(&b, (struct chario_params){.kind = CHARIO_OFF});
     assert_int_equal(chario_first_output_ns(b.io), 0);
     const uint64_t before = now_ns();
     output(&b, "a");
@@ -189,17 +189,17 @@ static void the_first_output_has_its_time_noted(void **state)
     assert_in_range(first, before, now_ns());
     assert_int_equal(chario_first_output_ns(b.io), first);
     assert_int_equal(chario_dropped(b.io), 0); /* off is where it should go */
-    bench_fini(&b);
+    chario_rig_fini(&b);
 }
 
 static void try_output_never_waits_and_says_when_to_go_on(void **state)
 {
     static uint8_t bulk[200000];
     int out[2];
-    struct bench b;
+    struct chario_rig b;
     (void)state;
     open_pipe(out);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     const size_t n = chario_try_output(b.io, CHARIO_SERIAL, bulk, sizeof(bulk));
     assert_in_range(n, 4096, sizeof(bulk) - 1);
     assert_int_equal(chario_try_output(b.io, CHARIO_SERIAL, bulk, 10), 0);
@@ -211,7 +211,7 @@ static void try_output_never_waits_and_says_when_to_go_on(void **state)
     usleep(20000);
     turns(&b, 1);
     assert_int_equal(b.guest[CHARIO_SERIAL].ready_calls, 1); /* all was taken */
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(out);
 }
 
@@ -219,17 +219,17 @@ static void try_output_drops_after_a_second_without_a_reader(void **state)
 {
     static uint8_t bulk[200000];
     int out[2];
-    struct bench b;
+    struct chario_rig b;
     (void)state;
     open_pipe(out);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     chario_try_output(b.io, CHARIO_SERIAL, bulk, sizeof(bulk));
     const uint64_t begin = now_ns();
     while (chario_try_output(b.io, CHARIO_SERIAL, bulk, 10) == 0 && now_ns() - begin < 20 * ONE_SECOND_NS)
         usleep(10000);
     assert_in_range(now_ns() - begin, ONE_SECOND_NS / 2, 10 * ONE_SECOND_NS);
     assert_int_equal(chario_dropped(b.io), 10);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(out);
 }
 
@@ -269,11 +269,11 @@ static void *say_newline(void *arg)
 static void a_reader_that_drips_is_waited_for_a_second_in_all(void **state)
 {
     int end[2];
-    struct bench b;
+    struct chario_rig b;
     pthread_t t;
     (void)state;
     open_drip(end);
-    bench_init(&b, fds(-1, end[1]));
+    chario_rig_init(&b, fds(-1, end[1]));
     struct drip d = {.fd = end[0]};
     assert_int_equal(pthread_create(&t, NULL, drip, &d), 0);
     const uint64_t begin = now_ns();
@@ -282,7 +282,7 @@ static void a_reader_that_drips_is_waited_for_a_second_in_all(void **state)
     assert_true(chario_dropped(b.io) > 0);
     d.is_over = true;
     pthread_join(t, NULL);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close_pipe(end);
 }
 
@@ -295,12 +295,12 @@ static void nobody_waits_once_the_machine_ends(void **state)
     memset(page, 'x', sizeof(page));
     const uint64_t begin = now_ns();
     for (unsigned i = 0; i < 8; i++) {
-        struct bench b;
+        struct chario_rig b;
         pthread_t t;
         open_pipe(end);
         assert_int_equal(fcntl(end[1], F_SETPIPE_SZ, sizeof(page)), sizeof(page));
         assert_int_equal(write(end[1], page, sizeof(page)), sizeof(page));
-        bench_init(&b, fds(-1, end[1]));
+        chario_rig_init(&b, fds(-1, end[1]));
         assert_int_equal(pthread_create(&t, NULL, say_newline, &b), 0);
         usleep(20000);
         chario_hurry(b.io); /* as it waits, or before */
@@ -308,7 +308,7 @@ static void nobody_waits_once_the_machine_ends(void **state)
         assert_int_equal(chario_dropped(b.io), 1);
         assert_int_equal(read(end[0], page, sizeof(page)), sizeof(page));
         output(&b, "last"); /* no newline: the stop writes it, and it may wait */
-        bench_fini(&b);
+        chario_rig_fini(&b);
         assert_int_equal(read(end[0], page, sizeof(page)), 4);
         close_pipe(end);
         memset(page, 'x', sizeof(page));
@@ -321,7 +321,7 @@ static void nobody_waits_once_the_machine_ends(void **state)
 static void file_is_created_or_truncated_and_every_refusal_is_a_sentence(void **state)
 {
     char dir[] = "/tmp/vireo-chario-XXXXXX", path[64], fifo[64], got[16] = "";
-    struct bench b;
+    struct chario_rig b;
     struct chario *io = NULL;
     struct err e = {0};
     (void)state;
@@ -329,10 +329,10 @@ static void file_is_created_or_truncated_and_every_refusal_is_a_sentence(void **
     snprintf(path, sizeof(path), "%s/log", dir);
     snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
     for (unsigned i = 0; i < 2; i++) {
-        bench_init(&b, (struct chario_params){.kind = CHARIO_FILE, .path = path});
+        chario_rig_init(&b, (struct chario_params){.kind = CHARIO_FILE, .path = path});
         assert_false(chario_has_input(b.io));
         output(&b, "text");
-        bench_fini(&b);
+        chario_rig_fini(&b);
         const int fd = open(path, O_RDONLY);
         assert_int_equal(read(fd, got, sizeof(got)), 4);
         close(fd);
@@ -419,7 +419,7 @@ static void a_start_takes_no_descriptor(void **state)
     struct chario_params rows[] = {
         fds(in, out), fds(-1, out), {.kind = CHARIO_FILE, .path = path}, {.kind = CHARIO_PTY}};
     struct rlimit usual;
-    struct bench b = {0};
+    struct chario_rig b = {0};
     (void)state;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -432,7 +432,7 @@ static void a_start_takes_no_descriptor(void **state)
         const int rc = chario_start(b.io, &b.loop, &e);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
         if (rc) fail_msg("%s", e.text);
-        bench_fini(&b);
+        chario_rig_fini(&b);
     }
     close(in);
     close(out);
@@ -442,13 +442,13 @@ static void a_start_takes_no_descriptor(void **state)
 
 static void a_full_disk_drops_and_goes_on(void **state)
 {
-    struct bench b;
+    struct chario_rig b;
     (void)state;
-    bench_init(&b, (struct chario_params){.kind = CHARIO_FILE, .path = "/dev/full"});
+    chario_rig_init(&b, (struct chario_params){.kind = CHARIO_FILE, .path = "/dev/full"});
     output(&b, "a\n");
     output(&b, "b\n");
     assert_int_equal(chario_dropped(b.io), 4);
-    bench_fini(&b);
+    chario_rig_fini(&b);
 }
 
 /* ---- a pseudo-terminal ---- */
@@ -456,21 +456,21 @@ static void a_full_disk_drops_and_goes_on(void **state)
 static void a_pty_that_nobody_reads_costs_one_second(void **state)
 {
     static char line[1000];
-    struct bench b;
+    struct chario_rig b;
     (void)state;
     memset(line, 'x', sizeof(line) - 1);
-    bench_init(&b, (struct chario_params){.kind = CHARIO_PTY});
+    chario_rig_init(&b, (struct chario_params){.kind = CHARIO_PTY});
     const uint64_t begin = now_ns();
     for (unsigned i = 0; i < 300; i++) output(&b, line);
     assert_in_range(now_ns() - begin, ONE_SECOND_NS, 3 * ONE_SECOND_NS);
     assert_true(chario_dropped(b.io) > 0);
-    bench_fini(&b);
+    chario_rig_fini(&b);
 }
 
 /* ---- threads ---- */
 
 struct writer {
-    struct bench *b;
+    struct chario_rig *b;
     enum chario_port port;
 };
 
@@ -486,18 +486,18 @@ static void *write_lines(void *arg)
 static void threads_lose_no_line(void **state)
 {
     int out[2];
-    struct bench b;
+    struct chario_rig b;
     pthread_t t[2];
     char line[32];
     unsigned seen[2] = {0};
     (void)state;
     open_pipe(out);
     fcntl(out[1], F_SETPIPE_SZ, 1 << 20);
-    bench_init(&b, fds(-1, out[1]));
+    chario_rig_init(&b, fds(-1, out[1]));
     struct writer w[2] = {{&b, CHARIO_SERIAL}, {&b, CHARIO_VIRTIO}};
     for (unsigned i = 0; i < 2; i++) assert_int_equal(pthread_create(&t[i], NULL, write_lines, &w[i]), 0);
     for (unsigned i = 0; i < 2; i++) pthread_join(t[i], NULL);
-    bench_fini(&b);
+    chario_rig_fini(&b);
     close(out[1]);
     FILE *f = fdopen(out[0], "r");
     while (fgets(line, sizeof(line), f)) {

@@ -1,10 +1,10 @@
 /* Every operation of a disk through every engine. */
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 
 static void what_was_written_is_read_back(void **state)
 {
     static uint8_t out[LARGE], in[LARGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     fill(out, sizeof(out), 1);
     assert_int_equal(transfer(b, DISK_WRITE, 512, out, sizeof(out)), 0);
     assert_int_equal(transfer(b, DISK_READ, 512, in, sizeof(in)), 0);
@@ -16,7 +16,7 @@ static void what_was_written_is_read_back(void **state)
 }
 
 /* So that a read must wait; what no file system of memory can do. */
-static void forget_cached(const struct bench *b)
+static void forget_cached(const struct disk_rig *b)
 {
     assert_int_equal(fdatasync(b->disk->fd), 0);
     assert_int_equal(posix_fadvise(b->disk->fd, 0, 0, POSIX_FADV_DONTNEED), 0);
@@ -25,7 +25,7 @@ static void forget_cached(const struct bench *b)
 static void what_is_not_cached_is_read_too(void **state)
 {
     static uint8_t out[4 * LARGE], in[4 * LARGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     fill(out, sizeof(out), 4);
     assert_int_equal(transfer(b, DISK_WRITE, 0, out, sizeof(out)), 0);
     forget_cached(b);
@@ -42,10 +42,10 @@ static void what_is_not_cached_is_read_too(void **state)
 static void transfers_may_be_scattered(void **state)
 {
     static uint8_t out[LARGE], in[LARGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     fill(out, sizeof(out), 2);
     for (unsigned pass = 0; pass < 2; pass++) {
-        uint8_t *const p = pass == 0 ? out : in;
+        uint8_t *p = pass == 0 ? out : in;
         struct request r = {
             .io = {.op = pass == 0 ? DISK_WRITE : DISK_READ, .offset = PAGE, .bytes = LARGE, .iov_count = 5},
             .iov = {{p, 1}, {p + 1, 511}, {p + 512, 0}, {p + 512, PAGE}, {p + 512 + PAGE, 0}}};
@@ -61,7 +61,7 @@ static void many_requests_may_be_in_flight(void **state)
 {
     static struct request r[MANY];
     static uint8_t out[MANY][LARGE], in[MANY][LARGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     for (unsigned pass = 0; pass < 2; pass++) {
         const enum disk_op op = pass == 0 ? DISK_WRITE : DISK_READ;
         for (unsigned i = 0; i < MANY; i++) {
@@ -82,7 +82,7 @@ static void many_requests_may_be_in_flight(void **state)
 static void discard_gives_blocks_back(void **state)
 {
     static uint8_t buf[64 * PAGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     memset(buf, 0xaa, sizeof(buf));
     assert_int_equal(transfer(b, DISK_WRITE, 0, buf, sizeof(buf)), 0);
     assert_int_equal(command(b, DISK_FLUSH, 0, 0, false), 0);
@@ -97,7 +97,7 @@ static void discard_gives_blocks_back(void **state)
 static void zeroing_gives_zeros_and_spares_the_neighbours(void **state)
 {
     static uint8_t buf[64 * PAGE], zero[30 * PAGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     for (unsigned may_unmap = 0; may_unmap < 2; may_unmap++) {
         memset(buf, 0xbb, sizeof(buf));
         assert_int_equal(transfer(b, DISK_WRITE, PAGE, buf, sizeof(buf)), 0);
@@ -112,7 +112,7 @@ static void zeroing_gives_zeros_and_spares_the_neighbours(void **state)
 static void reading_and_unmapping_keep_a_sparse_file_sparse(void **state)
 {
     static uint8_t buf[16 * PAGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     assert_int_equal(transfer(b, DISK_READ, 0, buf, sizeof(buf)), 0);
     assert_int_equal(command(b, DISK_ZEROES, 0, IMAGE_BYTES, true), 0);
     assert_int_equal(command(b, DISK_DISCARD, 0, IMAGE_BYTES, false), 0);
@@ -125,13 +125,13 @@ static void reading_and_unmapping_keep_a_sparse_file_sparse(void **state)
 static void a_file_that_shrinks_gives_an_error_and_no_more(void **state)
 {
     uint8_t buf[2 * PAGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     assert_int_equal(ftruncate(b->disk->fd, PAGE), 0);
     assert_int_equal(transfer(b, DISK_READ, 0, buf, sizeof(buf)), DISK_CUT_SHORT);
     assert_int_equal(transfer(b, DISK_READ, 0, buf, PAGE), 0);
 }
 
-static off_t end_of(const struct bench *b)
+static off_t end_of(const struct disk_rig *b)
 {
     struct stat st;
     assert_int_equal(fstat(b->disk->fd, &st), 0);
@@ -142,7 +142,7 @@ static off_t end_of(const struct bench *b)
 static void a_file_that_was_cut_is_not_written_longer_again(void **state)
 {
     static uint8_t buf[8 * PAGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     assert_int_equal(transfer(b, DISK_WRITE, 0, buf, PAGE), 0);
     assert_int_equal(ftruncate(b->disk->fd, 2 * PAGE), 0);
     assert_int_equal(transfer(b, DISK_WRITE, 4 * PAGE, buf, PAGE), DISK_CUT_SHORT);
@@ -163,7 +163,7 @@ static void a_file_that_was_cut_is_not_written_longer_again(void **state)
 
 static void a_disk_of_our_own_memory_can_not_be_cut(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     assert_int_equal(ftruncate(b->disk->fd, PAGE), -1);
     assert_int_equal(errno, EPERM);
     assert_int_equal(ftruncate(b->disk->fd, 2 * IMAGE_BYTES), -1);
@@ -173,7 +173,7 @@ static void what_is_in_flight_at_a_stop_comes_to_an_end(void **state)
 {
     static struct request r[MANY];
     static uint8_t buf[MANY][LARGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     for (unsigned i = 0; i < MANY; i++) {
         const bool is_flush = i % 8 == 7;
         r[i] = (struct request){.io = {.op = is_flush ? DISK_FLUSH : DISK_WRITE,
@@ -202,7 +202,7 @@ static void a_stopped_disk_can_be_started_again(void **state)
 {
     uint8_t buf[512];
     struct err e;
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     for (unsigned i = 0; i < 50; i++) {
         stop(b);
         assert_int_equal(disk_start(b->disk, &b->loop, &e), 0);
@@ -212,7 +212,7 @@ static void a_stopped_disk_can_be_started_again(void **state)
 
 static void completions_from_the_loop_end_with_a_batch(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     struct request r = {.io = {.op = DISK_FLUSH}};
     begin(b, &r);
     disk_kick(b->disk);

@@ -1,6 +1,6 @@
 /* A host that has no memory for a batch of requests, or no thread for a worker: the loop goes on, and a request either
  * goes through later or fails as the host's. */
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 
 static unsigned refusals; /* calls that are refused before one goes through */
 static unsigned asked;    /* those that came since */
@@ -42,7 +42,7 @@ static int teardown_faults(void **state)
 
 static void a_batch_that_is_refused_is_handed_over_later(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     static struct request r[MANY];
     refuse(5);
     for (unsigned i = 0; i < MANY; i++) {
@@ -59,7 +59,7 @@ static void a_batch_that_is_refused_is_handed_over_later(void **state)
 
 static void a_batch_that_is_always_refused_fails(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     static uint8_t buf[PAGE];
     refuse(FOR_EVER);
     assert_int_equal(command(b, DISK_FLUSH, 0, 0, false), -EAGAIN);
@@ -71,7 +71,7 @@ static void a_batch_that_is_always_refused_fails(void **state)
 
 static void a_stop_takes_back_what_the_kernel_has_not_taken(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     struct err e;
     static struct request r[MANY];
     for (unsigned round = 0; round < 3; round++) {
@@ -95,7 +95,7 @@ static void a_stop_takes_back_what_the_kernel_has_not_taken(void **state)
 
 static int setup_no_thread(void **state)
 {
-    struct bench *const b = new_bench(DISK_ENGINE_WORKER);
+    struct disk_rig *b = new_rig(DISK_ENGINE_WORKER);
     refuse(2); /* at the start, and for the first request */
     start(b);
     *state = b;
@@ -104,7 +104,7 @@ static int setup_no_thread(void **state)
 
 static void without_a_thread_a_request_fails_and_the_next_asks_again(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     static uint8_t buf[PAGE];
     assert_int_equal(transfer(b, DISK_WRITE, 0, buf, sizeof(buf)), -EAGAIN);
     assert_int_equal(transfer(b, DISK_WRITE, 0, buf, sizeof(buf)), 0);
@@ -114,7 +114,7 @@ static void without_a_thread_a_request_fails_and_the_next_asks_again(void **stat
 
 static void the_thread_is_kept_over_a_stop(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     struct err e;
     assert_int_equal(command(b, DISK_FLUSH, 0, 0, false), 0); /* which makes it */
     refuse(FOR_EVER);

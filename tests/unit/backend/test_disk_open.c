@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 #include "tests/unit/virtio/ring.h"
 
 #define NOBODY         65534 /* who owns nothing */
@@ -208,7 +208,7 @@ static void a_forked_child_does_not_keep_the_lock(void **state)
     const struct image im = make_image(IMAGE_BYTES);
     int wait_here[2], status;
     (void)state;
-    struct disk *const d = open_image(&im, false, DISK_ENGINE_AUTO);
+    struct disk *d = open_image(&im, false, DISK_ENGINE_AUTO);
     assert_int_equal(pipe2(wait_here, O_CLOEXEC), 0);
     const pid_t pid = fork();
     assert_true(pid >= 0);
@@ -271,7 +271,7 @@ static void two_writers_never_meet_on_one_image(void **state)
 {
     (void)state;
     const struct image im = make_image(IMAGE_BYTES);
-    struct disk *const writer = open_image(&im, false, DISK_ENGINE_AUTO);
+    struct disk *writer = open_image(&im, false, DISK_ENGINE_AUTO);
     assert_open_fails(im.path, false, -EBUSY, "in use by another VM or process");
     assert_open_fails(im.path, true, -EBUSY, "in use by another VM or process");
     disk_close(writer);
@@ -283,8 +283,8 @@ static void readers_share_an_image_and_keep_writers_out(void **state)
 {
     (void)state;
     const struct image im = make_image(IMAGE_BYTES);
-    struct disk *const one = open_image(&im, true, DISK_ENGINE_AUTO);
-    struct disk *const two = open_image(&im, true, DISK_ENGINE_AUTO);
+    struct disk *one = open_image(&im, true, DISK_ENGINE_AUTO);
+    struct disk *two = open_image(&im, true, DISK_ENGINE_AUTO);
     assert_open_fails(im.path, false, -EBUSY, "in use by another VM or process");
     assert_true(disk_is_readonly(one));
     assert_false(disk_can_discard(one)); /* nothing that changes it */
@@ -298,7 +298,7 @@ static void size_is_counted_in_sectors(void **state)
 {
     (void)state;
     const struct image im = make_image(IMAGE_BYTES + 512);
-    struct disk *const d = open_image(&im, false, DISK_ENGINE_AUTO);
+    struct disk *d = open_image(&im, false, DISK_ENGINE_AUTO);
     assert_int_equal(disk_sectors(d), IMAGE_BYTES / 512 + 1);
     assert_true(disk_can_discard(d));
     assert_int_equal(fcntl(d->fd, F_GETFL) & O_NONBLOCK, 0); /* io_uring would fail rather than wait */
@@ -318,7 +318,7 @@ static int child_without_io_uring(int error)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const struct sock_fprog filter = {4, code};
-    struct bench b = {0};
+    struct disk_rig b = {0};
     struct err e;
     uint8_t buf[512];
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
@@ -373,7 +373,7 @@ static void an_open_disk_needs_no_more_descriptors(void **state)
     static const enum disk_engine_kind kind[] = {DISK_ENGINE_URING, DISK_ENGINE_WORKER, DISK_ENGINE_AUTO};
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
-        struct bench b = {.image = make_image(IMAGE_BYTES)};
+        struct disk_rig b = {.image = make_image(IMAGE_BYTES)};
         uint8_t buf[512];
         b.disk = open_image(&b.image, false, kind[i]);
         struct err e;
@@ -423,7 +423,7 @@ static void opening_with_too_few_descriptors_is_the_hosts_fault(void **state)
 
 static void a_file_in_memory_is_served_at_once(void **state)
 {
-    struct bench b = {0};
+    struct disk_rig b = {0};
     struct err e;
     char path[64];
     (void)state;

@@ -8,12 +8,12 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 #include "tests/unit/trap.h"
 
 /* A disk on a loop with a thread of its own, as in a machine. */
 struct running {
-    struct bench *b;
+    struct disk_rig *b;
     struct trap trap;
     pthread_t thread;
     struct request stuck, behind[4];
@@ -30,15 +30,15 @@ static void *run_loop(void *arg)
 }
 static void tell_quiet(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     const uint64_t one = 1;
     atomic_store(&r->is_quiet, 1);
     assert_int_equal(write(r->quiet_fd, &one, sizeof(one)), sizeof(one));
 }
 
-static int setup_running(void **state, struct bench *b)
+static int setup_running(void **state, struct disk_rig *b)
 {
-    struct running *const r = test_calloc(1, sizeof(*r));
+    struct running *r = test_calloc(1, sizeof(*r));
     r->b = b;
     r->trap.fd = -1;
     start(r->b);
@@ -55,11 +55,11 @@ static int setup_running_uring(void **state)
 }
 static int setup_running_worker(void **state)
 {
-    return setup_running(state, new_bench(DISK_ENGINE_WORKER));
+    return setup_running(state, new_rig(DISK_ENGINE_WORKER));
 }
 static int teardown_running(void **state)
 {
-    struct running *const r = *state;
+    struct running *r = *state;
     void *b = r->b;
     trap_remove(&r->trap); /* after a failure: lets go of whoever hangs */
     loop_stop(&r->b->loop);
@@ -71,7 +71,7 @@ static int teardown_running(void **state)
 
 static void submit_stuck(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     r->stuck =
         (struct request){.io = {.op = DISK_WRITE, .bytes = PAGE, .iov_count = 1}, .iov = {{r->trap.page, TRAP_BYTES}}};
     begin(r->b, &r->stuck);
@@ -79,7 +79,7 @@ static void submit_stuck(void *arg)
 }
 static void submit_behind(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     for (unsigned i = 0; i < 4; i++) {
         r->behind[i] = (struct request){.io = {.op = DISK_WRITE, .offset = PAGE, .bytes = PAGE, .iov_count = 1},
                                         .iov = {{r->data, PAGE}}};
@@ -92,12 +92,12 @@ static void do_nothing(void *arg)
 }
 static void stop_disk(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     r->b->is_quiet = disk_stop(r->b->disk);
 }
 static void look_at_requests(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     assert_int_equal(r->stuck.done, 0);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(r->behind[i].done, 1);
@@ -107,8 +107,8 @@ static void look_at_requests(void *arg)
 
 static void a_write_that_hangs_holds_up_nobody(void **state)
 {
-    struct running *const r = *state;
-    struct loop *const loop = &r->b->loop;
+    struct running *r = *state;
+    struct loop *loop = &r->b->loop;
     if (!trap_set_new(&r->trap)) skip();
     loop_call(loop, submit_stuck, r);
     trap_await(&r->trap);
@@ -135,7 +135,7 @@ static void a_write_that_hangs_holds_up_nobody(void **state)
 
 static void submit_quick_and_stuck(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     r->behind[0] = (struct request){.io = {.op = DISK_WRITE, .offset = PAGE, .bytes = PAGE, .iov_count = 1},
                                     .iov = {{r->data, PAGE}}};
     begin(r->b, &r->behind[0]);
@@ -143,7 +143,7 @@ static void submit_quick_and_stuck(void *arg)
 }
 static void look_at_first(void *arg)
 {
-    struct running *const r = arg;
+    struct running *r = arg;
     assert_int_equal(r->stuck.done, 0);
     r->is_first_done = r->behind[0].done == 1;
 }
@@ -151,7 +151,7 @@ static void look_at_first(void *arg)
 /* The thread tells of many at once, but not so late as that. */
 static void what_was_done_before_a_write_that_hangs_is_told(void **state)
 {
-    struct running *const r = *state;
+    struct running *r = *state;
     if (!trap_set_new(&r->trap)) skip();
     loop_call(&r->b->loop, submit_quick_and_stuck, r);
     trap_await(&r->trap);
@@ -170,16 +170,16 @@ static void what_was_done_before_a_write_that_hangs_is_told(void **state)
 /* A machine's loop has no thread any more when it is torn down: whoever waits for the disk takes turns of it. */
 static void quiet_comes_on_whichever_thread_runs_the_loop(void **state)
 {
-    struct running *const r = *state;
-    struct loop *const loop = &r->b->loop;
+    struct running *r = *state;
+    struct loop *loop = &r->b->loop;
     if (!trap_set_new(&r->trap)) skip();
     loop_call(loop, submit_stuck, r);
     trap_await(&r->trap);
     loop_call(loop, stop_disk, r);
     assert_false(r->b->is_quiet);
     loop_stop(loop);
-    trap_let_go(
-        &r->trap); /* before the join: what the loop's thread gave to io_uring the kernel lets it not leave behind */
+    /* Before the join: the kernel lets no thread end that has left something with io_uring. */
+    trap_let_go(&r->trap);
     pthread_join(r->thread, NULL);
     for (unsigned i = 0; i < WAIT_MAX && !atomic_load(&r->is_quiet); i++) loop_turn(loop, 100);
     assert_int_equal(atomic_load(&r->is_quiet), 1);

@@ -1,6 +1,6 @@
 /* The steps of a request when the kernel fails one, does half of it, or does not know it; how large they are; and what
  * is done at once. */
-#include "tests/unit/backend/disk_bench.h"
+#include "tests/unit/backend/disk_rig.h"
 
 /* A made-up engine: the next steps come out as the test says, then as the kernel does. */
 
@@ -22,7 +22,7 @@ static void scripted_nothing(struct disk *d)
 {
     (void)d;
 }
-static void use(struct bench *b, const struct disk_engine *engine)
+static void use(struct disk_rig *b, const struct disk_engine *engine)
 {
     assert_int_equal(disk_use_engine(b->disk, engine), 0);
     start(b);
@@ -57,7 +57,7 @@ static const struct disk_engine scripted = {
 
 static int setup_scripted(void **state)
 {
-    struct bench *const b = new_bench(DISK_ENGINE_AUTO);
+    struct disk_rig *b = new_rig(DISK_ENGINE_AUTO);
     use(b, &scripted);
     script = (struct script){0};
     *state = b;
@@ -74,7 +74,7 @@ static void say(const int64_t *result, unsigned count)
 static void short_transfers_go_on_where_they_stopped(void **state)
 {
     static uint8_t out[2 * PAGE], in[2 * PAGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     fill(out, sizeof(out), 3);
     SAY(1, 511, PAGE);
     assert_int_equal(transfer(b, DISK_WRITE, 512, out, sizeof(out)), 0);
@@ -89,7 +89,7 @@ static void short_transfers_go_on_where_they_stopped(void **state)
 static void interrupted_steps_are_taken_again(void **state)
 {
     uint8_t buf[512];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     SAY(-EINTR, -EAGAIN, -EINTR);
     assert_int_equal(transfer(b, DISK_READ, 0, buf, sizeof(buf)), 0);
     assert_int_equal(script.steps, 4);
@@ -102,7 +102,7 @@ static void host_errors_reach_the_request_at_any_step(void **state)
     static const enum disk_op op[] = {DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZEROES};
     static const int error[] = {EIO, ENOSPC, EDQUOT, EFBIG};
     uint8_t buf[2 * PAGE];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     for (size_t i = 0; i < sizeof(op) / sizeof(op[0]); i++) {
         for (size_t j = 0; j < sizeof(error) / sizeof(error[0]); j++) {
             const bool is_transfer = op[i] == DISK_READ || op[i] == DISK_WRITE;
@@ -121,7 +121,7 @@ static void host_errors_reach_the_request_at_any_step(void **state)
 static void zeroing_falls_back_to_what_the_file_supports(void **state)
 {
     static uint8_t buf[1u << 20], zero[1u << 20];
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     memset(buf, 0xcc, sizeof(buf));
     assert_int_equal(transfer(b, DISK_WRITE, 0, buf, sizeof(buf)), 0);
     SAY(-EOPNOTSUPP, -EOPNOTSUPP); /* no hole, no zero range: zeros are written */
@@ -141,7 +141,7 @@ static void zeroing_falls_back_to_what_the_file_supports(void **state)
 
 static void zeroing_without_unmap_punches_no_holes(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     struct disk_step s;
     struct request r = {.io = {.op = DISK_ZEROES, .bytes = PAGE, .way = WAY_ZERO_RANGE}};
     disk_next_step(b->disk, &r.io, &s);
@@ -154,7 +154,7 @@ static void zeroing_without_unmap_punches_no_holes(void **state)
 
 static void a_discard_the_file_does_not_know_is_no_error(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     SAY(-EOPNOTSUPP, -EOPNOTSUPP, -EOPNOTSUPP, -EOPNOTSUPP);
     assert_int_equal(command(b, DISK_DISCARD, 0, PAGE, false), 0);
     assert_int_equal(script.steps, 1); /* and nothing else is tried for it */
@@ -192,13 +192,13 @@ static const struct disk_engine holding = {
 };
 static int setup_holding(void **state)
 {
-    struct bench *const b = new_bench(DISK_ENGINE_AUTO);
+    struct disk_rig *b = new_rig(DISK_ENGINE_AUTO);
     use(b, &holding);
     *state = b;
     return 0;
 }
 
-static bool is_at_once(struct bench *b, enum disk_op op, uint32_t bytes)
+static bool is_at_once(struct disk_rig *b, enum disk_op op, uint32_t bytes)
 {
     static uint8_t buf[2 * PAGE];
     struct request r = {.io = {.op = op, .bytes = bytes, .iov_count = 1}, .iov = {{buf, bytes}}};
@@ -213,7 +213,7 @@ static bool is_at_once(struct bench *b, enum disk_op op, uint32_t bytes)
 /* A write may wait, for a dirty limit, a journal or a frozen file system, however small it is. */
 static void only_what_is_cached_is_read_on_the_loop_thread(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     uint8_t byte;
     const struct iovec v = {&byte, 1};
     assert_int_equal(pread(b->disk->fd, &byte, 1, 0), 1); /* cached */

@@ -829,8 +829,7 @@ static void on_signal(int signo)
     loop_poke(to_poke);
 }
 
-/* A handler that interrupts this thread in loop_post and loop_call, which hold the lock, while the loop runs elsewhere.
- */
+/* A handler that interrupts this thread in loop_post and loop_call, under the lock, while the loop runs elsewhere. */
 static void a_signal_handler_may_poke_at_any_moment(void **state)
 {
     (void)state;

@@ -72,8 +72,8 @@ static struct result *new_result(const char *kind)
     return r;
 }
 
-/* pio_out_user takes `ticks` and up to 4 more, by process; one process could not do mmio_rd_user, none hypercall_null.
- */
+/* pio_out_user takes `ticks` and up to 4 more, by process; one process could not do mmio_rd_user, none
+ * hypercall_null. */
 static struct result *exits(unsigned processes, unsigned ticks, unsigned second)
 {
     struct result *r = new_result("exits");
@@ -419,7 +419,7 @@ static void files_of_another_form_are_refused(void **state)
     static const char *const cases[][2] = {
         {"", "line 1, column 0: not JSON"},
         {"[1]", "not a result"},
-        {"{\"schema\":\"vireo-stats-1\"}", "\"schema\": \"vireo-stats-1\" is not vireo-result-1"},
+        {"{\"schema\":\"vireo-stats-1\"}", "schema \"vireo-stats-1\"; this version reads \"vireo-result-1\""},
         {"{\"schema\":\"vireo-result-1\",\"kind\":\"boots\"}", "\"kind\": \"boots\" is not one of exits, fairness"},
         {"{\"schema\":\"vireo-result-1\",\"kind\":\"exits\",\"rows\":[]}", "has no \"environments\""},
         {FILE_OF("\"rows\":[{\"row\":\"a\",\"status\":\"ok\"},{\"row\":\"a\",\"status\":\"ok\"}]"),

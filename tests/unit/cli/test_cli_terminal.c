@@ -22,10 +22,10 @@
 
 /* The VM: ends when its eventfd is written. */
 static int vm_fd = -1;
-static struct vireo_vm *const the_vm = (struct vireo_vm *)&vm_fd; /* only passed around */
-static bool vm_is_stubborn;                                       /* does not end when asked */
-static int again;                                                 /* ... but has this signal sent */
-static uint64_t wait_ns;                                          /* ... after that time */
+static struct vireo_vm *the_vm = (struct vireo_vm *)&vm_fd; /* only passed around */
+static bool vm_is_stubborn;                                 /* does not end when asked */
+static int again;                                           /* ... but has this signal sent */
+static uint64_t wait_ns;                                    /* ... after that time */
 
 int vireo_vm_event_fd(const struct vireo_vm *vm)
 {
@@ -86,8 +86,7 @@ static bool is_raw(int fd)
     return !(t.c_lflag & (ICANON | ECHO | ISIG));
 }
 
-/* Run body in a child whose controlling terminal is ours. Its status as of waitpid; *after: how the terminal was left.
- */
+/* Run body in a child whose controlling terminal is ours. Returns waitpid's status; *after: the terminal's state. */
 static int in_terminal(void (*body)(int ready), bool *was_raw, bool *is_raw_after)
 {
     int master, ready[2];

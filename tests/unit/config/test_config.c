@@ -5,7 +5,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "tests/unit/config/config_bench.h"
+#include "tests/unit/config/config_rig.h"
 #include "vmm/config/value.h"
 #include "vmm/machine/slots.h"
 

@@ -1,7 +1,6 @@
 /* Configuration when memory runs out: each allocation in turn fails, and what comes back is an error and a
- * configuration that can still be used and freed. strdup and calloc are wrapped by the linker; jansson takes its memory
- * from here.
- */
+ * configuration that can still be used and freed. strdup and calloc are wrapped by the linker; jansson allocates
+ * here. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>

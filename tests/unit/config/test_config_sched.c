@@ -1,5 +1,5 @@
 /* The keys that say how the host schedules a machine's threads. */
-#include "tests/unit/config/config_bench.h"
+#include "tests/unit/config/config_rig.h"
 #include "vmm/config/value.h"
 
 /* CPUs 0 to 63 as bits. */

@@ -334,6 +334,49 @@ static void without_descriptors_clients_wait(void **state)
     close(fd);
 }
 
+static unsigned entries_in(const char *dir)
+{
+    unsigned n = 0;
+    DIR *d = opendir(dir);
+    assert_non_null(d);
+    while (readdir(d)) n++;
+    closedir(d);
+    return n - 2; /* . and .. */
+}
+
+/* With fewer descriptors than it takes there is a sentence, and neither a socket nor a descriptor stays behind. */
+static void a_start_without_descriptors_leaves_nothing_behind(void **state)
+{
+    struct bench *b = *state;
+    struct rlimit old, low;
+    struct vireo_error e;
+    unsigned failures = 0;
+    int rc = -1;
+    vireo_control_destroy(b->control);
+    b->control = NULL;
+    const int next = dup(0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    for (rlim_t more = 0; rc && more < 20; more++) {
+        low = old;
+        low.rlim_cur = (rlim_t)next + more;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        rc = vireo_control_create(&b->control, &b->vm, b->dir, &e);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        if (!rc) break;
+        assert_int_equal(rc, -EMFILE);
+        assert_contains(e.text, "control socket: ");
+        assert_int_equal(entries_in(b->dir), 0);
+        const int again = dup(0);
+        close(again);
+        assert_int_equal(again, next);
+        failures++;
+    }
+    assert_int_equal(rc, 0);
+    assert_in_range(failures, 4, 10);
+    assert_contains(ask(b, GET("/stats")), "200 OK");
+}
+
 /* ---- where it lies ---- */
 
 static int refusal(struct bench *b, const char *dir, struct vireo_error *e)
@@ -431,16 +474,6 @@ static void *swap_for_ever(void *arg)
     for (; !atomic_load(&s->is_over); atomic_fetch_add(&s->count, 1))
         assert_int_equal(renameat2(AT_FDCWD, s->good, AT_FDCWD, s->evil, RENAME_EXCHANGE), 0);
     return NULL;
-}
-
-static unsigned entries_in(const char *dir)
-{
-    unsigned n = 0;
-    DIR *d = opendir(dir);
-    assert_non_null(d);
-    while (readdir(d)) n++;
-    closedir(d);
-    return n - 2; /* . and .. */
 }
 
 /* The directory that others can write to is never given a socket, and none stays behind, at whatever moment the two
@@ -597,10 +630,11 @@ UNIT_MAIN(T(each_page_has_its_address_and_type), T(what_is_wrong_is_answered_wit
           T(a_full_house_of_silent_clients_makes_room_by_dropping_the_oldest),
           T(ever_new_silent_and_slow_clients_starve_nobody), T(readers_that_do_not_read_make_room_soon),
           T(a_client_that_does_not_read_delays_nobody_and_is_dropped), T(clients_that_vanish_leave_nothing_behind),
-          T(without_descriptors_clients_wait), T(a_socket_is_its_owners_alone_and_a_second_of_the_name_is_refused),
-          T(what_a_dead_process_left_is_replaced), T(a_file_that_is_no_socket_is_left_alone),
-          T(places_that_do_not_do_are_refused), T(an_end_removes_only_its_own_socket),
-          T(whoever_swaps_the_directory_gets_no_socket), T(a_directory_below_another_users_is_refused),
+          T(without_descriptors_clients_wait), T(a_start_without_descriptors_leaves_nothing_behind),
+          T(a_socket_is_its_owners_alone_and_a_second_of_the_name_is_refused), T(what_a_dead_process_left_is_replaced),
+          T(a_file_that_is_no_socket_is_left_alone), T(places_that_do_not_do_are_refused),
+          T(an_end_removes_only_its_own_socket), T(whoever_swaps_the_directory_gets_no_socket),
+          T(a_directory_below_another_users_is_refused),
           T(a_parent_that_others_may_write_is_refused_unless_it_is_sticky),
           T(who_listens_is_looked_at_before_anything_is_said), T(a_childs_copy_keeps_nobody_waiting),
           UNIT(the_usual_place_is_the_users))

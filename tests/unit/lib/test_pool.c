@@ -71,7 +71,7 @@ static int create(struct vireo_vm **out, struct vireo_pool *pool, unsigned mib, 
 /* One random step; what the pool must answer is computed from `limit` and what is alive. */
 static void step(struct vireo_pool *pool, struct vireo_vm *vm[VMS], unsigned *seed, uint64_t *limit)
 {
-    struct vireo_vm **const slot = &vm[rand_r(seed) % VMS];
+    struct vireo_vm **slot = &vm[rand_r(seed) % VMS];
     const unsigned mib = 2 + (unsigned)rand_r(seed) % 40;
     const uint64_t had = atomic_load(&alive);
     struct vireo_error e = {0};
@@ -117,7 +117,7 @@ static void *take_and_give(void *arg)
     struct vireo_vm *vm[VMS] = {0};
     unsigned seed = (unsigned)(uintptr_t)&vm;
     for (unsigned i = 0; i < ROUNDS / THREADS; i++) {
-        struct vireo_vm **const slot = &vm[rand_r(&seed) % VMS];
+        struct vireo_vm **slot = &vm[rand_r(&seed) % VMS];
         struct vireo_error e;
         if (*slot) {
             vireo_vm_destroy(*slot);

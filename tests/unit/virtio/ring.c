@@ -15,7 +15,7 @@
 void ring_mem_init(struct ring_mem *m)
 {
     struct err e;
-    void *const p = mmap(NULL, RING_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = mmap(NULL, RING_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert(p != MAP_FAILED);
     m->host = p;
     m->next = RING_MEM_GPA;
@@ -172,7 +172,7 @@ unsigned ring_used_count(const struct ring *r)
 bool ring_take_used(struct ring *r, struct ring_used *out)
 {
     if (ring_used_count(r) == 0) return false;
-    const struct le32 *const e = ring_host(r->mem, r->used + 4 + 8u * (r->last_used % r->size));
+    const struct le32 *e = ring_host(r->mem, r->used + 4 + 8u * (r->last_used % r->size));
     *out = (struct ring_used){le32_load(&e[0]), le32_load(&e[1])};
     assert(out->id < r->size);
     r->last_used++;
@@ -189,7 +189,7 @@ bool ring_take_used(struct ring *r, struct ring_used *out)
 unsigned fd_count(void)
 {
     unsigned n = 0;
-    DIR *const dir = opendir("/proc/self/fd");
+    DIR *dir = opendir("/proc/self/fd");
     assert(dir);
     while (readdir(dir)) n++;
     closedir(dir);
@@ -232,19 +232,19 @@ static void on_config_changed(void *arg)
 }
 static void on_fault(void *arg, const char *why)
 {
-    struct rig *const r = arg;
+    struct rig *r = arg;
     r->faults++;
     (void)snprintf(r->why, sizeof(r->why), "%s", why);
 }
 static void on_host_failed(void *arg, const char *why)
 {
-    struct rig *const r = arg;
+    struct rig *r = arg;
     r->host_failures++;
     (void)snprintf(r->why, sizeof(r->why), "%s", why);
 }
 static void on_host_error(void *arg, const char *what)
 {
-    struct rig *const r = arg;
+    struct rig *r = arg;
     r->host_errors++;
     (void)snprintf(r->why, sizeof(r->why), "%s", what);
 }
@@ -278,7 +278,7 @@ void rig_init(struct rig *r, struct virtio_dev *dev, uint64_t features)
 
 void rig_activate(struct rig *r)
 {
-    struct virtio_dev *const d = r->dev;
+    struct virtio_dev *d = r->dev;
     for (unsigned i = 0; i < d->ops->queue_count; i++) {
         ring_init(&r->ring[i], &r->mem, d->ops->queue_size[i]);
         const struct virtq_config cfg = ring_config(&r->ring[i]);

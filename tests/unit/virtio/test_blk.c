@@ -1,13 +1,13 @@
 /* virtio-blk: what it offers and what it does, in any layout, on every engine. */
 #include <errno.h>
 
-#include "tests/unit/virtio/blk_bench.h"
+#include "tests/unit/virtio/blk_rig.h"
 
 /* What it offers */
 
 static void configuration_says_what_the_disk_is(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     assert_int_equal(b->rig.dev->ops->config_size, 60);
     assert_int_equal(config(b, 0, 8), SECTORS);
     assert_int_equal(config(b, 12, 4), QUEUE_SIZE - 2); /* seg_max */
@@ -24,7 +24,7 @@ static void configuration_says_what_the_disk_is(void **state)
 
 static void only_a_writable_disk_offers_to_change_it(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const uint64_t f = b->rig.dev->ops->features(b->rig.dev);
     if (disk_is_readonly(b->disk)) {
         assert_int_equal(f & (F_RO | F_FLUSH), F_RO | F_FLUSH);
@@ -55,7 +55,7 @@ static void create_refuses_a_serial_that_is_too_long(void **state)
 
 static void written_data_is_read_back(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const struct {
         uint64_t sector;
         uint32_t bytes;
@@ -73,7 +73,7 @@ static void written_data_is_read_back(void **state)
 
 static void used_length_is_what_was_written(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     uint32_t len;
     const struct ring_seg read[] = {{b->header, 16, false}, {b->data, 1024, true}, {b->status, 1, true}};
     const struct ring_seg write[] = {{b->header, 16, false}, {b->data, 1024, false}, {b->status, 1, true}};
@@ -115,12 +115,12 @@ static void any_layout_serves(void **state)
         {1023, 1, UINT32_MAX},
         {7, 0, 9, 3, 600, 0, UINT32_MAX},
     };
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const uint64_t out = rig_alloc(&b->rig, 16 + 1024), in = rig_alloc(&b->rig, 1024 + 1);
     for (unsigned i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
         struct ring_seg seg[24];
         struct ring_used used;
-        uint8_t *const o = at(b, out), *const n = at(b, in);
+        uint8_t *o = at(b, out), *n = at(b, in);
         le32_write(o, T_OUT);
         le64_write(o + 8, i);
         for (unsigned j = 0; j < 1024; j++) o[16 + j] = (uint8_t)(i * 31 + j + j / 509);
@@ -146,7 +146,7 @@ static void any_layout_serves(void **state)
 
 static void a_trailing_empty_segment_does_not_hide_the_status(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const struct ring_seg seg[] = {{b->header, 16, false}, {b->status, 1, true}, {b->data, 0, true}};
     write_header(b, T_FLUSH, 0);
     assert_int_equal(serve(b, seg, 3, NULL), S_OK);
@@ -154,7 +154,7 @@ static void a_trailing_empty_segment_does_not_hide_the_status(void **state)
 
 static void one_drain_is_bounded_in_bytes_and_the_next_goes_on(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const struct ring_seg seg[] = {{b->header, 16, false}, {b->data, DATA_BYTES, true}, {b->status, 1, true}};
     write_header(b, T_IN, 0);
     for (unsigned i = 0; i < 16; i++) ring_add(&b->rig.ring[0], seg, 3);
@@ -168,7 +168,7 @@ static void one_drain_is_bounded_in_bytes_and_the_next_goes_on(void **state)
 /* A range stands for more bytes than its descriptor has. */
 static void one_drain_is_bounded_in_what_ranges_stand_for(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const struct ring_seg seg[] = {{b->header, 16, false}, {b->data, 16, false}, {b->status, 1, true}};
     put_range(b, 0, 0, SECTORS, 0);
     write_header(b, T_WRITE_ZEROES, 0);
@@ -189,7 +189,7 @@ static void one_drain_is_bounded_in_what_ranges_stand_for(void **state)
 static void a_large_transfer_is_done_in_pieces(void **state)
 {
     enum { PIECES = 100 };
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     struct ring_seg seg[PIECES + 2] = {{b->header, 16, false}};
     for (unsigned i = 0; i < PIECES; i++) seg[i + 1] = (struct ring_seg){b->data, DATA_BYTES, false};
     seg[PIECES + 1] = (struct ring_seg){b->status, 1, true};
@@ -209,7 +209,7 @@ static void a_large_transfer_is_done_in_pieces(void **state)
 static int setup_large(void **state)
 {
     struct disk *disk;
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct blk_rig *b = test_calloc(1, sizeof(*b));
     assert_int_equal(disk_open_ram(&disk, 128u << 20, NULL), 0);
     boot(b, disk, F_ALL);
     *state = b;
@@ -218,7 +218,7 @@ static int setup_large(void **state)
 
 static void a_disk_of_large_blocks_takes_nothing_smaller(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     assert_int_equal(config(b, 0, 8), SECTORS); /* the protocol counts in 512 bytes all the same (5.2.4) */
     assert_int_equal(config(b, 20, 4), 4096);   /* blk_size */
     assert_int_equal(config(b, 24, 1), 0);      /* a physical block is a logical one */
@@ -244,13 +244,13 @@ static void a_disk_of_large_blocks_takes_nothing_smaller(void **state)
 
 static void a_full_queue_of_requests_is_served(void **state)
 {
-    struct bench *const b = *state;
-    struct ring *const r = &b->rig.ring[0];
+    struct blk_rig *b = *state;
+    struct ring *r = &b->rig.ring[0];
     struct ring_used used;
     const uint64_t headers = rig_alloc(&b->rig, 16 * QUEUE_SIZE), statuses = rig_alloc(&b->rig, QUEUE_SIZE);
     for (unsigned pass = 0; pass < 2; pass++) {
         for (unsigned i = 0; i < QUEUE_SIZE; i++) {
-            uint8_t *const h = at(b, headers + 16 * i);
+            uint8_t *h = at(b, headers + 16 * i);
             le32_write(h, pass == 0 ? T_OUT : T_IN);
             le64_write(h + 8, i);
             *at(b, statuses + i) = S_UNTOUCHED;
@@ -273,7 +273,7 @@ static void a_full_queue_of_requests_is_served(void **state)
 
 static void a_batch_costs_one_interrupt(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const struct ring_seg seg[] = {{b->header, 16, false}, {b->data, 512, true}, {b->status, 1, true}};
     write_header(b, T_IN, 0);
     for (unsigned i = 0; i < 10; i++) (void)ring_add(&b->rig.ring[0], seg, 3);
@@ -284,7 +284,7 @@ static void a_batch_costs_one_interrupt(void **state)
 
 static void what_is_done_later_interrupts_too(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     assert_int_equal(request(b, T_FLUSH, 0, 0), S_OK);
     assert_int_equal(b->rig.interrupts, 1);
     assert_int_equal(request(b, T_FLUSH, 0, 0), S_OK);
@@ -293,7 +293,7 @@ static void what_is_done_later_interrupts_too(void **state)
 
 static void doorbells_are_asked_for_again_after_a_drain(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     assert_int_equal(request(b, T_FLUSH, 0, 0), S_OK);
     assert_int_equal(request(b, T_FLUSH, 0, 0), S_OK);
     assert_int_equal(ring_used_flags(&b->rig.ring[0]), 0);
@@ -302,9 +302,9 @@ static void doorbells_are_asked_for_again_after_a_drain(void **state)
 
 static void get_id_gives_the_serial(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     uint32_t len;
-    char *const id = (char *)at(b, b->data);
+    char *id = (char *)at(b, b->data);
     memset(id, 'x', 32);
     assert_int_equal(request(b, T_GET_ID, 0, 20), S_OK);
     assert_memory_equal(id, "serial-0123456789\0\0\0x", 21);
@@ -319,7 +319,7 @@ static void get_id_gives_the_serial(void **state)
 
 static void discard_and_write_zeroes_clear_their_ranges(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     for (unsigned i = 0; i < 3; i++) {
         const uint32_t type = i == 0 ? T_DISCARD : T_WRITE_ZEROES;
         fill(b, 64 * 512, i);

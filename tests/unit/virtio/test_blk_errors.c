@@ -1,15 +1,14 @@
-/* virtio-blk: what it answers to requests that can't be served, by the guest's fault or the host's, and its cache mode.
- */
+/* virtio-blk: its answers to requests that can't be served, by the guest's fault or the host's, and its cache mode. */
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "tests/unit/virtio/blk_bench.h"
+#include "tests/unit/virtio/blk_rig.h"
 
 /* What can't be served */
 
 static void transfers_outside_the_disk_or_of_odd_size_fail(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const struct {
         uint64_t sector;
         uint32_t bytes;
@@ -33,7 +32,7 @@ static void transfers_outside_the_disk_or_of_odd_size_fail(void **state)
 
 static void ranges_that_can_not_be_are_refused_before_any_is_touched(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const struct {
         uint32_t type;
         uint64_t sector;
@@ -70,7 +69,7 @@ static void ranges_that_can_not_be_are_refused_before_any_is_touched(void **stat
 
 static void what_was_not_negotiated_or_does_not_exist_is_unsupported(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const uint32_t unknown[] = {2, 3, 5, 7, 10, 14, 15, 16, 0x80000000u, UINT32_MAX};
     put_range(b, 0, 0, 1, 0);
     assert_int_equal(request(b, T_DISCARD, 0, 16), S_UNSUPP);
@@ -86,7 +85,7 @@ static int setup_no_extras(void **state)
 
 static void a_header_cut_short_is_an_error(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const struct ring_seg seg[] = {{b->header, 15, false}, {b->status, 1, true}};
     write_header(b, T_FLUSH, 0);
     assert_int_equal(serve(b, seg, 2, NULL), S_IOERR);
@@ -97,7 +96,7 @@ static void a_header_cut_short_is_an_error(void **state)
 
 static void a_request_without_a_status_byte_is_a_fault(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const struct ring_seg seg = {b->header, 16, false};
     write_header(b, T_FLUSH, 0);
     (void)ring_add(&b->rig.ring[0], &seg, 1);
@@ -112,7 +111,7 @@ static void a_request_without_a_status_byte_is_a_fault(void **state)
 
 static void a_broken_ring_is_one_fault_and_names_the_reason(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     ring_offer(&b->rig.ring[0], QUEUE_SIZE);
     rig_notify(&b->rig, 0);
     assert_int_equal(b->rig.faults, 1);
@@ -122,7 +121,7 @@ static void a_broken_ring_is_one_fault_and_names_the_reason(void **state)
 
 static void a_readonly_disk_refuses_writes_and_stays_as_it_is(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     struct stat before, after;
     assert_int_equal(stat(b->path, &before), 0);
     memset(at(b, b->data), 0x99, 512);
@@ -140,7 +139,7 @@ static void a_readonly_disk_refuses_writes_and_stays_as_it_is(void **state)
 
 static void reset_in_the_middle_leaves_nothing_in_flight(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     for (unsigned turn = 0; turn < 20; turn++) {
         for (unsigned i = 0; i < 20; i++) {
             const struct ring_seg seg[] = {
@@ -205,7 +204,7 @@ static const struct disk_engine planned = {
 static int setup_planned_features(void **state, uint64_t features)
 {
     struct disk *disk;
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct blk_rig *b = test_calloc(1, sizeof(*b));
     memset(&plan, 0, sizeof(plan));
     assert_int_equal(disk_open_ram(&disk, SECTORS * 512, NULL), 0);
     assert_int_equal(disk_use_engine(disk, &planned), 0);
@@ -226,7 +225,7 @@ static void a_host_error_is_an_io_error_of_that_request_alone(void **state)
 {
     static const uint32_t type[] = {T_IN, T_OUT, T_FLUSH, T_DISCARD, T_WRITE_ZEROES};
     static const int error[] = {EIO, ENOSPC};
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     for (unsigned i = 0; i < 5; i++) {
         for (unsigned j = 0; j < 2; j++) {
             const uint32_t bytes = type[i] == T_FLUSH ? 0 : type[i] >= T_DISCARD ? 16 : 512;
@@ -247,7 +246,7 @@ static void a_host_error_is_an_io_error_of_that_request_alone(void **state)
 
 static void a_later_range_that_fails_fails_the_request(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     put_range(b, 0, 0, 1, 0);
     put_range(b, 1, 8, 1, 0);
     put_range(b, 2, 16, 1, 0);
@@ -257,14 +256,14 @@ static void a_later_range_that_fails_fails_the_request(void **state)
     assert_int_equal(plan.steps, 2);
 }
 
-static void set_writeback(struct bench *b, uint8_t mode)
+static void set_writeback(struct blk_rig *b, uint8_t mode)
 {
     b->rig.dev->ops->config_write(b->rig.dev, CONFIG_WRITEBACK, &mode, 1);
 }
 
 static void writes_are_synced_when_the_driver_turns_the_cache_off(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     assert_int_equal(request(b, T_OUT, 0, 512), S_OK);
     assert_int_equal(plan.syncs, 0);
     set_writeback(b, 0);
@@ -289,7 +288,7 @@ static void writes_are_synced_when_the_driver_turns_the_cache_off(void **state)
 
 static void writes_are_synced_for_a_driver_without_flush(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     assert_int_equal(config(b, CONFIG_WRITEBACK, 1), 0);
     assert_int_equal(request(b, T_OUT, 0, 512), S_OK);
     assert_int_equal(plan.syncs, 1);
@@ -300,7 +299,7 @@ static void writes_are_synced_for_a_driver_without_flush(void **state)
 
 static void configuration_writes_elsewhere_have_no_effect(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     const uint8_t bytes[8] = {0};
     b->rig.dev->ops->config_write(b->rig.dev, 0, bytes, 8);
     b->rig.dev->ops->config_write(b->rig.dev, CONFIG_WRITEBACK, bytes, 2);
@@ -311,8 +310,8 @@ static void configuration_writes_elsewhere_have_no_effect(void **state)
 
 static void a_driver_that_never_stops_gets_one_queue_size_at_a_time(void **state)
 {
-    struct bench *const b = *state;
-    struct ring *const r = &b->rig.ring[0];
+    struct blk_rig *b = *state;
+    struct ring *r = &b->rig.ring[0];
     ring_set_desc(r, 0, (struct ring_seg){b->header, 16, false}, RING_F_NEXT, 1);
     ring_set_desc(r, 1, (struct ring_seg){b->status, 1, true}, RING_F_WRITE, 0);
     write_header(b, T_FLUSH, 0);
@@ -329,7 +328,7 @@ static void a_driver_that_never_stops_gets_one_queue_size_at_a_time(void **state
 
 static void a_disk_that_does_not_start_says_why_and_may_start_later(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     rig_reset(&b->rig);
     b->disk->loop = NULL; /* as before the first start */
     plan.fail_at = -1;

@@ -36,7 +36,7 @@ enum { QUEUE_READY = 0x44, NOTIFY = 0x50, INT_STATUS = 0x60, INT_ACK = 0x64, STA
 #define F_WRITE_ZEROES (1ull << 14)
 enum { CONFIG = 0x100, MAX_ZEROES_SECTORS = CONFIG + 48, MAX_ZEROES_RANGES = CONFIG + 52 }; /* 5.2.4 */
 
-struct bench {
+struct threads_rig {
     char path[64];
     struct ring_mem mem;
     struct ring ring;
@@ -56,7 +56,7 @@ static void *run_loop(void *arg)
 }
 
 /* The whole chain on a disk; the loop's thread runs. */
-static void build(struct bench *b, struct disk *disk, uint64_t features)
+static void build(struct threads_rig *b, struct disk *disk, uint64_t features)
 {
     struct virtio_dev *dev;
     b->features = features | VIRTIO_F_VERSION_1 | 1ull << 9; /* FLUSH */
@@ -75,7 +75,7 @@ static void build(struct bench *b, struct disk *disk, uint64_t features)
 
 static int setup(void **state, enum disk_engine_kind engine, uint64_t features)
 {
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct threads_rig *b = test_calloc(1, sizeof(*b));
     struct disk *disk;
     (void)snprintf(b->path, sizeof(b->path), "/tmp/vireo-blk-XXXXXX");
     const int fd = mkstemp(b->path);
@@ -106,7 +106,7 @@ static int setup_worker_event_idx(void **state)
 /* A disk in memory, whose requests are done on the loop's thread. */
 static int setup_ram(void **state)
 {
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct threads_rig *b = test_calloc(1, sizeof(*b));
     struct disk *disk;
     assert_int_equal(disk_open_ram(&disk, SECTORS * 512, NULL), 0);
     build(b, disk, F_WRITE_ZEROES | VIRTIO_F_INDIRECT_DESC);
@@ -115,7 +115,7 @@ static int setup_ram(void **state)
 }
 static int teardown(void **state)
 {
-    struct bench *const b = *state;
+    struct threads_rig *b = *state;
     loop_stop(&b->loop);
     pthread_join(b->thread, NULL);
     virtio_mmio_destroy(b->t);
@@ -127,12 +127,12 @@ static int teardown(void **state)
     return 0;
 }
 
-static void wr(struct bench *b, uint64_t reg, uint64_t value)
+static void wr(struct threads_rig *b, uint64_t reg, uint64_t value)
 {
     virtio_mmio_bus_ops.write(b->t, reg, 4, (uint32_t)value);
 }
 
-static void boot(struct bench *b)
+static void boot(struct threads_rig *b)
 {
     static const uint32_t steps[] = {0, 1, 3};
     for (unsigned i = 0; i < 3; i++) wr(b, STATUS, steps[i]);
@@ -157,7 +157,7 @@ static void boot(struct bench *b)
 }
 
 /* Ring, if the device asks for it: 2.7.10.1. */
-static void ring_doorbell(struct bench *b)
+static void ring_doorbell(struct threads_rig *b)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     const uint16_t now = b->ring.avail_idx, event = ring_avail_event(&b->ring);
@@ -168,7 +168,7 @@ static void ring_doorbell(struct bench *b)
 }
 
 /* Take `count` used elements, sleeping until the interrupt where there are none. */
-static void take_used(struct bench *b, unsigned count)
+static void take_used(struct threads_rig *b, unsigned count)
 {
     struct ring_used used;
     while (count > 0) {
@@ -186,11 +186,11 @@ static void take_used(struct bench *b, unsigned count)
     }
 }
 
-static void offer(struct bench *b, unsigned slot, uint32_t type, uint64_t sector)
+static void offer(struct threads_rig *b, unsigned slot, uint32_t type, uint64_t sector)
 {
     const struct ring_seg seg[] = {
         {b->header + 16 * slot, 16, false}, {b->data + BLOCK * slot, BLOCK, type == T_IN}, {b->status + slot, 1, true}};
-    uint8_t *const h = ring_host(&b->mem, seg[0].gpa);
+    uint8_t *h = ring_host(&b->mem, seg[0].gpa);
     le32_write(h, type);
     le64_write(h + 8, sector);
     *(uint8_t *)ring_host(&b->mem, seg[2].gpa) = 0xff;
@@ -202,12 +202,12 @@ static void offer(struct bench *b, unsigned slot, uint32_t type, uint64_t sector
     ring_doorbell(b);
 }
 
-static uint8_t *block(struct bench *b, unsigned slot)
+static uint8_t *block(struct threads_rig *b, unsigned slot)
 {
     return ring_host(&b->mem, b->data + BLOCK * slot);
 }
 
-static void assert_all_ok(struct bench *b)
+static void assert_all_ok(struct threads_rig *b)
 {
     for (unsigned i = 0; i < DEPTH; i++) assert_int_equal(*(uint8_t *)ring_host(&b->mem, b->status + i), 0);
 }
@@ -219,7 +219,7 @@ static uint64_t place(unsigned round, unsigned slot)
 
 static void no_request_is_lost_or_mixed_up(void **state)
 {
-    struct bench *const b = *state;
+    struct threads_rig *b = *state;
     const time_t start = time(NULL);
     boot(b);
     for (unsigned round = 0; round < ROUNDS && time(NULL) - start < ROUNDS_S; round++) {
@@ -245,7 +245,7 @@ static void no_request_is_lost_or_mixed_up(void **state)
 
 static void a_reset_at_any_moment_is_the_end_of_all_requests(void **state)
 {
-    struct bench *const b = *state;
+    struct threads_rig *b = *state;
     for (unsigned round = 0; round < 50; round++) {
         boot(b);
         for (unsigned i = 0; i < DEPTH; i++) offer(b, i, i == 3 ? T_FLUSH : T_OUT, place(round, i));
@@ -270,7 +270,7 @@ static void a_reset_at_any_moment_is_the_end_of_all_requests(void **state)
 #define TURNS 20 /* in so many all of it would be long done, were a drain not bounded */
 
 struct flood {
-    struct bench *b;
+    struct threads_rig *b;
     struct loop_job job;
     unsigned turns;
     uint16_t used_after_turns, used_after_reset;
@@ -279,11 +279,11 @@ struct flood {
     bool is_over;
 };
 
-static void offer_flood(struct bench *b)
+static void offer_flood(struct threads_rig *b)
 {
     const uint32_t sectors = (uint32_t)virtio_mmio_bus_ops.read(b->t, MAX_ZEROES_SECTORS, 4);
     const uint32_t count = (uint32_t)virtio_mmio_bus_ops.read(b->t, MAX_ZEROES_RANGES, 4);
-    uint8_t *const ranges = ring_host(&b->mem, b->data);
+    uint8_t *ranges = ring_host(&b->mem, b->data);
     assert_true(count > 0 && count * 16 <= BLOCK);
     for (uint32_t i = 0; i < count; i++) {
         le64_write(ranges + 16 * i, 0);
@@ -298,7 +298,7 @@ static void offer_flood(struct bench *b)
 /* On the loop's thread, once a turn: what has been done is seen there, and by nobody who might come late. */
 static void watch_flood(void *arg)
 {
-    struct flood *const f = arg;
+    struct flood *f = arg;
     if (f->turns == 0) wr(f->b, NOTIFY, 0);
     if (f->turns++ < TURNS) {
         loop_post(&f->b->loop, &f->job);
@@ -315,7 +315,7 @@ static void watch_flood(void *arg)
 
 static void a_queue_full_of_zeroing_leaves_turns_to_others_and_ends_with_a_reset(void **state)
 {
-    struct bench *const b = *state;
+    struct threads_rig *b = *state;
     struct flood f = {.b = b, .lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
     f.job = (struct loop_job){.fn = watch_flood, .arg = &f};
     boot(b);
@@ -347,7 +347,7 @@ static void do_nothing(void *arg)
 
 static void a_reset_waits_for_a_write_that_hangs_and_the_loop_does_not(void **state)
 {
-    struct bench *const b = *state;
+    struct threads_rig *b = *state;
     struct trap trap = {.fd = -1};
     pthread_t driver;
     boot(b);

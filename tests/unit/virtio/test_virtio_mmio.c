@@ -1,10 +1,10 @@
 /* The transport's registers as a driver sees them: what they say, which status may follow which, what may be written
  * when. */
-#include "tests/unit/virtio/mmio_bench.h"
+#include "tests/unit/virtio/mmio_rig.h"
 
 static void identity_registers_say_virtio_mmio_2(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     assert_int_equal(rd(b, MAGIC), 0x74726976);
     assert_int_equal(rd(b, VERSION), 2);
     assert_int_equal(rd(b, DEVICE_ID), TOY_ID);
@@ -15,7 +15,7 @@ static void identity_registers_say_virtio_mmio_2(void **state)
 
 static void features_are_read_through_two_windows(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     wr(b, DEVICE_FEATURES_SEL, 0);
     assert_int_equal(rd(b, DEVICE_FEATURES), TOY_FEATURE | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX);
     wr(b, DEVICE_FEATURES_SEL, 1);
@@ -28,7 +28,7 @@ static void features_are_read_through_two_windows(void **state)
 
 static void shared_memory_regions_do_not_exist(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     wr(b, SHM_SEL, 0);
     for (unsigned off = 0; off < 8; off += 4) {
         assert_int_equal(rd(b, SHM_LEN + off), UINT32_MAX);
@@ -40,7 +40,7 @@ static void shared_memory_regions_do_not_exist(void **state)
 
 static void registers_answer_only_aligned_32_bit_accesses(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     const unsigned sizes[] = {1, 2, 8};
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(virtio_mmio_bus_ops.read(b->t, MAGIC, sizes[i]), 0);
@@ -55,8 +55,8 @@ static void registers_answer_only_aligned_32_bit_accesses(void **state)
 
 static void configuration_space_takes_any_width_and_ends_where_it_ends(void **state)
 {
-    struct bench *const b = *state;
-    const struct bus_ops *const bus = &virtio_mmio_bus_ops;
+    struct mmio_rig *b = *state;
+    const struct bus_ops *bus = &virtio_mmio_bus_ops;
     assert_int_equal(bus->read(b->t, CONFIG, 1), 'a');
     assert_int_equal(bus->read(b->t, CONFIG + 1, 2), 'b' | 'c' << 8);
     assert_int_equal(bus->read(b->t, CONFIG + 4, 4), 'e' | 'f' << 8); /* beyond the end: 0 */
@@ -76,7 +76,7 @@ static void configuration_space_takes_any_width_and_ends_where_it_ends(void **st
 
 static void status_follows_the_order_of_initialization(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     const struct {
         uint32_t from, write, becomes;
     } step[] = {
@@ -118,7 +118,7 @@ static void status_follows_the_order_of_initialization(void **state)
 
 static void features_ok_stays_unset_for_features_that_can_not_be(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     const uint64_t bad[] = {0, TOY_FEATURE, VIRTIO_F_VERSION_1 | 1, VIRTIO_F_VERSION_1 | 1ull << 63};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         negotiate(b, bad[i]);
@@ -139,7 +139,7 @@ static void features_ok_stays_unset_for_features_that_can_not_be(void **state)
 
 static void the_device_gets_what_was_negotiated(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     assert_int_equal(b->toy.activated, 1);
     assert_int_equal(b->toy.dev.features, VIRTIO_F_VERSION_1 | TOY_FEATURE);
@@ -152,7 +152,7 @@ static void the_device_gets_what_was_negotiated(void **state)
 
 static void queue_size_max_is_each_queues_own(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     const uint32_t max[] = {TOY_SIZE, TOY_SIZE / 2, 0, 0};
     for (unsigned i = 0; i < 4; i++) {
         wr(b, QUEUE_SEL, i);
@@ -165,7 +165,7 @@ static void queue_size_max_is_each_queues_own(void **state)
 
 static void queues_can_be_described_only_between_features_ok_and_driver_ok(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     const uint32_t reg[] = {QUEUE_NUM,    QUEUE_READY,      QUEUE_DESC,   QUEUE_DESC + 4,
                             QUEUE_DRIVER, QUEUE_DRIVER + 4, QUEUE_DEVICE, QUEUE_DEVICE + 4};
     const unsigned n = sizeof(reg) / sizeof(reg[0]);
@@ -182,7 +182,7 @@ static void queues_can_be_described_only_between_features_ok_and_driver_ok(void 
 
 static void a_ready_queue_keeps_its_registers(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     negotiate(b, VIRTIO_F_VERSION_1);
     wr(b, QUEUE_NUM, 8);
     wr(b, QUEUE_READY, 1);
@@ -196,7 +196,7 @@ static void a_ready_queue_keeps_its_registers(void **state)
 
 static void clearing_a_queue_that_is_clear_is_no_fault(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     wr(b, QUEUE_SEL, 1);
     wr(b, QUEUE_READY, 0);
     assert_int_equal(faults(b), 0);
@@ -204,7 +204,7 @@ static void clearing_a_queue_that_is_clear_is_no_fault(void **state)
 
 static void writes_to_queues_and_registers_that_do_not_exist_are_faults(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     negotiate(b, VIRTIO_F_VERSION_1);
     wr(b, QUEUE_SEL, TOY_QUEUES);
     wr(b, QUEUE_NUM, 4);
@@ -218,7 +218,7 @@ static void writes_to_queues_and_registers_that_do_not_exist_are_faults(void **s
 
 static void a_queue_that_can_not_be_needs_a_reset(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     struct ring r;
     ring_init(&r, &b->mem, TOY_SIZE);
     const struct virtq_config good = ring_config(&r);
@@ -244,7 +244,7 @@ static void a_queue_that_can_not_be_needs_a_reset(void **state)
 
 static void a_queue_size_above_16_bits_is_not_cut_to_a_good_one(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     ring_init(&b->ring[0], &b->mem, TOY_SIZE);
     const struct virtq_config c = ring_config(&b->ring[0]);
     negotiate(b, VIRTIO_F_VERSION_1);
@@ -258,7 +258,7 @@ static void a_queue_size_above_16_bits_is_not_cut_to_a_good_one(void **state)
 
 static void a_queue_left_out_stays_silent(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     negotiate(b, VIRTIO_F_VERSION_1);
     ring_init(&b->ring[1], &b->mem, TOY_SIZE / 2);
     const struct virtq_config c = ring_config(&b->ring[1]);
@@ -275,7 +275,7 @@ static void a_queue_left_out_stays_silent(void **state)
 
 static void create_without_descriptors_leaves_the_device_to_its_owner(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     struct toy toy = {.dev.ops = &toy_ops};
     struct virtio_mmio *t = NULL;
     struct err e;

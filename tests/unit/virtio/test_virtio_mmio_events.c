@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/unit/virtio/mmio_bench.h"
+#include "tests/unit/virtio/mmio_rig.h"
 #include "vmm/base/log.h"
 
 /* The clock of this program is ahead by so much. */
@@ -22,7 +22,7 @@ int clock_gettime(clockid_t id, struct timespec *t)
 
 static void every_live_queue_is_notified_once_after_driver_ok(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     turn(b);
     assert_int_equal(b->toy.notified[0], 1);
@@ -31,7 +31,7 @@ static void every_live_queue_is_notified_once_after_driver_ok(void **state)
 
 static void a_doorbell_reaches_the_device_by_exit_and_by_eventfd(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     const uint64_t one = 1;
     boot(b);
     turn(b);
@@ -45,7 +45,7 @@ static void a_doorbell_reaches_the_device_by_exit_and_by_eventfd(void **state)
 
 static void doorbells_that_meet_are_one(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     turn(b);
     for (unsigned i = 0; i < 100; i++) wr(b, QUEUE_NOTIFY, 0);
@@ -55,7 +55,7 @@ static void doorbells_that_meet_are_one(void **state)
 
 static void a_host_without_ioeventfds_is_served_by_exits(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     b->refuses_doorbells = true;
     boot(b);
     turn(b);
@@ -69,7 +69,7 @@ static void a_host_without_ioeventfds_is_served_by_exits(void **state)
 
 static void a_renotification_comes_back_through_the_loop(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     turn(b);
     b->toy.asks_again = 3;
@@ -82,7 +82,7 @@ static void a_renotification_comes_back_through_the_loop(void **state)
 /* What KVM rings is an exit saved; a ring through an exit and one of our own are not, even when all meet. */
 static void rings_by_eventfd_are_counted_as_exits_saved_and_no_others_are(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     turn(b);
     assert_int_equal(virtio_mmio_saved_exits(b->t, 0), 0); /* the first look at each queue is ours */
@@ -101,7 +101,7 @@ static void rings_by_eventfd_are_counted_as_exits_saved_and_no_others_are(void *
 
 static void used_buffers_raise_the_interrupt_until_acknowledged(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     turn(b);
     assert_int_equal(rd(b, INTERRUPT_STATUS), 0);
@@ -118,7 +118,7 @@ static void used_buffers_raise_the_interrupt_until_acknowledged(void **state)
 
 static void a_configuration_change_moves_the_generation(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     const uint32_t before = rd(b, CONFIG_GENERATION);
     b->toy.dev.up->config_changed(b->toy.dev.up_arg);
@@ -129,7 +129,7 @@ static void a_configuration_change_moves_the_generation(void **state)
 
 static void a_host_failure_is_passed_up_with_the_devices_label(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     b->toy.dev.up->host_failed(b->toy.dev.up_arg, "the tap is gone");
     assert_int_equal(b->host_failures, 1);
@@ -138,7 +138,7 @@ static void a_host_failure_is_passed_up_with_the_devices_label(void **state)
 
 static void a_host_error_is_logged_a_bounded_number_of_times(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     for (unsigned i = 0; i < 1000; i++) b->toy.dev.up->host_error(b->toy.dev.up_arg, "write: No space left on device");
     assert_int_equal(b->log_lines, LOG_BURST);
     assert_non_null(strstr(b->last_line, "toy 0: write: No space left on device"));
@@ -149,7 +149,7 @@ static void a_host_error_is_logged_a_bounded_number_of_times(void **state)
 
 static void a_broken_ring_needs_a_reset_and_then_works_again(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     turn(b);
     ring_offer(&b->ring[0], TOY_SIZE);
@@ -176,11 +176,10 @@ static void a_broken_ring_needs_a_reset_and_then_works_again(void **state)
     assert_int_equal(ring_used_count(&b->ring[0]), 1);
 }
 
-/* Descriptors or memory that are missing for a moment cost a guest the device for that moment, and no machine its life.
- */
+/* When descriptors or memory are missing, the guest lacks the device until they are back, and the machine lives on. */
 static void a_device_that_the_host_lacks_the_means_to_start_starts_after_a_reset(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     b->toy.activate_rc = -EMFILE;
     boot(b);
     assert_true((rd(b, STATUS) & NEEDS_RESET) != 0);
@@ -203,7 +202,7 @@ static void a_device_that_the_host_lacks_the_means_to_start_starts_after_a_reset
 
 static void a_device_that_can_not_start_is_the_hosts_failure_and_no_fault_of_the_guest(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     b->toy.activate_rc = -EIO;
     boot(b);
     assert_true((rd(b, STATUS) & NEEDS_RESET) != 0);
@@ -216,7 +215,7 @@ static void a_device_that_can_not_start_is_the_hosts_failure_and_no_fault_of_the
 
 static void a_guest_that_never_gets_a_device_started_can_not_fill_the_log(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     b->toy.activate_rc = -ENOMEM;
     for (unsigned i = 0; i < 100; i++) {
         boot(b);
@@ -227,12 +226,12 @@ static void a_guest_that_never_gets_a_device_started_can_not_fill_the_log(void *
 }
 
 /* What the loop watches, as the kernel sees it. */
-static unsigned watched(const struct bench *b)
+static unsigned watched(const struct mmio_rig *b)
 {
     char path[64], line[256];
     unsigned n = 0;
     (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", b->loop.epoll_fd);
-    FILE *const f = fopen(path, "re");
+    FILE *f = fopen(path, "re");
     assert_non_null(f);
     while (fgets(line, sizeof(line), f)) n += strncmp(line, "tfd:", 4) == 0;
     fclose(f);
@@ -242,7 +241,7 @@ static unsigned watched(const struct bench *b)
 /* So nothing of it can fail later: not for want of descriptors, nor of memory, nor of the user's watches. */
 static void doorbells_have_their_places_in_the_loop_from_creation_on_and_keep_them(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     const unsigned loop_own = 2;
     assert_int_equal(watched(b), loop_own + TOY_QUEUES);
     for (unsigned i = 0; i < 3; i++) {
@@ -263,7 +262,7 @@ static void doorbells_have_their_places_in_the_loop_from_creation_on_and_keep_th
 
 static void a_doorbell_without_a_place_in_the_loop_is_refused_at_creation_as_the_hosts_lack(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     const struct virtio_mmio_params p = {
         .dev = &b->toy.dev, .mem = &b->mem.gmem, .loop = &b->loop, .irq = b->irq, .label = "toy 1"};
     struct virtio_mmio *t = NULL;
@@ -283,7 +282,7 @@ static void a_doorbell_without_a_place_in_the_loop_is_refused_at_creation_as_the
 
 static void reset_forgets_everything(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     boot(b);
     turn(b);
     wr(b, QUEUE_SEL, 0);
@@ -306,7 +305,7 @@ static void reset_forgets_everything(void **state)
 
 static void the_log_of_faults_is_bounded(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     for (unsigned i = 0; i < 1000; i++) wr(b, MAGIC, i);
     assert_int_equal(faults(b), 1000);
     assert_int_equal(b->log_lines, LOG_BURST);
@@ -319,7 +318,7 @@ static void the_log_of_faults_is_bounded(void **state)
 
 static void a_guest_that_fills_the_log_does_not_silence_the_host(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     for (unsigned i = 0; i < 1000; i++) wr(b, MAGIC, i);
     b->toy.dev.up->host_error(b->toy.dev.up_arg, "write: Input/output error");
     assert_non_null(strstr(b->last_line, "toy 0: write: Input/output error"));
@@ -330,7 +329,7 @@ static void a_guest_that_fills_the_log_does_not_silence_the_host(void **state)
 
 static void what_was_left_out_is_told_at_the_end(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     for (unsigned i = 0; i < 1000; i++) wr(b, MAGIC, i);
     virtio_mmio_destroy(b->t);
     b->t = NULL;
@@ -342,15 +341,15 @@ static void what_was_left_out_is_told_at_the_end(void **state)
 #define THREAD_TURNS 300
 
 struct vcpu {
-    struct bench *b;
+    struct mmio_rig *b;
     unsigned seed;
 };
 
 /* Registers of all kinds, as vCPUs that don't know of each other. */
 static void *vcpu(void *arg)
 {
-    struct vcpu *const v = arg;
-    struct bench *const b = v->b;
+    struct vcpu *v = arg;
+    struct mmio_rig *b = v->b;
     unsigned x = v->seed;
     for (unsigned i = 0; i < THREAD_TURNS; i++) {
         x = x * 1103515245u + 12345u;
@@ -376,10 +375,10 @@ static void *run_loop(void *arg)
 
 static void registers_may_be_used_by_several_vcpus_at_once(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     struct vcpu v[2] = {{b, 1}, {b, 2}};
     pthread_t loop, thread[2];
-    b->log.level = LOG_ERROR; /* the bench's counters are not atomic */
+    b->log.level = LOG_ERROR; /* the rig's counters are not atomic */
     for (unsigned i = 0; i < TOY_QUEUES; i++) ring_init(&b->ring[i], &b->mem, toy_ops.queue_size[i]);
     assert_int_equal(pthread_create(&loop, NULL, run_loop, &b->loop), 0);
     for (unsigned i = 0; i < 2; i++) assert_int_equal(pthread_create(&thread[i], NULL, vcpu, &v[i]), 0);
@@ -392,14 +391,14 @@ static void registers_may_be_used_by_several_vcpus_at_once(void **state)
 
 /* A vCPU that resets the device, on a thread of its own. */
 struct resetter {
-    struct bench *b;
+    struct mmio_rig *b;
     pthread_t thread;
     atomic_bool is_done;
 };
 
 static void *reset_device(void *arg)
 {
-    struct resetter *const r = arg;
+    struct resetter *r = arg;
     wr(r->b, STATUS, 0);
     atomic_store(&r->is_done, true);
     return NULL;
@@ -416,7 +415,7 @@ static void nothing_more(void *arg)
 }
 
 /* A device with a request that the host has not answered, and a vCPU that has asked for a reset. */
-static void begin_a_slow_reset(struct bench *b, struct resetter *r, pthread_t *loop)
+static void begin_a_slow_reset(struct mmio_rig *b, struct resetter *r, pthread_t *loop)
 {
     boot(b);
     turn(b);
@@ -431,13 +430,13 @@ static void begin_a_slow_reset(struct bench *b, struct resetter *r, pthread_t *l
 
 static void say_quiet(void *arg)
 {
-    struct bench *const b = arg;
+    struct mmio_rig *b = arg;
     b->toy.dev.up->quiet(b->toy.dev.up_arg);
 }
 
 static void a_reset_takes_as_long_as_the_last_request_and_the_loop_goes_on(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     struct resetter r = {0};
     pthread_t loop;
     unsigned calls = 0;
@@ -458,7 +457,7 @@ static void a_reset_takes_as_long_as_the_last_request_and_the_loop_goes_on(void 
 
 static void a_reset_that_nobody_waits_for_any_more_comes_back_and_leaves_the_device_alone(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     struct resetter r = {0};
     pthread_t loop;
     begin_a_slow_reset(b, &r, &loop);

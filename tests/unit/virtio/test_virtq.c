@@ -3,12 +3,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/unit/virtio/virtq_bench.h"
+#include "tests/unit/virtio/virtq_rig.h"
 #include "vmm/base/endian.h"
 
 static void init_accepts_every_power_of_two_up_to_the_maximum(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     for (uint16_t size = 1; size <= VIRTQ_MAX_SIZE; size = (uint16_t)(size * 2)) {
         struct ring r;
         struct virtq q;
@@ -21,7 +21,7 @@ static void init_accepts_every_power_of_two_up_to_the_maximum(void **state)
 
 static void pop_of_an_empty_ring_gives_nothing(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct virtq unused = {0};
     assert_int_equal(virtq_pop(&b->q, &b->chain), 0);
     assert_int_equal(virtq_pop(&unused, &b->chain), 0);
@@ -31,7 +31,7 @@ static void pop_of_an_empty_ring_gives_nothing(void **state)
 
 static void pop_gives_segments_in_order_with_their_sums(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct ring_seg seg[] = {
         {b->buf, 16, false}, {b->buf + 16, 0, false}, {b->buf + 512, 512, true}, {b->buf + 2048, 1, true}};
     const uint16_t head = ring_add(&b->ring, seg, 4);
@@ -50,7 +50,7 @@ static void pop_gives_segments_in_order_with_their_sums(void **state)
 
 static void push_tells_the_driver_head_and_length(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct ring_used used;
     const struct ring_seg seg = in_seg(b, 64);
     for (unsigned i = 0; i < 3 * SIZE; i++) { /* past the end of the ring */
@@ -67,7 +67,7 @@ static void push_tells_the_driver_head_and_length(void **state)
 
 static void indices_may_wrap_at_65536(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct ring_used used;
     const struct ring_seg seg = in_seg(b, 1);
     for (unsigned i = 0; i < 65536 + 3 * SIZE; i++) {
@@ -82,7 +82,7 @@ static void indices_may_wrap_at_65536(void **state)
 
 static void chains_may_be_pushed_in_any_order(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct ring_used used;
     const struct ring_seg seg = in_seg(b, 8);
     uint16_t head[SIZE];
@@ -102,7 +102,7 @@ static void chains_may_be_pushed_in_any_order(void **state)
 
 static void unpop_gives_the_same_chain_again(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct ring_seg seg = in_seg(b, 8);
     const uint16_t head = ring_add(&b->ring, &seg, 1);
     assert_int_equal(virtq_pop(&b->q, &b->chain), 1);
@@ -114,7 +114,7 @@ static void unpop_gives_the_same_chain_again(void **state)
 
 static void staged_elements_are_seen_only_when_published(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct ring_used used;
     const struct ring_seg seg = in_seg(b, 8);
     uint16_t head[3];
@@ -135,7 +135,7 @@ static void staged_elements_are_seen_only_when_published(void **state)
 
 static void pop_takes_a_chain_as_long_as_the_queue(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct ring_seg seg[SIZE];
     for (unsigned i = 0; i < SIZE; i++) seg[i] = out_seg(b, 1);
     (void)ring_add(&b->ring, seg, SIZE);
@@ -145,7 +145,7 @@ static void pop_takes_a_chain_as_long_as_the_queue(void **state)
 
 static void pop_follows_an_indirect_table(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct ring_seg seg[] = {out_seg(b, 16), in_seg(b, 512), in_seg(b, 1)};
     (void)ring_add_indirect(&b->ring, seg, 3);
     assert_int_equal(virtq_pop(&b->q, &b->chain), 1);
@@ -156,9 +156,9 @@ static void pop_follows_an_indirect_table(void **state)
 
 static void pop_follows_a_chain_that_ends_in_an_indirect_table(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const uint64_t table = ring_alloc(&b->mem, 32, 16);
-    uint8_t *const t = ring_host(&b->mem, table);
+    uint8_t *t = ring_host(&b->mem, table);
     le64_write(t, b->buf);
     le32_write(t + 8, 7);
     le16_write(t + 12, RING_F_WRITE);
@@ -172,9 +172,9 @@ static void pop_follows_a_chain_that_ends_in_an_indirect_table(void **state)
 
 static void pop_takes_an_indirect_table_at_any_alignment(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const uint64_t table = ring_alloc(&b->mem, 32, 16) + 3;
-    uint8_t *const t = ring_host(&b->mem, table);
+    uint8_t *t = ring_host(&b->mem, table);
     le64_write(t, b->buf);
     le32_write(t + 8, 7);
     ring_set_desc(&b->ring, 0, (struct ring_seg){table, 16, false}, RING_F_INDIRECT, 0);
@@ -186,7 +186,7 @@ static void pop_takes_an_indirect_table_at_any_alignment(void **state)
 /* Notifications. */
 
 /* One request there and back; returns whether the driver wants to hear of it. */
-static bool serve_one(struct bench *b)
+static bool serve_one(struct virtq_rig *b)
 {
     struct ring_used used;
     const struct ring_seg seg = in_seg(b, 1);
@@ -199,7 +199,7 @@ static bool serve_one(struct bench *b)
 
 static void interrupt_is_wanted_unless_suppressed(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     assert_false(virtq_wants_interrupt(&b->q)); /* nothing was pushed */
     assert_true(serve_one(b));
     assert_false(virtq_wants_interrupt(&b->q)); /* told already */
@@ -211,7 +211,7 @@ static void interrupt_is_wanted_unless_suppressed(void **state)
 
 static void doorbell_flag_follows_enable_and_disable(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct ring_seg seg = in_seg(b, 1);
     virtq_disable_doorbell(&b->q);
     assert_int_equal(ring_used_flags(&b->ring), 1);
@@ -223,7 +223,7 @@ static void doorbell_flag_follows_enable_and_disable(void **state)
 
 static void event_idx_asks_for_the_interrupt_at_used_event(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     ring_set_used_event(&b->ring, 2); /* when element 2 is used */
     assert_false(serve_one(b));
     assert_false(serve_one(b));
@@ -235,7 +235,7 @@ static void event_idx_asks_for_the_interrupt_at_used_event(void **state)
 
 static void event_idx_is_met_by_a_batch_that_passes_it(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct ring_seg seg = in_seg(b, 1);
     ring_set_used_event(&b->ring, 1);
     for (unsigned i = 0; i < 4; i++) {
@@ -248,7 +248,7 @@ static void event_idx_is_met_by_a_batch_that_passes_it(void **state)
 
 static void event_idx_works_across_the_wrap(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     for (unsigned i = 0; i < 70000; i++) {
         const bool asks = i % 3 == 0;
         ring_set_used_event(&b->ring, (uint16_t)(asks ? i : i - 1));
@@ -258,7 +258,7 @@ static void event_idx_works_across_the_wrap(void **state)
 
 static void event_idx_publishes_where_the_next_doorbell_is_due(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     for (unsigned i = 0; i < 5; i++) (void)serve_one(b);
     virtq_disable_doorbell(&b->q);
     assert_int_equal(ring_used_flags(&b->ring), 0); /* the flag is not used with EVENT_IDX (2.7.10.2) */
@@ -270,13 +270,13 @@ static void event_idx_publishes_where_the_next_doorbell_is_due(void **state)
 
 static void copies_cross_segments_and_stop_at_the_end(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct ring_seg seg[] = {{b->buf, 3, false},
                                    {b->buf + 100, 0, false},
                                    {b->buf + 200, 5, false},
                                    {b->buf + 300, 4, true},
                                    {b->buf + 400, 4, true}};
-    uint8_t *const p = ring_host(&b->mem, b->buf);
+    uint8_t *p = ring_host(&b->mem, b->buf);
     char got[16] = {0};
     memcpy(p, "abc", 3);
     memcpy(p + 200, "defgh", 5);
@@ -306,7 +306,7 @@ static void copies_cross_segments_and_stop_at_the_end(void **state)
 /* Each side goes on when the other has moved; a suppression check that misses a store would leave one of them waiting
  * for ever. "Interrupt" and "doorbell" are flags, so that a lost one is a hang and not a slow run. */
 struct two_sides {
-    struct bench *b;
+    struct virtq_rig *b;
     atomic_bool doorbell, interrupt;
     atomic_bool is_over;
 };
@@ -328,8 +328,8 @@ static bool await(struct two_sides *t, atomic_bool *flag)
 
 static void *device_side(void *arg)
 {
-    struct two_sides *const t = arg;
-    struct virtq *const q = &t->b->q;
+    struct two_sides *t = arg;
+    struct virtq *q = &t->b->q;
     while (await(t, &t->doorbell)) {
         do {
             virtq_disable_doorbell(q);
@@ -346,7 +346,7 @@ static void *device_side(void *arg)
 }
 
 /* Should the driver ring for what it offered since `before`? 2.7.10.1 */
-static bool rings(const struct bench *b, uint16_t before)
+static bool rings(const struct virtq_rig *b, uint16_t before)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!b->q.has_event_idx) return (ring_used_flags(&b->ring) & 1) == 0;
@@ -355,7 +355,7 @@ static bool rings(const struct bench *b, uint16_t before)
 }
 
 /* on: interrupt for the next used element; off: for none. Both kinds of queue at once, each looks at its own. */
-static void ask_for_interrupt(struct bench *b, bool on)
+static void ask_for_interrupt(struct virtq_rig *b, bool on)
 {
     ring_set_used_event(&b->ring, (uint16_t)(b->ring.last_used - !on));
     ring_set_avail_flags(&b->ring, !on);
@@ -364,11 +364,11 @@ static void ask_for_interrupt(struct bench *b, bool on)
 
 static void no_notification_is_lost_between_two_threads(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct two_sides t = {.b = b};
     pthread_t device;
     assert_int_equal(pthread_create(&device, NULL, device_side, &t), 0);
-    uint8_t *const p = ring_host(&b->mem, b->buf);
+    uint8_t *p = ring_host(&b->mem, b->buf);
     const time_t start = time(NULL);
     for (uint32_t i = 0; i < THREAD_REQUESTS && time(NULL) - start < THREAD_S; i++) {
         struct ring_used used;

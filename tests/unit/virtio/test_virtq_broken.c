@@ -1,12 +1,12 @@
 /* Every way in which a driver can break a ring is refused, by name, and goes on being refused. */
 #include <errno.h>
 
-#include "tests/unit/virtio/virtq_bench.h"
+#include "tests/unit/virtio/virtq_rig.h"
 #include "vmm/base/endian.h"
 
 static void init_refuses_what_is_no_queue(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct virtq_config good = ring_config(&b->ring);
     const uint64_t end = RING_MEM_GPA + RING_MEM_SIZE;
     const struct {
@@ -39,7 +39,7 @@ static void init_refuses_what_is_no_queue(void **state)
 
 static void init_refuses_memory_that_the_host_can_not_access_atomically(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct virtq_config cfg = ring_config(&b->ring);
     struct gmem odd;
     struct virtq q;
@@ -51,7 +51,7 @@ static void init_refuses_memory_that_the_host_can_not_access_atomically(void **s
 }
 
 /* The queue refuses what it is offered now, and goes on refusing. */
-static void assert_refused(struct bench *b, const char *why)
+static void assert_refused(struct virtq_rig *b, const char *why)
 {
     assert_int_equal(virtq_pop(&b->q, &b->chain), -EPROTO);
     assert_true(b->q.is_broken);
@@ -64,7 +64,7 @@ static void assert_refused(struct bench *b, const char *why)
 
 static void pop_refuses_a_loop(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     ring_set_desc(&b->ring, 0, out_seg(b, 1), RING_F_NEXT, 1);
     ring_set_desc(&b->ring, 1, out_seg(b, 1), RING_F_NEXT, 0);
     ring_offer(&b->ring, 0);
@@ -73,7 +73,7 @@ static void pop_refuses_a_loop(void **state)
 
 static void pop_refuses_a_descriptor_that_is_its_own_next(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     ring_set_desc(&b->ring, 3, out_seg(b, 0), RING_F_NEXT, 3);
     ring_offer(&b->ring, 3);
     assert_refused(b, "a descriptor chain loops or is longer than the queue");
@@ -81,7 +81,7 @@ static void pop_refuses_a_descriptor_that_is_its_own_next(void **state)
 
 static void pop_refuses_an_indirect_chain_longer_than_the_queue(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct ring_seg seg[SIZE + 1];
     for (unsigned i = 0; i <= SIZE; i++) seg[i] = out_seg(b, 1);
     (void)ring_add_indirect(&b->ring, seg, SIZE + 1);
@@ -90,7 +90,7 @@ static void pop_refuses_an_indirect_chain_longer_than_the_queue(void **state)
 
 static void pop_refuses_a_next_beyond_the_table(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     ring_set_desc(&b->ring, 0, out_seg(b, 1), RING_F_NEXT, SIZE);
     ring_offer(&b->ring, 0);
     assert_refused(b, "a descriptor's next is beyond its table");
@@ -98,14 +98,14 @@ static void pop_refuses_a_next_beyond_the_table(void **state)
 
 static void pop_refuses_a_head_beyond_the_table(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     ring_offer(&b->ring, SIZE);
     assert_refused(b, "an available head is beyond the descriptor table");
 }
 
 static void pop_refuses_a_head_that_is_in_flight(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct ring_seg seg = in_seg(b, 8);
     const uint16_t head = ring_add(&b->ring, &seg, 1);
     assert_int_equal(virtq_pop(&b->q, &b->chain), 1);
@@ -118,14 +118,14 @@ static void pop_refuses_a_head_that_is_in_flight(void **state)
 
 static void pop_refuses_an_avail_idx_too_far_ahead(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     ring_set_avail_idx(&b->ring, SIZE + 1);
     assert_refused(b, "avail.idx is more than a queue size ahead");
 }
 
 static void pop_refuses_an_avail_idx_that_went_back(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct ring_seg seg = in_seg(b, 8);
     (void)ring_add(&b->ring, &seg, 1);
     assert_int_equal(virtq_pop(&b->q, &b->chain), 1);
@@ -136,7 +136,7 @@ static void pop_refuses_an_avail_idx_that_went_back(void **state)
 
 static void pop_refuses_readable_after_writable(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     const struct ring_seg seg[] = {in_seg(b, 8), out_seg(b, 8)};
     (void)ring_add(&b->ring, seg, 2);
     assert_refused(b, "a readable descriptor follows a writable one");
@@ -157,7 +157,7 @@ static void pop_refuses_buffers_outside_memory(void **state)
         {end + 4096, 0, false}, /* empty, and nowhere */
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct bench *const b = *state;
+        struct virtq_rig *b = *state;
         ring_set_desc(&b->ring, 0, bad[i], bad[i].is_in ? RING_F_WRITE : 0, 0);
         ring_offer(&b->ring, 0);
         assert_refused(b, "a buffer is not inside guest memory");
@@ -168,7 +168,7 @@ static void pop_refuses_buffers_outside_memory(void **state)
 
 static void pop_refuses_a_buffer_that_crosses_two_regions(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct gmem two;
     const uint64_t half = RING_MEM_SIZE / 2;
     gmem_init(&two);
@@ -186,7 +186,7 @@ static void pop_refuses_a_buffer_that_crosses_two_regions(void **state)
 static void pop_refuses_a_chain_of_4_gib(void **state)
 {
     /* Guest memory of 4 MiB can't hold such a buffer, so a region that is never touched plays a large one. */
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     struct gmem large;
     gmem_init(&large);
     assert_int_equal(gmem_add_host(&large, RING_MEM_GPA, RING_MEM_SIZE, b->mem.host, NULL), 0);
@@ -202,7 +202,7 @@ static void pop_refuses_a_chain_of_4_gib(void **state)
 
 /* Indirect tables (2.7.5.3). */
 
-static void offer_table(struct bench *b, uint64_t gpa, uint32_t len, uint16_t flags)
+static void offer_table(struct virtq_rig *b, uint64_t gpa, uint32_t len, uint16_t flags)
 {
     ring_set_desc(&b->ring, 0, (struct ring_seg){gpa, len, false}, flags, 1);
     ring_set_desc(&b->ring, 1, out_seg(b, 1), 0, 0);
@@ -211,7 +211,7 @@ static void offer_table(struct bench *b, uint64_t gpa, uint32_t len, uint16_t fl
 
 static void pop_refuses_indirect_that_was_not_negotiated(void **state)
 {
-    struct bench *const b = *state;
+    struct virtq_rig *b = *state;
     b->q.has_indirect = false;
     offer_table(b, b->buf, 16, RING_F_INDIRECT);
     assert_refused(b, "an indirect descriptor, which was not negotiated");
@@ -219,14 +219,14 @@ static void pop_refuses_indirect_that_was_not_negotiated(void **state)
 
 static void pop_refuses_indirect_with_next(void **state)
 {
-    offer_table(*state, ((struct bench *)*state)->buf, 16, RING_F_INDIRECT | RING_F_NEXT);
+    offer_table(*state, ((struct virtq_rig *)*state)->buf, 16, RING_F_INDIRECT | RING_F_NEXT);
     assert_refused(*state, "an indirect descriptor that has a next one");
 }
 
 static void pop_refuses_indirect_inside_indirect(void **state)
 {
-    struct bench *const b = *state;
-    uint8_t *const t = ring_host(&b->mem, b->buf);
+    struct virtq_rig *b = *state;
+    uint8_t *t = ring_host(&b->mem, b->buf);
     le64_write(t, b->buf);
     le32_write(t + 8, 16);
     le16_write(t + 12, RING_F_INDIRECT);
@@ -238,7 +238,7 @@ static void pop_refuses_indirect_tables_of_odd_length(void **state)
 {
     const uint32_t bad[] = {0, 1, 15, 17, 40, UINT32_MAX};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct bench *const b = *state;
+        struct virtq_rig *b = *state;
         offer_table(b, b->buf, bad[i], RING_F_INDIRECT);
         assert_refused(b, "an indirect table whose length is no multiple of 16, or 0");
         close_queue(b);
@@ -253,7 +253,7 @@ static void pop_refuses_indirect_tables_outside_memory(void **state)
                                    {UINT64_MAX - 7, 16, false},
                                    {RING_MEM_GPA, 0xfffffff0, false}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct bench *const b = *state;
+        struct virtq_rig *b = *state;
         offer_table(b, bad[i].gpa, bad[i].len, RING_F_INDIRECT);
         assert_refused(b, "an indirect table is not inside guest memory");
         close_queue(b);
@@ -263,8 +263,8 @@ static void pop_refuses_indirect_tables_outside_memory(void **state)
 
 static void pop_refuses_a_next_beyond_the_indirect_table(void **state)
 {
-    struct bench *const b = *state;
-    uint8_t *const t = ring_host(&b->mem, b->buf);
+    struct virtq_rig *b = *state;
+    uint8_t *t = ring_host(&b->mem, b->buf);
     le64_write(t, b->buf);
     le32_write(t + 8, 1);
     le16_write(t + 12, RING_F_NEXT);

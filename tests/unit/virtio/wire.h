@@ -22,11 +22,12 @@ struct wire {
     struct net_backend backend;
     int peer_fd; /* the other end of backend.frame_fd, which is readable and writable as a backend's must be */
     struct wire_queue to_guest, to_host;
-    unsigned room;                         /* frames that to_host takes; set before the card sends */
-    unsigned offloads;                     /* as last set */
-    int link;                              /* what link answers */
-    int error;                             /* what the next `errors_left` calls of send and receive return instead */
-    unsigned errors_left, sends, receives; /* calls */
+    unsigned room;               /* frames that to_host takes; set before the card sends */
+    unsigned offloads;           /* as last set */
+    int link;                    /* what link answers */
+    int error;                   /* what the next `errors_left` calls of send and receive return instead */
+    unsigned errors_left, sends; /* calls */
+    int last_count;              /* buffers that the last receive was given */
     bool is_full, is_cut, is_closed;
 };
 

@@ -81,18 +81,18 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
     return 0;
 }
 
-void machine_use(struct machine *m, struct machine_use *out)
+void machine_usage(struct machine *m, struct machine_usage *out)
 {
     (void)m;
-    *out = (struct machine_use){.age_ns = 2000000000,
-                                .memory_bytes = 256 << 20,
-                                .resident = 9 << 20,
-                                .guest_resident = 4 << 20,
-                                .voluntary = 300,
-                                .involuntary = 100,
-                                .io_cpu_ns = 100000000,
-                                .has_resident = true,
-                                .has_switches = fake.has_switches};
+    *out = (struct machine_usage){.age_ns = 2000000000,
+                                  .memory_bytes = 256 << 20,
+                                  .resident = 9 << 20,
+                                  .guest_resident = 4 << 20,
+                                  .voluntary = 300,
+                                  .involuntary = 100,
+                                  .io_cpu_ns = 100000000,
+                                  .has_resident = true,
+                                  .has_switches = fake.has_switches};
 }
 
 bool machine_thread(struct machine *m, unsigned index, struct machine_thread *out)

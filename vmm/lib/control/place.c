@@ -1,5 +1,5 @@
-/* Everything below a directory is done by its descriptor, once it is checked: whoever can put another directory in its
- * place can't have the socket. bind(2) and connect(2) know paths only, so theirs lead through /proc/self/fd. */
+/* Once a directory is checked, everything below it is done by its descriptor: somebody who puts another directory in
+ * its place can't get the socket. bind(2) and connect(2) know only paths, so theirs lead through /proc/self/fd. */
 #include "vmm/lib/control/place.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 #include "vmm/base/fd.h"
 
-#define LOCK_TRIES   50 /* of 10 ms: whoever holds it makes or removes a socket, in microseconds */
+#define LOCK_TRIES   50 /* of 10 ms; whoever holds it makes or removes a socket, in microseconds */
 #define LOCK_WAIT_NS 10000000
 
 int vireo_control_dir(char *buf, size_t size)
@@ -34,8 +34,8 @@ int vireo_control_dir(char *buf, size_t size)
 
 /* ---- the directory ---- */
 
-/* Who can rename what lies in it? Its owner and root; and whoever can write there, unless it is sticky as /tmp is,
- * where a file's own owner can. */
+/* Can others rename what lies in the directory? Its owner and root can. So can whoever may write there, unless the
+ * directory is sticky as /tmp is: then only a file's own owner can. */
 static bool is_safe_parent(int fd)
 {
     struct stat st;
@@ -43,14 +43,14 @@ static bool is_safe_parent(int fd)
     return (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (st.st_mode & S_ISVTX) != 0;
 }
 
-/* Whoever could write there could put a socket of their own in our name. */
+/* Whoever could write there could put a socket of his own in our name. */
 static bool is_ours_alone(int fd)
 {
     struct stat st;
     return fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* The directory above dir, and dir's own name in it. */
+/* Opens the directory above dir, and gives dir's own name in it. */
 static int open_parent(const char *dir, char name[CONTROL_PATH_MAX], struct err *e)
 {
     char above[CONTROL_PATH_MAX];
@@ -70,7 +70,7 @@ static int open_parent(const char *dir, char name[CONTROL_PATH_MAX], struct err 
     return -EPERM;
 }
 
-/* A directory that is ours alone, below one in which it stays ours; made (0700) if it is to be. Its descriptor. */
+/* Opens a directory that is ours alone, below one in which it stays ours. Makes it (0700) if asked. Its descriptor. */
 static int open_dir(const char *dir, bool is_made, struct err *e)
 {
     char name[CONTROL_PATH_MAX];
@@ -88,7 +88,7 @@ static int open_dir(const char *dir, bool is_made, struct err *e)
     return -EPERM;
 }
 
-/* One at a time in the directory, so that two which find a dead socket don't each replace the other's. */
+/* One process at a time in the directory: two that find a dead socket must not each replace the other's. */
 static int lock_dir(int fd, const char *dir, struct err *e)
 {
     const struct timespec wait = {.tv_nsec = LOCK_WAIT_NS};
@@ -102,7 +102,7 @@ static int lock_dir(int fd, const char *dir, struct err *e)
 
 /* ---- the socket ---- */
 
-/* The file by way of the directory's descriptor, whatever lies at its path by now. */
+/* The file's path by way of the directory's descriptor, whatever lies at the directory's path by now. */
 static struct sockaddr_un address_in(int dir_fd, const char *file)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -110,7 +110,7 @@ static struct sockaddr_un address_in(int dir_fd, const char *file)
     return addr;
 }
 
-/* Does a process listen there? A full backlog is one as well. */
+/* Does a process listen there? One whose backlog is full does, too. */
 static bool is_alive(int dir_fd, const char *file)
 {
     const struct sockaddr_un addr = address_in(dir_fd, file);
@@ -148,7 +148,7 @@ static int bind_failed(const struct control_place *p, struct err *e)
     return rc;
 }
 
-/* bind(2) gives the file the socket's own mode less the umask: set first, nobody sees another one. */
+/* bind(2) gives the file the socket's own mode less the umask. It is set first, so nobody ever sees another one. */
 static int make_socket(struct control_place *p, struct err *e)
 {
     struct stat st;
@@ -163,7 +163,7 @@ static int make_socket(struct control_place *p, struct err *e)
     return listen(p->fd, CONTROL_BACKLOG) < 0 ? err_errno(e, "listen on %s", p->path) : 0;
 }
 
-/* dir, or into usual the usual one; NULL: there is none. */
+/* dir, or the usual directory, written to `usual`; NULL: there is none. */
 static const char *which_dir(const char *dir, char usual[CONTROL_PATH_MAX], struct err *e)
 {
     if (dir) return dir;
@@ -173,7 +173,7 @@ static const char *which_dir(const char *dir, char usual[CONTROL_PATH_MAX], stru
     return rc ? NULL : usual;
 }
 
-/* Others find the socket by its path, which must therefore fit into an address, too. */
+/* Others find the socket by its path, so that must fit into an address, too. */
 static int set_path(struct control_place *p, const char *dir, const char *name, struct err *e)
 {
     (void)snprintf(p->file, sizeof(p->file), "%s.sock", name);
@@ -196,7 +196,7 @@ static int open_steps(struct control_place *p, const char *dir, const char *name
     if (rc) return rc;
     rc = clear_place(p, name, e);
     if (!rc) rc = make_socket(p, e);
-    (void)flock(p->dir_fd, LOCK_UN); /* now, as a child's copy of the descriptor would keep it */
+    (void)flock(p->dir_fd, LOCK_UN); /* at once, as a child's copy of the descriptor would keep the lock */
     return rc;
 }
 
@@ -220,8 +220,8 @@ int control_place_open(struct control_place *p, const char *dir, const char *nam
     return rc;
 }
 
-/* The file may have become another VM's: removed by somebody, and its name given anew. A child of the program may have
- * copies of the descriptors: nobody is to wait there for an answer. */
+/* The file may be another VM's by now: somebody removed ours, and the name was given anew. A child of the program may
+ * have copies of our descriptors, and nobody must wait there for an answer. */
 void control_place_close(struct control_place *p)
 {
     struct stat st;
@@ -237,7 +237,7 @@ void control_place_close(struct control_place *p)
 
 /* ---- the other end ---- */
 
-/* The kernel keeps who called listen(2) (unix(7), SO_PEERCRED). Root may run our VMs; nobody else. */
+/* The kernel remembers who called listen(2) (unix(7), SO_PEERCRED). Root may run our VMs; nobody else may. */
 static int check_peer(int fd)
 {
     struct ucred peer;

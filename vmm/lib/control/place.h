@@ -1,9 +1,9 @@
-/* Where a control socket lies: DIR/NAME.sock, DIR the caller's or $XDG_RUNTIME_DIR/vireo, or /run/vireo for root.
+/* Where a control socket lies: DIR/NAME.sock. DIR is the caller's, or $XDG_RUNTIME_DIR/vireo, or /run/vireo for root.
  *
- * DIR belongs to this user, nobody else can write to it, and the directory above is one in which nobody else can put
- * another in its place: it is this user's or root's, and not for others to write, or sticky as /tmp is. All that is
- * done to the socket's file is done by DIR's descriptor after that check. So the owner of a directory further up can
- * send us to another directory of our own, and to no other's. */
+ * DIR belongs to this user, and nobody else can write to it. In the directory above nobody else can put another one in
+ * its place: that directory is this user's or root's, and it is not writable by others or is sticky as /tmp is. After
+ * that check, all that is done to the socket's file is done by DIR's descriptor. So the owner of a directory further up
+ * can only send us to another directory of our own. */
 #ifndef VIREO_LIB_CONTROL_PLACE_H
 #define VIREO_LIB_CONTROL_PLACE_H
 
@@ -14,7 +14,7 @@
 #include "vmm/base/forked.h"
 #include "vmm/config/config.h"
 
-#define CONTROL_BACKLOG  16 /* who waits to be accepted: a scraper or two and an impatient user */
+#define CONTROL_BACKLOG  16 /* connections that wait: a scraper or two and an impatient user */
 #define CONTROL_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)
 #define CONTROL_FILE_MAX (CONFIG_ID_MAX + sizeof(".sock")) /* fits into a path behind /proc/self/fd/2147483647/ */
 
@@ -28,10 +28,10 @@ struct control_place {
     struct forked forked;        /* a child of fork(2) does not listen */
 };
 
-/* Make the directory if it is missing (0700), and the socket (0600); dir NULL: the usual one. What a process that died
- * left there is replaced; a living VM of that name, a file that is no socket, and a directory that is not as above are
+/* Makes the directory (0700) if it is missing, and the socket (0600). dir NULL: the usual one. What a dead process left
+ * there is replaced. A living VM of that name, a file that is no socket, and a directory that is not as above are
  * refused. Errors: one sentence. */
 int control_place_open(struct control_place *p, const char *dir, const char *name, struct err *e);
-void control_place_close(struct control_place *p); /* and unlink it, if it is still there; legal when not open */
+void control_place_close(struct control_place *p); /* and remove it, if it is still there; legal when not open */
 
 #endif

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 #include <vireo.h>
 
@@ -24,7 +23,7 @@
 #define CONTROL_CLIENT_MS 2000 /* a local client sends and takes some KB; a minute would be a way to hold all slots */
 #define CONTROL_STALL_MS  200  /* with nothing taken of an answer; a reader on a busy CPU takes some in tens of ms */
 #define CONTROL_ACCEPTS   32   /* in one call: the whole backlog, twice; the owner has other work, too */
-#define CONTROL_NEVER_MS  UINT64_MAX
+#define NS_PER_MS         1000000u
 
 enum client_state {
     CLIENT_FREE,
@@ -38,7 +37,8 @@ struct client {
     struct vireo_control *control;
     struct loop_source source; /* fd -1: the slot is free */
     enum client_state state;
-    uint64_t deadline_ms;
+    struct loop_timer timer; /* set while its time runs */
+    uint64_t began_ms;
     uint64_t moved_ms; /* when it last took some of its answer */
     size_t used;       /* of head, then of body */
     char *body;
@@ -53,35 +53,16 @@ struct vireo_control {
     void *owner;
     struct control_place place;
     struct loop loop;
-    struct loop_source listening, timer;
-    bool has_loop, has_new;   /* clients that are not accepted yet */
-    uint64_t parked_until_ms; /* 0: new clients are accepted */
+    struct loop_source listening;
+    struct loop_timer parked; /* set while nobody is accepted */
+    bool has_loop;
+    bool has_new; /* clients may be accepted now */
     struct client client[CONTROL_CLIENTS];
 };
 
 static uint64_t now_ms(void)
 {
-    return now_ns() / 1000000u;
-}
-
-/* The timer rings for the first client whose time is over, or when clients are to be accepted again. */
-static void set_timer(struct vireo_control *c)
-{
-    uint64_t first = c->parked_until_ms ? c->parked_until_ms : CONTROL_NEVER_MS;
-    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-        if (c->client[i].state != CLIENT_FREE && c->client[i].deadline_ms < first) first = c->client[i].deadline_ms;
-    struct itimerspec at = {0};
-    if (first != CONTROL_NEVER_MS)
-        at.it_value = (struct timespec){.tv_sec = (time_t)(first / 1000), .tv_nsec = (long)(first % 1000) * 1000000};
-    (void)timerfd_settime(c->timer.fd, TFD_TIMER_ABSTIME, &at, NULL); /* can't fail; all zero disarms it */
-}
-
-static void on_timer(void *arg, uint32_t events)
-{
-    const struct vireo_control *c = arg;
-    uint64_t rings;
-    (void)events;
-    (void)!read(c->timer.fd, &rings, sizeof(rings)); /* what is over is seen after every turn of the loop */
+    return now_ns() / NS_PER_MS;
 }
 
 /* ---- one client ---- */
@@ -91,6 +72,7 @@ static void drop(struct client *k)
     if (k->state == CLIENT_FREE) return;
     if (k->state == CLIENT_WAITS) k->call.gone(&k->call);
     loop_remove(&k->control->loop, &k->source);
+    loop_timer_cancel(&k->control->loop, &k->timer);
     (void)shutdown(k->source.fd, SHUT_WR);
     close(k->source.fd);
     free(k->body);
@@ -98,6 +80,18 @@ static void drop(struct client *k)
     k->source.fd = -1;
     k->body = k->answer = NULL;
     k->state = CLIENT_FREE;
+    k->control->has_new = true; /* who waits for a slot */
+}
+
+static void on_late(void *arg)
+{
+    drop(arg);
+}
+
+/* Its time runs from now. */
+static void set_time(struct client *k)
+{
+    loop_timer_set(&k->control->loop, &k->timer, (uint64_t)CONTROL_CLIENT_MS * NS_PER_MS);
 }
 
 static struct client *client_of(struct control_call *call)
@@ -113,7 +107,7 @@ void control_answer(struct control_call *call, const struct http_answer *a)
     const size_t body_len = http_is(call->request.method, "HEAD") ? 0 : a->len;
     k->state = CLIENT_READS;
     k->moved_ms = now_ms();
-    if (k->deadline_ms == CONTROL_NEVER_MS) k->deadline_ms = k->moved_ms + CONTROL_CLIENT_MS;
+    if (!loop_timer_is_set(&k->timer)) set_time(k);
     k->sent = 0;
     k->len = head_len + body_len;
     k->answer = malloc(k->len);
@@ -187,7 +181,7 @@ static void hand_over(struct client *k)
     k->call.route->handle(&k->call);
     if (k->state != CLIENT_WAITS) return;
     assert(k->call.gone);
-    k->deadline_ms = CONTROL_NEVER_MS;
+    loop_timer_cancel(&k->control->loop, &k->timer);
     (void)loop_modify(&k->control->loop, &k->source, 0); /* the loop tells all the same when it hangs up */
 }
 
@@ -256,10 +250,19 @@ static void on_client(void *arg, uint32_t events)
 
 /* ---- all of them ---- */
 
-static void park(struct vireo_control *c, uint64_t until_ms)
+static void park(struct vireo_control *c, uint64_t ms)
 {
-    c->parked_until_ms = until_ms;
-    (void)loop_modify(&c->loop, &c->listening, until_ms ? 0 : EPOLLIN);
+    c->has_new = false;
+    loop_timer_set(&c->loop, &c->parked, ms * NS_PER_MS);
+    (void)loop_modify(&c->loop, &c->listening, 0);
+}
+
+/* From now on the loop tells of newcomers. */
+static void unpark(struct vireo_control *c)
+{
+    c->has_new = false;
+    loop_timer_cancel(&c->loop, &c->parked);
+    (void)loop_modify(&c->loop, &c->listening, EPOLLIN);
 }
 
 static struct client *free_slot(struct vireo_control *c)
@@ -270,19 +273,21 @@ static struct client *free_slot(struct vireo_control *c)
 }
 
 /* The oldest of those whose request is not there, and else the reader that has longest taken nothing: may it be
- * dropped for a newcomer? *until_ms: when one may be, if none may now. */
-static struct client *least_worthy(struct vireo_control *c, uint64_t now, uint64_t *until_ms)
+ * dropped for a newcomer? NULL: not now; *wait_ms, where a reader may be later: in how long. */
+static struct client *least_worthy(struct vireo_control *c, uint64_t now, uint64_t *wait_ms)
 {
     struct client *silent = NULL, *reader = NULL;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         struct client *k = &c->client[i];
         const bool is_silent = k->state == CLIENT_HEAD || k->state == CLIENT_BODY;
-        if (is_silent && (!silent || k->deadline_ms < silent->deadline_ms)) silent = k;
+        if (is_silent && (!silent || k->began_ms < silent->began_ms)) silent = k;
         if (k->state == CLIENT_READS && (!reader || k->moved_ms < reader->moved_ms)) reader = k;
     }
     if (silent || !reader) return silent;
-    *until_ms = reader->moved_ms + CONTROL_STALL_MS;
-    return *until_ms <= now ? reader : NULL;
+    const uint64_t stalls = reader->moved_ms + CONTROL_STALL_MS;
+    if (stalls <= now) return reader;
+    *wait_ms = stalls - now;
+    return NULL;
 }
 
 static void take_in(struct vireo_control *c, struct client *k, int fd, uint64_t now)
@@ -291,7 +296,8 @@ static void take_in(struct vireo_control *c, struct client *k, int fd, uint64_t 
     k->state = CLIENT_HEAD;
     k->source.fd = fd;
     k->used = 0;
-    k->deadline_ms = now + CONTROL_CLIENT_MS;
+    k->began_ms = now;
+    set_time(k);
     k->call = (struct control_call){.owner = c->owner, .loop = &c->loop};
     if (loop_add(&c->loop, &k->source, EPOLLIN))
         drop(k);
@@ -304,21 +310,20 @@ static void accept_some(struct vireo_control *c)
 {
     for (unsigned i = 0; i < CONTROL_ACCEPTS; i++) {
         const uint64_t now = now_ms();
-        uint64_t until = now + CONTROL_CLIENT_MS;
+        uint64_t wait_ms = CONTROL_CLIENT_MS;
         struct client *k = free_slot(c);
-        if (!k) k = least_worthy(c, now, &until);
+        if (!k) k = least_worthy(c, now, &wait_ms);
         const int fd = k ? fd_own(accept4(c->place.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) : -1;
         if (fd < 0) {
-            const bool is_all = k && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED);
-            park(c, is_all ? 0 : until);
+            if (k && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)) break;
+            park(c, wait_ms);
             return;
         }
         take_in(c, k, fd, now);
     }
-    park(c, 0); /* the loop tells of the rest */
+    unpark(c);
 }
 
-/* They come last, when whoever has ended has given its slot back. */
 static void on_newcomer(void *arg, uint32_t events)
 {
     struct vireo_control *c = arg;
@@ -326,20 +331,17 @@ static void on_newcomer(void *arg, uint32_t events)
     c->has_new = true;
 }
 
-static void expire(struct vireo_control *c)
+static void on_parked(void *arg)
 {
-    const uint64_t now = now_ms();
-    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-        if (c->client[i].deadline_ms <= now) drop(&c->client[i]);
+    struct vireo_control *c = arg;
+    c->has_new = true;
 }
 
+/* Newcomers come last, when whoever has ended has given its slot back. */
 void vireo_control_serve(struct vireo_control *c)
 {
-    c->has_new = c->parked_until_ms != 0;
     loop_turn(&c->loop, 0);
-    expire(c);
-    if (c->has_new && (c->parked_until_ms == 0 || free_slot(c) || c->parked_until_ms <= now_ms())) accept_some(c);
-    set_timer(c);
+    if (c->has_new) accept_some(c);
 }
 
 int vireo_control_fd(const struct vireo_control *c)
@@ -360,13 +362,9 @@ static int create_steps(struct vireo_control *c, const struct control_params *p,
     c->has_loop = true;
     rc = loop_init(&c->loop, e);
     if (rc) return rc;
-    c->timer.fd = fd_own(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    if (c->timer.fd < 0) return err_errno(e, "timerfd");
     c->listening.fd = c->place.fd;
     rc = loop_reserve(&c->loop, &c->listening, e);
-    if (!rc) rc = loop_reserve(&c->loop, &c->timer, e);
-    if (!rc) rc = loop_modify(&c->loop, &c->timer, EPOLLIN);
-    if (!rc) park(c, 0);
+    if (!rc) unpark(c);
     return rc;
 }
 
@@ -378,11 +376,12 @@ int control_create(struct vireo_control **out, const struct control_params *p, s
     c->owner = p->owner;
     c->place.fd = c->place.dir_fd = -1;
     c->listening = (struct loop_source){.fd = -1, .fn = on_newcomer, .arg = c};
-    c->timer = (struct loop_source){.fd = -1, .fn = on_timer, .arg = c};
+    c->parked = (struct loop_timer){.fn = on_parked, .arg = c};
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         struct client *k = &c->client[i];
         k->control = c;
         k->source = (struct loop_source){.fd = -1, .fn = on_client, .arg = k};
+        k->timer = (struct loop_timer){.fn = on_late, .arg = k};
     }
     const int rc = create_steps(c, p, e);
     if (rc)
@@ -397,7 +396,6 @@ void vireo_control_destroy(struct vireo_control *c)
     if (!c) return;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) drop(&c->client[i]);
     control_place_close(&c->place);
-    if (c->timer.fd >= 0) close(c->timer.fd);
     if (c->has_loop) loop_fini(&c->loop);
     free(c);
 }

@@ -34,7 +34,7 @@ struct cgroup {
 
 /* ---- files of a group ---- */
 
-/* What e says of a failed step on `file`; errno is still the step's. */
+/* Fill *e for a failed step on `file`. errno is still the step's. */
 static int failed(const struct cgroup *g, const char *file, const char *text, struct err *e)
 {
     const bool is_denied = errno == EACCES || errno == EPERM;
@@ -47,7 +47,7 @@ static int failed(const struct cgroup *g, const char *file, const char *text, st
     return rc;
 }
 
-/* 0 or -1 with errno. A cgroup file takes a value in one write. */
+/* A cgroup file takes a value in one write. 0, or -1 with errno. */
 static int put(int dir, const char *file, const char *text)
 {
     const int fd = fd_own(openat(dir, file, O_WRONLY | O_CLOEXEC));
@@ -88,7 +88,7 @@ static void first_line(int dir, const char *file, char *out, size_t size)
 
 /* ---- what kind of directory it is ---- */
 
-/* Does cgroup.procs of the directory list this process? That of a threaded domain lists all that live below it. */
+/* Does cgroup.procs of the directory list this process? In a threaded domain it lists all processes that live below. */
 static bool lists_us(int dir)
 {
     const int fd = fd_own(openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC));
@@ -180,7 +180,7 @@ static int open_home(struct cgroup *g, struct err *e)
 
 /* ---- making it ---- */
 
-/* One that nobody holds was left behind. 0, or -1 with errno: EBUSY when it is in use. */
+/* Remove a group that was left behind and that nobody holds. 0, or -1 with errno; EBUSY: it is in use. */
 static int remove_stale(const struct cgroup *g)
 {
     const int fd = fd_own(openat(g->parent_fd, g->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -242,8 +242,8 @@ static int make_group(struct cgroup *g, const char *name, struct err *e)
     return rc;
 }
 
-/* v2: the cpu controller in the group, which its parent must hand down. Without a weight or maximum to set, a parent
- * that has none to hand down is no fault. */
+/* v2: switch on the cpu controller in the group, which its parent must hand down. When there is no weight or maximum to
+ * set, a parent that has none to hand down is no error. */
 static int enable_cpu(const struct cgroup *g, bool is_needed, struct err *e)
 {
     if (has_file(g->fd, "cpu.weight") || put(g->parent_fd, "cgroup.subtree_control", "+cpu") == 0 || !is_needed)
@@ -265,7 +265,7 @@ static int enable_cpu(const struct cgroup *g, bool is_needed, struct err *e)
 static int set_v1(const struct cgroup *g, const struct sched_config *s, struct err *e)
 {
     int rc = 0;
-    if (s->weight) { /* 100 is the kernel's default of the one, 1024 of the other; 2 the least */
+    if (s->weight) { /* v1 takes 2 at least, and its default is 1024 where v2's is 100 */
         const uint64_t shares = ((uint64_t)s->weight * 1024 + 50) / 100;
         rc = set_number(g, "cpu.shares", shares < 2 ? 2 : shares, e);
     }

@@ -14,7 +14,7 @@
 #define ONLINE_PATH "/sys/devices/system/cpu/online"
 #define ONLINE_MAX  4096 /* a page, as all of sysfs */
 
-/* false: this host does not tell; then only the kernel can refuse. */
+/* False: this host does not tell, and only the kernel can refuse. */
 static bool read_online(cpu_set_t *out, char list[ONLINE_MAX])
 {
     const int fd = fd_own(open(ONLINE_PATH, O_RDONLY | O_CLOEXEC));
@@ -53,7 +53,7 @@ static int set_cpus(const cpu_set_t *cpus, pid_t tid, const char *who, struct er
 {
     cpu_set_t got;
     CPU_ZERO(&got);
-    /* EINVAL: none of them is allowed. What is read back tells which one is not. */
+    /* EINVAL: none of them is allowed. Reading back tells which ones are not. */
     if (sched_setaffinity(tid, sizeof(*cpus), cpus) < 0 && errno != EINVAL)
         return err_errno(e, "cpu-affinity of %s", who);
     if (sched_getaffinity(tid, sizeof(got), &got) < 0) return err_errno(e, "cpu-affinity of %s: read it back", who);

@@ -1,6 +1,6 @@
 /* A virtio-blk device on a disk in memory or on a file, with its driver, for the tests of the device. */
-#ifndef VIREO_TESTS_BLK_BENCH_H
-#define VIREO_TESTS_BLK_BENCH_H
+#ifndef VIREO_TESTS_BLK_RIG_H
+#define VIREO_TESTS_BLK_RIG_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +32,7 @@ enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2, S_UNTOUCHED = 0x5a };
 
 #define CONFIG_WRITEBACK 32 /* offset, 5.2.4 */
 
-struct bench {
+struct blk_rig {
     struct rig rig;
     struct disk *disk; /* the device's */
     uint64_t header, data, status;
@@ -40,7 +40,7 @@ struct bench {
 };
 #define DATA_BYTES (1u << 20)
 
-static inline void boot(struct bench *b, struct disk *disk, uint64_t features)
+static inline void boot(struct blk_rig *b, struct disk *disk, uint64_t features)
 {
     struct virtio_dev *dev;
     b->disk = disk;
@@ -55,7 +55,7 @@ static inline void boot(struct bench *b, struct disk *disk, uint64_t features)
 static inline int setup_features(void **state, uint64_t features)
 {
     struct disk *disk;
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct blk_rig *b = test_calloc(1, sizeof(*b));
     assert_int_equal(disk_open_ram(&disk, SECTORS * 512, NULL), 0);
     boot(b, disk, features);
     *state = b;
@@ -72,7 +72,7 @@ static inline int setup_ram_event_idx(void **state)
 static inline int setup_image(void **state, struct disk_params p)
 {
     struct disk *disk;
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct blk_rig *b = test_calloc(1, sizeof(*b));
     (void)snprintf(b->path, sizeof(b->path), "/tmp/vireo-blk-XXXXXX");
     const int fd = mkstemp(b->path);
     assert_true(fd >= 0);
@@ -102,19 +102,19 @@ static inline int setup_large_blocks(void **state)
 }
 static inline int teardown(void **state)
 {
-    struct bench *const b = *state;
+    struct blk_rig *b = *state;
     rig_fini(&b->rig);
     if (b->path[0] != '\0') unlink(b->path);
     test_free(b);
     return 0;
 }
 
-static inline uint8_t *at(struct bench *b, uint64_t gpa)
+static inline uint8_t *at(struct blk_rig *b, uint64_t gpa)
 {
     return rig_host(&b->rig, gpa);
 }
 
-static inline void write_header(struct bench *b, uint32_t type, uint64_t sector)
+static inline void write_header(struct blk_rig *b, uint32_t type, uint64_t sector)
 {
     le32_write(at(b, b->header), type);
     le32_write(at(b, b->header) + 4, 0);
@@ -123,7 +123,7 @@ static inline void write_header(struct bench *b, uint32_t type, uint64_t sector)
 }
 
 /* Offer a chain and wait for it; used.len in *len. */
-static inline uint8_t serve(struct bench *b, const struct ring_seg *seg, unsigned count, uint32_t *len)
+static inline uint8_t serve(struct blk_rig *b, const struct ring_seg *seg, unsigned count, uint32_t *len)
 {
     struct ring_used used;
     const uint16_t head = ring_add(&b->rig.ring[0], seg, count);
@@ -136,7 +136,7 @@ static inline uint8_t serve(struct bench *b, const struct ring_seg *seg, unsigne
 }
 
 /* The usual layout: header, data, status. */
-static inline uint8_t request(struct bench *b, uint32_t type, uint64_t sector, uint32_t bytes)
+static inline uint8_t request(struct blk_rig *b, uint32_t type, uint64_t sector, uint32_t bytes)
 {
     const bool is_in = type == T_IN || type == T_GET_ID;
     const struct ring_seg with[] = {{b->header, 16, false}, {b->data, bytes, is_in}, {b->status, 1, true}};
@@ -145,30 +145,30 @@ static inline uint8_t request(struct bench *b, uint32_t type, uint64_t sector, u
     return bytes > 0 ? serve(b, with, 3, NULL) : serve(b, without, 2, NULL);
 }
 
-static inline void put_range(struct bench *b, unsigned i, uint64_t sector, uint32_t sectors, uint32_t flags)
+static inline void put_range(struct blk_rig *b, unsigned i, uint64_t sector, uint32_t sectors, uint32_t flags)
 {
-    uint8_t *const p = at(b, b->data) + 16 * i;
+    uint8_t *p = at(b, b->data) + 16 * i;
     le64_write(p, sector);
     le32_write(p + 8, sectors);
     le32_write(p + 12, flags);
 }
 
-static inline void fill(struct bench *b, uint32_t bytes, unsigned seed)
+static inline void fill(struct blk_rig *b, uint32_t bytes, unsigned seed)
 {
-    uint8_t *const p = at(b, b->data);
+    uint8_t *p = at(b, b->data);
     for (uint32_t i = 0; i < bytes; i++) p[i] = (uint8_t)(seed + i + i / 509);
 }
 
 /* Is byte i of `bytes` bytes at the data what fill(seed) put there? */
-static inline void assert_filled(struct bench *b, uint32_t bytes, unsigned seed)
+static inline void assert_filled(struct blk_rig *b, uint32_t bytes, unsigned seed)
 {
-    const uint8_t *const p = at(b, b->data);
+    const uint8_t *p = at(b, b->data);
     for (uint32_t i = 0; i < bytes; i++) {
         if (p[i] != (uint8_t)(seed + i + i / 509)) fail_msg("byte %u is not what was written", i);
     }
 }
 
-static inline uint64_t config(struct bench *b, uint32_t off, uint32_t len)
+static inline uint64_t config(struct blk_rig *b, uint32_t off, uint32_t len)
 {
     uint8_t bytes[8] = {0};
     b->rig.dev->ops->config_read(b->rig.dev, off, bytes, len);

@@ -1,6 +1,6 @@
 /* struct arch on x86: what arch.c owns. Only arch/x86 sees it. */
-#ifndef VIREO_X86_X86_H
-#define VIREO_X86_X86_H
+#ifndef VIREO_X86_STRUCT_ARCH_H
+#define VIREO_X86_STRUCT_ARCH_H
 
 #include "arch/arch.h"
 #include "arch/x86/ioapic.h"

@@ -1,6 +1,6 @@
 /* The transport with a made-up device behind it and a driver before it, for the tests of the transport. */
-#ifndef VIREO_TESTS_MMIO_BENCH_H
-#define VIREO_TESTS_MMIO_BENCH_H
+#ifndef VIREO_TESTS_MMIO_RIG_H
+#define VIREO_TESTS_MMIO_RIG_H
 
 #include <errno.h>
 #include <setjmp.h>
@@ -52,20 +52,20 @@ static inline void toy_config_write(struct virtio_dev *d, uint32_t off, const vo
 }
 static inline int toy_activate(struct virtio_dev *d)
 {
-    struct toy *const t = (struct toy *)d;
+    struct toy *t = (struct toy *)d;
     if (t->activate_rc == 0) t->activated++;
     return t->activate_rc;
 }
 static inline bool toy_deactivate(struct virtio_dev *d)
 {
-    struct toy *const t = (struct toy *)d;
+    struct toy *t = (struct toy *)d;
     t->deactivated++;
     atomic_store(&t->is_leaving, true);
     return !t->is_slow;
 }
 static inline void toy_notify(struct virtio_dev *d, unsigned queue)
 {
-    struct toy *const t = (struct toy *)d;
+    struct toy *t = (struct toy *)d;
     struct virtq_chain c;
     int rc;
     atomic_fetch_add(&t->notified[queue], 1);
@@ -99,7 +99,7 @@ static const struct virtio_ops toy_ops = {
     .destroy = toy_destroy,
 };
 
-struct bench {
+struct mmio_rig {
     struct toy toy;
     struct ring_mem mem;
     struct ring ring[TOY_QUEUES];
@@ -116,14 +116,14 @@ struct bench {
 
 static inline void on_log(void *arg, enum log_level level, const char *line)
 {
-    struct bench *const b = arg;
+    struct mmio_rig *b = arg;
     (void)level;
     b->log_lines++;
     (void)snprintf(b->last_line, sizeof(b->last_line), "%s", line);
 }
 static inline int on_doorbell(void *arg, unsigned queue, int fd, bool on)
 {
-    struct bench *const b = arg;
+    struct mmio_rig *b = arg;
     assert_true(queue < TOY_QUEUES);
     assert_true((b->bell_fd[queue] >= 0) != on);
     if (b->refuses_doorbells && on) return -ENOSPC;
@@ -132,7 +132,7 @@ static inline int on_doorbell(void *arg, unsigned queue, int fd, bool on)
 }
 static inline void on_host_failed(void *arg, const char *device, const char *why)
 {
-    struct bench *const b = arg;
+    struct mmio_rig *b = arg;
     assert_string_equal(device, "toy 0");
     assert_string_not_equal(why, "");
     b->host_failures++;
@@ -140,7 +140,7 @@ static inline void on_host_failed(void *arg, const char *device, const char *why
 
 static inline int setup(void **state)
 {
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct mmio_rig *b = test_calloc(1, sizeof(*b));
     struct err e;
     b->toy.dev.ops = &toy_ops;
     memcpy(b->toy.config, "abcdef", TOY_CONFIG);
@@ -162,7 +162,7 @@ static inline int setup(void **state)
 }
 static inline int teardown(void **state)
 {
-    struct bench *const b = *state;
+    struct mmio_rig *b = *state;
     virtio_mmio_destroy(b->t);
     assert_int_equal(b->toy.destroyed, 1);
     assert_int_equal(b->toy.activated, b->toy.deactivated);
@@ -173,44 +173,44 @@ static inline int teardown(void **state)
     return 0;
 }
 
-static inline uint32_t rd(struct bench *b, uint64_t reg)
+static inline uint32_t rd(struct mmio_rig *b, uint64_t reg)
 {
     return (uint32_t)virtio_mmio_bus_ops.read(b->t, reg, 4);
 }
-static inline void wr(struct bench *b, uint64_t reg, uint32_t value)
+static inline void wr(struct mmio_rig *b, uint64_t reg, uint32_t value)
 {
     virtio_mmio_bus_ops.write(b->t, reg, 4, value);
 }
-static inline unsigned long faults(struct bench *b)
+static inline unsigned long faults(struct mmio_rig *b)
 {
     return atomic_load(&b->toy.dev.fault_count);
 }
-static inline unsigned interrupts(struct bench *b)
+static inline unsigned interrupts(struct mmio_rig *b)
 {
     uint64_t n = 0;
     return read(b->irq.fd, &n, sizeof(n)) < 0 ? 0 : (unsigned)n;
 }
 
-static inline void accept_features(struct bench *b, uint64_t features)
+static inline void accept_features(struct mmio_rig *b, uint64_t features)
 {
     wr(b, DRIVER_FEATURES_SEL, 0);
     wr(b, DRIVER_FEATURES, (uint32_t)features);
     wr(b, DRIVER_FEATURES_SEL, 1);
     wr(b, DRIVER_FEATURES, (uint32_t)(features >> 32));
 }
-static inline void negotiate(struct bench *b, uint64_t features)
+static inline void negotiate(struct mmio_rig *b, uint64_t features)
 {
     wr(b, STATUS, ACK);
     wr(b, STATUS, ACK | DRIVER);
     accept_features(b, features);
     wr(b, STATUS, ACK | DRIVER | FEATURES_OK);
 }
-static inline void put_address(struct bench *b, uint64_t reg, uint64_t gpa)
+static inline void put_address(struct mmio_rig *b, uint64_t reg, uint64_t gpa)
 {
     wr(b, reg, (uint32_t)gpa);
     wr(b, reg + 4, (uint32_t)(gpa >> 32));
 }
-static inline void set_queue(struct bench *b, unsigned i, const struct virtq_config *c)
+static inline void set_queue(struct mmio_rig *b, unsigned i, const struct virtq_config *c)
 {
     wr(b, QUEUE_SEL, i);
     wr(b, QUEUE_NUM, c->size);
@@ -220,7 +220,7 @@ static inline void set_queue(struct bench *b, unsigned i, const struct virtq_con
     wr(b, QUEUE_READY, 1);
 }
 /* All the way to DRIVER_OK, as 3.1.1 has it. */
-static inline void boot_with(struct bench *b, const struct ring *ring)
+static inline void boot_with(struct mmio_rig *b, const struct ring *ring)
 {
     negotiate(b, VIRTIO_F_VERSION_1 | TOY_FEATURE);
     for (unsigned i = 0; i < TOY_QUEUES; i++) {
@@ -229,7 +229,7 @@ static inline void boot_with(struct bench *b, const struct ring *ring)
     }
     wr(b, STATUS, ACK | DRIVER | FEATURES_OK | DRIVER_OK);
 }
-static inline void boot(struct bench *b)
+static inline void boot(struct mmio_rig *b)
 {
     for (unsigned i = 0; i < TOY_QUEUES; i++) ring_init(&b->ring[i], &b->mem, toy_ops.queue_size[i]);
     boot_with(b, b->ring);
@@ -240,7 +240,7 @@ static inline void stop(void *arg)
     loop_stop(arg);
 }
 /* Let the loop deliver what is there: two turns, since a job may overtake an event of its own batch. */
-static inline void turn(struct bench *b)
+static inline void turn(struct mmio_rig *b)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct loop_job job = {.fn = stop, .arg = &b->loop};
@@ -248,7 +248,7 @@ static inline void turn(struct bench *b)
         loop_run(&b->loop);
     }
 }
-static inline void offer(struct bench *b, unsigned queue)
+static inline void offer(struct mmio_rig *b, unsigned queue)
 {
     const struct ring_seg seg = {ring_alloc(&b->mem, 16, 1), 16, false};
     (void)ring_add(&b->ring[queue], &seg, 1);

@@ -1,6 +1,6 @@
 /* A queue and its driver, for the tests of the ring. */
-#ifndef VIREO_TESTS_VIRTQ_BENCH_H
-#define VIREO_TESTS_VIRTQ_BENCH_H
+#ifndef VIREO_TESTS_VIRTQ_RIG_H
+#define VIREO_TESTS_VIRTQ_RIG_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 #define SIZE 8 /* of the ring under test: small, so that wrapping is soon reached */
 
-struct bench {
+struct virtq_rig {
     struct ring_mem mem;
     struct ring ring;
     struct virtq q;
@@ -22,7 +22,7 @@ struct bench {
 };
 #define BUF_LEN 4096
 
-static inline void open_queue(struct bench *b, uint64_t features)
+static inline void open_queue(struct virtq_rig *b, uint64_t features)
 {
     ring_mem_init(&b->mem);
     ring_init(&b->ring, &b->mem, SIZE);
@@ -32,7 +32,7 @@ static inline void open_queue(struct bench *b, uint64_t features)
     assert_true(virtq_is_valid(&b->q));
 }
 
-static inline void close_queue(struct bench *b)
+static inline void close_queue(struct virtq_rig *b)
 {
     assert_true(virtq_is_valid(&b->q));
     ring_mem_fini(&b->mem);
@@ -40,15 +40,15 @@ static inline void close_queue(struct bench *b)
 
 static inline int setup(void **state)
 {
-    static struct bench bench;
-    open_queue(&bench, VIRTIO_F_INDIRECT_DESC);
-    *state = &bench;
+    static struct virtq_rig rig;
+    open_queue(&rig, VIRTIO_F_INDIRECT_DESC);
+    *state = &rig;
     return 0;
 }
 static inline int setup_event_idx(void **state)
 {
     (void)setup(state);
-    ((struct bench *)*state)->q.has_event_idx = true;
+    ((struct virtq_rig *)*state)->q.has_event_idx = true;
     return 0;
 }
 static inline int teardown(void **state)
@@ -57,11 +57,11 @@ static inline int teardown(void **state)
     return 0;
 }
 
-static inline struct ring_seg out_seg(const struct bench *b, uint32_t len)
+static inline struct ring_seg out_seg(const struct virtq_rig *b, uint32_t len)
 {
     return (struct ring_seg){b->buf, len, false};
 }
-static inline struct ring_seg in_seg(const struct bench *b, uint32_t len)
+static inline struct ring_seg in_seg(const struct virtq_rig *b, uint32_t len)
 {
     return (struct ring_seg){b->buf, len, true};
 }

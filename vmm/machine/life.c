@@ -1,6 +1,6 @@
-/* Start, pause, resume, stop, wait: and the one way a machine ends. Whoever reports an end first decides how it ended;
- * then every vCPU is called out of the guest, the last one to go makes the event fd readable, and only the control
- * thread joins. */
+/* Start, pause, resume, stop, wait, and the one way in which a machine ends. The first to report an end decides how it
+ * ended. Then every vCPU is called out of the guest, the last one to go makes the event fd readable, and only the
+ * control thread joins. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,19 +16,19 @@
 #include "vmm/machine/lab.h"
 #include "vmm/machine/state.h"
 
-/* How long the threads of a machine that is over have for their last steps, which no device's host side holds up. One
- * that is slower, as on a host with far too much to do, is joined by machine_destroy. */
+/* How long the threads of a machine that is over have for their last steps. No device's host side holds these up. A
+ * slower thread, as on a host with far too much to do, is joined by machine_destroy. */
 #define JOIN_MS 1000
 
-/* How often vCPUs that were called are reminded, and how long a pause waits for one that does not come: it resets a
- * disk whose file does not answer. */
+/* How often vCPUs that were called are called again, and how long a pause waits for one that does not come because it
+ * resets a disk whose file does not answer. */
 #define REMIND_MS 50
 #define PAUSE_MS  5000
 #define NS_PER_MS UINT64_C(1000000)
-/* How often a machine without an I/O thread is looked after while it is waited for. */
+/* While a machine without an I/O thread is waited for, somebody looks after it this often. */
 #define LOOK_MS 1000
 
-/* Lock held. There is a place for each that the host may mark. */
+/* Lock held. Each milestone that the host can mark has a place. */
 static void mark(struct machine *m, const char *name)
 {
     if (m->milestone_count == MACHINE_MILESTONES) return;
@@ -37,15 +37,15 @@ static void mark(struct machine *m, const char *name)
     s->ns = now_ns();
 }
 
-void control_mark(struct machine *m, const char *name)
+void life_mark(struct machine *m, const char *name)
 {
     pthread_mutex_lock(&m->lock);
     mark(m, name);
     pthread_mutex_unlock(&m->lock);
 }
 
-/* The guest's own have places of their own, so that however many it has, it pushes none of the host's out. */
-void control_guest_mark(struct machine *m, uint32_t value)
+/* The guest's milestones have places of their own, so however many it marks, none pushes out one of the host's. */
+void life_guest_mark(struct machine *m, uint32_t value)
 {
     char name[MACHINE_MILESTONE_NAME] = "guest ";
     concat_number(name, sizeof(name), value);
@@ -61,8 +61,8 @@ void control_guest_mark(struct machine *m, uint32_t value)
                   MACHINE_GUEST_MILESTONES, name);
 }
 
-/* Lock held. The console keeps the time of its first character itself, so that output costs no lock: the milestone is
- * put in its place among the others when somebody asks. */
+/* Lock held. The console keeps the time of its first character itself, so that output costs no lock. That milestone is
+ * put in its place when somebody asks. */
 static bool nth_milestone(const struct machine *m, unsigned index, struct machine_milestone *out)
 {
     const uint64_t first_output = chario_first_output_ns(m->console);
@@ -86,14 +86,14 @@ bool machine_milestone(struct machine *m, unsigned index, struct machine_milesto
     return is_there;
 }
 
-/* Lock held. The program may have taken our handler away meanwhile: an ignored signal calls nobody. */
+/* Lock held. Set our signal handler again first: the program may have removed it, and ignored signals are lost. */
 static void kick_all(struct machine *m, enum runner_want want)
 {
     (void)runner_mind_signal();
     for (unsigned i = 0; i < m->vcpu_count; i++) runner_kick(&m->runner[i], want);
 }
 
-/* Lock held. Somebody waits for vCPUs that should have come out of the guest. */
+/* Lock held. Somebody waits for vCPUs to come out of the guest: call those again that have not. */
 static void remind(struct machine *m)
 {
     const bool is_called = m->ending.reason != END_NONE || m->phase == MACHINE_PAUSED || atomic_load(&m->stop_asked);
@@ -102,13 +102,13 @@ static void remind(struct machine *m)
     for (unsigned i = 0; i < m->vcpu_count; i++) runner_remind(&m->runner[i]);
 }
 
-/* Without the lock. Who only polls the event fd reminds nobody: the loop does. */
+/* Without the lock. The loop reminds vCPUs, for callers that only poll the event fd. */
 static void set_reminder(struct machine *m)
 {
     if (m->has_io) loop_timer_set(&m->loop, &m->reminder, REMIND_MS * NS_PER_MS);
 }
 
-/* Lock held. What the whole machine does is told to the first vCPU's listener. */
+/* Lock held. A step of the whole machine is told to the first vCPU's listener. */
 static void tell_step(const struct machine *m, enum runner_step step, int vcpu, int value)
 {
     const struct runner_trace *t = m->vcpu_count > 0 ? m->runner[0].trace : NULL;
@@ -125,7 +125,7 @@ static void tell_over(struct machine *m)
     pthread_cond_broadcast(&m->changed);
 }
 
-void control_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail)
+void life_end(struct machine *m, int vcpu, enum end_reason reason, uint32_t value, const char *detail)
 {
     if (reason == END_NONE) { /* news that ends nothing: a crash kernel is loaded */
         log_write(m->log, LOG_INFO, "%s", detail);
@@ -162,13 +162,13 @@ static int index_of(const struct machine *m, const struct runner *r)
 
 static void on_runner_end(void *arg, struct runner *r, enum end_reason reason, uint32_t value, const char *detail)
 {
-    control_end(arg, index_of(arg, r), reason, value, detail);
+    life_end(arg, index_of(arg, r), reason, value, detail);
 }
 
 static void on_runner_entered(void *arg, struct runner *r)
 {
     threads_here(arg, index_of(arg, r));
-    if (index_of(arg, r) == 0) control_mark(arg, "entered");
+    if (index_of(arg, r) == 0) life_mark(arg, "entered");
 }
 
 static void on_runner_halt(void *arg, struct runner *r)
@@ -180,7 +180,7 @@ static void on_runner_halt(void *arg, struct runner *r)
     pthread_cond_broadcast(&m->changed);
     while (atomic_load_explicit(&r->want, memory_order_relaxed) == RUNNER_PAUSE && !atomic_load(&m->stop_asked)) {
         pthread_mutex_unlock(&m->lock);
-        (void)sem_wait(&r->resume); /* not the condition, which a signal handler could not tell */
+        (void)sem_wait(&r->resume); /* not the condition, which a signal handler can't signal */
         pthread_mutex_lock(&m->lock);
     }
     r->is_halted = false;
@@ -195,13 +195,13 @@ static void on_runner_gone(void *arg, struct runner *r)
     r->is_gone = true;
     atomic_store(&r->callee, 0);
     runner_tell(r, RUNNER_GONE, 0);
-    use_vcpu_gone(m);
+    usage_vcpu_gone(m);
     if (--m->live == 0) tell_over(m);
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
 }
 
-const struct runner_host control_runner_host = {
+const struct runner_host life_runner_host = {
     .halt = on_runner_halt,
     .end = on_runner_end,
     .entered = on_runner_entered,
@@ -225,10 +225,10 @@ static void on_time_limit(void *arg)
     const bool is_whole = m->timeout_ms % 1000 == 0;
     (void)snprintf(detail, sizeof(detail), "the time limit of %llu %s has passed",
                    (unsigned long long)(is_whole ? m->timeout_ms / 1000 : m->timeout_ms), is_whole ? "s" : "ms");
-    control_end(m, -1, END_TIMEOUT, 0, detail);
+    life_end(m, -1, END_TIMEOUT, 0, detail);
 }
 
-void control_init_timers(struct machine *m)
+void life_init_timers(struct machine *m)
 {
     m->time_limit = (struct loop_timer){.fn = on_time_limit, .arg = m};
     m->reminder = (struct loop_timer){.fn = on_reminder, .arg = m};
@@ -236,7 +236,7 @@ void control_init_timers(struct machine *m)
 
 static void on_stop_asked(void *arg)
 {
-    control_end(arg, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
+    life_end(arg, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
 }
 
 static void io_here(void *arg)
@@ -244,16 +244,17 @@ static void io_here(void *arg)
     threads_here(arg, -1);
 }
 
-/* Who waits for the thread's id to give it its place waits for the loop with it: a driver that comes before the loop
- * runs has its disk started by a vCPU's thread, and the disk's thread would lie where that lies. */
+/* Whoever waits for the thread's id, to give the thread its place, waits for the loop with it. A driver that came
+ * before the loop runs would have its disk started by a vCPU's thread, and the disk's thread would get the vCPU's
+ * place. */
 static void *io_main(void *arg)
 {
     struct machine *m = arg;
     struct loop_job here = {.fn = io_here, .arg = m};
     loop_post(&m->loop, &here);
     loop_run(&m->loop);
-    chario_stop(m->console); /* the vCPUs are gone: what they wrote last goes out before anybody has waited in vain */
-    use_io_gone(m, &m->io_tid);
+    chario_stop(m->console); /* the vCPUs are gone: what they wrote last goes out while a wait still waits */
+    usage_io_gone(m, &m->io_tid);
     pthread_mutex_lock(&m->lock);
     m->is_io_gone = true;
     pthread_cond_broadcast(&m->changed);
@@ -261,8 +262,8 @@ static void *io_main(void *arg)
     return NULL;
 }
 
-/* A machine without devices, console input or time limit has nothing to do on an I/O thread and gets none. The thread
- * is not waited for: until it runs the loop, what must be done there is done by whoever asks (loop_call). */
+/* A machine without devices, console input or time limit has nothing to do on an I/O thread and gets none. Nobody waits
+ * for the thread to come up: until it runs the loop, whoever needs something done there does it himself (loop_call). */
 static int start_io(struct machine *m, struct err *e)
 {
     if (!m->has_io) return 0;
@@ -278,7 +279,7 @@ static int start_io(struct machine *m, struct err *e)
 }
 
 /* Under the lock, so that a guest that ends at once can't miss its own kick. A machine that was ended while its I/O was
- * started is over and stays so: its runners would never hear of it. */
+ * started stays over: its runners would never hear of the end. */
 static int start_runners(struct machine *m, struct err *e)
 {
     int rc = 0;
@@ -297,16 +298,16 @@ static int start_runners(struct machine *m, struct err *e)
     return rc;
 }
 
-/* machine_stop does no more than ask, and nothing may run that hears it; nor does whoever pauses and resumes without
- * end keep it waiting. */
+/* Carry out what machine_stop asked for, where nothing runs that would. So a caller that pauses and resumes without end
+ * does not keep the stop waiting either. */
 static void heed_stop(struct machine *m)
 {
-    if (atomic_load(&m->stop_asked)) control_end(m, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
+    if (atomic_load(&m->stop_asked)) life_end(m, -1, END_STOPPED, 0, END_STOPPED_DETAIL);
 }
 
 int machine_start(struct machine *m, struct err *e)
 {
-    /* From here on machine_stop calls threads, and what it asked before is seen here. */
+    /* From here on machine_stop calls threads. What it asked for before is seen here. */
     const bool was_started = atomic_exchange(&m->has_begun, true);
     heed_stop(m);
     pthread_mutex_lock(&m->lock);
@@ -315,13 +316,13 @@ int machine_start(struct machine *m, struct err *e)
     if (!can && !was_started)
         return err_set(e, -EALREADY, "this machine was stopped before its start; create a new one");
     if (!can) return err_set(e, -EALREADY, "this machine was started before; create a new one");
-    control_mark(m, "started");
+    life_mark(m, "started");
     int rc = start_io(m, e);
     if (!rc) rc = start_runners(m, e);
     if (!rc) rc = threads_schedule(m, e);
     if (rc) {
-        control_end(m, -1, END_HOST, 0, e ? e->text : "could not start");
-        control_join(m);
+        life_end(m, -1, END_HOST, 0, e ? e->text : "could not start");
+        life_join(m);
     }
     return rc;
 }
@@ -361,7 +362,7 @@ static bool all_halted(const struct machine *m)
     return true;
 }
 
-/* Lock held. All are halted, or have their last exit still to finish: nobody enters the guest before it reads want. */
+/* Lock held. All vCPUs are halted or have their last exit still to finish: each reads want before it enters. */
 static void let_go(struct machine *m)
 {
     for (unsigned i = 0; i < m->vcpu_count; i++) {
@@ -416,11 +417,11 @@ void machine_kick(struct machine *m, unsigned vcpu)
 
 void machine_end(struct machine *m, enum end_reason reason, const char *detail)
 {
-    control_end(m, -1, reason, 0, detail);
+    life_end(m, -1, reason, 0, detail);
 }
 
-/* Perhaps in a signal handler, which may have interrupted any of the functions here, in any thread: atomics and system
- * calls only. The I/O thread ends the machine; where there is none each vCPU looks for itself. */
+/* This may be a signal handler that has interrupted any of the functions here, in any thread: atomics and system calls
+ * only. The I/O thread ends the machine; where there is none, each vCPU looks for itself. */
 void machine_stop(struct machine *m)
 {
     const int saved = errno;
@@ -447,7 +448,7 @@ static bool is_over(struct machine *m)
     return is;
 }
 
-/* The event fd, as a condition could not be told by machine_stop. False: the time is over. */
+/* Waits on the event fd: machine_stop could not signal a condition. False: the time is over. */
 static bool wait_over(struct machine *m, const struct timespec *until)
 {
     struct pollfd event = {.fd = m->event_fd, .events = POLLIN};
@@ -483,8 +484,8 @@ static bool wait_gone(struct machine *m, bool (*is_gone)(const struct machine *m
     return is;
 }
 
-/* The vCPUs first: one of them may be waiting for the loop. A thread is joined once it has gone, which takes no time;
- * one that has not by then is left to the next call. */
+/* The vCPUs come first, since one of them may be waiting for the loop. A thread is joined once it has gone, which takes
+ * no time; one that has not gone in time is left to the next call. */
 static void join_all(struct machine *m, const struct timespec *until)
 {
     if (!wait_gone(m, are_vcpus_gone, until)) return;
@@ -509,11 +510,11 @@ int machine_wait(struct machine *m, int timeout_ms, struct ending *out)
     return 0;
 }
 
-void control_join(struct machine *m)
+void life_join(struct machine *m)
 {
     pthread_mutex_lock(&m->lock);
     const bool is_up = m->live != 0;
     pthread_mutex_unlock(&m->lock);
-    if (is_up) control_end(m, -1, END_STOPPED, 0, "destroyed while it ran");
+    if (is_up) life_end(m, -1, END_STOPPED, 0, "destroyed while it ran");
     join_all(m, NULL);
 }

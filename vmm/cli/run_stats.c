@@ -5,7 +5,7 @@
 
 #include "vmm/cli/run.h"
 
-int stats_open(struct run *run, struct vireo_error *e)
+int run_stats_open(struct run *run, struct vireo_error *e)
 {
     run->stats_fd = STDERR_FILENO;
     if (!run->stats_path || strcmp(run->stats_path, "-") == 0) return 0;
@@ -15,7 +15,7 @@ int stats_open(struct run *run, struct vireo_error *e)
     return 0;
 }
 
-int stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e)
+int run_stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e)
 {
     struct vireo_stats info;
     if (!run->stats_path) return 0;
@@ -31,9 +31,9 @@ int stats_begin(struct run *run, struct vireo_vm *vm, struct vireo_error *e)
     return 0;
 }
 
-int stats_close(struct run *run, int status)
+int run_stats_close(struct run *run, int status)
 {
-    if (!run->stats_fd || !run->stats_path) return status; /* it never came to stats_open */
+    if (!run->stats_fd || !run->stats_path) return status; /* it never came to run_stats_open */
     const bool is_file = run->stats_fd != STDERR_FILENO;
     if (run->stats_error) status = put_failed(is_file ? run->stats_path : "standard error", run->stats_error);
     return is_file ? output_close(run->stats_fd, run->stats_path, status) : status;
@@ -47,7 +47,7 @@ static void on_page(void *arg, const char *text, size_t len)
     run->stats_error = put_text(run->stats_fd, text, len);
 }
 
-void stats_report(const struct run_report *r)
+void run_stats_report(const struct run_report *r)
 {
     struct vireo_error e;
     const struct vireo_stats_view view = {.format = r->run->has_json ? VIREO_STATS_JSON : VIREO_STATS_TEXT};

@@ -1,6 +1,6 @@
 /* Images, and a disk that runs on a loop, for the tests of the disk. */
-#ifndef VIREO_TESTS_DISK_BENCH_H
-#define VIREO_TESTS_DISK_BENCH_H
+#ifndef VIREO_TESTS_DISK_RIG_H
+#define VIREO_TESTS_DISK_RIG_H
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +64,7 @@ static inline struct disk *open_image(const struct image *im, bool is_readonly, 
     return d;
 }
 
-struct bench {
+struct disk_rig {
     struct image image;
     bool has_image;
     struct disk *disk;
@@ -82,23 +82,23 @@ struct request {
 
 static inline void count_done(struct disk_request *io, int rc)
 {
-    struct request *const r = (struct request *)io;
+    struct request *r = (struct request *)io;
     r->rc = rc;
     r->done++;
 }
 static inline void count_batch(void *arg)
 {
-    ((struct bench *)arg)->batches++;
+    ((struct disk_rig *)arg)->batches++;
 }
 
 static inline void note_quiet(void *arg)
 {
-    struct bench *const b = arg;
+    struct disk_rig *b = arg;
     b->is_quiet = true;
     b->quiets++;
 }
 
-static inline void start(struct bench *b)
+static inline void start(struct disk_rig *b)
 {
     struct err e;
     assert_int_equal(loop_init(&b->loop, &e), 0);
@@ -107,18 +107,18 @@ static inline void start(struct bench *b)
     if (disk_start(b->disk, &b->loop, &e) != 0) fail_msg("%s", e.text);
 }
 
-static inline struct bench *new_bench(enum disk_engine_kind engine)
+static inline struct disk_rig *new_rig(enum disk_engine_kind engine)
 {
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct disk_rig *b = test_calloc(1, sizeof(*b));
     b->image = make_image(IMAGE_BYTES);
     b->has_image = true;
     b->disk = open_image(&b->image, false, engine);
     return b;
 }
 /* All of it, as on XFS, wherever /tmp is. */
-static inline struct bench *new_uring(void)
+static inline struct disk_rig *new_uring(void)
 {
-    struct bench *const b = new_bench(DISK_ENGINE_URING);
+    struct disk_rig *b = new_rig(DISK_ENGINE_URING);
     disk_close_engine(b->disk);
     b->disk->writes_by_thread = false;
     assert_int_equal(disk_use_engine(b->disk, NULL), 0);
@@ -126,7 +126,7 @@ static inline struct bench *new_uring(void)
 }
 static inline int setup_uring(void **state)
 {
-    struct bench *const b = new_uring();
+    struct disk_rig *b = new_uring();
     start(b);
     assert_string_equal(b->disk->engine->name, "io_uring");
     *state = b;
@@ -135,7 +135,7 @@ static inline int setup_uring(void **state)
 /* Writes by the thread, as on ext4. */
 static inline int setup_mixed(void **state)
 {
-    struct bench *const b = new_bench(DISK_ENGINE_URING);
+    struct disk_rig *b = new_rig(DISK_ENGINE_URING);
     disk_close_engine(b->disk);
     b->disk->writes_by_thread = true;
     assert_int_equal(disk_use_engine(b->disk, NULL), 0);
@@ -145,7 +145,7 @@ static inline int setup_mixed(void **state)
 }
 static inline int setup_worker(void **state)
 {
-    struct bench *const b = new_bench(DISK_ENGINE_WORKER);
+    struct disk_rig *b = new_rig(DISK_ENGINE_WORKER);
     start(b);
     assert_string_equal(b->disk->engine->name, "worker");
     *state = b;
@@ -154,7 +154,7 @@ static inline int setup_worker(void **state)
 /* A file in memory that others can open, as an image on tmpfs: by its descriptor, wherever /tmp is. */
 static inline int setup_tmpfs(void **state)
 {
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct disk_rig *b = test_calloc(1, sizeof(*b));
     char path[64];
     const int fd = memfd_create("test", MFD_CLOEXEC);
     assert_int_equal(ftruncate(fd, IMAGE_BYTES), 0);
@@ -168,7 +168,7 @@ static inline int setup_tmpfs(void **state)
 }
 static inline int setup_ram(void **state)
 {
-    struct bench *const b = test_calloc(1, sizeof(*b));
+    struct disk_rig *b = test_calloc(1, sizeof(*b));
     assert_int_equal(disk_open_ram(&b->disk, IMAGE_BYTES, NULL), 0);
     start(b);
     assert_string_equal(b->disk->engine->name, "direct");
@@ -176,13 +176,13 @@ static inline int setup_ram(void **state)
     return 0;
 }
 /* The loop's next turn: at once if nothing has come. */
-static inline void turn(struct bench *b)
+static inline void turn(struct disk_rig *b)
 {
     struct epoll_event ev;
     (void)epoll_wait(b->loop.epoll_fd, &ev, 1, 100);
     loop_turn(&b->loop, 0);
 }
-static inline void stop(struct bench *b)
+static inline void stop(struct disk_rig *b)
 {
     b->is_quiet = disk_stop(b->disk);
     for (unsigned i = 0; !b->is_quiet; i++) {
@@ -192,7 +192,7 @@ static inline void stop(struct bench *b)
 }
 static inline int teardown(void **state)
 {
-    struct bench *const b = *state;
+    struct disk_rig *b = *state;
     stop(b);
     disk_close(b->disk);
     loop_fini(&b->loop);
@@ -202,7 +202,7 @@ static inline int teardown(void **state)
 }
 
 /* Turn the loop until r is done. */
-static inline void wait_done(struct bench *b, const struct request *r)
+static inline void wait_done(struct disk_rig *b, const struct request *r)
 {
     for (unsigned i = 0; r->done == 0; i++) {
         assert_true(i < WAIT_MAX);
@@ -211,7 +211,7 @@ static inline void wait_done(struct bench *b, const struct request *r)
     assert_int_equal(r->done, 1);
 }
 
-static inline void begin(struct bench *b, struct request *r)
+static inline void begin(struct disk_rig *b, struct request *r)
 {
     r->io.done = count_done;
     r->io.iov = r->iov;
@@ -219,7 +219,7 @@ static inline void begin(struct bench *b, struct request *r)
     disk_submit(b->disk, &r->io);
 }
 
-static inline int run(struct bench *b, struct request *r)
+static inline int run(struct disk_rig *b, struct request *r)
 {
     begin(b, r);
     disk_kick(b->disk);
@@ -227,12 +227,12 @@ static inline int run(struct bench *b, struct request *r)
     return r->rc;
 }
 
-static inline int transfer(struct bench *b, enum disk_op op, uint64_t offset, void *buf, size_t len)
+static inline int transfer(struct disk_rig *b, enum disk_op op, uint64_t offset, void *buf, size_t len)
 {
     struct request r = {.io = {.op = op, .offset = offset, .bytes = len, .iov_count = 1}, .iov = {{buf, len}}};
     return run(b, &r);
 }
-static inline int command(struct bench *b, enum disk_op op, uint64_t offset, uint64_t bytes, bool may_unmap)
+static inline int command(struct disk_rig *b, enum disk_op op, uint64_t offset, uint64_t bytes, bool may_unmap)
 {
     struct request r = {.io = {.op = op, .offset = offset, .bytes = bytes, .may_unmap = may_unmap}};
     return run(b, &r);

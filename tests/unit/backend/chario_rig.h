@@ -1,6 +1,6 @@
 /* A chario on a loop with a guest's device at each port, and pipes for its host's side. */
-#ifndef VIREO_TESTS_CHARIO_BENCH_H
-#define VIREO_TESTS_CHARIO_BENCH_H
+#ifndef VIREO_TESTS_CHARIO_RIG_H
+#define VIREO_TESTS_CHARIO_RIG_H
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -33,7 +33,7 @@ static inline void guest_output_ready(void *arg)
     ((struct guest *)arg)->ready_calls++;
 }
 
-struct bench {
+struct chario_rig {
     struct chario *io;
     struct loop loop;
     struct guest guest[CHARIO_PORTS];
@@ -42,18 +42,18 @@ struct bench {
 
 static inline void on_quit(void *arg)
 {
-    ((struct bench *)arg)->quits++;
+    ((struct chario_rig *)arg)->quits++;
 }
 
-static inline void attach(struct bench *b, enum chario_port port)
+static inline void attach(struct chario_rig *b, enum chario_port port)
 {
     const struct chario_user user = {guest_room, guest_input, guest_output_ready, NULL, &b->guest[port]};
     chario_attach(b->io, port, &user);
 }
 
-static inline void bench_init(struct bench *b, struct chario_params params)
+static inline void chario_rig_init(struct chario_rig *b, struct chario_params params)
 {
-    *b = (struct bench){0};
+    *b = (struct chario_rig){0};
     params.quit = on_quit;
     params.quit_arg = b;
     assert_int_equal(chario_create(&b->io, &params, NULL), 0);
@@ -62,7 +62,7 @@ static inline void bench_init(struct bench *b, struct chario_params params)
     attach(b, CHARIO_SERIAL);
 }
 
-static inline void bench_fini(struct bench *b)
+static inline void chario_rig_fini(struct chario_rig *b)
 {
     chario_stop(b->io);
     chario_destroy(b->io);
@@ -74,7 +74,7 @@ static inline void stop(void *arg)
     loop_stop(arg);
 }
 
-static inline void turns(struct bench *b, unsigned n)
+static inline void turns(struct chario_rig *b, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         struct loop_job job = {.fn = stop, .arg = &b->loop};
@@ -83,7 +83,7 @@ static inline void turns(struct bench *b, unsigned n)
     }
 }
 
-static inline void output(struct bench *b, const char *text)
+static inline void output(struct chario_rig *b, const char *text)
 {
     chario_output(b->io, CHARIO_SERIAL, (const uint8_t *)text, strlen(text));
 }

@@ -1,5 +1,5 @@
-/* What a machine takes of its host. Threads that run are asked about through /proc and their clocks; one that ends
- * leaves its figures behind, so that they can be told afterwards too. */
+/* What a machine takes of its host. Running threads are asked about through /proc and their clocks. A thread that ends
+ * leaves its figures behind, so that they can be told afterwards. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #define STATM_MAX_BYTES 160 /* seven numbers */
 
 /* The names are kept, since threads that have ended can't be asked. */
-void use_begin(struct machine *m)
+void usage_begin(struct machine *m)
 {
     struct groups_throttled before;
     char *groups = m->stats_fd ? malloc(GROUPS_MAX) : NULL;
@@ -28,8 +28,8 @@ void use_begin(struct machine *m)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* Groups that have gone meanwhile count no more. */
-static void read_throttled(const struct machine *m, struct machine_use *out)
+/* Groups that have gone meanwhile are not counted. */
+static void read_throttled(const struct machine *m, struct machine_usage *out)
 {
     struct groups_throttled now = {0};
     const struct groups_throttled *before = &m->throttled_before;
@@ -39,7 +39,7 @@ static void read_throttled(const struct machine *m, struct machine_use *out)
     if (now.ns > before->ns) out->throttled_ns = now.ns - before->ns;
 }
 
-void use_vcpu_gone(struct machine *m)
+void usage_vcpu_gone(struct machine *m)
 {
     struct rusage u;
     if (!m->stats_fd) return; /* no recorder: nobody can ask */
@@ -49,7 +49,7 @@ void use_vcpu_gone(struct machine *m)
     m->involuntary += (uint64_t)u.ru_nivcsw;
 }
 
-void use_io_gone(struct machine *m, pid_t *tid)
+void usage_io_gone(struct machine *m, pid_t *tid)
 {
     const uint64_t ns = m->stats_fd ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
     pthread_mutex_lock(&m->lock);
@@ -59,7 +59,7 @@ void use_io_gone(struct machine *m, pid_t *tid)
 }
 
 /* One that has just ended has left its figures in the machine. */
-static void add_switches(int tid, struct machine_use *out)
+static void add_switches(int tid, struct machine_usage *out)
 {
     struct thread_switches s;
     const int fd = thread_status_open(tid);
@@ -83,13 +83,13 @@ static bool read_resident(uint64_t *out)
     return second != NULL;
 }
 
-void machine_use(struct machine *m, struct machine_use *out)
+void machine_usage(struct machine *m, struct machine_usage *out)
 {
     struct machine_thread t;
     pthread_mutex_lock(&m->lock);
     const uint64_t birth_ns = m->milestone_count ? m->milestone[0].ns : 0;
     const bool is_over = m->phase == MACHINE_OVER && m->over_ns;
-    *out = (struct machine_use){
+    *out = (struct machine_usage){
         .age_ns = (is_over ? m->over_ns : now_ns()) - birth_ns,
         .memory_bytes = gmem_total(&m->mem),
         .voluntary = m->voluntary,

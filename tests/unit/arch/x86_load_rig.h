@@ -1,7 +1,7 @@
 /* A file that is called a kernel, and the memory that it is to go to. The sentence of a refusal is part of the promise:
  * it names what is wrong. */
-#ifndef VIREO_TESTS_X86_LOAD_BENCH_H
-#define VIREO_TESTS_X86_LOAD_BENCH_H
+#ifndef VIREO_TESTS_X86_LOAD_RIG_H
+#define VIREO_TESTS_X86_LOAD_RIG_H
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* A configuration that starts anew with each test, and what must become of keys that are set in it. */
-#ifndef VIREO_TESTS_CONFIG_BENCH_H
-#define VIREO_TESTS_CONFIG_BENCH_H
+#ifndef VIREO_TESTS_CONFIG_RIG_H
+#define VIREO_TESTS_CONFIG_RIG_H
 
 #include "tests/unit/unit.h"
 #include "vmm/machine/machine.h"
