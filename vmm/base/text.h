@@ -15,8 +15,7 @@ enum text_kind {
     TEXT_BROKEN,  /* a byte that begins no character: some other encoding's, or what was cut */
 };
 
-/* The character that the len bytes at s, one or more, begin with: its kind, and how many bytes it has, one if broken.
- */
+/* The character that the len bytes at s, one or more, begin with: its kind, and its bytes, one if broken. */
 enum text_kind text_next(const char *s, size_t len, unsigned *bytes);
 
 /* Replace each byte of a control, and each that is broken, by '?'. The ASCII controls in keep ("": none) stay. */
