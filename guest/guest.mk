@@ -7,7 +7,7 @@ GUEST_OUT := $(BUILD)/guest
 guest_objs = $(patsubst guest/%,$(GUEST_OUT)/%.o,$(filter-out $(foreach a,$(filter-out $(ARCH),$(ARCHES)),guest/$(1)/$(a)%),\
 	$(wildcard guest/$(1)/*.c guest/$(1)/*.S)))
 GUEST_SHARED := $(call guest_objs,common) $(call guest_objs,$(ARCH))
-DEPS += $(patsubst %.o,%.d,$(GUEST_SHARED) $(foreach p,$(GUESTS) $(BENCH_GUESTS),$(call guest_objs,$(p))))
+DEPS += $(patsubst %.o,%.d,$(GUEST_SHARED) $(foreach p,$(GUESTS),$(call guest_objs,$(p))))
 GUEST_MAX := 24576 # bytes of the program's own size that are given to it
 
 GUEST_FLAGS := -std=gnu17 -O2 -ffreestanding -fno-builtin -fno-pie -fno-pic -fno-stack-protector -mgeneral-regs-only \
@@ -41,4 +41,4 @@ endif
 $(GUEST_OUT)/embed-$(1).o: guest/embed.S $(GUEST_OUT)/$(1).bin
 	$$(call say,CC)$$(CC) $$(TARGET_FLAGS) -DGUEST_START=guest_$(1)_start -DGUEST_END=guest_$(1)_end -DGUEST_IMAGE='"$(GUEST_OUT)/$(1).bin"' -c -o $$@ $$<
 endef
-$(foreach p,$(GUESTS) $(BENCH_GUESTS),$(eval $(call guest_rules,$(p))))
+$(foreach p,$(GUESTS),$(eval $(call guest_rules,$(p))))
