@@ -15,7 +15,6 @@
 
 struct bench_option {
     const char *name, *arg, *help; /* as those of config.h's keys. arg NULL: a switch, value "true" or "false" */
-    bool is_repeated;
     int (*set)(void *options, const char *value, struct err *e); /* checks the form, too */
 };
 

@@ -11,6 +11,7 @@
 
 #include "arch/arch.h"
 #include "bench/arch/arch.h"
+#include "vmm/base/text.h"
 #include "vmm/base/version.h"
 
 #define TEXT_MAX       256 /* bytes kept of a file under /sys, which has one word or line */
@@ -28,8 +29,7 @@ static bool read_line(const char *path, char out[TEXT_MAX])
     n = strcspn(out, "\n");
     while (n && isspace((unsigned char)out[n - 1])) n--;
     out[n] = '\0';
-    for (char *p = out; *p; p++)
-        if (!isprint((unsigned char)*p)) *p = '?';
+    text_blunt(out, n, "");
     return n > 0;
 }
 

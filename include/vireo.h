@@ -110,8 +110,8 @@ VIREO_API void vireo_config_set_pool(struct vireo_config *c, struct vireo_pool *
  * block without holding up the VM: 32 lines wait for it, and how many were lost beyond those is said in their place. A
  * guest can't make lines without end: of each kind eight come at once, then one in ten seconds, with the number of
  * those left out. vireo_vm_wait has handed on all that led to the end, if fn is not too slow. vireo_vm_destroy waits a
- * second for a call that does not return; that one may outlive the VM, no other begins. fn must not call the library.
- */
+ * second for a call that does not return; that one may outlive the VM, no other begins. fn must not call the
+ * library. */
 enum vireo_log_level { VIREO_LOG_ERROR, VIREO_LOG_WARN, VIREO_LOG_INFO, VIREO_LOG_DEBUG };
 struct vireo_log {
     void (*fn)(void *arg, enum vireo_log_level level, const char *line); /* line: valid during the call */

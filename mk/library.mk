@@ -9,8 +9,8 @@ CLI_SRCS := $(wildcard vmm/cli/*.c)
 BENCH_SRCS := $(wildcard bench/*.c bench/exits/*.c bench/fair/*.c bench/result/*.c bench/report/*.c) bench/arch/$(ARCH).c
 BENCH_CLI_SRCS := $(wildcard bench/cli/*.c)
 BENCH_GUESTS := bench fair
-GUESTS := $(filter-out $(BENCH_GUESTS),$(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c)))
-LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(GUESTS:%=$(BUILD)/guest/embed-%.o)
+GUESTS := $(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c))
+LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(patsubst %,$(BUILD)/guest/embed-%.o,$(filter-out $(BENCH_GUESTS),$(GUESTS)))
 BENCH_OBJS := $(BENCH_SRCS:%.c=$(BUILD)/obj/%.o) $(BENCH_GUESTS:%=$(BUILD)/guest/embed-%.o)
 CLI_OBJS := $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 BENCH_CLI_OBJS := $(BENCH_CLI_SRCS:%.c=$(BUILD)/obj/%.o)

@@ -29,31 +29,23 @@ struct bench {
 
 /* ---- options ---- */
 
-ARGS_TEXT(struct bench, processes)
-ARGS_TEXT(struct bench, format)
-ARGS_TEXT(struct bench, output)
-ARGS_TEXT(struct bench, against)
-ARGS_TEXT(struct bench, output_against)
-ARGS_TEXT(struct bench, compare)
-ARGS_TEXT(struct bench, show)
-ARGS_SWITCH(struct bench, is_worker)
-ARGS_SWITCH(struct bench, has_list)
-
 static void set_word(void *ctx, const char *word)
 {
     args_add(&((struct bench *)ctx)->words, word);
 }
 
 static const struct cli_option options[] = {
-    {"list", NULL, "list what is measured, and measure nothing", set_has_list},
-    {"processes", "N", "measure in so many fresh processes (exits 10, fairness 1)", set_processes},
-    {"format", "FORMAT", "text, json, csv; of exits also hgrm, kut (default text)", set_format},
-    {"output", "FILE", "write the result there (default: standard output)", set_output},
-    {"against", "PROGRAM", "take turns with another vireo, and compare: A is this one, B that", set_against},
-    {"output-against", "FILE", "write the other one's result there", set_output_against},
-    {"compare", "FILE FILE", "compare two results, made earlier with --format json", set_compare},
-    {"show", "FILE", "write such a result in another --format", set_show},
-    {"worker", NULL, "be a process of a measurement: JSON lines on standard output", set_is_worker},
+    {"list", NULL, "list what is measured, and measure nothing", CLI_SWITCH(struct bench, has_list)},
+    {"processes", "N", "measure in so many fresh processes (exits 10, fairness 1)", CLI_TEXT(struct bench, processes)},
+    {"format", "FORMAT", "text, json, csv; of exits also hgrm, kut (default text)", CLI_TEXT(struct bench, format)},
+    {"output", "FILE", "write the result there (default: standard output)", CLI_TEXT(struct bench, output)},
+    {"against", "PROGRAM", "take turns with another vireo, and compare: A is this one, B that",
+     CLI_TEXT(struct bench, against)},
+    {"output-against", "FILE", "write the other one's result there", CLI_TEXT(struct bench, output_against)},
+    {"compare", "FILE FILE", "compare two results, made earlier with --format json", CLI_TEXT(struct bench, compare)},
+    {"show", "FILE", "write such a result in another --format", CLI_TEXT(struct bench, show)},
+    {"worker", NULL, "be a process of a measurement: JSON lines on standard output",
+     CLI_SWITCH(struct bench, is_worker)},
     {0},
 };
 
@@ -351,13 +343,13 @@ static int run_bench(const struct command *self, char **words, uint64_t started_
     return status;
 }
 
-static bool nth_key(const struct command *self, unsigned index, struct vireo_key *out)
+static bool nth_key(const struct command *self, unsigned index, struct cli_option *out)
 {
     const struct bench_kind *kind = self->keys;
     const struct bench_option *o = kind ? kind->options : NULL;
     for (; o && o->name; o++, index--) {
         if (index > 0) continue;
-        *out = (struct vireo_key){.name = o->name, .arg = o->arg, .help = o->help, .is_repeated = o->is_repeated};
+        *out = (struct cli_option){.name = o->name, .arg = o->arg, .help = o->help};
         return true;
     }
     return false;

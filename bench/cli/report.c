@@ -13,12 +13,6 @@ static void add_path(void *ctx, const char *word)
     args_add(&((struct page_words *)ctx)->path, word);
 }
 
-static void set_output(void *ctx, const char *value)
-{
-    struct page_words *w = ctx;
-    w->output = strcmp(value, "-") == 0 ? NULL : value;
-}
-
 static int write_page(const struct page_words *w, FILE *f, struct result *const *results)
 {
     struct err err = {0};
@@ -39,6 +33,7 @@ static int run_report(const struct command *self, char **words, uint64_t started
     struct vireo_error e;
     (void)started_ns;
     int rc = args_parse(self, ARGS_OWN, words, &w, &e);
+    if (w.output && strcmp(w.output, "-") == 0) w.output = NULL;
     if (!rc && w.path.count > ARGS_WORDS_MAX)
         rc = bad_command(&e, "%u results: a page holds %d; give fewer", w.path.count, ARGS_WORDS_MAX);
     if (!rc && w.path.count == 0)
@@ -53,7 +48,7 @@ static int run_report(const struct command *self, char **words, uint64_t started
 }
 
 static const struct cli_option options[] = {
-    {"output", "FILE", "write the page there (default: standard output)", set_output},
+    {"output", "FILE", "write the page there (default: standard output)", CLI_TEXT(struct page_words, output)},
     {0},
 };
 

@@ -136,13 +136,12 @@ static int set_pin(void *options, const char *value, struct err *e)
 }
 
 static const struct bench_option options[] = {
-    {"rows", "LIST", "rows to measure, separated by commas (default all)", false, set_rows},
-    {"samples", "N", "samples of each row in each process (default 10000)", false, set_samples},
-    {"batch", "N", "repetitions between two reads of the counter (default 1, or what a slow one asks for)", false,
-     set_batch},
-    {"pin", "CPU", "the measured vCPU runs on this CPU alone", false, set_pin},
-    {"timeout", "TIME", "a row may take so long, e.g. 5s (default 20s)", false, set_timeout},
-    {"delay", "TIME", "self-check: so much more in our handlers, which must show in `user` alone", false, set_delay},
+    {"rows", "LIST", "rows to measure, separated by commas (default all)", set_rows},
+    {"samples", "N", "samples of each row in each process (default 10000)", set_samples},
+    {"batch", "N", "repetitions between two reads of the counter (default 1, or what a slow one asks for)", set_batch},
+    {"pin", "CPU", "the measured vCPU runs on this CPU alone", set_pin},
+    {"timeout", "TIME", "a row may take so long, e.g. 5s (default 20s)", set_timeout},
+    {"delay", "TIME", "self-check: so much more in our handlers, which must show in `user` alone", set_delay},
     {0},
 };
 

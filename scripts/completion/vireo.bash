@@ -1,13 +1,11 @@
-#shellcheck shell = bash
-#Completion of vireo for bash.It knows no option itself : the program that is being typed lists them(vireo help-- list).
+# shellcheck shell=bash
+# Completion of vireo for bash. It knows no option itself: the program that is being typed lists them (vireo help --list).
 
-#What may stand where the option's table has this word: "on|off", "FILE", "stdio|file=PATH|pty|off", "path=FILE[,...]".
-_vireo_value()
-{
+# What may stand where the option's table has this word: "on|off", "FILE", "stdio|file=PATH|pty|off", "path=FILE[,...]".
+_vireo_value() {
     local arg=${1#\[} cur=$2 word words=() alternatives
     IFS='|' read -ra alternatives <<< "${arg%\]}"
-    for word in "${alternatives[@]}";
-    do
+    for word in "${alternatives[@]}"; do
         case $word in
         FILE* | PATH | PROGRAM) compopt -o filenames 2> /dev/null; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$cur") ;;
         [a-z]*=*) words+=("${word%%=*}="); compopt -o nospace 2> /dev/null ;;
@@ -22,7 +20,7 @@ _vireo() {
     COMPREPLY=()
     [ "$COMP_CWORD" -le 1 ] || command=("${COMP_WORDS[1]}")
     [ "$COMP_CWORD" -le 2 ] || [[ ${COMP_WORDS[2]} == -* ]] || command+=("${COMP_WORDS[2]}")    # its first word, as a kind of bench is
-#bash takes "--json=a" for three words.The cursor may stand on the second or behind it.
+    # bash takes "--json=a" for three words. The cursor may stand on the second or behind it.
     if [ "$cur" = = ]; then
         cur='' key=${COMP_WORDS[at]}
     elif [ "${COMP_WORDS[at]}" = = ]; then

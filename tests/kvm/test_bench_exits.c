@@ -287,8 +287,7 @@ static void measure(struct parts *p, const char *delay)
 }
 
 /* In turns, until the shortest show it: on a busy machine, above all an emulated one, a whole run may be slower than
- * the next by more than the delay. A delay in another part lengthens that one's shortest in every run: no turn passes.
- */
+ * the next by more than the delay. A delay in another part lengthens that one's shortest in every run. */
 static void made_up_delay_shows_in_our_part_and_nowhere_else(void **state)
 {
     struct parts plain = {INFINITY, INFINITY, INFINITY}, delayed = plain;

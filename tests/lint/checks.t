@@ -21,6 +21,7 @@ fresh_tree() {
     echo '#include "arch/arch.h"' | tee arch/x86/x86.c > arch/arm64/arm64.c
     echo '#include <linux/kvm.h>' | tee -a vmm/machine/runner.c vmm/kvm/kvm.c arch/x86/x86.c > tests/kvm.c
     echo '#include <vireo.h>' | tee -a vmm/lib/lib.c > vmm/cli/main.c
+    echo '#include "vmm/base/base.h"' >> vmm/cli/main.c
     echo '#include "devices/backend/disk.h"' > devices/virtio/blk.c
     echo '#include "vmm/machine/lab.h"' > bench/bench.c
     touch include/vireo.h bench/bench.h vmm/machine/lab.h devices/backend/disk.h devices/virtio/virtio.h vmm/config/config.h arch/x86/struct_arch.h arch/arm64/arm64.h devices/devices.c
@@ -45,7 +46,8 @@ finds vmm/lib/lib.c '#include "bench/bench.h"' 'of floor 9' nobody_sees_the_labo
 finds vmm/cli/main.c '#include "bench/bench.h"' '<vireo.h>' nor_does_the_command_line
 finds bench/bench.h '#include "vmm/machine/runner.h"' 'lab.h only' the_laboratory_enters_a_machine_by_its_door
 finds vmm/core/core.c '#include "core.h"' 'from the top' includes_are_written_from_the_top
-finds vmm/cli/main.c '#include "vmm/base/base.h"' '<vireo.h>' the_command_line_sees_the_library_only
+finds vmm/cli/main.c '#include "vmm/core/core.h"' '<vireo.h>, vmm/base' the_command_line_sees_the_library_and_base_only
+finds vmm/lib/lib.c 'int make(void) { return pthread_create(0, 0, 0, 0); }' 'thread_make()' threads_are_made_in_one_place
 finds vmm/machine/runner.c '#include "arch/x86/struct_arch.h"' 'only arch/x86' nobody_looks_behind_arch_h
 finds arch/x86/x86.c '#include "arch/arm64/arm64.h"' 'only arch/arm64' architectures_do_not_see_each_other
 finds vmm/core/core.c '#include <vireo.h>' 'public interface' floors_below_the_library_do_not_know_it

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "vmm/base/text.h"
+
 bool concat_most(char *out, size_t size, const char *s, size_t most)
 {
     const size_t len = strlen(out), room = size - len - 1;
@@ -18,9 +20,6 @@ bool concat(char *out, size_t size, const char *s)
 
 bool concat_number(char *out, size_t size, unsigned n)
 {
-    char digits[12], *at = digits + sizeof(digits) - 1;
-    *at = '\0';
-    do *--at = (char)('0' + n % 10);
-    while ((n /= 10) != 0);
-    return concat(out, size, at);
+    char digits[TEXT_DIGITS_MAX];
+    return concat(out, size, text_digits(digits, n));
 }

@@ -17,8 +17,7 @@ int groups_read(pid_t tid, char out[GROUPS_MAX]);
 /* The least memory limit among them in bytes, UINT64_MAX: none. groups: what groups_read gave. */
 uint64_t groups_memory_limit(const char *groups, const char *root);
 
-/* How many bytes of huge pages of one size ("2MB", "1GB") these groups still allow, UINT64_MAX: as many as there are.
- */
+/* How many bytes of huge pages of one size ("2MB", "1GB") these groups still allow, UINT64_MAX: all. */
 uint64_t groups_huge_left(const char *groups, const char *root, const char *page);
 
 /* How often, and for how long, CPU quotas of these groups stopped the threads in them, since the groups were made: sums

@@ -76,8 +76,3 @@ void text_to_buffer(void *buffer, const char *text, size_t len)
     b->len += len;
     b->text[b->len] = '\0';
 }
-
-void text_add(struct text_buffer *b, const char *s)
-{
-    text_to_buffer(b, s, strlen(s));
-}

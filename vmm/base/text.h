@@ -15,8 +15,7 @@ enum text_kind {
     TEXT_BROKEN,  /* a byte that begins no character: some other encoding's, or what was cut */
 };
 
-/* The character that the len bytes at s, one or more, begin with: its kind, and how many bytes it has, one if broken.
- */
+/* The character that the len bytes at s, one or more, begin with: its kind, and its bytes, one if broken. */
 enum text_kind text_next(const char *s, size_t len, unsigned *bytes);
 
 /* Replace each byte of a control, and each that is broken, by '?'. The ASCII controls in keep ("": none) stay. */
@@ -28,14 +27,13 @@ void text_put_safe(FILE *f, const char *s);
 #define TEXT_DIGITS_MAX 21 /* of 2^64, and a NUL */
 const char *text_digits(char buf[TEXT_DIGITS_MAX], uint64_t n);
 
-/* A string that grows in the caller's storage: text[0] is '\0' to begin with. What does not fit is left out, and is_cut
- * tells. */
+/* The caller's storage as a sink: text[0] is '\0' to begin with, and there is always one at the end. What does not fit
+ * is left out, and is_cut tells. */
 struct text_buffer {
     char *text;
     size_t size, len;
     bool is_cut;
 };
-void text_add(struct text_buffer *b, const char *s);
-void text_to_buffer(void *buffer, const char *text, size_t len); /* the same for text that is no string, as a sink */
+void text_to_buffer(void *buffer, const char *text, size_t len);
 
 #endif

@@ -4,8 +4,7 @@
  * many. One that works for a millisecond now and then may ask to run at once: where the process may (CAP_SYS_NICE or
  * RLIMIT_RTPRIO) it is a real-time thread of the lowest priority, as long as it uses less than a hundredth of a CPU, 20
  * ms at once; else it has the shortest slice (Linux 6.12). Threads that it makes meanwhile are ordinary ones. Nothing
- * is changed for a thread that has another policy than SCHED_OTHER, or a nice value above 0: its user asked for that.
- */
+ * is changed for a thread that has another policy than SCHED_OTHER, or a nice value above 0: somebody asked for it. */
 #ifndef VIREO_BASE_URGENCY_H
 #define VIREO_BASE_URGENCY_H
 

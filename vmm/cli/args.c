@@ -15,38 +15,32 @@ struct word {
 
 /* What the tables say of a name. */
 struct known {
-    const struct cli_option *own; /* NULL: the library's */
-    const char *arg;
+    struct cli_option option;
+    bool is_own; /* else the library's */
 };
 
-static bool nth_key(const struct command *c, unsigned index, struct vireo_key *out)
+/* The command's own come first. */
+static bool nth_option(const struct command *c, unsigned index, struct known *out)
 {
-    return c->key && c->key(c, index, out);
+    unsigned own = 0;
+    while (c->options[own].name && own < index) own++;
+    out->is_own = c->options[own].name != NULL;
+    if (out->is_own) out->option = c->options[own];
+    return out->is_own || (c->key && c->key(c, index - own, &out->option));
 }
 
 static bool find_name(const struct command *c, const char *name, struct known *out)
 {
-    struct vireo_key key;
-    for (const struct cli_option *o = c->options; o->name; o++) {
-        if (strcmp(o->name, name) != 0) continue;
-        *out = (struct known){.own = o, .arg = o->arg};
-        return true;
-    }
-    for (unsigned i = 0; nth_key(c, i, &key); i++) {
-        if (strcmp(key.name, name) != 0) continue;
-        *out = (struct known){.arg = key.arg};
-        return true;
-    }
+    for (unsigned i = 0; nth_option(c, i, out); i++)
+        if (strcmp(out->option.name, name) == 0) return true;
     return false;
 }
 
 static int unknown_option(const struct command *c, const char *name, struct vireo_error *e)
 {
     const char *names[OPTIONS_MAX + 1] = {NULL};
-    unsigned n = 0;
-    struct vireo_key key;
-    for (const struct cli_option *o = c->options; o->name && n < OPTIONS_MAX; o++) names[n++] = o->name;
-    for (unsigned i = 0; n < OPTIONS_MAX && nth_key(c, i, &key); i++) names[n++] = key.name;
+    struct known k;
+    for (unsigned i = 0; i < OPTIONS_MAX && nth_option(c, i, &k); i++) names[i] = k.option.name;
     bad_command(e, "unknown option --%.200s", name);
     if (!nearest_hint(e->hint, sizeof(e->hint), "--", name, WORDS_IN(names)))
         (void)snprintf(e->hint, sizeof(e->hint), "`vireo %s --help` lists the options", c->name);
@@ -73,7 +67,7 @@ static int split(const struct command *c, const char *text, struct word *out, st
 /* Does the option want a value that is the next word? */
 static bool wants_word(const struct word *w, const struct known *k)
 {
-    return k->arg && k->arg[0] != '[' && !w->value;
+    return k->option.arg && k->option.arg[0] != '[' && !w->value;
 }
 
 /* Is text one of the command's options, --help too, rather than the value of the one before it? */
@@ -89,7 +83,7 @@ static bool is_option(const struct command *c, const char *text)
 /* A value is any text, but an option of this command stands where one was forgotten far more often than it is meant. */
 static int no_value(const struct word *w, const struct known *k, const char *next, struct vireo_error *e)
 {
-    bad_command(e, "--%s: no value given; write --%s %s", w->name, w->name, k->arg);
+    bad_command(e, "--%s: no value given; write --%s %s", w->name, w->name, k->option.arg);
     if (next)
         (void)snprintf(e->hint, sizeof(e->hint), "a value that looks like an option is written --%s=%.100s", w->name,
                        next);
@@ -100,6 +94,15 @@ static int set_key(const struct command *c, const struct word *w, void *ctx, str
 {
     const char *value = w->value ? w->value : "true"; /* only a switch has no value here */
     return c->set_key ? c->set_key(ctx, w->name, value, e) : vireo_config_set(ctx, w->name, value, e);
+}
+
+static void keep(void *ctx, const struct cli_option *o, const char *value)
+{
+    void *at = (char *)ctx + o->at;
+    if (o->arg)
+        *(const char **)at = value ? value : "";
+    else
+        *(bool *)at = true;
 }
 
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e)
@@ -118,11 +121,12 @@ int args_parse(const struct command *c, enum args_kind kind, char **words, void 
             if (!at[1] || is_option(c, at[1])) return no_value(&w, &k, at[1], e);
             w.value = *++at;
         }
-        if (k.own && !k.arg && w.value) return bad_command(e, "--%s=%.200s: it takes no value", w.name, w.value);
-        if (k.own && k.arg && strstr(k.arg, "FILE") && w.value && !*w.value)
+        if (k.is_own && !k.option.arg && w.value)
+            return bad_command(e, "--%s=%.200s: it takes no value", w.name, w.value);
+        if (k.is_own && k.option.arg && strstr(k.option.arg, "FILE") && w.value && !*w.value)
             return bad_command(e, "--%s=: the path is empty; name a file", w.name);
-        if (kind == ARGS_OWN && k.own) k.own->set(ctx, w.value);
-        if (kind == ARGS_KEYS && !k.own) rc = set_key(c, &w, ctx, e);
+        if (kind == ARGS_OWN && k.is_own) keep(ctx, &k.option, w.value);
+        if (kind == ARGS_KEYS && !k.is_own) rc = set_key(c, &w, ctx, e);
         if (rc) return rc;
     }
     return 0;

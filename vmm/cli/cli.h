@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <vireo.h>
@@ -18,11 +19,15 @@
 enum { STATUS_BAD_COMMAND = 125, STATUS_BAD_HOST = 126, STATUS_SIGNAL = 128 };
 
 /* An option of one subcommand. arg: NULL a switch, "FILE" a value that must come, "[FILE]" one that may, as
- * --name=FILE. set gets the value, or NULL where none came. */
+ * --name=FILE. */
 struct cli_option {
     const char *name, *arg, *help;
-    void (*set)(void *ctx, const char *value);
+    size_t at; /* in the struct that the command has parsed into: where a switch is set, or the value is kept. Not of
+                  what comes from `key` */
 };
+#define CLI_SWITCH(type, field) (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (bool *)NULL))
+/* As it was given; "" where one that may come was left out. */
+#define CLI_TEXT(type, field) (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (const char **)NULL))
 
 struct command {
     const char *name;
@@ -30,7 +35,7 @@ struct command {
     const char *help;                 /* one line */
     const struct cli_option *options; /* ends with a NULL name */
     /* Keys of the library that are options too, false past the end; NULL: none. */
-    bool (*key)(const struct command *c, unsigned index, struct vireo_key *out);
+    bool (*key)(const struct command *c, unsigned index, struct cli_option *out);
     const char *keys_title; /* above them in the help text; NULL: they are not shown */
     const void *keys;       /* for key: where it finds them */
     void (*more)(FILE *f);  /* the end of the help text; NULL: none */
@@ -60,26 +65,13 @@ int command_become(const struct command *c, char **words);
 /* ---- words of the command line: args.c ---- */
 
 enum args_kind { ARGS_OWN, ARGS_KEYS };
-/* Hand every option of one kind to whom it belongs: the command's own to its set (ctx), or the library's keys to
+/* Hand every option of one kind to whom it belongs: the command's own to its struct (ctx), or the library's keys to
  * vireo_config_set (ctx). Both kinds are recognized in either pass, so a wrong word is found in the first. An option of
  * the command is never the value of the one before it, unless as --name=--option.
  * 0; -EINVAL with *e filled. */
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e);
 /* --help among them, or -h; not where it is an option's value: --cmdline -h. */
 bool args_want_help(const struct command *c, char **words);
-
-/* set_FIELD for an option whose value a command keeps as it was given, and for a switch. */
-#define ARGS_TEXT(type, field)                                                                                         \
-    static void set_##field(void *ctx, const char *value)                                                              \
-    {                                                                                                                  \
-        ((type *)ctx)->field = value;                                                                                  \
-    }
-#define ARGS_SWITCH(type, field)                                                                                       \
-    static void set_##field(void *ctx, const char *value)                                                              \
-    {                                                                                                                  \
-        (void)value;                                                                                                   \
-        ((type *)ctx)->field = true;                                                                                   \
-    }
 
 /* Words that are no options, in order: what a set_word gathers. */
 #define ARGS_WORDS_MAX 16 /* as many results as a page of `vireo report` holds */

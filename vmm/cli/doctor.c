@@ -11,8 +11,6 @@ struct doctor {
     char reason[256];
 };
 
-ARGS_SWITCH(struct doctor, is_json)
-
 static void put_fact(struct json_out *j, const struct vireo_host_fact *f)
 {
     static const char *const words[] = {
@@ -86,7 +84,7 @@ static int run_doctor(const struct command *self, char **words, uint64_t started
 }
 
 static const struct cli_option options[] = {
-    {"json", NULL, "print an object with vm, linux, reason and facts, for scripts", set_is_json},
+    {"json", NULL, "print an object with vm, linux, reason and facts, for scripts", CLI_SWITCH(struct doctor, is_json)},
     {0},
 };
 

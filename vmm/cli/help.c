@@ -28,7 +28,6 @@ struct help {
     struct args_words words;
     bool has_list;
 };
-ARGS_SWITCH(struct help, has_list)
 
 static void set_word(void *ctx, const char *word)
 {
@@ -64,7 +63,7 @@ static int run_help(const struct command *self, char **words, uint64_t started_n
 
 static const struct cli_option options[] = {
     {"list", NULL, "commands or options a line each, with tabs between name, value and text, for programs",
-     set_has_list},
+     CLI_SWITCH(struct help, has_list)},
     {0},
 };
 

@@ -21,18 +21,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/concat.h"
 #include "vmm/base/json_out.h"
 #include "vmm/base/text.h"
 #include "vmm/base/thread.h"
 #include "vmm/cli/run.h"
 #include "vmm/cli/term.h"
 
-#define LEAVE_S          2 /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
-#define WRITE_S          3 /* more than put_text waits for a reader that takes a little now and then */
-#define FAREWELL_S       1 /* for the few bytes that are written last */
-#define NS_PER_S         1000000000ull
-#define DETAIL_MAX_BYTES 256  /* one of the sentences below */
-#define JSON_MAX_BYTES   1024 /* the same with escapes, a name and three numbers */
+#define LEAVE_S        2 /* creating or destroying a VM of this host's whole memory takes less when nothing hangs */
+#define WRITE_S        3 /* more than put_text waits for a reader that takes a little now and then */
+#define FAREWELL_S     1 /* for the few bytes that are written last */
+#define NS_PER_S       1000000000ull
+#define SENTENCE_MAX   256  /* one of the sentences below */
+#define JSON_MAX_BYTES 1024 /* the same with escapes, a name and three numbers */
 
 /* The program's second piece of mutable global state, for the same reason as the terminal's: a handler of a fault has
  * no other way to know. Under the lock, which leave_now never gives back, so that nobody writes after it. Handlers of
@@ -74,31 +75,33 @@ struct farewell {
     sem_t is_over;
 };
 
-static void describe(struct text_buffer *b, const struct farewell *f)
+static void describe(char sentence[SENTENCE_MAX], const struct farewell *f)
 {
-    char digits[TEXT_DIGITS_MAX];
     const char *name = sigabbrev_np(f->sig);
     if (f->unwritten) {
-        text_add(b, f->unwritten);
-        text_add(b, ": could not be written: the file does not answer");
+        concat(sentence, SENTENCE_MAX, f->unwritten);
+        concat(sentence, SENTENCE_MAX, ": could not be written: the file does not answer");
     } else if (f->sig) {
-        text_add(b, "ended at once by signal ");
-        text_add(b, text_digits(digits, (unsigned)f->sig));
-        if (name) text_add(b, " (SIG"), text_add(b, name), text_add(b, ")");
-        text_add(b, ": what the guest had come to is not known");
+        concat(sentence, SENTENCE_MAX, "ended at once by signal ");
+        concat_number(sentence, SENTENCE_MAX, (unsigned)f->sig);
+        if (name) {
+            concat(sentence, SENTENCE_MAX, " (SIG");
+            concat(sentence, SENTENCE_MAX, name);
+            concat(sentence, SENTENCE_MAX, ")");
+        }
+        concat(sentence, SENTENCE_MAX, ": what the guest had come to is not known");
     } else {
-        text_add(b, "this host kept the program longer than it waits");
+        concat(sentence, SENTENCE_MAX, "this host kept the program longer than it waits");
     }
 }
 
 /* By calls that a signal's handler may make (signal-safety(7)). */
 static void write_json(const struct farewell *f)
 {
-    char text[JSON_MAX_BYTES] = "", sentence[DETAIL_MAX_BYTES] = "";
+    char text[JSON_MAX_BYTES] = "", sentence[SENTENCE_MAX] = "";
     struct text_buffer b = {.text = text, .size = sizeof(text)};
-    struct text_buffer detail = {.text = sentence, .size = sizeof(sentence)};
     struct json_out j = {.write = text_to_buffer, .arg = &b, .is_line = leave.starts_line};
-    describe(&detail, f);
+    describe(sentence, f);
     json_put_object(&j, NULL);
     json_put_string(&j, "reason", leave.reason ? leave.reason : f->sig ? "stopped" : "error");
     json_put_int(&j, "status", f->status);
@@ -106,7 +109,7 @@ static void write_json(const struct farewell *f)
     if (f->sig) json_put_int(&j, "signal", f->sig);
     json_put_string(&j, "detail", sentence);
     json_put_end(&j);
-    text_add(&b, "\n");
+    text_to_buffer(&b, "\n", 1);
     (void)put_text(leave.json_fd, b.text, b.len);
 }
 

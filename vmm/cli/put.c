@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/base/text.h"
+#include "vmm/base/concat.h"
 #include "vmm/cli/cli.h"
 
 /* A reader that takes nothing: long for one that lives, short for who waits for us. */
@@ -40,10 +40,8 @@ static bool is_pty_master(int fd)
 /* No printf: signal handlers come here too. */
 static int open_again(int fd)
 {
-    char path[40] = "", digits[TEXT_DIGITS_MAX];
-    struct text_buffer b = {.text = path, .size = sizeof(path)};
-    text_add(&b, "/proc/self/fd/");
-    text_add(&b, text_digits(digits, (unsigned)fd));
+    char path[40] = "/proc/self/fd/";
+    concat_number(path, sizeof(path), (unsigned)fd);
     return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 

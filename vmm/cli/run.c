@@ -12,26 +12,16 @@
 
 #include "vmm/cli/term.h"
 
-ARGS_TEXT(struct run, config_path)
-ARGS_TEXT(struct run, stats_path)
-ARGS_SWITCH(struct run, is_verbose)
-ARGS_SWITCH(struct run, has_boot_times)
-
-static void set_json(void *ctx, const char *value)
-{
-    struct run *r = ctx;
-    r->has_json = true;
-    r->json_path = value && strcmp(value, "-") != 0 ? value : NULL;
-}
-
 static const struct cli_option options[] = {
-    {"config", "FILE", "read keys from a JSON file first; options here add to it or override it", set_config_path},
-    {"json", "[FILE|-]", "say how it ended as one JSON line, last on standard output or in FILE", set_json},
-    {"verbose", NULL, "say what is going on, on standard error", set_is_verbose},
+    {"config", "FILE", "read keys from a JSON file first; options here add to it or override it",
+     CLI_TEXT(struct run, config_path)},
+    {"json", "[FILE|-]", "say how it ended as one JSON line, last on standard output or in FILE",
+     CLI_TEXT(struct run, json)},
+    {"verbose", NULL, "say what is going on, on standard error", CLI_SWITCH(struct run, is_verbose)},
     {"boot-times", NULL, "at the end print when each phase was reached (in the object with --json)",
-     set_has_boot_times},
+     CLI_SWITCH(struct run, has_boot_times)},
     {"stats", "FILE|-", "at the end and on SIGUSR1, where the time went, exit by exit (JSON with --json)",
-     set_stats_path},
+     CLI_TEXT(struct run, stats_path)},
     {0},
 };
 
@@ -48,6 +38,8 @@ static int configure(struct run *r, const struct command *self, char **words, st
                      struct vireo_error *e)
 {
     int rc = args_parse(self, ARGS_OWN, words, r, e);
+    r->has_json = r->json != NULL; /* what went wrong is said there too */
+    r->json_path = r->json && *r->json && strcmp(r->json, "-") != 0 ? r->json : NULL;
     if (!rc && term_is_console()) rc = vireo_config_set(c, "escape", "true", e);
     if (!rc && r->config_path) rc = vireo_config_load_file(c, r->config_path, e);
     if (!rc) rc = args_parse(self, ARGS_KEYS, words, c, e);
@@ -236,10 +228,13 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
     return out.status;
 }
 
-static bool nth_key(const struct command *self, unsigned index, struct vireo_key *out)
+static bool nth_key(const struct command *self, unsigned index, struct cli_option *out)
 {
+    struct vireo_key k;
     (void)self;
-    return vireo_config_key(index, out);
+    if (!vireo_config_key(index, &k)) return false;
+    *out = (struct cli_option){.name = k.name, .arg = k.arg, .help = k.help};
+    return true;
 }
 
 static void print_statuses(FILE *f)

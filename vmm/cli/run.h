@@ -8,6 +8,7 @@
 
 struct run {
     const char *config_path;       /* NULL: none */
+    const char *json;              /* as given: "" without a file */
     const char *json_path;         /* NULL: standard output */
     const char *stats_path;        /* NULL: only on SIGUSR1, "-": standard error */
     struct outputs files;          /* what is read and written */

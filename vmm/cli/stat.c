@@ -20,12 +20,10 @@ static void set_name(void *ctx, const char *word)
     args_add(&((struct stat_options *)ctx)->words, word);
 }
 
-ARGS_SWITCH(struct stat_options, has_json)
-ARGS_TEXT(struct stat_options, weights)
-
 static const struct cli_option options[] = {
-    {"json", NULL, "one JSON object instead of text", set_has_json},
-    {"weights", "NAME=NUMBER,...", "of the six figures in their weighted sum (default 1 each)", set_weights},
+    {"json", NULL, "one JSON object instead of text", CLI_SWITCH(struct stat_options, has_json)},
+    {"weights", "NAME=NUMBER,...", "of the six figures in their weighted sum (default 1 each)",
+     CLI_TEXT(struct stat_options, weights)},
     {0},
 };
 

@@ -43,12 +43,9 @@ static void set_name(void *ctx, const char *word)
     args_add(&((struct top *)ctx)->words, word);
 }
 
-ARGS_TEXT(struct top, interval)
-ARGS_TEXT(struct top, count)
-
 static const struct cli_option options[] = {
-    {"interval", "SECONDS", "time between two looks, 0.1 to 3600 (default 1)", set_interval},
-    {"count", "N", "end after N looks", set_count},
+    {"interval", "SECONDS", "time between two looks, 0.1 to 3600 (default 1)", CLI_TEXT(struct top, interval)},
+    {"count", "N", "end after N looks", CLI_TEXT(struct top, count)},
     {0},
 };
 

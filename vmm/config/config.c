@@ -91,6 +91,10 @@ static int set_memory(struct config *c, const char *value, struct err *e)
     char shown[VALUE_SIZE_MAX];
     if (!value_size(value, &n))
         return err_set(e, -EINVAL, "memory " VALUE_SHOWN ": not a size; write 256M, 1G or a number of bytes", value);
+    if (n >= CONFIG_MEMORY_MIN && n % CONFIG_MEMORY_STEP == 0) {
+        c->memory = n;
+        return 0;
+    }
     value_show_size(n, shown); /* as it was understood: 512 is 512 bytes, which not everybody means */
     if (n < CONFIG_MEMORY_MIN) {
         err_set(e, -EINVAL, "memory %s: too small; the least a machine can have is %lluM", shown,
@@ -99,11 +103,7 @@ static int set_memory(struct config *c, const char *value, struct err *e)
             err_hint(e, "a number without a unit is bytes: write %sM", value);
         return -EINVAL;
     }
-    if (n % CONFIG_MEMORY_STEP != 0)
-        return err_set(e, -EINVAL, "memory %s: not a multiple of %d bytes; write it in K or M", shown,
-                       CONFIG_MEMORY_STEP);
-    c->memory = n;
-    return 0;
+    return err_set(e, -EINVAL, "memory %s: not a multiple of %d bytes; write it in K or M", shown, CONFIG_MEMORY_STEP);
 }
 
 static int set_huge_pages(struct config *c, const char *value, struct err *e)

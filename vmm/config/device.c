@@ -1,10 +1,10 @@
 #include "vmm/config/device.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/concat.h"
 #include "vmm/base/nearest.h"
 #include "vmm/config/value.h"
 
@@ -66,7 +66,10 @@ static int add(struct config *c, struct config_device *d, struct err *e)
     if (d->index == d->kind->most) return err_set(e, -ENOSPC, "one too many: a machine has at most %u", d->kind->most);
     if (c->device_count == CONFIG_MAX_DEVICES)
         return err_set(e, -ENOSPC, "one too many: a machine has at most %d devices", CONFIG_MAX_DEVICES);
-    (void)snprintf(d->label, sizeof(d->label), "%s %u", d->kind->name, d->index);
+    d->label[0] = '\0';
+    concat(d->label, sizeof(d->label), d->kind->name);
+    concat(d->label, sizeof(d->label), " ");
+    concat_number(d->label, sizeof(d->label), d->index);
     c->device[c->device_count++] = *d;
     return 0;
 }

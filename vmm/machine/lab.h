@@ -22,8 +22,7 @@ struct machine_parts {
     unsigned vcpu_count;
 };
 
-/* How its machine differs from a user's. What it points to is the caller's; counter and trace must outlive the machine.
- */
+/* How its machine differs from a user's. What it points to is the caller's; counter and trace outlive the machine. */
 struct machine_lab {
     const void *image; /* in place of the built-in guest when no kernel is configured */
     uint64_t image_size;

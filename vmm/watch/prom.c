@@ -13,8 +13,7 @@ static void put_family(FILE *f, const char *name, const char *type, const char *
     fprintf(f, "# HELP vireo_%s %s\n# TYPE vireo_%s %s\n", name, help, name, type);
 }
 
-/* A label's value: UTF-8, in which a quote and a backslash are escaped. A device's name may come from the host's user.
- */
+/* A label's value: UTF-8, in which a quote and a backslash are escaped. A device's name may be a user's. */
 static void put_quoted(FILE *f, const char *s)
 {
     unsigned bytes;

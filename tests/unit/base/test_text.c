@@ -114,13 +114,13 @@ static void a_buffer_keeps_what_fits(void **state)
     char text[6] = "";
     struct text_buffer b = {.text = text, .size = sizeof(text)};
     (void)state;
-    text_add(&b, "abc");
+    text_to_buffer(&b, "abc", 3);
     text_to_buffer(&b, "de", 2);
     assert_string_equal(text, "abcde");
     assert_false(b.is_cut);
-    text_add(&b, "");
+    text_to_buffer(&b, "", 0);
     assert_false(b.is_cut);
-    text_add(&b, "f");
+    text_to_buffer(&b, "f", 1);
     assert_string_equal(text, "abcde");
     assert_int_equal(b.len, 5);
     assert_true(b.is_cut);

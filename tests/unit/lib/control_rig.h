@@ -1,5 +1,4 @@
-/* Clients of a control socket that take turns with its server in one thread, so that a server that waited would hang.
- */
+/* Clients of a control socket that take turns with its server in one thread, so a server that waited would hang. */
 #ifndef VIREO_TESTS_CONTROL_RIG_H
 #define VIREO_TESTS_CONTROL_RIG_H
 

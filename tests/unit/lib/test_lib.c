@@ -257,6 +257,7 @@ static void what_a_vm_tells_has_zero_in_reserve(void **state)
     struct vireo_vm *vm = new_vm(NULL);
     (void)state;
     fake.ending.reason = END_POWEROFF;
+    fake.ending.reason = END_STOPPED;
     memset(&end, 0xff, sizeof(end));
     memset(&milestone, 0xff, sizeof(milestone));
     memset(&thread, 0xff, sizeof(thread));

@@ -656,8 +656,7 @@ static void a_wire_that_is_cut_is_told_once_and_the_guest_lives_on(void **state)
     net_fini(&n);
 }
 
-/* What receiving may fail with while the host's side is well: the frame that waits comes later, or one is lost alone.
- */
+/* What receiving may fail with while the host's side is well: the frame comes later, or only it is lost. */
 static void a_receive_that_fails_for_a_moment_is_not_the_end(void **state)
 {
     static const struct {
