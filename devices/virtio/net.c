@@ -5,11 +5,10 @@
  *
  * Receiving. The size of the next frame is not known before it is read, and with merged buffers it may be 64 KiB. So
  * buffers are popped ahead into a pool, as many as the largest frame needs, if the guest has offered so many; behind
- * them in the read comes `spill`, our own memory. After a run of small frames the next one is expected to be small too,
- * and read into few buffers, which costs less; should it be large, most of it is copied from spill, once. A frame that
- * ran over into it waits for more buffers and is completed then: nothing is lost, however little the guest offers at a
- * time. With no buffer at all the host's side is not polled; the kernel queues and, in the end, drops. Without merged
- * buffers a frame that exceeds its one buffer is dropped.
+ * them in the read comes `spill`, our own memory. A frame that ran over into it waits for more buffers and is completed
+ * then: nothing is lost, however little the guest offers at a time. With no buffer at all the host's side is not
+ * polled; the kernel queues and, in the end, drops. Without merged buffers a frame that exceeds its one buffer is
+ * dropped.
  *
  * Sending. In order, one at a time; a host's side that takes no more is waited for with EPOLLOUT. An interrupt for
  * frames that were sent brings a driver nothing but their memory, and costs a guest exits of its own. Where frames are
@@ -53,7 +52,6 @@ enum { ETH_HEADER = 14, VLAN_TAG = 4, MTU_DEFAULT = 1500, GSO_MAX = 65536 };
 #define NET_QUEUE_SIZE  256
 #define FRAME_MAX       (GSO_MAX + ETH_HEADER + VLAN_TAG) /* 5.1.6.3.1, and a VLAN tag */
 #define RX_BATCH        64           /* frames a turn of the loop, so that other devices get theirs */
-#define RX_SMALL_RUN    64           /* so that a copy of 64 KiB is a small part of what has been saved */
 #define TX_UNTOLD_NS    1000000      /* as much as a TCP of Linux gives a driver to hold (tcp_small_queue_check) */
 #define TX_UNTOLD_BYTES (128u << 10) /* less than a socket may have unsent by default (net.core.wmem_default) */
 #define TX_DRAIN_BYTES  (1u << 20)   /* the same for sending: 16 of the largest frames */
@@ -99,9 +97,8 @@ struct net {
     bool is_active, is_gone;                  /* a driver runs; the host's side is no more */
     struct rx_pool pool;
     struct net_hdr rx_hdr;
-    size_t rx_waiting;     /* bytes of a frame that lie in the pool and in spill, waiting for buffers; 0: none */
-    size_t rx_placed;      /* of those, how many lie in the pool; while one is read: how many have room there */
-    unsigned rx_small_run; /* frames since the last large one, at most RX_SMALL_RUN */
+    size_t rx_waiting; /* bytes of a frame that lie in the pool and in spill, waiting for buffers; 0: none */
+    size_t rx_placed;  /* of those, how many lie in the pool */
 
     atomic_ulong rx_frames, rx_dropped, tx_frames, tx_dropped;
     uint8_t spill[sizeof(struct net_hdr) + FRAME_MAX]; /* last: its pages are touched only when it is used */
@@ -229,19 +226,12 @@ static void tell_rx(struct net *n)
 
 /* ---- receiving ---- */
 
-/* The largest frame that needs no segmenting. */
-static uint64_t packet_max(const struct net *n)
-{
-    return sizeof(struct net_hdr) + ETH_HEADER + VLAN_TAG + (n->mtu ? n->mtu : MTU_DEFAULT);
-}
-
-/* The bytes of buffers that the next frame is read into, if the guest has offered them. Without merging: one buffer. */
+/* The buffers a frame of any size needs, if the guest has offered them. Without merging: one. */
 static uint64_t pool_goal(const struct net *n)
 {
     if (!(n->dev.features & NET_F_MRG_RXBUF)) return 1;
-    if (!(n->dev.features & (NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6)) || n->rx_small_run == RX_SMALL_RUN)
-        return packet_max(n);
-    return sizeof(n->spill);
+    if (n->dev.features & (NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6)) return sizeof(n->spill);
+    return sizeof(struct net_hdr) + ETH_HEADER + VLAN_TAG + (n->mtu ? n->mtu : MTU_DEFAULT);
 }
 
 static void pool_add(struct rx_pool *p, const struct virtq_chain *c)
@@ -293,17 +283,14 @@ static int pool_fill(struct net *n, uint64_t goal)
     return rc < 0 ? rc : 0;
 }
 
-/* The pool from byte `off` on as an iovec: whole segments, until their bytes are `goal` or there are no more. *end: how
- * many bytes that is, those before off included. */
-static unsigned pool_range(const struct rx_pool *p, size_t off, uint64_t goal, struct iovec *v, size_t *end)
+/* The part [off, off + len) of the pool's bytes as an iovec of at most `max` entries. */
+static unsigned pool_range(const struct rx_pool *p, size_t off, struct iovec *v, unsigned max)
 {
     unsigned count_v = 0;
-    *end = 0;
-    for (unsigned i = 0; i < p->segs && *end < goal; i++) {
+    for (unsigned i = 0; i < p->segs && count_v < max; i++) {
         const size_t len = p->seg[i].iov_len;
         if (off < len) v[count_v++] = (struct iovec){(uint8_t *)p->seg[i].iov_base + off, len - off};
         off = off < len ? 0 : off - len;
-        *end += len;
     }
     return count_v;
 }
@@ -341,11 +328,10 @@ static bool accept_rx_hdr(const struct net *n)
  * -errno. */
 static ssize_t read_frame(struct net *n)
 {
-    const uint64_t goal = n->dev.features & NET_F_MRG_RXBUF ? pool_goal(n) : n->pool.bytes;
     struct iovec v[1 + POOL_SEGS + 1];
     unsigned used = 0;
     v[used++] = (struct iovec){&n->rx_hdr, sizeof(n->rx_hdr)};
-    used += pool_range(&n->pool, sizeof(n->rx_hdr), goal, v + used, &n->rx_placed);
+    used += pool_range(&n->pool, sizeof(n->rx_hdr), v + used, POOL_SEGS);
     v[used++] = (struct iovec){n->spill, sizeof(n->spill)};
     return n->host->ops->receive(n->host, v, (int)used);
 }
@@ -361,11 +347,7 @@ static bool accept_frame(struct net *n, size_t len)
     }
     if (!(n->dev.features & NET_F_GUEST_CSUM)) n->rx_hdr.flags = 0; /* 5.1.6.4.1 */
     n->rx_waiting = len;
-    if (n->rx_placed > len) n->rx_placed = len;
-    if (len > packet_max(n))
-        n->rx_small_run = 0;
-    else if (n->rx_small_run < RX_SMALL_RUN)
-        n->rx_small_run++;
+    n->rx_placed = len < n->pool.bytes ? len : n->pool.bytes;
     return true;
 }
 
@@ -549,7 +531,6 @@ static void forget_guest(struct net *n)
     n->pool.buffers = n->pool.segs = 0;
     n->pool.bytes = 0;
     n->rx_waiting = 0;
-    n->rx_small_run = 0;
     settle_tx(n);
     n->rx_is_starved = true; /* until the first notification */
     n->tx_is_blocked = false;

@@ -110,7 +110,6 @@ static ssize_t wire_receive(struct net_backend *b, const struct iovec *v, int co
 {
     struct wire *w = wire_of(b);
     const int error = wanted_error(w);
-    w->last_count = count;
     if (error) return error;
     if (w->to_guest.count == 0) return -EAGAIN;
     const size_t len = queue_take(&w->to_guest, v, count);

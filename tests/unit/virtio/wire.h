@@ -27,7 +27,6 @@ struct wire {
     int link;                    /* what link answers */
     int error;                   /* what the next `errors_left` calls of send and receive return instead */
     unsigned errors_left, sends; /* calls */
-    int last_count;              /* buffers that the last receive was given */
     bool is_full, is_cut, is_closed;
 };
 
