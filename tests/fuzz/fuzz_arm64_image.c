@@ -5,6 +5,7 @@
  * The loader is pure code, so it is fuzzed on any machine: its source is taken in, since the library of another
  * architecture has no such thing. */
 #include "arch/arm64/load_image.c"
+#include "arch/arm64/load_stream.c"
 #include "tests/fuzz/fuzz.h"
 
 #define RAM_BASE  UINT64_C(0x40000000)
