@@ -23,7 +23,7 @@ struct known {
 static bool nth_option(const struct command *c, unsigned index, struct known *out)
 {
     unsigned own = 0;
-    while (c->options[own].name && own < index) own++;
+    while (own < index && c->options[own].name) own++;
     out->is_own = c->options[own].name != NULL;
     if (out->is_own) out->option = c->options[own];
     return out->is_own || (c->key && c->key(c, index - own, &out->option));
