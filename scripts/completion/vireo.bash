@@ -9,7 +9,7 @@ _vireo_value() {
         case $word in
         FILE* | PATH | PROGRAM) compopt -o filenames 2> /dev/null; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$cur") ;;
         [a-z]*=*) words+=("${word%%=*}="); compopt -o nospace 2> /dev/null ;;
-        [a-z-]*) words+=("$word") ;;
+        [a-z0-9-]*) words+=("$word") ;;
         esac
     done
     mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")

@@ -202,6 +202,7 @@ bad_taps() {
 # Another VM holds the image: a second writer is refused, and so is a reader beside a writer.
 locked_disk() {
     local pid status=0
+    rm -f err-first
     "$VIREO" run --kernel endless.elf --disk path=bad/good.img --timeout $RUN_LIMIT_S --verbose > out-first 2> err-first < /dev/null &
     pid=$!
     wait_for_line starting err-first $pid || return 1
@@ -306,7 +307,7 @@ no_permission_is_126() {
 # wait_for_line TEXT FILE PID: until FILE has it; PID is ended if it does not come.
 wait_for_line() {
     local i=0
-    until grep -q "$1" "$2"; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { kill -9 "$3"; cat "$2"; return 1; }; done
+    until grep -qs "$1" "$2"; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { kill -9 "$3"; cat "$2"; return 1; }; done
 }
 has_kvm() { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }
 build_guests() {
@@ -366,6 +367,7 @@ holds() { readlink "/proc/$1"/fd/* | grep -qE '/(lock|endless.elf)$'; }
 inherited_files_are_closed() {
     local pid got=0
     : > lock
+    rm -f err-first
     (
         if ulimit -n 2048; then exec 1500< lock; fi 2> /dev/null
         exec "$VIREO" run --kernel /dev/fd/8 --timeout $RUN_LIMIT_S --verbose --json=/dev/fd/9 7< lock 8< endless.elf 9> report
@@ -376,7 +378,7 @@ inherited_files_are_closed() {
     while holds $pid; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { ls -l /proc/$pid/fd; got=1; break; }; done
     kill $pid
     wait $pid || [ $? = 143 ] || got=1
-    [ $got = 0 ] && grep -q '"signal": 15' report
+    [ $got = 0 ] && grep -q '"signal": 15' report || { cat report err-first; return 1; }
 }
 # Version 1: a group of the test's own below a hierarchy's root.
 quota_is_told() {

@@ -141,12 +141,13 @@ has_kvm() { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }
 # Its disk, which nobody names to the second one but as an output; and its console's file, by any name for it.
 locked_files_are_spared() {
     local pid rc=0 option i=0
+    rm -f err-first
     make_files 2> /dev/null
     printf '.globl _start\n_start: jmp _start\n' > endless.S
     gcc -nostdlib -static -no-pie -Wl,-Ttext=0x1000000 -Wl,--build-id=none endless.S -o endless.elf || return 1
     "$VIREO" run --kernel endless.elf --disk path=disk.img --console file=said --timeout 100 --verbose > out-first 2> err-first < /dev/null &
     pid=$!
-    until grep -q starting err-first; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { kill -9 $pid; cat err-first; return 1; }; done
+    until grep -qs starting err-first; do sleep 0.05; i=$((i + 1)); [ $i -lt 600 ] || { kill -9 $pid; cat err-first; return 1; }; done
     for option in --json=disk.img --stats=hard.img --console=file=soft.img; do
         keeps disk.img refuses "has locked that file, as a VM does its disks" run --kernel endless.elf "$option" --timeout 1 || rc=1
     done

@@ -817,9 +817,9 @@ static void failed_set_leaves_the_configuration_alone(void **state)
 #define T(promise) cmocka_unit_test_setup_teardown(promise, fresh, gone)
 UNIT_MAIN(T(defaults_are_a_whole_configuration), T(sizes_have_units_of_1024), T(sizes_refuse_all_else),
           T(cpus_are_bounded_both_ways), T(switches_are_true_or_false), T(huge_pages_want_memory_of_whole_pages),
-          T(cpus_are_bounded_both_ways), T(switches_are_true_or_false), T(names_are_plain_words),
-          T(cmdline_stops_at_what_kernels_take), T(timeouts_are_seconds_or_times_with_a_unit_up_to_a_year),
-          T(console_has_four_forms), T(the_console_has_one_device_or_two), T(paths_are_neither_empty_nor_endless),
+          T(names_are_plain_words), T(cmdline_stops_at_what_kernels_take),
+          T(timeouts_are_seconds_or_times_with_a_unit_up_to_a_year), T(console_has_four_forms),
+          T(the_console_has_one_device_or_two), T(paths_are_neither_empty_nor_endless),
           T(disk_takes_its_words_in_any_order), T(doubled_comma_is_a_comma_of_the_value),
           T(disk_takes_block_size_lock_and_format), T(disk_refuses_what_makes_no_sense), T(net_takes_tap_or_fd),
           T(net_refuses_what_makes_no_sense), T(one_device_too_many_is_refused),
