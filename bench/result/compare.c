@@ -84,12 +84,14 @@ static void compare_row(struct compared *c, const struct comparison *of, const s
     c->p = statistics_permutation(a, n_a, b, n_b);
     if (is_positive) {
         const struct interval i = statistics_bootstrap_ratio(a, n_a, b, n_b);
-        c->low = i.is_known ? i.low : NAN;
-        c->high = i.is_known ? i.high : NAN;
+        const bool is_known = i.is_known && isfinite(i.low) && isfinite(i.high);
+        c->low = is_known ? i.low : NAN;
+        c->high = is_known ? i.high : NAN;
     }
     c->a_ns = statistics_median(a, n_a);
     c->b_ns = statistics_median(b, n_b);
     if (c->a_ns > 0 && c->b_ns > 0) c->ratio = c->b_ns / c->a_ns;
+    if (isinf(c->ratio)) c->ratio = NAN; /* a file's figures may be as far apart as that */
     c->verdict = NO_DIFFERENCE;
 }
 

@@ -54,9 +54,11 @@ enum { ETH_HEADER = 14, VLAN_TAG = 4, MTU_DEFAULT = 1500, GSO_MAX = 65536 };
 #define RX_BATCH        64           /* frames a turn of the loop, so that other devices get theirs */
 #define TX_UNTOLD_NS    1000000      /* as much as a TCP of Linux gives a driver to hold (tcp_small_queue_check) */
 #define TX_UNTOLD_BYTES (128u << 10) /* less than a socket may have unsent by default (net.core.wmem_default) */
-#define TX_DRAIN_BYTES  (1u << 20)   /* the same for sending: 16 of the largest frames */
-#define POOL_SEGS       (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
-#define WHY_MAX         128                  /* a sentence and an errno's */
+/* What a frame of some 1,000 bytes costs its socket: Linux counts the memory that holds it (truesize). */
+#define TX_FRAME_COST  2304
+#define TX_DRAIN_BYTES (1u << 20)           /* the same for sending: 16 of the largest frames */
+#define POOL_SEGS      (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
+#define WHY_MAX        128                  /* a sentence and an errno's */
 
 struct net_hdr { /* 5.1.6 */
     uint8_t flags, gso_type;
@@ -487,8 +489,8 @@ static int send_one(struct net *n, uint64_t *left)
         return 0;
     }
     *left -= c.out_bytes < *left ? c.out_bytes : *left;
-    n->tx_untold_bytes += c.out_bytes;
-    n->tx_untold_segs += c.out_count;
+    n->tx_untold_bytes += c.out_bytes > TX_FRAME_COST ? c.out_bytes : TX_FRAME_COST;
+    n->tx_untold_segs += c.out_count + c.in_count; /* a guest may offer buffers that can't be sent, too */
     virtq_push(q, c.head, 0);
     return 1;
 }

@@ -119,7 +119,8 @@ int gmem_add_ram(struct gmem *m, uint64_t gpa, uint64_t size, struct err *e)
                      (unsigned long long)size);
     }
     if (rc == 0) rc = check_host_has(m, size, e);
-    if (rc == 0) rc = is_reserved ? hugetlb_map(&r.host, page, size, e) : map_small(&r.host, gpa, size, e);
+    if (rc == 0)
+        rc = is_reserved ? hugetlb_map(&r.host, page, size, gmem_total(m), e) : map_small(&r.host, gpa, size, e);
     if (rc != 0) return rc;
     (void)madvise(r.host, size, MADV_DONTDUMP);
     if (!is_reserved) advise(&r, m->pages);

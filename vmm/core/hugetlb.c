@@ -83,11 +83,11 @@ static int check_groups(const struct kind *k, uint64_t size, struct err *e)
     return rc;
 }
 
-int hugetlb_map(uint8_t **out, uint64_t page, uint64_t size, struct err *e)
+int hugetlb_map(uint8_t **out, uint64_t page, uint64_t size, uint64_t before, struct err *e)
 {
     const struct kind *k = kind_of(page);
     assert((page == HUGETLB_2M || page == HUGETLB_1G) && size > 0 && size % page == 0);
-    const int rc = check_groups(k, size, e);
+    const int rc = check_groups(k, before + size, e);
     if (rc) return rc;
     uint8_t *p = pages_map(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | k->flags, -1);
     if (!p) return refused(k, size / page, e);

@@ -13,9 +13,9 @@
 #define HUGETLB_2M (UINT64_C(2) << 20)
 #define HUGETLB_1G (UINT64_C(1) << 30)
 
-/* Map size bytes of pages of one of these two sizes: a multiple of page, > 0. *out is a multiple of page, not there in
- * a child of fork(2), and the caller's to munmap. ERR_HOST when the host hasn't so many: the sentence says how many it
- * has, the hint how to set more aside. */
-int hugetlb_map(uint8_t **out, uint64_t page, uint64_t size, struct err *e);
+/* Map size bytes of pages of one of these two sizes: a multiple of page, > 0. before: bytes that the same guest was
+ * given already, and has not touched. *out is a multiple of page, not there in a child of fork(2), and the caller's to
+ * munmap. ERR_HOST when the host hasn't so many: the sentence says how many it has, the hint how to set more aside. */
+int hugetlb_map(uint8_t **out, uint64_t page, uint64_t size, uint64_t before, struct err *e);
 
 #endif

@@ -184,10 +184,22 @@ static void more_memory_than_the_host_has_is_refused(void **state)
 
 /* The linker sends the library's mmap here (tests/unit/base/base.mk): the host refuses while this is set. */
 static bool mmap_fails;
+/* Or it gives ordinary pages where huge ones are asked for. */
+static bool mmap_is_generous;
+/* What the cgroups of this process leave of huge pages: as they are, but for a test. */
+static uint64_t huge_left;
+uint64_t __real_groups_huge_left(const char *groups, const char *root, const char *page);
+uint64_t __wrap_groups_huge_left(const char *groups, const char *root, const char *page);
+uint64_t __wrap_groups_huge_left(const char *groups, const char *root, const char *page)
+{
+    return huge_left ? huge_left : __real_groups_huge_left(groups, root, page);
+}
+
 void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
 void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
 void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
 {
+    if (mmap_is_generous) flags &= ~MAP_HUGETLB;
     if (!mmap_fails) return __real_mmap(at, len, prot, flags, fd, off);
     errno = ENOMEM;
     return MAP_FAILED;
@@ -333,6 +345,26 @@ static void a_host_with_reserved_pages_that_will_not_map_names_the_limits(void *
     gmem_fini(&m);
 }
 
+/* None of a guest's regions is touched yet when the next one is added, so the group doesn't count them. */
+static void a_groups_limit_is_for_all_regions_of_a_guest(void **state)
+{
+    (void)state;
+    struct gmem m;
+    struct err e = {0};
+    gmem_init(&m);
+    m.pages = GMEM_PAGES_2M;
+    huge_left = 4 * HUGE_PAGE;
+    mmap_is_generous = true;
+    const int first = gmem_add_ram(&m, 0, 3 * HUGE_PAGE, &e);
+    const int second = gmem_add_ram(&m, 8 * HUGE_PAGE, 2 * HUGE_PAGE, &e);
+    huge_left = 0;
+    mmap_is_generous = false;
+    assert_int_equal(first, 0);
+    assert_int_equal(second, -ENOMEM);
+    assert_contains(e.text, "allows 8 MiB more in pages of 2 MiB, and the guest is given 10 MiB");
+    gmem_fini(&m);
+}
+
 static void reserved_pages_are_huge_and_given_back(void **state)
 {
     (void)state;
@@ -386,4 +418,5 @@ UNIT_MAIN(UNIT(slice_agrees_with_a_byte_map), UNIT(slice_never_wraps), UNIT(slic
           UNIT(ram_stays_out_of_core_dumps_and_has_huge_pages_above_2m), UNIT(small_pages_are_small_in_all_of_the_ram),
           UNIT(reserved_pages_are_whole_pages), UNIT(too_few_reserved_pages_are_counted_and_the_way_out_told),
           UNIT(a_host_with_reserved_pages_that_will_not_map_names_the_limits),
-          UNIT(reserved_pages_are_huge_and_given_back), UNIT(fini_unmaps_ram_and_only_ram))
+          UNIT(a_groups_limit_is_for_all_regions_of_a_guest), UNIT(reserved_pages_are_huge_and_given_back),
+          UNIT(fini_unmaps_ram_and_only_ram))

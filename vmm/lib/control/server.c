@@ -73,7 +73,7 @@ static void drop(struct client *k)
     if (k->state == CLIENT_WAITS) k->call.gone(&k->call);
     loop_remove(&k->control->loop, &k->source);
     loop_timer_cancel(&k->control->loop, &k->timer);
-    (void)shutdown(k->source.fd, SHUT_WR);
+    (void)shutdown(k->source.fd, SHUT_RDWR); /* a child of fork(2) may hold it too */
     close(k->source.fd);
     free(k->body);
     free(k->answer);
