@@ -52,13 +52,13 @@ enum { ETH_HEADER = 14, VLAN_TAG = 4, MTU_DEFAULT = 1500, GSO_MAX = 65536 };
 #define NET_QUEUE_SIZE  256
 #define FRAME_MAX       (GSO_MAX + ETH_HEADER + VLAN_TAG) /* 5.1.6.3.1, and a VLAN tag */
 #define RX_BATCH        64           /* frames a turn of the loop, so that other devices get theirs */
+#define TX_DRAIN_BYTES  (1u << 20)   /* the same for sending: 16 of the largest frames */
 #define TX_UNTOLD_NS    1000000      /* as much as a TCP of Linux gives a driver to hold (tcp_small_queue_check) */
 #define TX_UNTOLD_BYTES (128u << 10) /* less than a socket may have unsent by default (net.core.wmem_default) */
 /* What a frame of some 1,000 bytes costs its socket: Linux counts the memory that holds it (truesize). */
-#define TX_FRAME_COST  2304
-#define TX_DRAIN_BYTES (1u << 20)           /* the same for sending: 16 of the largest frames */
-#define POOL_SEGS      (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
-#define WHY_MAX        128                  /* a sentence and an errno's */
+#define TX_FRAME_COST 2304
+#define POOL_SEGS     (2 * VIRTQ_MAX_SIZE) /* while half is free, a chain of any length fits */
+#define WHY_MAX       128                  /* a sentence and an errno's */
 
 struct net_hdr { /* 5.1.6 */
     uint8_t flags, gso_type;
@@ -224,6 +224,13 @@ static void tell_rx(struct net *n)
     settle_tx(n);
     (void)virtq_wants_interrupt(&n->dev.vq[TX]);
     n->dev.up->interrupt(n->dev.up_arg);
+}
+
+/* The guest broke a queue. No timer may look at one until the driver has reset the device. */
+static void give_up(struct net *n, const char *why)
+{
+    settle_tx(n);
+    virtio_fault(&n->dev, why);
 }
 
 /* ---- receiving ---- */
@@ -411,7 +418,7 @@ static void drain_rx(struct net *n)
     if (rc < 0) n->rx_is_starved = true;
     update_polling(n);
     tell_rx(n);
-    if (rc < 0) virtio_fault(&n->dev, q->why);
+    if (rc < 0) give_up(n, q->why);
 }
 
 /* ---- sending ---- */
@@ -508,7 +515,7 @@ static void drain_tx(struct net *n)
     update_polling(n);
     tell_tx_in_time(n);
     if (rc > 0) d->up->renotify(d->up_arg, TX);
-    if (rc < 0) virtio_fault(d, q->why);
+    if (rc < 0) give_up(n, q->why);
 }
 
 /* ---- life ---- */

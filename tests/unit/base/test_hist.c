@@ -7,14 +7,14 @@
 
 #define VALUES 20000 /* enough for a p99.9 with twenty values beyond it */
 
-struct bench {
+struct rig {
     struct hist h;
     _Atomic uint64_t bucket[HIST_BUCKETS], group[HIST_GROUPS];
 };
 
-static struct bench *make(void)
+static struct rig *make(void)
 {
-    struct bench *b = calloc(1, sizeof(*b));
+    struct rig *b = calloc(1, sizeof(*b));
     assert_non_null(b);
     hist_init(&b->h, b->bucket, b->group);
     return b;
@@ -63,7 +63,7 @@ static void quantiles_are_those_of_the_sorted_values_to_three_digits(void **stat
     static const double shares[] = {0.001, 0.1, 0.25, 0.5, 0.9, 0.99, 0.999, 0.9999};
     static uint64_t values[VALUES];
     uint64_t random = 1, got[COUNT_OF(shares)];
-    struct bench *b = make();
+    struct rig *b = make();
 
     (void)state;
     for (size_t i = 0; i < VALUES; i++) {
@@ -107,7 +107,7 @@ static void several_are_read_as_if_all_had_been_recorded_in_one(void **state)
     static const double shares[] = {0, 0.001, 0.1, 0.5, 0.9, 0.99, 0.999, 1};
     enum { PARTS = 3, BOUNDS = 40 };
     uint64_t random = 7, bound[BOUNDS], got[BOUNDS], truth[BOUNDS];
-    struct bench *part[PARTS] = {make(), make(), make()}, *whole = make();
+    struct rig *part[PARTS] = {make(), make(), make()}, *whole = make();
     const struct hist *of[PARTS + 1] = {&part[0]->h, &part[1]->h, &part[2]->h, &make()->h}; /* and an empty one */
     const struct hists all = {of, COUNT_OF(of)};
 
@@ -133,7 +133,7 @@ static void several_are_read_as_if_all_had_been_recorded_in_one(void **state)
 
 static void what_is_too_long_is_counted_and_its_max_is_exact(void **state)
 {
-    struct bench *b = make();
+    struct rig *b = make();
 
     (void)state;
     hist_record(&b->h, 3);
@@ -150,7 +150,7 @@ static void what_is_too_long_is_counted_and_its_max_is_exact(void **state)
 static void an_empty_one_has_quantiles_of_zero(void **state)
 {
     uint64_t bound = 10, out = 1;
-    struct bench *b = make();
+    struct rig *b = make();
 
     (void)state;
     assert_int_equal(quantile(ONE(b), 0), 0);
@@ -166,7 +166,7 @@ static void ranges_count_what_lies_in_them_to_three_digits(void **state)
 {
     enum { BOUNDS = 40 };
     uint64_t bound[BOUNDS], low[BOUNDS] = {0}, out[BOUNDS], random = 7, sum = 0;
-    struct bench *b = make();
+    struct rig *b = make();
 
     (void)state;
     for (unsigned i = 0; i < BOUNDS; i++) bound[i] = (UINT64_C(3) << i) / 2;
@@ -195,7 +195,7 @@ static void a_range_that_ends_at_a_bucket_is_exact(void **state)
 {
     static const uint64_t bound[] = {9, 10, 2047};
     uint64_t out[COUNT_OF(bound)];
-    struct bench *b = make();
+    struct rig *b = make();
 
     (void)state;
     for (uint64_t v = 0; v < 3000; v++) hist_record(&b->h, v);

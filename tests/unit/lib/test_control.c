@@ -28,7 +28,7 @@
 #define SOCKETS    300 /* made while another thread swaps the directory, which it does SWAPS times meanwhile */
 #define SWAPS      3000
 
-struct bench {
+struct rig {
     struct vireo_vm vm;
     struct vireo_control *control;
     char dir[64];
@@ -53,7 +53,7 @@ int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, cha
     return 0;
 }
 
-static void open_control(struct bench *b)
+static void open_control(struct rig *b)
 {
     struct vireo_error e;
     if (vireo_control_create(&b->control, &b->vm, b->dir, &e)) fail_msg("%s", e.text);
@@ -61,7 +61,7 @@ static void open_control(struct bench *b)
 
 static int set_up(void **state)
 {
-    struct bench *b = calloc(1, sizeof(*b));
+    struct rig *b = calloc(1, sizeof(*b));
     assert_non_null(b);
     page_size = 0;
     page_rc = 0;
@@ -75,31 +75,31 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     vireo_control_destroy(b->control);
     assert_int_equal(rmdir(b->dir), 0); /* it left nothing there */
     free(b);
     return 0;
 }
 
-static int dial(struct bench *b)
+static int dial(struct rig *b)
 {
     return control_dial(b->dir, "web");
 }
 
-static size_t hear(struct bench *b, int fd, char *out, size_t room)
+static size_t hear(struct rig *b, int fd, char *out, size_t room)
 {
     return control_hear(b->control, fd, out, room);
 }
 
-static const char *ask(struct bench *b, const char *request)
+static const char *ask(struct rig *b, const char *request)
 {
     return control_ask(b->control, b->dir, "web", request);
 }
 
 static void each_page_has_its_address_and_type(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     const char *json = ask(b, GET("/stats?steps=1&weights=io_overhead=2"));
     assert_contains(json, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n");
     assert_contains(json, "Connection: close\r\n\r\nformat 1, weights \"io_overhead=2\", steps 1\n");
@@ -112,7 +112,7 @@ static void each_page_has_its_address_and_type(void **state)
 
 static void what_is_wrong_is_answered_with_a_sentence(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     char flood[5000];
     assert_contains(ask(b, GET("/")), "HTTP/1.1 404 Not Found\r\n");
     assert_contains(ask(b, GET("/")), "\r\n\r\nthe pages are /stats (JSON)");
@@ -129,7 +129,7 @@ static void what_is_wrong_is_answered_with_a_sentence(void **state)
 
 static void what_there_is_no_route_for_is_told(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     static const struct {
         const char *request, *status;
     } rows[] = {
@@ -173,7 +173,7 @@ static void weights_that_do_not_fit_are_refused_whole(void **state)
 
 static void a_request_may_come_byte_by_byte(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     char out[4096];
     const int fd = dial(b);
     for (const char *c = GET("/stats"); *c; c++) {
@@ -184,7 +184,7 @@ static void a_request_may_come_byte_by_byte(void **state)
     assert_contains(out, "200 OK");
 }
 
-static unsigned serve_for(struct bench *b, uint64_t ms)
+static unsigned serve_for(struct rig *b, uint64_t ms)
 {
     return control_serve_for(b->control, ms);
 }
@@ -198,7 +198,7 @@ static bool is_closed(int fd)
 /* Clients that say nothing have their time, and the owner is not woken for nothing meanwhile. */
 static void silent_clients_have_their_time_and_wake_nobody(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     int silent[SLOTS];
     for (unsigned i = 0; i < SLOTS; i++) silent[i] = dial(b);
     (void)serve_for(b, 50);
@@ -212,7 +212,7 @@ static void silent_clients_have_their_time_and_wake_nobody(void **state)
 }
 
 /* An answer within one call: no client's time is over by then. */
-static void expect_answer_at_once(struct bench *b)
+static void expect_answer_at_once(struct rig *b)
 {
     char out[4096];
     const int fd = dial(b);
@@ -224,7 +224,7 @@ static void expect_answer_at_once(struct bench *b)
 
 static void a_full_house_of_silent_clients_makes_room_by_dropping_the_oldest(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     int silent[SLOTS];
     for (unsigned i = 0; i < SLOTS; i++) {
         silent[i] = dial(b);
@@ -239,7 +239,7 @@ static void a_full_house_of_silent_clients_makes_room_by_dropping_the_oldest(voi
 /* Ever new ones, as one who means to starve the others makes them: silent, half a request, byte by byte. */
 static void ever_new_silent_and_slow_clients_starve_nobody(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     int fds[ROUNDS];
     for (unsigned i = 0; i < ROUNDS; i++) {
         fds[i] = dial(b);
@@ -261,7 +261,7 @@ static bool is_hung_up(int fd)
  * the one that reads. It is answered before the time of the latter is over. */
 static void readers_that_do_not_read_make_room_soon(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     int slow[2 * SLOTS];
     unsigned left = 0;
     char c;
@@ -283,7 +283,7 @@ static void readers_that_do_not_read_make_room_soon(void **state)
 /* A page larger than a socket's buffer, to a client that does not take it: others are served, and it is dropped. */
 static void a_client_that_does_not_read_delays_nobody_and_is_dropped(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     static char out[LARGE_PAGE + 4096];
     page_size = LARGE_PAGE;
     const int slow = dial(b);
@@ -298,7 +298,7 @@ static void a_client_that_does_not_read_delays_nobody_and_is_dropped(void **stat
 
 static void clients_that_vanish_leave_nothing_behind(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     page_size = LARGE_PAGE;
     for (unsigned i = 0; i < 100; i++) {
         const int fd = dial(b);
@@ -316,7 +316,7 @@ static void clients_that_vanish_leave_nothing_behind(void **state)
 /* Without a descriptor for a new client the server tries again later, and does not spin meanwhile. */
 static void without_descriptors_clients_wait(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct rlimit old, low;
     char out[4096];
     const int fd = dial(b);
@@ -347,7 +347,7 @@ static unsigned entries_in(const char *dir)
 /* With fewer descriptors than it takes there is a sentence, and neither a socket nor a descriptor stays behind. */
 static void a_start_without_descriptors_leaves_nothing_behind(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct rlimit old, low;
     struct vireo_error e;
     unsigned failures = 0;
@@ -379,7 +379,7 @@ static void a_start_without_descriptors_leaves_nothing_behind(void **state)
 
 /* ---- where it lies ---- */
 
-static int refusal(struct bench *b, const char *dir, struct vireo_error *e)
+static int refusal(struct rig *b, const char *dir, struct vireo_error *e)
 {
     struct vireo_control *none = NULL;
     const int rc = vireo_control_create(&none, &b->vm, dir, e);
@@ -389,7 +389,7 @@ static int refusal(struct bench *b, const char *dir, struct vireo_error *e)
 
 static void a_socket_is_its_owners_alone_and_a_second_of_the_name_is_refused(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct vireo_error e;
     struct stat st;
     assert_int_equal(stat(vireo_control_path(b->control), &st), 0);
@@ -402,7 +402,7 @@ static void a_socket_is_its_owners_alone_and_a_second_of_the_name_is_refused(voi
 
 static void what_a_dead_process_left_is_replaced(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     vireo_control_destroy(b->control);
     const int dead = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -415,7 +415,7 @@ static void what_a_dead_process_left_is_replaced(void **state)
 
 static void a_file_that_is_no_socket_is_left_alone(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct vireo_error e;
     char path[128];
     struct stat st;
@@ -431,7 +431,7 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
 
 static void places_that_do_not_do_are_refused(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct vireo_error e;
     char dir[200], deep[200];
     (void)snprintf(dir, sizeof(dir), "%s/none/deep", b->dir);
@@ -452,7 +452,7 @@ static void places_that_do_not_do_are_refused(void **state)
 /* Removed by hand, and the name taken by another VM: the first one's end must not take the second one's socket. */
 static void an_end_removes_only_its_own_socket(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct vireo_control *first = b->control;
     assert_int_equal(unlink(vireo_control_path(first)), 0);
     open_control(b);
@@ -480,7 +480,7 @@ static void *swap_for_ever(void *arg)
  * change places. */
 static void whoever_swaps_the_directory_gets_no_socket(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct swap s = {.is_over = false};
     struct vireo_error e;
     pthread_t thread;
@@ -513,7 +513,7 @@ static void whoever_swaps_the_directory_gets_no_socket(void **state)
 /* Root's environment may name another user's directory (sudo -E), where that user can swap what lies in it. */
 static void a_directory_below_another_users_is_refused(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct vireo_error e;
     char above[96], dir[128];
     if (geteuid() != 0) {
@@ -534,7 +534,7 @@ static void a_directory_below_another_users_is_refused(void **state)
 /* 0777 is anybody's; with the sticky bit, as /tmp has it, only who owns a file may rename it. */
 static void a_parent_that_others_may_write_is_refused_unless_it_is_sticky(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct vireo_error e;
     struct vireo_control *c = NULL;
     char above[96], dir[128];
@@ -557,7 +557,7 @@ static void a_parent_that_others_may_write_is_refused_unless_it_is_sticky(void *
 /* Another user's process may come to listen there all the same: one that root started and that became another. */
 static void who_listens_is_looked_at_before_anything_is_said(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     int ready[2];
     char c;
@@ -592,7 +592,7 @@ static void who_listens_is_looked_at_before_anything_is_said(void **state)
 /* A child of the program that did not exec has copies of everything: the VM's name is free all the same. */
 static void a_childs_copy_keeps_nobody_waiting(void **state)
 {
-    struct bench *b = *state;
+    struct rig *b = *state;
     const pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -604,6 +604,32 @@ static void a_childs_copy_keeps_nobody_waiting(void **state)
     assert_contains(ask(b, GET("/stats")), "200 OK");
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
+}
+
+static unsigned count_sockets(void)
+{
+    struct stat st;
+    unsigned n = 0;
+    for (int fd = 3; fd < 256; fd++) n += fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+    return n;
+}
+
+/* One that is served just then: its connection is the parent's alone. */
+static void a_child_has_no_client(void **state)
+{
+    struct rig *b = *state;
+    int status;
+    const unsigned before = count_sockets(); /* the server's own among them, which the child has not either */
+    const int client = vireo_control_connect(b->dir, "web", 1000);
+    assert_true(client >= 0);
+    vireo_control_serve(b->control);
+    assert_int_equal(count_sockets(), before + 2);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit((int)count_sockets());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), before - 1 + 1); /* without the server's two, with the program's own end */
+    close(client);
 }
 
 static void the_usual_place_is_the_users(void **state)
@@ -637,4 +663,4 @@ UNIT_MAIN(T(each_page_has_its_address_and_type), T(what_is_wrong_is_answered_wit
           T(a_directory_below_another_users_is_refused),
           T(a_parent_that_others_may_write_is_refused_unless_it_is_sticky),
           T(who_listens_is_looked_at_before_anything_is_said), T(a_childs_copy_keeps_nobody_waiting),
-          UNIT(the_usual_place_is_the_users))
+          T(a_child_has_no_client), UNIT(the_usual_place_is_the_users))

@@ -17,6 +17,7 @@
 
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/forked.h"
 #include "vmm/lib/control/place.h"
 
 #define CONTROL_CLIENTS   8    /* at once: each may hold a page, 100 KB for a usual VM */
@@ -55,6 +56,7 @@ struct vireo_control {
     struct loop loop;
     struct loop_source listening;
     struct loop_timer parked; /* set while nobody is accepted */
+    struct forked forked;     /* a child of fork(2) lets go of the clients */
     bool has_loop;
     bool has_new; /* clients may be accepted now */
     struct client client[CONTROL_CLIENTS];
@@ -73,11 +75,12 @@ static void drop(struct client *k)
     if (k->state == CLIENT_WAITS) k->call.gone(&k->call);
     loop_remove(&k->control->loop, &k->source);
     loop_timer_cancel(&k->control->loop, &k->timer);
-    (void)shutdown(k->source.fd, SHUT_RDWR); /* a child of fork(2) may hold it too */
-    close(k->source.fd);
+    const int fd = k->source.fd;
+    k->source.fd = -1;             /* first: a fork may come at any time */
+    (void)shutdown(fd, SHUT_RDWR); /* a child of vfork(2) or clone(2) may hold it too */
+    close(fd);
     free(k->body);
     free(k->answer);
-    k->source.fd = -1;
     k->body = k->answer = NULL;
     k->state = CLIENT_FREE;
     k->control->has_new = true; /* who waits for a slot */
@@ -354,6 +357,14 @@ const char *vireo_control_path(const struct vireo_control *c)
     return c->place.path;
 }
 
+/* Else a client would wait for the end of an answer that the child keeps open. */
+static void in_forked_child(void *arg)
+{
+    const struct vireo_control *c = arg;
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+        if (c->client[i].source.fd >= 0) close(c->client[i].source.fd);
+}
+
 static int create_steps(struct vireo_control *c, const struct control_params *p, struct err *e)
 {
     if (!p->name[0]) return err_set(e, -EINVAL, "the VM has no name to call the socket after");
@@ -362,6 +373,7 @@ static int create_steps(struct vireo_control *c, const struct control_params *p,
     c->has_loop = true;
     rc = loop_init(&c->loop, e);
     if (rc) return rc;
+    forked_add(&c->forked);
     c->listening.fd = c->place.fd;
     rc = loop_reserve(&c->loop, &c->listening, e);
     if (!rc) unpark(c);
@@ -376,6 +388,7 @@ int control_create(struct vireo_control **out, const struct control_params *p, s
     c->owner = p->owner;
     c->place.fd = c->place.dir_fd = -1;
     c->listening = (struct loop_source){.fd = -1, .fn = on_newcomer, .arg = c};
+    c->forked = (struct forked){.in_child = in_forked_child, .arg = c};
     c->parked = (struct loop_timer){.fn = on_parked, .arg = c};
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         struct client *k = &c->client[i];
@@ -394,6 +407,7 @@ int control_create(struct vireo_control **out, const struct control_params *p, s
 void vireo_control_destroy(struct vireo_control *c)
 {
     if (!c) return;
+    forked_remove(&c->forked);
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) drop(&c->client[i]);
     control_place_close(&c->place);
     if (c->has_loop) loop_fini(&c->loop);
