@@ -47,7 +47,7 @@ static int run_report(const struct command *self, char **words, uint64_t started
     return status;
 }
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"output", "FILE", "write the page there (default: standard output)", CLI_TEXT(struct page_words, output)},
     {0},
 };

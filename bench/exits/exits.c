@@ -135,13 +135,14 @@ static int set_pin(void *options, const char *value, struct err *e)
     return 0;
 }
 
-static const struct bench_option options[] = {
-    {"rows", "LIST", "rows to measure, separated by commas (default all)", set_rows},
-    {"samples", "N", "samples of each row in each process (default 10000)", set_samples},
-    {"batch", "N", "repetitions between two reads of the counter (default 1, or what a slow one asks for)", set_batch},
-    {"pin", "CPU", "the measured vCPU runs on this CPU alone", set_pin},
-    {"timeout", "TIME", "a row may take so long, e.g. 5s (default 20s)", set_timeout},
-    {"delay", "TIME", "self-check: so much more in our handlers, which must show in `user` alone", set_delay},
+static const struct setting options[] = {
+    {"rows", "LIST", "rows to measure, separated by commas (default all)", .set = set_rows},
+    {"samples", "N", "samples of each row in each process (default 10000)", .set = set_samples},
+    {"batch", "N", "repetitions between two reads of the counter (default 1, or what a slow one asks for)",
+     .set = set_batch},
+    {"pin", "CPU", "the measured vCPU runs on this CPU alone", .set = set_pin},
+    {"timeout", "TIME", "a row may take so long, e.g. 5s (default 20s)", .set = set_timeout},
+    {"delay", "TIME", "self-check: so much more in our handlers, which must show in `user` alone", .set = set_delay},
     {0},
 };
 

@@ -37,7 +37,7 @@ static void take(void *arg, const char *text)
 
 static int set(void *options, const char *name, const char *value, struct err *e)
 {
-    for (const struct bench_option *o = bench_exits.options; o->name; o++)
+    for (const struct setting *o = bench_exits.options; o->name; o++)
         if (strcmp(o->name, name) == 0) return o->set(options, value, e);
     fail();
     return -EINVAL;

@@ -44,7 +44,7 @@ static void set_name(void *ctx, const char *word)
     args_add(&((struct top *)ctx)->words, word);
 }
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"interval", "SECONDS", "time between two looks, 0.1 to 3600 (default 1)", CLI_TEXT(struct top, interval)},
     {"count", "N", "end after N looks", CLI_TEXT(struct top, count)},
     {"duration", "SECONDS", "end after that time", CLI_TEXT(struct top, duration)},
