@@ -65,7 +65,7 @@ bool top_sample_read(struct top_sample *s, const json_t *page)
     bool is_good = strcmp(string(page, "schema"), "vireo-stats-1") == 0 && load_rows(s, json_object_get(page, "rows"));
     s->pid = (int)number(page, "pid");
     s->age_ns = number(page, "age_ns");
-    const uint64_t vcpus = number(page, "vcpus");
+    const size_t vcpus = json_array_size(json_object_get(page, "vcpus"));
     s->vcpus = vcpus <= TOP_VCPUS_MAX ? (unsigned)vcpus : 0;
     is_good = is_good && s->vcpus > 0;
     s->sum = json_number_value(json_object_get(page, "weighted_sum"));
