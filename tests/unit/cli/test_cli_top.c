@@ -15,6 +15,14 @@
     ", \"run\": {\"total_ns\": 9000}, \"handler\": {\"total_ns\": 1000}, \"run_steps\": " steps "},"                   \
     " {\"kind\": \"doorbell\", \"count\": " count "}]}"
 
+static bool top_sample_load(struct top_sample *s, const char *text, size_t len)
+{
+    json_t *page = json_loadb(text, len, 0, NULL);
+    const bool is_page = top_sample_read(s, page);
+    json_decref(page);
+    return is_page;
+}
+
 static void load(struct top_sample *s, const char *text)
 {
     assert_true(top_sample_load(s, text, strlen(text)));
