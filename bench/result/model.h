@@ -16,7 +16,6 @@
 #define RESULT_ROWS_MAX      128         /* there are some 40 */
 #define RESULT_PROCESSES_MAX 200         /* an hour of measuring; at most STATISTICS_MAX, to be resampled */
 #define RESULT_SAMPLES_MAX   (1u << 28)  /* of a row: as many processes with all the samples a guest gives, ten times */
-#define RESULT_BYTES_MAX     (64u << 20) /* of a file: 40 rows of six histograms are 2 MiB at most; of 128, 6 */
 
 /* ---- a distribution: ticks of the environment's counter, each of a whole batch ---- */
 
