@@ -269,9 +269,9 @@ static void put_missing(FILE *page, const struct trials *all)
     for (unsigned i = 0; i < all->count; i++) {
         const struct trial *t = &all->at[i];
         if (was_run(t)) continue;
-        html_put(page, "%s%s (%s%s%s)", is_first ? "<p class=\"note\">Not run: " : "; ", trial_name(t, name),
-                 trial_verdict(t), json_text(t->experiment, "detail")[0] ? ": " : "",
-                 json_text(t->experiment, "detail"));
+        html_put(page, is_first ? "<p class=\"note\">Not run: " : "; ");
+        html_put(page, "%s (%s%s%s)", trial_name(t, name), trial_verdict(t),
+                 json_text(t->experiment, "detail")[0] ? ": " : "", json_text(t->experiment, "detail"));
         is_first = false;
     }
     if (!is_first) html_put(page, ".</p>\n");
