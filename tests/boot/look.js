@@ -54,6 +54,8 @@ function look_at_texts(doc, width, fault) {
             if (box.left < at.left - SLACK || box.right > at.right + SLACK || box.top < at.top - SLACK || box.bottom > at.bottom + SLACK)
                 fault(`text is cut: "${text.slice(0, 40)}"`);
         }
+        const tops = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+        if (/^[\w.%]{1,20}$/.test(text) && tops.size > 1) fault(`a word is broken: "${text}"`);
         if (/<\w+( class|>)/.test(text)) fault(`markup is shown as text: "${text.slice(0, 40)}"`);
         if (contrast(e, !!e.closest('svg')) < CONTRAST) fault(`too little contrast: "${text.slice(0, 40)}"`);
     }

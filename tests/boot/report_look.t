@@ -58,7 +58,8 @@ sees_planted_faults() {
     plant clip 'h1 { overflow: hidden; white-space: nowrap; width: 60px; }'
     plant dark ':root { --bg: \#000 !important; --fg: \#fff !important; }'
     plant markup '</style></head><body><p>\&lt;p class="note"\&gt;</p>'
-    look light wide@1280 column@390 column@900 plot@1280 pale@900 ticks@390 clip@390 dark@1280 markup@390 > said
+    plant broken 'b { display: inline-block; width: 9px; overflow-wrap: anywhere; }'
+    look light broken@900 wide@1280 column@390 column@900 plot@1280 pale@900 ticks@390 clip@390 dark@1280 markup@390 > said
     local fault
     while read -r fault; do
         grep -qE "$fault" said || { echo "not seen: $fault"; head -n 60 said; return 1; }
@@ -71,6 +72,7 @@ sees_planted_faults() {
 ^ticks.html 390: labels of an axis overlap
 ^clip.html 390: text is cut: "What VM exits cost"
 ^dark.html 1280: not light
+^broken.html 900: a word is broken
 ^markup.html 390: markup is shown as text
 END
 }
