@@ -21,7 +21,12 @@ static int write_page(const struct page_words *w, FILE *f, struct result *const 
         (void)signal(SIGXFSZ, SIG_IGN);
     }
     const struct result *const *list = (const struct result *const *)results;
-    const int status = say_err(report_write(list, w->path.count, output_write, f, &err), &err);
+    const char *names[ARGS_WORDS_MAX];
+    for (unsigned i = 0; i < w->path.count; i++) {
+        const char *slash = strrchr(w->path.word[i], '/');
+        names[i] = slash ? slash + 1 : w->path.word[i];
+    }
+    const int status = say_err(report_write(list, names, w->path.count, output_write, f, &err), &err);
     return finish_output(w->output ? f : NULL, w->output ? w->output : "standard output", status);
 }
 
