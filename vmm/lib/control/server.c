@@ -1,9 +1,11 @@
-/* A client has one request, one answer and CONTROL_CLIENT_MS for both, after which it is dropped; the time that a route
- * takes to answer is not its client's. When the house is full, a newcomer takes the place of the oldest client that has
- * not sent its whole request, or else of the one that has longest taken nothing of its answer. Whoever sends its
- * request at once and reads at once is answered, however many others are silent or slow: these cost a slot each and a
- * page's memory, never a wait. Only when all slots are held by clients that read, or that wait for a route, do more
- * wait in the kernel's backlog. */
+/* A client has one request, one answer, and CONTROL_CLIENT_MS for both. Then it is dropped. The time that a route takes
+ * to answer doesn't count.
+ *
+ * When all slots are taken, a newcomer gets the slot of the oldest client that has not sent its whole request. If there
+ * is none, it gets the slot of the client that has taken nothing of its answer for the longest time. So a client that
+ * sends and reads at once is answered, however many others are silent or slow. Those cost a slot and a page's memory
+ * each, but nobody waits for them. Newcomers wait in the kernel's backlog only when every slot belongs to a client that
+ * reads or that waits for a route. */
 #include "vmm/lib/control/server.h"
 
 #include <assert.h>
@@ -20,18 +22,18 @@
 #include "vmm/base/forked.h"
 #include "vmm/lib/control/place.h"
 
-#define CONTROL_CLIENTS   8    /* at once: each may hold a page, 100 KB for a usual VM */
-#define CONTROL_CLIENT_MS 2000 /* a local client sends and takes some KB; a minute would be a way to hold all slots */
-#define CONTROL_STALL_MS  200  /* with nothing taken of an answer; a reader on a busy CPU takes some in tens of ms */
-#define CONTROL_ACCEPTS   32   /* in one call: the whole backlog, twice; the owner has other work, too */
+#define CONTROL_CLIENTS   8    /* at the same time; each may hold a page, 100 KB for a usual VM */
+#define CONTROL_CLIENT_MS 2000 /* a local client sends and takes some KB; with a minute one could hold all slots */
+#define CONTROL_STALL_MS  200  /* without taking any of the answer; a reader on a busy CPU takes some in tens of ms */
+#define CONTROL_ACCEPTS   32   /* per call: twice the whole backlog; the owner has other work, too */
 #define NS_PER_MS         1000000u
 
 enum client_state {
     CLIENT_FREE,
-    CLIENT_HEAD,  /* its request's head comes */
-    CLIENT_BODY,  /* and its body */
+    CLIENT_HEAD,  /* the head of its request is coming */
+    CLIENT_BODY,  /* and the body */
     CLIENT_WAITS, /* a route works on it */
-    CLIENT_READS, /* its answer goes out */
+    CLIENT_READS, /* its answer is going out */
 };
 
 struct client {
@@ -43,7 +45,7 @@ struct client {
     uint64_t moved_ms; /* when it last took some of its answer */
     size_t used;       /* of head, then of body */
     char *body;
-    char *answer; /* of a reader; NULL: no memory for it */
+    char *answer; /* CLIENT_READS; NULL: there was no memory for it */
     size_t len, sent;
     struct control_call call;
     char head[HTTP_HEAD_MAX];
@@ -83,7 +85,7 @@ static void drop(struct client *k)
     free(k->answer);
     k->body = k->answer = NULL;
     k->state = CLIENT_FREE;
-    k->control->has_new = true; /* who waits for a slot */
+    k->control->has_new = true; /* perhaps somebody waits for this slot */
 }
 
 static void on_late(void *arg)
@@ -91,7 +93,7 @@ static void on_late(void *arg)
     drop(arg);
 }
 
-/* Its time runs from now. */
+/* The client's time runs from now. */
 static void set_time(struct client *k)
 {
     loop_timer_set(&k->control->loop, &k->timer, (uint64_t)CONTROL_CLIENT_MS * NS_PER_MS);
@@ -155,7 +157,7 @@ static void list_methods(const struct control_table *t, struct http_text path, c
     }
 }
 
-/* NULL: there is none, and that is answered. */
+/* The call's route. NULL: there is none, and the client has been told so. */
 static const struct control_route *find_route(struct client *k)
 {
     const struct control_table *t = k->control->table;
@@ -176,7 +178,7 @@ static const struct control_route *find_route(struct client *k)
     return NULL;
 }
 
-/* The request has all come. */
+/* The request is complete. */
 static void hand_over(struct client *k)
 {
     k->call.body = k->body;
@@ -188,7 +190,7 @@ static void hand_over(struct client *k)
     (void)loop_modify(&k->control->loop, &k->source, 0); /* the loop tells all the same when it hangs up */
 }
 
-/* The head has all come: is there a route, and how much more is to come? */
+/* The head is complete. Find its route, and how many bytes are still to come. */
 static int begin_call(struct client *k)
 {
     struct control_call *call = &k->call;
@@ -209,7 +211,7 @@ static int begin_call(struct client *k)
     return 0;
 }
 
-/* 0: go on when there is more; else it is done with. */
+/* 0: go on when more comes. Else the client is done with. */
 static int receive(struct client *k)
 {
     const bool is_head = k->state == CLIENT_HEAD;
@@ -260,7 +262,7 @@ static void park(struct vireo_control *c, uint64_t ms)
     (void)loop_modify(&c->loop, &c->listening, 0);
 }
 
-/* From now on the loop tells of newcomers. */
+/* Have the loop watch for newcomers again. */
 static void unpark(struct vireo_control *c)
 {
     c->has_new = false;
@@ -275,8 +277,9 @@ static struct client *free_slot(struct vireo_control *c)
     return NULL;
 }
 
-/* The oldest of those whose request is not there, and else the reader that has longest taken nothing: may it be
- * dropped for a newcomer? NULL: not now; *wait_ms, where a reader may be later: in how long. */
+/* The client that may be dropped for a newcomer: the oldest one whose request is not complete, else the reader that has
+ * taken nothing for the longest time. NULL: none may be dropped now. Then, if there is a reader, *wait_ms says when it
+ * may be. */
 static struct client *least_worthy(struct vireo_control *c, uint64_t now, uint64_t *wait_ms)
 {
     struct client *silent = NULL, *reader = NULL;
@@ -305,10 +308,10 @@ static void take_in(struct vireo_control *c, struct client *k, int fd, uint64_t 
     if (loop_add(&c->loop, &k->source, EPOLLIN))
         drop(k);
     else
-        step(k); /* the request is often there: where CPUs are busy, long since */
+        step(k); /* the request is often there already */
 }
 
-/* No slot, or no descriptor to be had: nobody is accepted until one is free or some time has passed. */
+/* Accept newcomers. Without a slot or a descriptor for them, wait until one is free or some time has passed. */
 static void accept_some(struct vireo_control *c)
 {
     for (unsigned i = 0; i < CONTROL_ACCEPTS; i++) {
@@ -340,7 +343,7 @@ static void on_parked(void *arg)
     c->has_new = true;
 }
 
-/* Newcomers come last, when whoever has ended has given its slot back. */
+/* Newcomers come last, when clients that have ended have given back their slots. */
 void vireo_control_serve(struct vireo_control *c)
 {
     loop_turn(&c->loop, 0);
@@ -357,7 +360,7 @@ const char *vireo_control_path(const struct vireo_control *c)
     return c->place.path;
 }
 
-/* Else a client would wait for the end of an answer that the child keeps open. */
+/* Without this a client would wait for the end of an answer whose connection the child keeps open. */
 static void in_forked_child(void *arg)
 {
     const struct vireo_control *c = arg;
