@@ -4,7 +4,7 @@
 #include <sys/eventfd.h>
 
 #include "tests/unit/lib/control_rig.h"
-#include "vmm/lib/control/server.h"
+#include "vmm/base/http_server.h"
 
 #define SLOTS     8    /* clients at once */
 #define CLIENT_MS 2000 /* that each has to send its request and to take the answer */

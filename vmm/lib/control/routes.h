@@ -2,7 +2,7 @@
 #ifndef VIREO_LIB_CONTROL_ROUTES_H
 #define VIREO_LIB_CONTROL_ROUTES_H
 
-#include "vmm/lib/control/server.h"
+#include "vmm/base/http_server.h"
 
 #define CONTROL_WEIGHTS_MAX 256 /* all six figures with a number each are 150 */
 

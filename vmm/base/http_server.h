@@ -7,7 +7,7 @@
 
 #include "vmm/base/err.h"
 #include "vmm/base/loop.h"
-#include "vmm/lib/control/http.h"
+#include "vmm/base/http.h"
 
 struct control_route;
 

@@ -6,7 +6,7 @@
  * sends and reads at once is answered, however many others are silent or slow. Those cost a slot and a page's memory
  * each, but nobody waits for them. Newcomers wait in the kernel's backlog only when every slot belongs to a client that
  * reads or that waits for a route. */
-#include "vmm/lib/control/server.h"
+#include "vmm/base/http_server.h"
 
 #include <assert.h>
 #include <errno.h>
