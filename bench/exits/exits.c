@@ -269,13 +269,15 @@ static json_t *phases(const struct exits_joined *j)
 
 static json_t *counts(const struct exits_run *run)
 {
-    uint64_t expected;
-    const bool agrees = exits_count_agrees(run, &expected);
     if (!run->has_count || !run->samples) return json_null();
+    const struct exits_count c = exits_count_judge(run);
     json_t *j = json_pack("{s:I, s:s}", "counted", (json_int_t)run->counted, "source", run->source);
-    if (run->what->exits < 0) return j; /* the host decides how many, so no number is expected */
-    json_object_set_new(j, "expected", json_integer((json_int_t)expected));
-    json_object_set_new(j, "agrees", json_boolean(agrees));
+    if (c.verdict == COUNT_NONE) return j;
+    json_object_set_new(j, "expected", json_integer((json_int_t)c.expected));
+    json_object_set_new(j, "verdict", json_string(count_verdicts[c.verdict]));
+    json_object_set_new(j, "agrees",
+                        c.verdict == COUNT_EXPLAINED ? json_null() : json_boolean(c.verdict == COUNT_AGREES));
+    if (c.because[0]) json_object_set_new(j, "because", json_string(c.because));
     return j;
 }
 

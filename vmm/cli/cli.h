@@ -35,7 +35,8 @@ struct command {
     const void *keys;       /* for key: where it finds them */
     void (*more)(FILE *f);  /* the end of the help text; NULL: none */
     /* Words it takes that are no options, or options only more tells of: as help_list_option writes them, for shells
-     * that complete; NULL: none. word: the one that follows the command's name already, or NULL. */
+     * that complete; NULL: none. FILE stands for the name of any file. word: the one that follows the command's name
+     * already, or NULL. */
     void (*list)(FILE *f, const char *word);
     const char *program; /* the one beside this one that has the command, with all its options; NULL: this one */
     /* Takes a word that is no option and no option's value; NULL: there must be none. In the pass of ARGS_OWN. */

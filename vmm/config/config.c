@@ -90,6 +90,8 @@ static int set_cpus(void *of, const char *value, struct err *e)
     return 0;
 }
 
+#define MEMORY_MEANT_MAX 65536 /* MiB: 64G; a larger number without a unit was hardly meant as megabytes */
+
 static int set_memory(void *of, const char *value, struct err *e)
 {
     struct config *c = of;
@@ -105,7 +107,7 @@ static int set_memory(void *of, const char *value, struct err *e)
     if (n < CONFIG_MEMORY_MIN) {
         err_set(e, -EINVAL, "memory %s: too small; the least a machine can have is %lluM", shown,
                 CONFIG_MEMORY_MIN >> 20);
-        if (value_u64(value, &n) && n >= CONFIG_MEMORY_MIN >> 20)
+        if (value_u64(value, &n) && n >= CONFIG_MEMORY_MIN >> 20 && n <= MEMORY_MEANT_MAX)
             err_hint(e, "a number without a unit is bytes: write %sM", value);
         return -EINVAL;
     }
