@@ -8,8 +8,6 @@
 
 #include "bench/cli/bench.h"
 
-#define RESULT_MAX_BYTES ((off_t)64 << 20) /* as result_load takes */
-
 int say_err(int rc, const struct err *err)
 {
     struct vireo_error e;
@@ -30,8 +28,8 @@ int result_read(struct result **out, const char *path, struct vireo_error *e)
         if (fd >= 0) close(fd);
         return rc;
     }
-    if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > RESULT_MAX_BYTES)
-        rc = bad_command(e, "%.400s: not a file of at most 64 MiB, as a result is", path);
+    if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > RESULT_BYTES_MAX)
+        rc = bad_command(e, "%.400s: not a file of at most %d MiB, as a result is", path, RESULT_BYTES_MAX >> 20);
     else if (!(text = malloc((size_t)st.st_size + 1)))
         rc = bad_call(e, ENOMEM, "%.400s", path);
     if (rc == 0) len = fread(text, 1, (size_t)st.st_size, f);

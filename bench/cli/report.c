@@ -47,7 +47,13 @@ static int run_report(const struct command *self, char **words, uint64_t started
     return status;
 }
 
-static const struct cli_option options[] = {
+static void list_words(FILE *f, const char *word)
+{
+    (void)word;
+    fputs("FILE\t\ta result of vireo bench\n", f);
+}
+
+static const struct setting options[] = {
     {"output", "FILE", "write the page there (default: standard output)", CLI_TEXT(struct page_words, output)},
     {0},
 };
@@ -57,6 +63,7 @@ const struct command command_report = {
     .args = "RESULT.json... [--output FILE]",
     .help = HELP_REPORT,
     .options = options,
+    .list = list_words,
     .set_word = add_path,
     .run = run_report,
 };

@@ -8,6 +8,8 @@
 
 #include "vmm/base/err.h"
 
+#define RESULT_BYTES_MAX (64 << 20) /* of a file: 40 rows of six histograms are 2 MiB at most; of 128, 6 */
+
 struct result;
 
 typedef void result_write_fn(void *arg, const char *text, size_t len);

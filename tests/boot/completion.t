@@ -60,7 +60,9 @@ bash_completes_what_there_is() {
         completes 'vireo run --disk path=d' disk.img && completes 'vireo run --disk readonly,path=' disk.img report vmlinuz &&
         completes 'vireo bench exits --ex' && completes 'vireo bench exits --del' --delay && completes 'vireo bench fairness --ex' --experiments &&
         completes 'vireo bench exits ' && completes 'vireo bench --processes 1 --ex' --experiments &&
-        completes 'vireo run --json=re' report && completes 'vireo run --cpus ' && completes 'vireo run --rng ' && completes 'vireo nonsense '
+        completes 'vireo run --json=re' report && completes 'vireo run --cpus ' && completes 'vireo run --rng ' && completes 'vireo nonsense ' &&
+        completes 'vireo report ' disk.img report vmlinuz && completes 'vireo report d' disk.img && completes 'vireo report disk.img v' vmlinuz &&
+        completes 'vireo report --out' --output
 }
 wait_for() {
     local i
@@ -71,15 +73,16 @@ wait_for() {
 types() {
     local setup=$1
     shift
-    rm -f ready typed finished
+    rm -f ready typed listed finished
     {
         printf '%s; : > ready\n' "$setup"
         wait_for ready
-        printf 'vireo help --li\t > typed; vireo run --record of\t --initrd files/vm\t 2> refused; : > finished\n'
+        printf 'vireo help --li\t > typed; vireo run --record of\t --initrd files/vm\t 2> refused; vireo report files/di\t 2> listed; : > finished\n'
         wait_for finished
         printf 'exit\n'
     } | timeout 100 script -qec "$*" /dev/null > screen
-    grep -q '^--version' typed && grep -q 'initrd files/vmlinuz: there is no kernel' refused || { cat screen typed refused; return 1; }
+    grep -q '^--version' typed && grep -q 'initrd files/vmlinuz: there is no kernel' refused &&
+        grep -q 'files/disk.img: line 1' listed || { cat screen typed refused listed; return 1; }
 }
 bash_completes_in_a_terminal() { types ". '$TREE/scripts/completion/vireo.bash'" bash --noprofile --norc -i; }
 zsh_completes_in_a_terminal() {
