@@ -30,7 +30,7 @@ static void set_name(void *ctx, const char *word)
     args_add(&((struct live_words *)ctx)->names, word);
 }
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"duration", "TIME", "watch for so long, 1s to 600s (default 10s)", CLI_TEXT(struct live_words, duration)},
     {"weights", "NAME=NUMBER,...",
      "what each VM ought to have against the others (default: that of its cgroup, where each has one of the same "
