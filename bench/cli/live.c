@@ -118,10 +118,10 @@ static bool wait_until(void *arg, uint64_t until_ns)
 /* A VM that is called otherwise now, or whose name another one has. */
 static void note_names(struct live_record *r)
 {
-    for (unsigned k = 0; k < r->vms && !r->note[0]; k++)
-        if (client_pid(r->vm[k].name) != r->vm[k].pid)
-            (void)snprintf(r->note, sizeof(r->note),
-                           "vm %s answers to that name no more: it was renamed or has just ended", r->vm[k].name);
+    for (unsigned k = 0; k < r->vms; k++)
+        if (!strstr(r->note, " ended ") && client_pid(r->vm[k].name) != r->vm[k].pid)
+            live_append(r->note, "vm %s does not answer to that name any more: it was renamed, or has just ended",
+                        r->vm[k].name);
 }
 
 static int watch(struct live_record *r, struct pause *p, struct vireo_error *e)

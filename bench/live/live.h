@@ -58,6 +58,7 @@ struct live_cell {
     uint64_t charged, delay, turns; /* turns: how often it was given a CPU */
     int cpu;                        /* that it is, or was last, on */
     bool wants;                     /* it runs or waits for a CPU: it is not asleep */
+    bool is_stopped;                /* by a signal, as its whole process is */
 };
 
 struct live_cpu {
@@ -88,7 +89,7 @@ struct live_record {
     uint64_t tick_ns, slice_ns;
     char slice_source[100];
     uint64_t own_ns;      /* CPU time that measuring took */
-    char note[FAIR_TEXT]; /* what happened to the VMs meanwhile; "": nothing */
+    char note[LIVE_TEXT]; /* what happened to the VMs meanwhile; "": nothing */
 };
 
 int live_record_alloc(struct live_record *r, unsigned samples); /* r->vcpus is set. 0 or -ENOMEM */

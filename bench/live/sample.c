@@ -15,6 +15,7 @@
 #define LOOK_NS   500000000u       /* from one look at other processes to the next, at least, */
 #define LOOK_PART 200              /* and so many times as long as a look takes: half a percent of a CPU */
 #define STAT_ROOM 65536            /* of /proc/stat up to the last CPU's line */
+#define QUIET_NS  1000000000u      /* so long a VM is not quiet by chance */
 #define LEAST     (LIVE_BLOCK + 1) /* samples; fewer tell nothing */
 
 struct watched { /* a vCPU's files */
@@ -51,7 +52,12 @@ static bool read_cell(const struct watched *w, struct live_cell *out)
     if (!proc_read_again(w->stat, text, sizeof(text)) || !proc_stat_parse(text, &s)) return false;
     if (!proc_read_again(w->schedstat, text, sizeof(text))) return false;
     if (sscanf(text, "%llu %llu %llu", &ran, &delay, &turns) != 3) return false;
-    *out = (struct live_cell){.charged = ran, .delay = delay, .turns = turns, .cpu = s.cpu, .wants = s.state == 'R'};
+    *out = (struct live_cell){.charged = ran,
+                              .delay = delay,
+                              .turns = turns,
+                              .cpu = s.cpu,
+                              .wants = s.state == 'R',
+                              .is_stopped = s.state == 'T' || s.state == 't'};
     return s.state != 'Z' && s.state != 'X';
 }
 
@@ -155,8 +161,37 @@ static void read_causes(struct live_record *r)
 static void note_end(struct live_record *r, unsigned vcpu)
 {
     const struct live_vm *vm = &r->vm[r->vcpu[vcpu].vm];
-    (void)snprintf(r->note, sizeof(r->note), "vm %s ended after %.1f s: what was until then is judged", vm->name,
-                   (double)(now_ns() - r->at[0]) / 1e9);
+    live_append(r->note, "vm %s ended after %.1f s: what was until then is judged", vm->name,
+                (double)(now_ns() - r->at[0]) / 1e9);
+}
+
+/* What a VM did at a sample. */
+static bool is_quiet(const struct live_record *r, const struct live_vm *vm, unsigned s)
+{
+    for (unsigned i = vm->first; i < vm->first + vm->vcpus; i++)
+        if (live_at(r, s, i)->wants || live_at(r, s, i)->charged != live_at(r, s - 1, i)->charged) return false;
+    return true;
+}
+
+/* A VM that was stopped or paused is due nothing meanwhile, as is one whose guest sleeps: nobody can tell which from
+ * its threads, so this says what was seen. */
+static void note_quiet(struct live_record *r, unsigned k)
+{
+    const struct live_vm *vm = &r->vm[k];
+    unsigned stopped = 0;
+    uint64_t quiet = 0, longest = 0, ran = 0;
+    for (unsigned s = 1; s < r->samples; s++) {
+        quiet = is_quiet(r, vm, s) ? quiet + r->at[s] - r->at[s - 1] : 0;
+        if (quiet > longest) longest = quiet;
+        stopped += live_at(r, s, vm->first)->is_stopped;
+    }
+    for (unsigned i = vm->first; i < vm->first + vm->vcpus; i++) ran += (uint64_t)live_charged(r, i);
+    if (stopped)
+        live_append(r->note, "vm %s's process was stopped by a signal for %.0f %% of the time", vm->name,
+                    100.0 * stopped / (r->samples - 1));
+    else if (longest >= QUIET_NS && ran > 0)
+        live_append(r->note, "vm %s wanted no CPU time for %.1f s at a stretch: its guest slept, or it was paused",
+                    vm->name, (double)longest / 1e9);
 }
 
 static void end(struct live_record *r)
@@ -164,6 +199,7 @@ static void end(struct live_record *r)
     read_cpus(r, 1);
     split_processes(r);
     read_causes(r);
+    for (unsigned k = 0; k < r->vms; k++) note_quiet(r, k);
     r->own_ns = own_ns() - r->own_ns;
 }
 
