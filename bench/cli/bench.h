@@ -42,6 +42,8 @@ struct bench_side {
 
 /* ---- files.c ---- */
 int say_err(int rc, const struct err *err); /* say_error for what a bench or a result returned; 0: nothing to say */
+/* A regular file and its size. NULL: errno says why not, EINVAL that it is no such file. */
+FILE *open_to_read(const char *path, off_t *size);
 /* 0 and the result is the caller's to destroy; or *e says what is wrong with the file. */
 int result_read(struct result **out, const char *path, struct vireo_error *e);
 
