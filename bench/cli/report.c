@@ -137,7 +137,7 @@ static int run_report(const struct command *self, char **words, uint64_t started
 static void list_words(FILE *f, const char *word)
 {
     (void)word;
-    fputs("FILE\t\ta result of vireo bench, or a recording of vireo top\n", f);
+    fputs("FILE\t\ta result of vireo bench or vireo fairness, or a recording of vireo top\n", f);
 }
 
 static const struct setting options[] = {
