@@ -6,7 +6,7 @@ FLOOR_DIRS := vmm/base vmm/core vmm/config devices devices/backend devices/virti
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
 # The laboratory: no part of the library.
-BENCH_SRCS := $(wildcard bench/*.c bench/exits/*.c bench/fair/*.c bench/result/*.c bench/report/*.c) bench/arch/$(ARCH).c
+BENCH_SRCS := $(wildcard bench/*.c bench/exits/*.c bench/fair/*.c bench/result/*.c bench/report/*.c bench/live/*.c) bench/arch/$(ARCH).c
 BENCH_CLI_SRCS := $(wildcard bench/cli/*.c)
 BENCH_GUESTS := bench fair
 TEST_GUESTS := reader # a file of its own: build/guest/reader.bin

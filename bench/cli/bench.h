@@ -1,4 +1,5 @@
-/* The commands of `vireo-bench`, and the pieces of `vireo bench`: bench.c tells the story, the others do the work.
+/* The commands of `vireo-bench`, and the pieces of `vireo bench`: bench.c tells the story, the others do the work;
+ * live.c is `vireo fairness`.
  * Errors of the benches are a struct err, those of the command line a struct vireo_error; lib_error turns one into the
  * other.
  */
@@ -10,7 +11,7 @@
 #include "vmm/cli/cli.h"
 #include "vmm/lib/lib.h"
 
-extern const struct command command_bench, command_report;
+extern const struct command command_bench, command_report, command_fairness;
 
 #define BENCH_ITEMS_MAX 128 /* of a kind, as many as a result holds rows */
 #define BENCH_WORDS_MAX 64  /* options passed on to workers */
