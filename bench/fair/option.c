@@ -172,7 +172,7 @@ const struct bench_option fair_option[] = {
     {"weights", "LIST", "of E2, a vCPU each (1:2:4:8)", set_weights},
     {"cgroup", "PATH", "directory below which VMs get cgroups (that of this process)", set_cgroup},
     {"quick", NULL, "runs of 2s", set_quick},
-    {"hold-back", "VCPU:PERCENT", "self-check: treat one vCPU unfairly, which F1 and F13 must find", set_hold},
+    {"hold-back", "VCPU:PERCENT", "self-check: treat one vCPU unfairly, which must be found", set_hold},
     {0},
 };
 
