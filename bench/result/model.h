@@ -16,7 +16,6 @@
 #define RESULT_ROWS_MAX      128         /* there are some 40 */
 #define RESULT_PROCESSES_MAX 200         /* an hour of measuring; at most STATISTICS_MAX, to be resampled */
 #define RESULT_SAMPLES_MAX   (1u << 28)  /* of a row: as many processes with all the samples a guest gives, ten times */
-#define RESULT_BYTES_MAX     (64u << 20) /* of a file: 40 rows of six histograms are 2 MiB at most; of 128, 6 */
 
 /* ---- a distribution: ticks of the environment's counter, each of a whole batch ---- */
 
@@ -57,6 +56,16 @@ extern const char *const row_statuses[]; /* "ok", "no-exit", "timeout", "unsuppo
 enum row_group { GROUP_UNKNOWN = -1, GROUP_CONTROL, GROUP_KERNEL, GROUP_USER }; /* unknown: no process got that far */
 extern const char *const row_groups[];
 
+/* How a count compares with what the row expects, from good to bad. */
+enum count_verdict {
+    COUNT_NONE = -1, /* not counted, or nothing is expected */
+    COUNT_AGREES,    /* they are the same */
+    COUNT_EXPLAINED, /* more, which the host may add: neither right nor wrong */
+    COUNT_MORE,      /* more than that */
+    COUNT_FEWER      /* nothing explains that an exit is missing */
+};
+extern const char *const count_verdicts[]; /* "agrees", "explained", "more", "fewer" */
+
 /* One process's part of a row. */
 struct row_process {
     enum row_status status;
@@ -71,11 +80,13 @@ struct result_row {
     char detail[SHAPE_TEXT_MAX + 1]; /* of the first process whose status was not ok, or what else there is to say */
     uint64_t batch; /* operations between two counter reads, at least 1: durations of phases are divided by it */
     uint64_t samples, disturbed;
-    uint64_t expected, counted;      /* exits; COUNT_UNKNOWN: not counted, or the host decides how many there are */
-    char source[SHAPE_TEXT_MAX + 1]; /* the kernel's statistic that counted them */
-    int agrees, legs_hold;           /* true only if true in every process that knows; -1: none does */
-    double residual;                 /* of the legs: the largest in size */
-    double baseline;                 /* of a worker's line; row_baseline is that of all processes */
+    uint64_t expected, counted;       /* exits; COUNT_UNKNOWN: not counted, or the host decides how many there are */
+    char source[SHAPE_TEXT_MAX + 1];  /* the kernel's statistic that counted them */
+    int agrees, legs_hold;            /* true only if true in every process that knows; -1: none does */
+    enum count_verdict verdict;       /* of counted against expected: the worst of the processes */
+    char because[SHAPE_TEXT_MAX + 1]; /* of the first process that says why the two are not the same */
+    double residual;                  /* of the legs: the largest in size */
+    double baseline;                  /* of a worker's line; row_baseline is that of all processes */
     struct dist phase[PHASE_COUNT];
     struct row_process *process;
     unsigned processes;

@@ -236,7 +236,7 @@ int result_load(struct result **out, const char *text, size_t len, struct err *e
 {
     json_error_t je;
     if (len > RESULT_BYTES_MAX)
-        return err_set(e, -EFBIG, "%zu bytes, more than the %u a result may have", len, RESULT_BYTES_MAX);
+        return err_set(e, -EFBIG, "%zu bytes, more than the %d a result may have", len, RESULT_BYTES_MAX);
     json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
     if (!root) return err_set(e, -EINVAL, "line %d, column %d: not JSON: %s", je.line, je.column, je.text);
     const int rc = load_root(out, root, e);

@@ -69,7 +69,7 @@ enum key_need {
 
 /* How the values of two processes become one. A duration of what timed out or did not exit is no duration of the row.
  * So MERGE_SUM_OK takes the value of the process that is ok when the other is not, and their sum otherwise. */
-enum key_merge { MERGE_NONE, MERGE_FIRST, MERGE_SUM, MERGE_SUM_OK, MERGE_ALL, MERGE_LARGEST, MERGE_OWN };
+enum key_merge { MERGE_NONE, MERGE_FIRST, MERGE_SUM, MERGE_SUM_OK, MERGE_ALL, MERGE_LARGEST, MERGE_WORST, MERGE_OWN };
 
 struct key {
     enum shape shape;

@@ -45,6 +45,6 @@ _vireo() {
     local words
     words=$(cut -f 1 <<< "$list")
     [[ $cur == -* ]] || words=$(grep -v '^--' <<< "$words")
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+    if [ "$words" = FILE ]; then _vireo_value FILE "$cur"; else mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"); fi
 }
 complete -F _vireo vireo

@@ -26,7 +26,7 @@ static struct fair_options o;
 static void set(const char *name, const char *value)
 {
     struct err e = {0};
-    const struct bench_option *i = fair_option;
+    const struct setting *i = fair_option;
     while (strcmp(i->name, name) != 0) i++;
     if (i->set(&o, value, &e) == 0) return;
     (void)fprintf(stderr, "trust: %s\n", e.text);

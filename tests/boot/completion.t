@@ -22,7 +22,7 @@ PATH=$work/bin:$PATH
 
 help_fits() {
     local words long
-    for words in --help "run --help" "bench --help" "report --help" "stat --help" "top --help" "doctor --help" "help --help"; do
+    for words in --help "run --help" "bench --help" "report --help" "fairness --help" "stat --help" "top --help" "doctor --help" "help --help"; do
         # shellcheck disable=SC2086  # words
         ends 0 $words || return 1
         long=$(awk 'length > 80' out)
@@ -32,11 +32,11 @@ help_fits() {
 # Every option of the help text is in the list, and no other.
 list_is_the_help() {
     local c
-    for c in run bench report stat top doctor help; do
+    for c in run bench report fairness stat top doctor help; do
         ends 0 $c --help && sed -n 's/^  \(--[a-z-]*\).*/\1/p' out | sort > from-help
         ends 0 help --list $c && sed -n 's/^\(--[a-z-]*\)\t.*/\1/p' out | sort | diff from-help - || return 1
     done
-    ends 0 help --list && [ "$(grep -vc '^--' out)" = 7 ]
+    ends 0 help --list && [ "$(grep -vc '^--' out)" = 8 ]
 }
 
 # completes LINE WORD...: exactly these, as readline would ask at the end of LINE.
@@ -53,14 +53,16 @@ completes() (
     [ "$got" = "$(printf '%s\n' "$@" | sort)" ] || { echo "$line<TAB>: $got"; exit 1; }
 )
 bash_completes_what_there_is() {
-    completes 'vireo ' run bench report stat top doctor help && completes 'vireo r' run report && completes 'vireo --v' --version &&
+    completes 'vireo ' run bench report fairness stat top doctor help && completes 'vireo r' run report && completes 'vireo --v' --version &&
         completes 'vireo run --me' --memory && completes 'vireo help st' stat && completes 'vireo bench ' exits fairness &&
         completes 'vireo bench exits --ro' --rows && completes 'vireo run --record ' on off && completes 'vireo run --huge-pages ' 1G 2M advise off && completes 'vireo run --console p' pty &&
         completes 'vireo run --console=st' stdio && completes 'vireo run --kernel v' vmlinuz && completes 'vireo run --disk ' path= &&
         completes 'vireo run --disk path=d' disk.img && completes 'vireo run --disk readonly,path=' disk.img report vmlinuz &&
         completes 'vireo bench exits --ex' && completes 'vireo bench exits --del' --delay && completes 'vireo bench fairness --ex' --experiments &&
         completes 'vireo bench exits ' && completes 'vireo bench --processes 1 --ex' --experiments &&
-        completes 'vireo run --json=re' report && completes 'vireo run --cpus ' && completes 'vireo run --rng ' && completes 'vireo nonsense '
+        completes 'vireo run --json=re' report && completes 'vireo run --cpus ' && completes 'vireo run --rng ' && completes 'vireo nonsense ' &&
+        completes 'vireo report ' disk.img report vmlinuz && completes 'vireo report d' disk.img && completes 'vireo report disk.img v' vmlinuz &&
+        completes 'vireo report --out' --output
 }
 wait_for() {
     local i
@@ -71,15 +73,16 @@ wait_for() {
 types() {
     local setup=$1
     shift
-    rm -f ready typed finished
+    rm -f ready typed listed finished
     {
         printf '%s; : > ready\n' "$setup"
         wait_for ready
-        printf 'vireo help --li\t > typed; vireo run --record of\t --initrd files/vm\t 2> refused; : > finished\n'
+        printf 'vireo help --li\t > typed; vireo run --record of\t --initrd files/vm\t 2> refused; vireo report files/di\t 2> listed; : > finished\n'
         wait_for finished
         printf 'exit\n'
     } | timeout 100 script -qec "$*" /dev/null > screen
-    grep -q '^--version' typed && grep -q 'initrd files/vmlinuz: there is no kernel' refused || { cat screen typed refused; return 1; }
+    grep -q '^--version' typed && grep -q 'initrd files/vmlinuz: there is no kernel' refused &&
+        grep -q 'files/disk.img: line 1' listed || { cat screen typed refused listed; return 1; }
 }
 bash_completes_in_a_terminal() { types ". '$TREE/scripts/completion/vireo.bash'" bash --noprofile --norc -i; }
 zsh_completes_in_a_terminal() {

@@ -14,33 +14,29 @@
 #include <vireo.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/setting.h"
 
 /* Exit statuses of the program's own; the rest come with vireo_end and vireo_error. vireo-run(1) has the table. */
 enum { STATUS_BAD_COMMAND = 125, STATUS_BAD_HOST = 126, STATUS_SIGNAL = 128 };
 
-/* An option of one subcommand. arg: NULL a switch, "FILE" a value that must come, "[FILE]" one that may, as
- * --name=FILE. */
-struct cli_option {
-    const char *name, *arg, *help;
-    size_t at; /* in the struct that the command has parsed into: where a switch is set, or the value is kept. Not of
-                  what comes from `key` */
-};
-#define CLI_SWITCH(type, field) (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (bool *)NULL))
-/* As it was given; "" where one that may come was left out. */
-#define CLI_TEXT(type, field) (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (const char **)NULL))
+/* Where an option of a subcommand is kept, in the struct that the command has parsed into: a switch in a bool, a value
+ * in a const char * ("" where one that may come was left out). */
+#define CLI_SWITCH(type, field) .at = (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (bool *)NULL))
+#define CLI_TEXT(type, field)   .at = (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (const char **)NULL))
 
 struct command {
     const char *name;
-    const char *args;                 /* what follows the name in the synopsis */
-    const char *help;                 /* one line */
-    const struct cli_option *options; /* ends with a NULL name */
+    const char *args;              /* what follows the name in the synopsis */
+    const char *help;              /* one line */
+    const struct setting *options; /* ends with a NULL name */
     /* Keys of the library that are options too, false past the end; NULL: none. */
-    bool (*key)(const struct command *c, unsigned index, struct cli_option *out);
+    bool (*key)(const struct command *c, unsigned index, struct setting *out);
     const char *keys_title; /* above them in the help text; NULL: they are not shown */
     const void *keys;       /* for key: where it finds them */
     void (*more)(FILE *f);  /* the end of the help text; NULL: none */
     /* Words it takes that are no options, or options only more tells of: as help_list_option writes them, for shells
-     * that complete; NULL: none. word: the one that follows the command's name already, or NULL. */
+     * that complete; NULL: none. FILE stands for the name of any file. word: the one that follows the command's name
+     * already, or NULL. */
     void (*list)(FILE *f, const char *word);
     const char *program; /* the one beside this one that has the command, with all its options; NULL: this one */
     /* Takes a word that is no option and no option's value; NULL: there must be none. In the pass of ARGS_OWN. */
@@ -56,8 +52,9 @@ extern const char program_hint[];
 /* By name; NULL after an error was printed that names the nearest. */
 const struct command *command_find(const char *name);
 /* What both programs say of the laboratory's commands. */
-#define HELP_BENCH  "Measure what VM exits cost here, and how vCPUs share processors"
-#define HELP_REPORT "Make an HTML page of results of vireo bench"
+#define HELP_BENCH    "Measure what VM exits cost here, and how vCPUs share processors"
+#define HELP_REPORT   "Make an HTML page of results of vireo bench, or a recording of vireo top"
+#define HELP_FAIRNESS "Say whether running VMs get what they are due, and why not"
 /* Go on as c->program, which lies beside this one; words are its argv. Returns, with an exit status, only when it is
  * not there. */
 int command_become(const struct command *c, char **words);

@@ -8,9 +8,12 @@
 #include <stdint.h>
 
 #include "vmm/base/hist.h"
+#include "vmm/base/thread_counts.h"
+#include "vmm/config/config.h"
 #include "vmm/core/record.h"
 
 struct machine;
+struct kvm_stat;
 
 /* Times of one kind of exit, in nanoseconds. Quantiles are good to three digits, min and max are exact. */
 struct stats_times {
@@ -23,18 +26,19 @@ enum stats_kind {
     STATS_CLASS,    /* one kind of exit: all but `device`, `addr`, `offset`, `unit` */
     STATS_REGISTER, /* one register of a device: its class, run and handler with total and max only */
     STATS_LOST,     /* count: exits whose register found no place in the table; their class counts them */
-    STATS_KERNEL,   /* count: one of the kernel's own statistics, name and unit */
+    STATS_KERNEL,   /* count: one of the kernel's own statistics, name and unit; the rest in kernel */
     STATS_DOORBELL, /* of no vCPU: exits of a device's queue that ioeventfd saved: device, addr (the queue), count */
     STATS_DEVICE,   /* of no vCPU: what a device counts, "rx_dropped" or "guest_faults" (all do): device, count */
 };
 
 struct stats_row {
     enum stats_kind kind;
-    enum record_class class; /* of a class and of a register */
-    int vcpu;                /* -1: all of them together */
-    const char *name;        /* "port out", or the kernel's "halt_exits"; valid during the call */
-    const char *device;      /* whose register or queue; NULL: nobody's */
-    const char *unit;        /* of the kernel's */
+    enum record_class class;       /* of a class and of a register */
+    int vcpu;                      /* -1: all of them together */
+    const char *name;              /* "port out", or the kernel's "halt_exits"; valid during the call */
+    const char *device;            /* whose register or queue; NULL: nobody's */
+    const char *unit;              /* of the kernel's */
+    const struct kvm_stat *kernel; /* and all that it tells; valid during the call */
     uint64_t addr, offset;
     uint64_t count;
     struct stats_times run, handler;
@@ -57,17 +61,33 @@ struct stats_info {
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg);
 
+/* The same with the rows that have no count yet, but for registers, and with the kernel's histograms: which rows there
+ * are then does not change while a machine lives. */
+int machine_stats_all(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
+                      void *arg);
+
 /* What the machine takes of its host besides the guest's own time and memory. */
 struct machine_usage {
     uint64_t age_ns;                   /* since it was created, until it ended or until now */
     uint64_t memory_bytes;             /* the guest's, as configured */
     uint64_t resident, guest_resident; /* bytes: of this process, and of the guest's memory in it */
-    uint64_t voluntary, involuntary;   /* context switches of the vCPU threads */
     uint64_t io_cpu_ns;                /* CPU time of the I/O thread and of disks' threads */
     uint64_t throttled, throttled_ns;  /* how often, and how long, a CPU quota stopped threads of its cgroups */
-    bool has_resident, has_switches, has_throttled; /* does the host tell? */
+    bool has_resident, has_throttled;  /* does the host tell? */
 };
 /* Any thread, before, while and after it runs. Looks through the guest's memory: some 0.5 ms a GiB in use. */
 void machine_usage(struct machine *m, struct machine_usage *out);
+
+/* How the host's scheduler treats a vCPU. */
+struct machine_vcpu {
+    int tid;                   /* 0: it has no thread (any more) */
+    struct thread_counts host; /* since its thread began; of one that has ended, until then */
+    /* Waits for a CPU as the guest was told; at most its age, since a guest can write there. THREAD_UNTOLD: the guest
+     * does not ask for it, or (x86) this was the first question: the vCPU is called out of the guest for the next. */
+    uint64_t steal_ns;
+};
+/* How many vCPUs there are; out[0..that) is filled. Any thread, before, while and after it runs; four system calls a
+ * vCPU, and a kick now and then. With the recorder off all is untold. */
+unsigned machine_vcpus(struct machine *m, struct machine_vcpu out[CONFIG_MAX_CPUS]);
 
 #endif

@@ -31,8 +31,25 @@ struct stats_entry {
 struct stats_kernel { /* one of the kernel's counts */
     int vcpu;
     const char *unit;
+    enum kvm_stat_type type; /* no histogram */
     uint64_t value;
     char name[KERNEL_NAME_MAX];
+};
+
+#define KERNEL_HISTS_MAX   16 /* KVM of Linux 6 has three */
+#define KERNEL_BUCKETS_MAX 64 /* of 32 */
+
+struct stats_kernel_hist { /* of all vCPUs together */
+    const char *unit;
+    bool is_log;
+    unsigned buckets, bucket_size;
+    uint64_t bucket[KERNEL_BUCKETS_MAX]; /* none overlaps another */
+    char name[KERNEL_NAME_MAX];
+};
+
+struct stats_vcpu {
+    struct machine_vcpu told;
+    uint64_t handler_ns; /* in the monitor, kicks left out: a pause is their handler */
 };
 
 struct stats_snapshot {
@@ -42,8 +59,12 @@ struct stats_snapshot {
     size_t count, room;
     struct stats_kernel *kernel; /* by vCPU */
     size_t kernel_count, kernel_room;
+    struct stats_kernel_hist kernel_hist[KERNEL_HISTS_MAX];
+    unsigned kernel_hists;
     struct machine_thread thread[MACHINE_THREADS_MAX];
     unsigned thread_count;
+    struct stats_vcpu vcpu[CONFIG_MAX_CPUS]; /* info.vcpus of them */
+    uint64_t voluntary, involuntary;         /* context switches, of them all; THREAD_UNTOLD */
     struct machine_usage usage;
     struct figure figure[FIGURES];
     double weight[FIGURES], sum;
