@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/result/column.h"
 #include "bench/result/model.h"
-#include "bench/result/table.h"
 #include "vmm/base/text.h"
 
 /* The probability that chance alone makes at least one of all rows look different (Holm 1979). */
@@ -67,8 +67,8 @@ static void compare_row(struct compared *c, const struct comparison *of, const s
 {
     double a[RESULT_PROCESSES_MAX], b[RESULT_PROCESSES_MAX];
     const unsigned n_a = row_p50s(in_a, a), n_b = row_p50s(in_b, b);
-    *c = (struct compared){.n_a = n_a,
-                           .n_b = n_b,
+    *c = (struct compared){.processes_a = n_a,
+                           .processes_b = n_b,
                            .verdict = NO_FIGURES,
                            .a_ns = NAN,
                            .b_ns = NAN,
@@ -160,31 +160,26 @@ static void print_warnings(FILE *f, const struct comparison *c)
     }
 }
 
-static void cell_figure(struct table *t, int decimals, double v)
-{
-    table_cell(t, isnan(v) ? "n/a" : "%.*f", decimals, v);
-}
-
-static void print_row(struct table *t, const struct compared *row)
-{
-    table_cell(t, "%s", row->row);
-    cell_figure(t, 0, row->a_ns);
-    cell_figure(t, 0, row->b_ns);
-    cell_figure(t, 3, row->ratio);
-    table_cell(t, isnan(row->low) ? "n/a" : "%.3f-%.3f", row->low, row->high);
-    cell_figure(t, 4, row->p);
-    table_cell(t, "%u, %u", row->n_a, row->n_b);
-    table_cell(t, "%s", difference_words[row->verdict]);
-    table_end_row(t);
-}
+static const struct column columns[] = {
+    COLUMN("row <", "row"),
+    COLUMN("A ns", "a_ns"),
+    COLUMN("B ns", "b_ns"),
+    COLUMN("B/A", "ratio", .decimals = 3),
+    COLUMN("95 %", "low", .to = "high", .decimals = 3),
+    COLUMN("p", "p", .decimals = 4),
+    COLUMN("processes", "processes_a", .to = "processes_b", .between = ", "),
+    COLUMN("verdict <", "verdict"),
+    {0},
+};
 
 static void print_text(FILE *f, const struct comparison *c)
 {
     struct table t;
     print_warnings(f, c);
     fputs("Median over processes of their p50, and B over A with 95 % interval.\n\n", f);
-    table_init(&t, f, "row <|A ns|B ns|B/A|95 %|p|processes|verdict <");
-    for (unsigned i = 0; i < c->rows; i++) print_row(&t, &c->row[i]);
+    columns_begin(&t, f, columns);
+    for (unsigned i = 0; i < c->rows; i++)
+        columns_put(&t, columns, &(struct column_source){.shape = SHAPE_compared, .in = &c->row[i]});
     table_fini(&t);
     fprintf(
         f,
@@ -194,25 +189,20 @@ static void print_text(FILE *f, const struct comparison *c)
         100 * SIGNIFICANT, STATISTICS_BOOTSTRAP_MIN);
 }
 
-static json_t *make_row(const struct compared *c)
-{
-    json_t *row = shape_write(SHAPE_compared, c);
-    if (json_object_set_new(row, "processes", json_pack("[i, i]", (int)c->n_a, (int)c->n_b)) == 0) return row;
-    json_decref(row);
-    return NULL;
-}
-
 static void print_json(FILE *f, const struct comparison *c)
 {
-    json_t *rows = json_array(), *different = json_array();
-    int rc = 0;
-    for (unsigned i = 0; i < c->rows; i++) rc |= json_array_append_new(rows, make_row(&c->row[i]));
+    struct json_out j = {.write = json_to_file, .arg = f};
+    json_put_object(&j, NULL);
+    json_put_string(&j, "schema", "vireo-comparison-1");
+    json_put_bool(&j, "is_interleaved", c->is_interleaved);
+    json_put_array(&j, "different");
     for (size_t i = 0; i < SAME; i++)
-        if (differs(c, same[i])) rc |= json_array_append_new(different, json_string(same[i]));
-    json_t *root = json_pack("{s:s, s:b, s:o, s:o}", "schema", "vireo-comparison-1", "is_interleaved",
-                             c->is_interleaved, "different", different, "rows", rows);
-    if (rc || !root || json_dumpf(root, f, JSON_COMPACT | JSON_REAL_PRECISION(12))) errno = ENOMEM;
-    json_decref(root);
+        if (differs(c, same[i])) json_put_string(&j, NULL, same[i]);
+    json_put_end(&j);
+    json_put_array(&j, "rows");
+    for (unsigned i = 0; i < c->rows; i++) shape_write(&j, NULL, SHAPE_compared, &c->row[i]);
+    json_put_end(&j);
+    json_put_end(&j);
     fputc('\n', f);
 }
 

@@ -158,17 +158,6 @@ double row_quantile(const struct result_row *r, enum phase p, double share)
     return r->phase[p].count ? (double)dist_quantile(&r->phase[p], share) / (double)r->batch : NAN;
 }
 
-struct quantile row_quantile_bounds(const struct result_row *r, enum phase p, double share)
-{
-    const struct interval i = dist_interval(&r->phase[p], share);
-    const double batch = (double)r->batch;
-    return (struct quantile){
-        .ticks = row_quantile(r, p, share),
-        .low = i.is_known ? i.low / batch : NAN,
-        .high = i.is_known ? i.high / batch : NAN,
-    };
-}
-
 unsigned row_p50s(const struct result_row *r, double p50[RESULT_PROCESSES_MAX])
 {
     unsigned n = 0;
@@ -206,9 +195,47 @@ double row_baseline(const struct result_row *r)
     return n ? statistics_median(baseline, n) : NAN;
 }
 
+static void sum_up_dist(struct dist *d, double batch)
+{
+    if (d->count == 0) d->min = d->max = COUNT_UNKNOWN;
+    for (unsigned i = 0; i < DIST_QUANTILES; i++) {
+        const struct interval bounds = dist_interval(d, dist_shares[i]);
+        d->quantile[i] = (struct quantile){
+            .ticks = d->count ? (double)dist_quantile(d, dist_shares[i]) / batch : NAN,
+            .low = bounds.is_known ? bounds.low / batch : NAN,
+            .high = bounds.is_known ? bounds.high / batch : NAN,
+        };
+    }
+}
+
+struct result_row row_sum_up(const struct result_row *r, double hz)
+{
+    struct result_row out = *r;
+    for (unsigned p = 0; p < PHASE_COUNT; p++) sum_up_dist(&out.phase[p], (double)r->batch);
+    out.headline = row_headline(r, hz);
+    out.baseline = row_baseline(r);
+    out.processes_ok = row_count_status(r, ROW_OK);
+    return out;
+}
+
 unsigned row_count_status(const struct result_row *r, enum row_status s)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < r->processes; i++) n += r->process[i].status == s;
     return n;
+}
+
+/* ---- writing ---- */
+
+void row_write_p50s(struct json_out *j, const void *row)
+{
+    double p50[RESULT_PROCESSES_MAX];
+    const unsigned n = row_p50s(row, p50);
+    for (unsigned i = 0; i < n; i++) json_put_real(j, NULL, p50[i], JSON_DIGITS);
+}
+
+void row_write_processes(struct json_out *j, const void *row)
+{
+    const struct result_row *r = row;
+    for (unsigned i = 0; i < r->processes; i++) shape_write(j, NULL, SHAPE_process, &r->process[i]);
 }
