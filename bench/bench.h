@@ -12,11 +12,7 @@
 #include <stddef.h>
 
 #include "vmm/base/err.h"
-
-struct bench_option {
-    const char *name, *arg, *help; /* as those of config.h's keys. arg NULL: a switch, value "true" or "false" */
-    int (*set)(void *options, const char *value, struct err *e); /* checks the form, too */
-};
+#include "vmm/base/setting.h"
 
 struct bench_item {
     const char *id;    /* "pio_out_user", "E1" */
@@ -32,8 +28,8 @@ struct bench_sink {
 
 struct bench_kind {
     const char *name, *help;
-    const struct bench_option *options; /* ends with a NULL name */
-    const char *select;                 /* the option that takes a list of items, with commas between them */
+    const struct setting *options; /* `set` takes the block of options that init fills */
+    const char *select;            /* the option that takes a list of items, with commas between them */
     /* How many fresh processes measure, unless the user says how many. An interval over them needs ten. */
     unsigned processes;
     /* What is measured on this architecture when no item is named; NULL past the end. An item that is only measured by

@@ -18,8 +18,10 @@ struct arch_bench_row {
     enum bench_group group;
     const char *title;         /* one line: what the guest does */
     int exits;                 /* of the measured vCPU in a repetition; -1: depends on the host */
-    unsigned slack;            /* per cent that the count may be off, where the host influences it */
+    unsigned more;             /* per cent that the host may add to them; that there are fewer nothing explains */
+    const char *adds;          /* "an exit ...": what it adds; NULL where more is 0 */
     const char *counter;       /* the kernel's statistic that counts these alone; NULL: "exits", which counts all */
+    bool is_state;             /* it counts a state of the host's, as a successful poll, and 0 is an answer */
     enum record_class class;   /* of BENCH_USER: the class by which the recorder counts the row's exits */
     bool has_second;           /* the row needs a second vCPU */
     enum arch_irqchip irqchip; /* of the row's machine */

@@ -8,6 +8,12 @@
 
 #define ROW(name) BENCH_##name, #name
 
+/* What the host may add to a row's exits. */
+#define ADDS_CALLS  "an exit by which it calls out a vCPU that spins"
+#define ADDS_HALT   "a halt that ended before the interrupt was there"
+#define ADDS_PAGE   "an exit for a page that it had to map again"
+#define ADDS_SIGNAL "an exit for a signal of its own"
+
 /* KVM has a statistic for each kind of exit; "exits" counts all, those for the host's interrupts included. */
 static const struct arch_bench_row rows[] = {
     {ROW(nop), BENCH_CONTROL, "NOP", .exits = 0},
@@ -21,28 +27,30 @@ static const struct arch_bench_row rows[] = {
     {ROW(mmio_vgic), BENCH_KERNEL, "a load from the GIC's distributor", .exits = 1, .counter = "mmio_exit_kernel"},
     {ROW(mmio_ioeventfd), BENCH_KERNEL, "a store to an address with an ioeventfd", .exits = 1,
      .counter = "mmio_exit_kernel"},
-    {ROW(ipi_rtt), BENCH_KERNEL, "SGI to a running vCPU, until it was taken", .exits = 1, .slack = 10,
-     .has_second = true},
+    {ROW(ipi_rtt), BENCH_KERNEL, "SGI to a running vCPU, until it was taken", .exits = 1, .more = 10,
+     .adds = ADDS_CALLS, .has_second = true},
     {BENCH_hlt_pending, "wfi_pending", BENCH_KERNEL, "WFI with an interrupt pending", .exits = -1},
     {BENCH_hlt_wake_running, "wfi_wake_running", BENCH_KERNEL, "SGI from the other vCPU to this one, running",
      .exits = -1, .has_second = true},
     {BENCH_hlt_wake_polling, "wfi_wake_polling", BENCH_KERNEL, "the same, halted and the host polling", .exits = 1,
-     .slack = 10, .counter = "halt_successful_poll", .has_second = true},
+     .more = 10, .adds = ADDS_HALT, .counter = "halt_successful_poll", .is_state = true, .has_second = true},
     {BENCH_hlt_wake_descheduled, "wfi_wake_descheduled", BENCH_KERNEL, "the same, halted and the host's thread asleep",
-     .exits = 1, .slack = 10, .counter = "halt_wakeup", .has_second = true},
+     .exits = 1, .more = 10, .adds = ADDS_HALT, .counter = "halt_wakeup", .is_state = true, .has_second = true},
     {ROW(irqfd_running), BENCH_KERNEL, "irqfd from another thread to a running vCPU", .exits = -1},
-    {ROW(irqfd_halted), BENCH_KERNEL, "the same, to a halted one", .exits = 1, .slack = 10, .counter = "wfi_exit_stat"},
-    {ROW(timer_lat), BENCH_KERNEL, "from the virtual timer's deadline to its handler, halted", .exits = 1, .slack = 10,
+    {ROW(irqfd_halted), BENCH_KERNEL, "the same, to a halted one", .exits = 1, .more = 10, .adds = ADDS_HALT,
      .counter = "wfi_exit_stat"},
-    {ROW(first_touch_4k), BENCH_KERNEL, "first store to a 4 KiB page", .exits = 1, .slack = 10},
-    {ROW(first_touch_2m), BENCH_KERNEL, "first store to a 2 MiB page", .exits = 1, .slack = 10},
-    {ROW(dirty_log_wp), BENCH_KERNEL, "first store to a page once its writes are logged", .exits = 1, .slack = 10},
+    {ROW(timer_lat), BENCH_KERNEL, "from the virtual timer's deadline to its handler, halted", .exits = 1, .more = 10,
+     .adds = ADDS_HALT, .counter = "wfi_exit_stat"},
+    {ROW(first_touch_4k), BENCH_KERNEL, "first store to a 4 KiB page", .exits = 1, .more = 10, .adds = ADDS_PAGE},
+    {ROW(first_touch_2m), BENCH_KERNEL, "first store to a 2 MiB page", .exits = 1, .more = 10, .adds = ADDS_PAGE},
+    {ROW(dirty_log_wp), BENCH_KERNEL, "first store to a page once its writes are logged", .exits = 1, .more = 10,
+     .adds = ADDS_PAGE},
 
     {ROW(mmio_rd_user), BENCH_USER, "a load from a register of the monitor", .exits = 1, .class = RECORD_MMIO_READ,
      .counter = "mmio_exit_user"},
     {ROW(mmio_wr_user), BENCH_USER, "a store to a register of the monitor", .exits = 1, .class = RECORD_MMIO_WRITE,
      .counter = "mmio_exit_user"},
-    {ROW(kick_user), BENCH_USER, "called out of KVM_RUN by another thread", .exits = 1, .slack = 10,
+    {ROW(kick_user), BENCH_USER, "called out of KVM_RUN by another thread", .exits = 1, .more = 10, .adds = ADDS_SIGNAL,
      .class = RECORD_KICK, .counter = "signal_exits"},
 
     {ROW(never_exits), BENCH_USER, "spins for ever: what the watchdog is for", .exits = 0, .class = RECORD_OTHER},

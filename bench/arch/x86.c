@@ -8,6 +8,13 @@
 
 #define ROW(name) BENCH_##name, #name
 
+/* What the host may add to a row's exits. */
+#define ADDS_CALLS  "an exit by which it calls out a vCPU that spins"
+#define ADDS_HALT   "a halt that ended before the interrupt was there"
+#define ADDS_PAGE   "an exit for a page that it had to map again"
+#define ADDS_SIGNAL "an exit for a signal of its own"
+#define ADDS_WINDOW "an exit to let the interrupt in"
+
 static const struct arch_bench_row rows[] = {
     {ROW(nop), BENCH_CONTROL, "NOP", .exits = 0},
     {ROW(counter), BENCH_CONTROL, "RDTSC", .exits = 0},
@@ -25,32 +32,36 @@ static const struct arch_bench_row rows[] = {
      .irqchip = ARCH_IRQCHIP_KERNEL},
     {ROW(pio_ioeventfd), BENCH_KERNEL, "OUT to a port with an ioeventfd", .exits = 1},
     {ROW(mmio_ioeventfd), BENCH_KERNEL, "a store to an address with an ioeventfd", .exits = 1},
-    {ROW(mmio_lapic), /* where KVM has a page in its place, it lets the guest try twice before it emulates the load */
-     BENCH_KERNEL, "a load from the local APIC's window", .exits = 1, .slack = 100},
-    {ROW(ipi_rtt), BENCH_KERNEL, "IPI to a running vCPU, until it was taken", .exits = 1, .slack = 10,
-     .has_second = true},
-    {ROW(ipi_self), BENCH_KERNEL, "IPI to itself, until it was taken and ended", .exits = 2, .slack = 50},
+    {ROW(mmio_lapic), BENCH_KERNEL, "a load from the local APIC's window", .exits = 1, .more = 100,
+     .adds = "an exit to try the load once more, where a page of its own is in the window's place"},
+    {ROW(ipi_rtt), BENCH_KERNEL, "IPI to a running vCPU, until it was taken", .exits = 1, .more = 10,
+     .adds = ADDS_CALLS, .has_second = true},
+    {ROW(ipi_self), BENCH_KERNEL, "IPI to itself, until it was taken and ended", .exits = 2, .more = 50,
+     .adds = ADDS_WINDOW},
     {ROW(hlt_pending), BENCH_KERNEL, "HLT with an interrupt pending", .exits = 1, .counter = "halt_exits"},
     {ROW(hlt_wake_running), BENCH_KERNEL, "IPI from the other vCPU to this one, running", .exits = -1,
      .has_second = true},
-    {ROW(hlt_wake_polling), BENCH_KERNEL, "the same, halted and the host polling", .exits = 1, .slack = 10,
-     .counter = "halt_successful_poll", .has_second = true},
-    {ROW(hlt_wake_descheduled), BENCH_KERNEL, "the same, halted and the host's thread asleep", .exits = 1, .slack = 10,
-     .counter = "halt_wakeup", .has_second = true},
+    {ROW(hlt_wake_polling), BENCH_KERNEL, "the same, halted and the host polling", .exits = 1, .more = 10,
+     .adds = ADDS_HALT, .counter = "halt_successful_poll", .is_state = true, .has_second = true},
+    {ROW(hlt_wake_descheduled), BENCH_KERNEL, "the same, halted and the host's thread asleep", .exits = 1, .more = 10,
+     .adds = ADDS_HALT, .counter = "halt_wakeup", .is_state = true, .has_second = true},
     {ROW(irqfd_running), BENCH_KERNEL, "irqfd from another thread to a running vCPU", .exits = -1},
-    {ROW(irqfd_halted), BENCH_KERNEL, "the same, to a halted one", .exits = 1, .slack = 10, .counter = "halt_exits"},
-    {ROW(timer_lat), BENCH_KERNEL, "from a timer's deadline to its handler, halted", .exits = 1, .slack = 10,
+    {ROW(irqfd_halted), BENCH_KERNEL, "the same, to a halted one", .exits = 1, .more = 10, .adds = ADDS_HALT,
      .counter = "halt_exits"},
-    {ROW(first_touch_4k), BENCH_KERNEL, "first store to a 4 KiB page", .exits = 1, .slack = 10},
-    {ROW(first_touch_2m), BENCH_KERNEL, "first store to a 2 MiB page", .exits = 1, .slack = 10},
-    {ROW(dirty_log_wp), BENCH_KERNEL, "first store to a page once its writes are logged", .exits = 1, .slack = 10},
+    {ROW(timer_lat), BENCH_KERNEL, "from a timer's deadline to its handler, halted", .exits = 1, .more = 10,
+     .adds = ADDS_HALT, .counter = "halt_exits"},
+    {ROW(first_touch_4k), BENCH_KERNEL, "first store to a 4 KiB page", .exits = 1, .more = 10, .adds = ADDS_PAGE},
+    {ROW(first_touch_2m), BENCH_KERNEL, "first store to a 2 MiB page", .exits = 1, .more = 10, .adds = ADDS_PAGE},
+    {ROW(dirty_log_wp), BENCH_KERNEL, "first store to a page once its writes are logged", .exits = 1, .more = 10,
+     .adds = ADDS_PAGE},
 
     {ROW(pio_out_user), BENCH_USER, "OUT to a port of the monitor", .exits = 1, .class = RECORD_PORT_OUT,
      .counter = "io_exits"},
     {ROW(pio_in_user), BENCH_USER, "IN from a port of the monitor", .exits = 1, .class = RECORD_PORT_IN,
      .counter = "io_exits"},
-    {ROW(pio_string_user), /* where it traps with nothing left to do, it does so once more */
-     BENCH_USER, "REP INSB of 16 bytes", .exits = 1, .slack = 100, .class = RECORD_PORT_IN, .counter = "io_exits"},
+    {ROW(pio_string_user), BENCH_USER, "REP INSB of 16 bytes", .exits = 1, .more = 100,
+     .adds = "an exit with nothing left to move, where the instruction traps once more", .class = RECORD_PORT_IN,
+     .counter = "io_exits"},
     {ROW(mmio_rd_user), BENCH_USER, "a load from a register of the monitor", .exits = 1, .class = RECORD_MMIO_READ,
      .counter = "mmio_exits"},
     {ROW(mmio_wr_user), BENCH_USER, "a store to a register of the monitor", .exits = 1, .class = RECORD_MMIO_WRITE,
@@ -58,7 +69,7 @@ static const struct arch_bench_row rows[] = {
     {ROW(msr_user), BENCH_USER, "RDMSR that a filter hands to the monitor", .exits = 1, .class = RECORD_OTHER},
     {ROW(hlt_user), BENCH_USER, "HLT without a local APIC in the kernel", .exits = 1, .class = RECORD_HALT,
      .counter = "halt_exits", .irqchip = ARCH_IRQCHIP_NONE},
-    {ROW(kick_user), BENCH_USER, "called out of KVM_RUN by another thread", .exits = 1, .slack = 10,
+    {ROW(kick_user), BENCH_USER, "called out of KVM_RUN by another thread", .exits = 1, .more = 10, .adds = ADDS_SIGNAL,
      .class = RECORD_KICK, .counter = "signal_exits"},
 
     {ROW(never_exits), BENCH_USER, "spins for ever: what the watchdog is for", .exits = 0, .class = RECORD_OTHER},

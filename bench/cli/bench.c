@@ -34,7 +34,7 @@ static void set_word(void *ctx, const char *word)
     args_add(&((struct bench *)ctx)->words, word);
 }
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"list", NULL, "list what is measured, and measure nothing", CLI_SWITCH(struct bench, has_list)},
     {"processes", "N", "measure in so many fresh processes (exits 10, fairness 1)", CLI_TEXT(struct bench, processes)},
     {"format", "FORMAT", "text, json, csv; of exits also hgrm, kut (default text)", CLI_TEXT(struct bench, format)},
@@ -54,7 +54,7 @@ static int keep_key(void *ctx, const char *key, const char *value, struct vireo_
 {
     struct bench *b = ctx;
     struct bench_order *o = &b->order;
-    const struct bench_option *option = b->kind->options;
+    const struct setting *option = b->kind->options;
     struct err err = {0};
     while (strcmp(option->name, key) != 0) option++; /* args_parse has found it there */
     const int rc = option->set(b->settings, value, &err);
@@ -343,13 +343,13 @@ static int run_bench(const struct command *self, char **words, uint64_t started_
     return status;
 }
 
-static bool nth_key(const struct command *self, unsigned index, struct cli_option *out)
+static bool nth_key(const struct command *self, unsigned index, struct setting *out)
 {
     const struct bench_kind *kind = self->keys;
-    const struct bench_option *o = kind ? kind->options : NULL;
+    const struct setting *o = kind ? kind->options : NULL;
     for (; o && o->name; o++, index--) {
         if (index > 0) continue;
-        *out = (struct cli_option){.name = o->name, .arg = o->arg, .help = o->help};
+        *out = (struct setting){.name = o->name, .arg = o->arg, .help = o->help};
         return true;
     }
     return false;
@@ -363,7 +363,7 @@ static void print_kinds(FILE *f)
         (void)snprintf(title, sizeof(title), "vireo bench %s: %s.", k->name, k->help);
         fputc('\n', f);
         help_print_text(f, 0, 0, title);
-        for (const struct bench_option *o = k->options; o->name; o++) help_print_option(f, o->name, o->arg, o->help);
+        for (const struct setting *o = k->options; o->name; o++) help_print_option(f, o->name, o->arg, o->help);
     }
 }
 
@@ -374,7 +374,7 @@ static void list_options(FILE *f, const char *kind)
     for (unsigned i = 0; (k = bench_kind_at(i)) != NULL; i++) {
         if (!kind) fprintf(f, "%s\t\t%s\n", k->name, k->help);
         if (kind && strcmp(kind, k->name) != 0) continue;
-        for (const struct bench_option *o = k->options; o->name; o++) help_list_option(f, o->name, o->arg, o->help);
+        for (const struct setting *o = k->options; o->name; o++) help_list_option(f, o->name, o->arg, o->help);
     }
 }
 

@@ -53,7 +53,7 @@ static void list_words(FILE *f, const char *word)
     fputs("FILE\t\ta result of vireo bench\n", f);
 }
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"output", "FILE", "write the page there (default: standard output)", CLI_TEXT(struct page_words, output)},
     {0},
 };

@@ -135,13 +135,14 @@ static int set_pin(void *options, const char *value, struct err *e)
     return 0;
 }
 
-static const struct bench_option options[] = {
-    {"rows", "LIST", "rows to measure, separated by commas (default all)", set_rows},
-    {"samples", "N", "samples of each row in each process (default 10000)", set_samples},
-    {"batch", "N", "repetitions between two reads of the counter (default 1, or what a slow one asks for)", set_batch},
-    {"pin", "CPU", "the measured vCPU runs on this CPU alone", set_pin},
-    {"timeout", "TIME", "a row may take so long, e.g. 5s (default 20s)", set_timeout},
-    {"delay", "TIME", "self-check: so much more in our handlers, which must show in `user` alone", set_delay},
+static const struct setting options[] = {
+    {"rows", "LIST", "rows to measure, separated by commas (default all)", .set = set_rows},
+    {"samples", "N", "samples of each row in each process (default 10000)", .set = set_samples},
+    {"batch", "N", "repetitions between two reads of the counter (default 1, or what a slow one asks for)",
+     .set = set_batch},
+    {"pin", "CPU", "the measured vCPU runs on this CPU alone", .set = set_pin},
+    {"timeout", "TIME", "a row may take so long, e.g. 5s (default 20s)", .set = set_timeout},
+    {"delay", "TIME", "self-check: so much more in our handlers, which must show in `user` alone", .set = set_delay},
     {0},
 };
 
@@ -268,13 +269,15 @@ static json_t *phases(const struct exits_joined *j)
 
 static json_t *counts(const struct exits_run *run)
 {
-    uint64_t expected;
-    const bool agrees = exits_count_agrees(run, &expected);
     if (!run->has_count || !run->samples) return json_null();
+    const struct exits_count c = exits_count_judge(run);
     json_t *j = json_pack("{s:I, s:s}", "counted", (json_int_t)run->counted, "source", run->source);
-    if (run->what->exits < 0) return j; /* the host decides how many, so no number is expected */
-    json_object_set_new(j, "expected", json_integer((json_int_t)expected));
-    json_object_set_new(j, "agrees", json_boolean(agrees));
+    if (c.verdict == COUNT_NONE) return j;
+    json_object_set_new(j, "expected", json_integer((json_int_t)c.expected));
+    json_object_set_new(j, "verdict", json_string(count_verdicts[c.verdict]));
+    json_object_set_new(j, "agrees",
+                        c.verdict == COUNT_EXPLAINED ? json_null() : json_boolean(c.verdict == COUNT_AGREES));
+    if (c.because[0]) json_object_set_new(j, "because", json_string(c.because));
     return j;
 }
 

@@ -5,6 +5,7 @@
  *   build.c  the machine of a row, and the gate by which its guest reports its progress
  *   run.c    one row: follow the guest step by step, watch for the host's interference, collect the samples
  *   join.c   from samples and recorded exits to phases: arithmetic alone
+ *   count.c  the kernel's count of the exits against the row's definition
  *
  * The guest is hostile. What it wrote is copied out once, and every number in it may be anything. */
 #ifndef VIREO_BENCH_EXITS_EXITS_H
@@ -89,8 +90,17 @@ struct exits_joined {
 /* 0 or -ENOMEM. The caller empties *out by exits_joined_fini, after a failure too. */
 int exits_join(struct exits_joined *out, const struct exits_run *run);
 void exits_joined_fini(struct exits_joined *j);
-/* Does the kernel's count agree with what the row expects? *expected: of all repetitions together. */
-bool exits_count_agrees(const struct exits_run *run, uint64_t *expected);
+
+/* ---- count.c ---- */
+
+#define EXITS_ALL "exits" /* the statistic that counts all of them, the host's interrupts too */
+
+struct exits_count {
+    enum count_verdict verdict; /* COUNT_NONE: nothing was counted, or the host decides how many there are */
+    uint64_t expected;          /* of all repetitions together */
+    char because[160];          /* a sentence, where they are not the same */
+};
+struct exits_count exits_count_judge(const struct exits_run *run);
 
 /* ---- rows.c: the monitor's part in a row ---- */
 

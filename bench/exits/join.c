@@ -225,16 +225,3 @@ int exits_join(struct exits_joined *out, const struct exits_run *run)
     free(exit);
     return rc;
 }
-
-bool exits_count_agrees(const struct exits_run *run, uint64_t *expected)
-{
-    const uint64_t repetitions = (uint64_t)run->samples * run->batch;
-    const uint64_t want = run->what->exits > 0 ? (uint64_t)run->what->exits * repetitions : 0;
-    *expected = want;
-    const uint64_t off = run->counted > want ? run->counted - want : want - run->counted;
-    /* "exits" includes the host's interrupts, and on kvm_pvm more. It still tells, rounded, how many exits a repetition
-     * takes. */
-    const bool is_all = run->source && strcmp(run->source, "exits") == 0;
-    const uint64_t rounded = is_all ? (repetitions - 1) / 2 : 0, slack = want * run->what->slack / 100;
-    return off <= (rounded > slack ? rounded : slack);
-}

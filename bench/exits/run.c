@@ -168,19 +168,18 @@ static void explain_end(struct exits_run *run, const struct ending *end)
 
 static void judge(struct exits_run *run)
 {
-    uint64_t expected;
-    const bool agrees = exits_count_agrees(run, &expected);
-    const bool is_rare = expected && run->counted < expected / 2;
+    const struct exits_count c = exits_count_judge(run);
+    const bool is_rare = c.expected && run->counted < c.expected / 2;
     if (!run->has_count)
         say(run, ROW_OK, "this kernel has no statistics: the exits were not counted");
-    else if (is_rare && run->what->counter && run->what->slack)
+    else if (is_rare && run->what->is_state)
         say(run, ROW_NO_EXIT, "%s says %" PRIu64 " where %" PRIu64 " were expected: the host did not play its part",
-            run->source, run->counted, expected);
+            run->source, run->counted, c.expected);
     else if (is_rare)
         say(run, ROW_NO_EXIT, "%" PRIu64 " exits where %" PRIu64 " were expected: this host does it without",
-            run->counted, expected);
-    else if (!agrees && run->what->exits >= 0)
-        say(run, ROW_OK, "%" PRIu64 " exits where %" PRIu64 " were expected", run->counted, expected);
+            run->counted, c.expected);
+    else if (c.verdict == COUNT_MORE || c.verdict == COUNT_FEWER)
+        say(run, ROW_OK, "%" PRIu64 " exits where %" PRIu64 " were expected", run->counted, c.expected);
 }
 
 static int copy_samples(struct exits_run *run, const struct gmem *mem, struct err *e)

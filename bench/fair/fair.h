@@ -48,7 +48,7 @@ struct fair_options {
     unsigned hold_vcpu, hold_percent;
 };
 
-extern const struct bench_option fair_option[];
+extern const struct setting fair_option[];
 void fair_options_init(void *options);
 void fair_options_fini(void *options);
 /* Fill in what was not given, and check that the options fit together and fit this host. 0 or -errno. */

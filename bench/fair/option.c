@@ -163,16 +163,16 @@ static int set_hold(void *options, const char *value, struct err *e)
     return 0;
 }
 
-const struct bench_option fair_option[] = {
-    {"experiments", "LIST", "which ones, as E1,E7 (all)", set_experiments},
-    {"duration", "TIME", "of each run (8s)", set_duration},
-    {"windows", "LIST", "lengths to judge by, multiples of 50ms (50ms to 30s, those that fit)", set_windows},
-    {"cpus", "LIST", "host CPUs to use, as 0-3,6 (all that this process may)", set_cpus},
-    {"vcpus", "N", "of E1 (2, 4 and 8)", set_vcpus},
-    {"weights", "LIST", "of E2, a vCPU each (1:2:4:8)", set_weights},
-    {"cgroup", "PATH", "directory below which VMs get cgroups (that of this process)", set_cgroup},
-    {"quick", NULL, "runs of 2s", set_quick},
-    {"hold-back", "VCPU:PERCENT", "self-check: treat one vCPU unfairly, which F1 and F13 must find", set_hold},
+const struct setting fair_option[] = {
+    {"experiments", "LIST", "which ones, as E1,E7 (all)", .set = set_experiments},
+    {"duration", "TIME", "of each run (8s)", .set = set_duration},
+    {"windows", "LIST", "lengths to judge by, multiples of 50ms (50ms to 30s, those that fit)", .set = set_windows},
+    {"cpus", "LIST", "host CPUs to use, as 0-3,6 (all that this process may)", .set = set_cpus},
+    {"vcpus", "N", "of E1 (2, 4 and 8)", .set = set_vcpus},
+    {"weights", "LIST", "of E2, a vCPU each (1:2:4:8)", .set = set_weights},
+    {"cgroup", "PATH", "directory below which VMs get cgroups (that of this process)", .set = set_cgroup},
+    {"quick", NULL, "runs of 2s", .set = set_quick},
+    {"hold-back", "VCPU:PERCENT", "self-check: treat one vCPU unfairly, which F1 and F13 must find", .set = set_hold},
     {0},
 };
 

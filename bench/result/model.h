@@ -64,6 +64,16 @@ extern const char *const row_statuses[]; /* "ok", "no-exit", "timeout", "unsuppo
 enum row_group { GROUP_UNKNOWN = -1, GROUP_CONTROL, GROUP_KERNEL, GROUP_USER }; /* unknown: no process got that far */
 extern const char *const row_groups[];
 
+/* How a count compares with what the row expects, from good to bad. */
+enum count_verdict {
+    COUNT_NONE = -1, /* not counted, or nothing is expected */
+    COUNT_AGREES,    /* they are the same */
+    COUNT_EXPLAINED, /* more, which the host may add: neither right nor wrong */
+    COUNT_MORE,      /* more than that */
+    COUNT_FEWER      /* nothing explains that an exit is missing */
+};
+extern const char *const count_verdicts[]; /* "agrees", "explained", "more", "fewer" */
+
 /* One process's part of a row. */
 struct row_process {
     enum row_status status;
@@ -85,11 +95,13 @@ struct result_row {
     char detail[SHAPE_TEXT_MAX + 1]; /* of the first process whose status was not ok, or what else there is to say */
     uint64_t batch; /* operations between two counter reads, at least 1: durations of phases are divided by it */
     uint64_t samples, disturbed;
-    uint64_t expected, counted;      /* exits; COUNT_UNKNOWN: not counted, or the host decides how many there are */
-    char source[SHAPE_TEXT_MAX + 1]; /* the kernel's statistic that counted them */
-    int agrees, legs_hold;           /* true only if true in every process that knows; -1: none does */
-    double residual;                 /* of the legs: the largest in size */
-    double baseline;                 /* of a worker's line; once summed up, the median over processes */
+    uint64_t expected, counted;       /* exits; COUNT_UNKNOWN: not counted, or the host decides how many there are */
+    char source[SHAPE_TEXT_MAX + 1];  /* the kernel's statistic that counted them */
+    int agrees, legs_hold;            /* true only if true in every process that knows; -1: none does */
+    enum count_verdict verdict;       /* of counted against expected: the worst of the processes */
+    char because[SHAPE_TEXT_MAX + 1]; /* of the first process that says why the two are not the same */
+    double residual;                  /* of the legs: the largest in size */
+    double baseline;                  /* of a worker's line; once summed up, the median over processes */
     struct dist phase[PHASE_COUNT];
     struct row_process *process;
     unsigned processes;

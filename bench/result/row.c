@@ -108,6 +108,7 @@ static int merge_key(const struct key *k, struct result_row *out, const struct r
         *(double *)to = isnan(p) || fabs(q) > fabs(p) ? q : p;
         break;
     }
+    case MERGE_WORST: memcpy(to, *(const int *)y > *(const int *)x ? y : x, k->size); break; /* unknown is -1 */
     case MERGE_NONE:
     case MERGE_OWN: break;
     }

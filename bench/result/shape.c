@@ -16,6 +16,7 @@
 
 const char *const row_statuses[] = {"ok", "no-exit", "timeout", "unsupported", "failed", NULL};
 const char *const row_groups[] = {"control", "kernel", "user", NULL};
+const char *const count_verdicts[] = {"agrees", "explained", "more", "fewer", NULL};
 const char *const phase_names[] = {"rtt", "rtt_undisturbed", "exit_leg", "user", "entry_leg", "kvm_run", NULL};
 static const char *const schemas[] = {RESULT_SCHEMA, NULL};
 const char *const result_kinds[] = {"exits", "fairness", NULL};
@@ -99,6 +100,8 @@ const struct key result_keys[] = {
     KEY(exits, "counted", COUNT, .merge = MERGE_SUM, .high = EXITS_MAX, .otherwise = NAN, ROW(counted)),
     KEY(exits, "source", TEXT, .merge = MERGE_FIRST, ROW(source)),
     KEY(exits, "agrees", BOOL, .merge = MERGE_ALL, .words = agree_words, ROW(agrees)),
+    KEY(exits, "verdict", WORD, .merge = MERGE_WORST, .words = count_verdicts, ROW(verdict)),
+    KEY(exits, "because", TEXT, .merge = MERGE_FIRST, ROW(because)),
 
     KEY(legs, "holds", BOOL, REQUIRED, .merge = MERGE_ALL, .words = hold_words, ROW(legs_hold)),
     KEY(legs, "residual", NUMBER, BATCH, .merge = MERGE_LARGEST, .otherwise = NAN, ROW(residual)),
@@ -197,6 +200,7 @@ const char *key_merge_words(enum key_merge m)
         [MERGE_SUM_OK] = "sum of ok ones",
         [MERGE_ALL] = "true if all are",
         [MERGE_LARGEST] = "largest in size",
+        [MERGE_WORST] = "last of the words",
         [MERGE_OWN] = "own rule",
     };
     return words[m];

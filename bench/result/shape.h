@@ -71,7 +71,7 @@ enum key_need {
 
 /* How the values of two processes become one. A duration of what timed out or did not exit is no duration of the row.
  * So MERGE_SUM_OK takes the value of the process that is ok when the other is not, and their sum otherwise. */
-enum key_merge { MERGE_NONE, MERGE_FIRST, MERGE_SUM, MERGE_SUM_OK, MERGE_ALL, MERGE_LARGEST, MERGE_OWN };
+enum key_merge { MERGE_NONE, MERGE_FIRST, MERGE_SUM, MERGE_SUM_OK, MERGE_ALL, MERGE_LARGEST, MERGE_WORST, MERGE_OWN };
 
 /* What a number counts. Ticks are those of the environment's counter. */
 enum key_unit { UNIT_NONE, UNIT_TICKS, UNIT_BATCH_TICKS, UNIT_NS }; /* ticks of one operation; of a whole batch */

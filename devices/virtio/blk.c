@@ -12,6 +12,7 @@
 
 #include "devices/devices.h"
 #include "vmm/base/checked.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/endian.h"
 
 /* Requests in flight, and segments in one. Enough to keep any disk busy. Requests and rings then take 0.3 MB at most,
@@ -80,6 +81,7 @@ struct blk_request {
     uint16_t head;
     uint32_t written; /* used.len on success */
     uint64_t cost;    /* bytes that it counts for in BLK_DRAIN_BYTES */
+    uint64_t from_ns; /* when the drain began that took it */
     bool is_stable;   /* must be on the disk before it is answered */
     unsigned range_count, range_next;
     union {
@@ -96,7 +98,9 @@ struct blk {
     char id[BLK_ID_BYTES];
     atomic_bool is_writeback; /* written on the loop thread, read by config_read */
     bool is_active;
-    struct blk_request *request; /* BLK_QUEUE_SIZE, by head */
+    uint64_t drain_ns;                  /* when the last drain began */
+    atomic_ulong requests, requests_ns; /* answered, and how long they took; written on the loop thread */
+    struct blk_request *request;        /* BLK_QUEUE_SIZE, by head */
 };
 
 static struct blk *as_blk(struct virtio_dev *d)
@@ -134,8 +138,11 @@ static void config_write(struct virtio_dev *d, uint32_t off, const void *buf, ui
 
 static void answer(struct blk_request *r, enum blk_status status, uint32_t written)
 {
+    struct blk *b = r->blk;
     *r->status = (uint8_t)status;
-    virtq_push(&r->blk->dev.vq[0], r->head, written);
+    virtq_push(&b->dev.vq[0], r->head, written);
+    atomic_fetch_add_explicit(&b->requests, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&b->requests_ns, now_ns() - r->from_ns, memory_order_relaxed);
 }
 
 /* used.len counts from the first writable byte (2.7.8). A failed request whose data lies before its status has written
@@ -291,6 +298,7 @@ static uint64_t serve(struct blk *b, const struct virtq_chain *c)
     if (c->in_bytes == 0) return 0;
     struct blk_request *r = &b->request[c->head];
     r->blk = b;
+    r->from_ns = b->drain_ns;
     r->head = c->head;
     r->status = last_byte(c);
     r->written = c->in_bytes == 1 ? 1 : 0; /* a reader says more */
@@ -336,6 +344,7 @@ static void notify(struct virtio_dev *d, unsigned queue)
     unsigned budget = q->size;
     bool has_more = true;
 
+    b->drain_ns = now_ns();
     while (!why && budget > 0 && left > 0 && has_more) {
         int rc = 0;
         virtq_disable_doorbell(q);
@@ -401,6 +410,18 @@ static void destroy(struct virtio_dev *d)
     free(b);
 }
 
+static bool counter(const struct virtio_dev *d, unsigned index, struct virtio_counter *out)
+{
+    const struct blk *b = (const struct blk *)d;
+    const struct virtio_counter all[] = {
+        {"requests", atomic_load_explicit(&b->requests, memory_order_relaxed)},
+        {"requests_ns", atomic_load_explicit(&b->requests_ns, memory_order_relaxed)},
+    };
+    if (index >= sizeof(all) / sizeof(all[0])) return false;
+    *out = all[index];
+    return true;
+}
+
 static const struct virtio_ops blk_ops = {
     .name = "blk",
     .id = VIRTIO_ID_BLOCK,
@@ -415,6 +436,7 @@ static const struct virtio_ops blk_ops = {
     .deactivate = deactivate,
     .notify = notify,
     .destroy = destroy,
+    .counter = counter,
 };
 
 static struct blk_config describe(const struct disk *disk)

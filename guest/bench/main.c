@@ -63,7 +63,7 @@ static void touch(struct bench_sample *s, uint32_t count)
     for (uint32_t i = 0; i < count; i += PAGE_SIZE / sizeof(*s)) ((volatile struct bench_sample *)s)[i].g0 = 0;
 }
 
-static void reach(struct bench_page *p, enum bench_step step)
+static void reach(struct bench_page *p, uint32_t step)
 {
     mmio_write32(p->gate, step);
     __atomic_store_n(&p->reached, step, __ATOMIC_RELEASE);
@@ -88,8 +88,7 @@ static void measure(struct bench_run *r, const struct bench_code *code)
     touch(sample, p->samples);
     scrap.g0 = 0;
     p->progress = 0;
-    reach(p, BENCH_COUNTED);
-    reach(p, BENCH_READY);
+    for (uint32_t step = BENCH_COUNTED; step <= BENCH_READY; step++) reach(p, step);
     for (uint32_t i = 0; i < p->samples; i++) {
         take(r, code, &sample[i]);
         __atomic_store_n(&p->progress, i + 1, __ATOMIC_RELEASE);

@@ -30,9 +30,10 @@ struct bench_sample {
 enum bench_step {
     BENCH_START,
     BENCH_PREPARED, /* baseline and warm-up are behind: the monitor may change the machine under the row */
-    BENCH_COUNTED,  /* twice before the samples, so that what the gate itself adds to a count is known: */
-    BENCH_READY,    /* nothing but samples from here ... */
-    BENCH_SAMPLED,  /* ... to here */
+    BENCH_COUNTED,  /* several times in a row before the samples, so that what the gate itself adds to a count is known
+                     */
+    BENCH_READY = BENCH_COUNTED + 4, /* nothing but samples from here ... */
+    BENCH_SAMPLED,                   /* ... to here */
 };
 
 /* A cache line for each writer. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */

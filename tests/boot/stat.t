@@ -63,9 +63,27 @@ json_agrees_with_itself() {
         $s += $_->{count} for grep { $_->{kind} eq "class" && $_->{vcpu} ne "all" && $_->{name} eq "port out" } @{$o->{rows}};
         abs($s - $a->{count}) < 0.05 * $s && $s > 100 ? "yes" : "$s $a->{count}"' < out)" = yes ] || { cat out; return 1; }
     # shellcheck disable=SC2016
-    [ "$(perl_of 'join " ", (map { "$_->{name}" } @{$o->{threads}}), scalar @{$o->{figures}}, $o->{vcpus}' < out)" = "web:vcpu0 web:vcpu1 6 2" ] || { cat out; return 1; }
+    [ "$(perl_of 'join " ", (map { "$_->{name}" } @{$o->{threads}}), scalar @{$o->{figures}}, scalar @{$o->{vcpus}}' < out)" = "web:vcpu0 web:vcpu1 6 2" ] || { cat out; return 1; }
     # shellcheck disable=SC2016
     [ "$(perl_of 'kill(0, $o->{pid}) && -d "/proc/$o->{pid}/task/$o->{threads}[0]{tid}"' < out)" = 1 ]
+}
+# The kernel goes on counting meanwhile, so each figure lies between those of /proc before and after.
+vcpus_are_as_proc_has_them() {
+    ends 0 stat web --json || return 1
+    # shellcheck disable=SC2016  # Perl's
+    perl -MJSON::PP -0777 -e '$o = decode_json(<STDIN>); $task = "/proc/$o->{pid}/task";
+        sub told { my %t; open my $f, "<", "$task/$_[0]/schedstat" or return (); @t{qw(cpu_ns run_delay_ns)} = split " ", scalar <$f>;
+            open $f, "<", "$task/$_[0]/status"; $s = <$f>; $t{switches_voluntary} = $1 if $s =~ /^voluntary_ctxt_switches:\s+(\d+)/m;
+            $t{switches_involuntary} = $1 if $s =~ /^nonvoluntary_ctxt_switches:\s+(\d+)/m; %t }
+        @before = map { +{told($_->{tid})} } @{$o->{vcpus}};
+        $o = decode_json(scalar `$ARGV[0] stat web --json`);
+        for $v (@{$o->{vcpus}}) {
+            %b = %{shift @before}; %a = told($v->{tid}); $n++; die "proc: @{[%a]}\n" unless keys %a == 4;
+            for (keys %a) { die "$_ of vCPU $v->{vcpu}: $b{$_} .. $v->{$_} .. $a{$_}\n" unless $b{$_} <= $v->{$_} && $v->{$_} <= $a{$_} + 1e8 * ($_ eq "cpu_ns") }
+            die "cpu $v->{cpu}\n" unless -d "/sys/devices/system/cpu/cpu$v->{cpu}";
+            die "vCPU $v->{vcpu} used no CPU\n" unless $v->{cpu_ns} > 0 && $v->{handler_ns} > 0 && $v->{handler_ns} < $o->{age_ns};
+        }
+        die "$n vCPUs\n" unless $n == 2' "$VIREO" < out
 }
 weights_change_the_sum() {
     ends 0 stat web --json --weights vm_exit_count=0,vm_exit_latency=0,memory_overhead=0,io_overhead=0,context_switch_count=0,cache_miss_rate=0 &&
@@ -211,6 +229,7 @@ check "a VM without a name has no socket" no_name_no_socket
 start web --cpus 2 > start 2>&1 || sed 's/^/# /' start
 check "the text has every vCPU, the kernel's counts, the threads and the figures" text_has_every_vcpu
 check "the object agrees with itself and with /proc" json_agrees_with_itself
+check "what the scheduler knows of each vCPU is as /proc has it" vcpus_are_as_proc_has_them
 check "weights change the sum, and wrong ones are a sentence" weights_change_the_sum
 check "curl reads every page, and the metrics are what Prometheus reads" curl_and_prometheus_are_served
 check "pages are made in real time, within a budget, and vCPUs are ordinary" answers_as_real_time_beside_ordinary_vcpus

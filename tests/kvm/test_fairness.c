@@ -21,7 +21,7 @@ static const struct bench_sink nowhere;
 
 static void ask(const char *name, const char *value)
 {
-    const struct bench_option *i = fair_option;
+    const struct setting *i = fair_option;
     while (i->name && strcmp(i->name, name) != 0) i++;
     assert_non_null(i->name);
     if (i->set(&o, value, &e)) fail_msg("%s", e.text);

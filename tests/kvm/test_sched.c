@@ -22,12 +22,12 @@
 #define TRIES        1000     /* of TRY_US: for a thread that was just made to say who it is */
 #define TRY_US       5000
 
-struct setting {
+struct sched_setting {
     const char *key, *value;
 };
 
 /* A machine of two vCPUs, each counting up a word, named "fairness", with the settings (they end with a NULL key). */
-static int try_build(struct machine **out, const struct setting *s, struct err *e)
+static int try_build(struct machine **out, const struct sched_setting *s, struct err *e)
 {
     struct config c;
 
@@ -47,7 +47,7 @@ static int try_build(struct machine **out, const struct setting *s, struct err *
     return rc;
 }
 
-static struct machine *build(const struct setting *s)
+static struct machine *build(const struct sched_setting *s)
 {
     struct machine *m = NULL;
     struct err e = {0};
@@ -55,7 +55,7 @@ static struct machine *build(const struct setting *s)
     return m;
 }
 
-static struct machine *start(const struct setting *s)
+static struct machine *start(const struct sched_setting *s)
 {
     struct machine *m = build(s);
     struct err e = {0};
@@ -94,7 +94,7 @@ static void every_thread_tells_its_id_and_bears_its_name(void **state)
     } expected[] = {{MACHINE_THREAD_VCPU, 0, "fairness:vcpu0"},
                     {MACHINE_THREAD_VCPU, 1, "fairness:vcpu1"},
                     {MACHINE_THREAD_IO, -1, "fairness:io"}};
-    const struct setting rng[] = {
+    const struct sched_setting rng[] = {
         {"rng", "true"}, {"timeout", "60"}, {NULL, NULL}}; /* so that there is an I/O thread */
     struct machine *m = start(rng);
     struct machine_thread t;
@@ -137,7 +137,7 @@ static int tid_of(struct machine *m, unsigned vcpu)
     return t.tid;
 }
 
-static void refuse(const struct setting *s, enum err_kind kind, const char *part)
+static void refuse(const struct sched_setting *s, enum err_kind kind, const char *part)
 {
     struct machine *m = NULL;
     struct err e = {0};
@@ -177,7 +177,7 @@ static void pinned_vcpus_run_where_they_were_put(void **state)
     (void)snprintf(first, sizeof(first), "0=%u", cpu[0]);
     (void)snprintf(second, sizeof(second), "1=%u", cpu[1]);
     (void)snprintf(io, sizeof(io), "io=%u", cpu[0]);
-    const struct setting s[] = {
+    const struct sched_setting s[] = {
         {"cpu-affinity", first}, {"cpu-affinity", second}, {"cpu-affinity", io}, {"timeout", "60"}, {NULL, NULL}};
     struct machine *m = start(s);
     struct machine_thread t;
@@ -190,14 +190,15 @@ static void pinned_vcpus_run_where_they_were_put(void **state)
 static void cpus_that_are_not_online_are_refused(void **state)
 {
     (void)state;
-    const struct setting s[] = {{"cpu-affinity", "1=0,1023"}, {NULL, NULL}};
+    const struct sched_setting s[] = {{"cpu-affinity", "1=0,1023"}, {NULL, NULL}};
     refuse(s, ERR_CONFIG, "CPU 1023 is not online");
 }
 
 static void nice_values_are_each_vcpus_own(void **state)
 {
     (void)state;
-    const struct setting s[] = {{"nice", "0=3"}, {"nice", "1=7"}, {"nice", "io=9"}, {"timeout", "60"}, {NULL, NULL}};
+    const struct sched_setting s[] = {
+        {"nice", "0=3"}, {"nice", "1=7"}, {"nice", "io=9"}, {"timeout", "60"}, {NULL, NULL}};
     const int before = getpriority(PRIO_PROCESS, 0);
     struct machine *m = start(s);
     struct machine_thread t;
@@ -258,7 +259,7 @@ static void a_disks_thread_bears_its_name_and_has_what_io_was_given(void **state
     assert_int_equal(ftruncate(fd, 4096), 0);
     (void)snprintf(disk, sizeof(disk), "path=/proc/self/fd/%d", fd);
     (void)snprintf(io, sizeof(io), "io=%u", allowed_cpu(0));
-    const struct setting s[] = {
+    const struct sched_setting s[] = {
         {"disk", disk}, {"cpu-affinity", io}, {"nice", "io=9"}, {"timeout", "60"}, {NULL, NULL}};
     struct machine *m = start(s);
     struct machine_thread t;
@@ -304,7 +305,7 @@ static void on_log(void *arg, enum log_level level, const char *line)
 static void a_slice_is_taken_or_said_to_be_ignored(void **state)
 {
     (void)state;
-    const struct setting s[] = {{"slice", "5ms"}, {"nice", "4"}, {NULL, NULL}};
+    const struct sched_setting s[] = {{"slice", "5ms"}, {"nice", "4"}, {NULL, NULL}};
     struct heard heard = {0};
     const struct log log = {.fn = on_log, .arg = &heard, .level = LOG_WARN};
     struct machine *m = build(s);
@@ -323,7 +324,7 @@ static void a_slice_is_taken_or_said_to_be_ignored(void **state)
 static void halt_polling_is_bounded_or_refused_by_name(void **state)
 {
     (void)state;
-    const struct setting s[] = {{"halt-poll", "100us"}, {NULL, NULL}};
+    const struct sched_setting s[] = {{"halt-poll", "100us"}, {NULL, NULL}};
     struct vm vm = VM_INIT;
     struct err e = {0};
     assert_int_equal(access("/dev/kvm", R_OK | W_OK) ? 0 : vm_create(&vm, &e), 0);
@@ -339,7 +340,7 @@ static void halt_polling_is_bounded_or_refused_by_name(void **state)
 static void vcpus_share_one_cookie_or_none_is_needed(void **state)
 {
     (void)state;
-    const struct setting s[] = {{"core-scheduling", "true"}, {NULL, NULL}};
+    const struct sched_setting s[] = {{"core-scheduling", "true"}, {NULL, NULL}};
     unsigned long cookie[2] = {0};
     if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, PR_SCHED_CORE_SCOPE_THREAD, &cookie[0]) < 0 && errno == EINVAL) {
         refuse(s, ERR_HOST, "core-scheduling");
@@ -395,7 +396,7 @@ static void a_v1_group_has_the_vcpus_and_is_gone_afterwards(void **state)
 {
     (void)state;
     char path[64], group[96], text[1024];
-    const struct setting s[] = {
+    const struct sched_setting s[] = {
         {"cgroup", make_v1(path)}, {"cgroup-weight", "200"}, {"cgroup-max", "75%"}, {NULL, NULL}};
     (void)snprintf(group, sizeof(group), "%s/vireo-fairness", path);
     struct machine *m = start(s);
@@ -425,7 +426,7 @@ static unsigned members(const char *which)
     const int fd = guest_file(&(char){0}, 1);
     assert_int_equal(ftruncate(fd, 4096), 0);
     (void)snprintf(disk, sizeof(disk), "path=/proc/self/fd/%d", fd);
-    const struct setting s[] = {
+    const struct sched_setting s[] = {
         {"cgroup", make_v1(path)}, {"cgroup-max", "50%"}, {"disk", disk}, {"cgroup-threads", which}, {NULL, NULL}};
     (void)snprintf(group, sizeof(group), "%s/vireo-fairness", path);
     struct machine *m = start(s);
@@ -477,8 +478,8 @@ static void machines_of_one_program_have_a_v2_group_each(void **state)
 {
     (void)state;
     need_v2();
-    const struct setting first[] = {{"cgroup", V2}, {"cgroup-weight", "100"}, {NULL, NULL}},
-                         second[] = {{"cgroup", V2}, {"cgroup-weight", "200"}, {"name", "other"}, {NULL, NULL}};
+    const struct sched_setting first[] = {{"cgroup", V2}, {"cgroup-weight", "100"}, {NULL, NULL}},
+                               second[] = {{"cgroup", V2}, {"cgroup-weight", "200"}, {"name", "other"}, {NULL, NULL}};
     struct machine *m = start(first), *n = start(second);
     must_be_in(tid_of(m, 1), "/vireo-fairness");
     must_be_in(tid_of(n, 0), "/vireo-other");
@@ -497,8 +498,8 @@ static void a_program_is_not_pulled_away_from_its_first_machine(void **state)
     (void)snprintf(domain, sizeof(domain), V2 "/test-%d", (int)getpid());
     (void)snprintf(group, sizeof(group), "%s/vireo-fairness", domain + strlen(V2));
     assert_int_equal(mkdir(domain, 0755), 0);
-    const struct setting first[] = {{"cgroup", domain}, {NULL, NULL}},
-                         second[] = {{"cgroup", domain}, {"name", "other"}, {NULL, NULL}};
+    const struct sched_setting first[] = {{"cgroup", domain}, {NULL, NULL}},
+                               second[] = {{"cgroup", domain}, {"name", "other"}, {NULL, NULL}};
     struct machine *m = start(first);
     must_be_in(tid_of(m, 0), group);
     must_be_in(getpid(), group);
@@ -517,7 +518,7 @@ static void cgroups_that_can_not_be_had_are_refused(void **state)
                 {"/proc", "not a cgroup directory"},
                 {"/dev/null", "Not a directory"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        const struct setting s[] = {{"cgroup", rows[i].path}, {NULL, NULL}};
+        const struct sched_setting s[] = {{"cgroup", rows[i].path}, {NULL, NULL}};
         refuse(s, ERR_CONFIG, rows[i].part);
     }
 }

@@ -39,10 +39,12 @@ static int read_text(const char *path, char *out, size_t size)
 
 int groups_read(pid_t tid, char out[GROUPS_MAX])
 {
-    char path[48] = "/proc/self/";
-    if (tid) concat(path, sizeof(path), "task/");
-    if (tid) concat_number(path, sizeof(path), (unsigned)tid);
-    concat(path, sizeof(path), tid ? "/cgroup" : "cgroup");
+    char path[48] = "/proc/";
+    if (tid)
+        concat_number(path, sizeof(path), (unsigned)tid);
+    else
+        concat(path, sizeof(path), "self");
+    concat(path, sizeof(path), "/cgroup");
     return read_text(path, out, GROUPS_MAX);
 }
 
@@ -184,6 +186,44 @@ void groups_throttled(const char *groups, const char *root, struct groups_thrott
 {
     *out = (struct groups_throttled){0};
     walk(groups, root, &(struct reader){"cpu", look_at_cpu, out});
+}
+
+/* cgroup-v2.rst: cpu.weight, cpu.idle, and cpu.max with "QUOTA PERIOD" or "max PERIOD". Version 1 has shares, of which
+ * 1024 are what version 2 calls 100, and a quota of -1 for none (sched-bwc.rst). */
+static void look_at_weight(struct groups_cpu *c, struct folder *f)
+{
+    uint64_t weight, is_idle = 0;
+    if (!read_number(f, f->is_v2 ? "cpu.weight" : "cpu.shares", &weight)) return;
+    (void)read_number(f, "cpu.idle", &is_idle);
+    concat(c->path, sizeof(c->path), f->path);
+    c->weight = is_idle ? 0 : f->is_v2 ? weight : (weight * 100 + 512) / 1024;
+}
+
+static bool read_quota(struct folder *f, uint64_t *quota, uint64_t *period)
+{
+    char text[48];
+    if (!f->is_v2) return read_number(f, "cpu.cfs_quota_us", quota) && read_number(f, "cpu.cfs_period_us", period);
+    if (read_in(f, "cpu.max", text, sizeof(text)) || !take_number(text, quota)) return false;
+    const char *blank = strchr(text, ' ');
+    return blank && take_number(blank + 1, period);
+}
+
+static void look_at_allowance(void *arg, struct folder *f)
+{
+    struct groups_cpu *c = arg;
+    uint64_t quota, period;
+
+    if (!c->path[0]) look_at_weight(c, f);
+    if (!read_quota(f, &quota, &period) || !period) return;
+    if (c->quota_us && quota * c->period_us >= c->quota_us * period) return;
+    c->quota_us = quota;
+    c->period_us = period;
+}
+
+void groups_cpu(const char *groups, const char *root, struct groups_cpu *out)
+{
+    *out = (struct groups_cpu){.weight = 100};
+    walk(groups, root, &(struct reader){"cpu", look_at_allowance, out});
 }
 
 void groups_throttled_here(struct groups_throttled *out)

@@ -15,7 +15,7 @@ struct word {
 
 /* What the tables say of a name. */
 struct known {
-    struct cli_option option;
+    struct setting option;
     bool is_own; /* else the library's */
 };
 
@@ -96,7 +96,7 @@ static int set_key(const struct command *c, const struct word *w, void *ctx, str
     return c->set_key ? c->set_key(ctx, w->name, value, e) : vireo_config_set(ctx, w->name, value, e);
 }
 
-static void keep(void *ctx, const struct cli_option *o, const char *value)
+static void keep(void *ctx, const struct setting *o, const char *value)
 {
     void *at = (char *)ctx + o->at;
     if (o->arg)

@@ -14,28 +14,23 @@
 #include <vireo.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/setting.h"
 
 /* Exit statuses of the program's own; the rest come with vireo_end and vireo_error. vireo-run(1) has the table. */
 enum { STATUS_BAD_COMMAND = 125, STATUS_BAD_HOST = 126, STATUS_SIGNAL = 128 };
 
-/* An option of one subcommand. arg: NULL a switch, "FILE" a value that must come, "[FILE]" one that may, as
- * --name=FILE. */
-struct cli_option {
-    const char *name, *arg, *help;
-    size_t at; /* in the struct that the command has parsed into: where a switch is set, or the value is kept. Not of
-                  what comes from `key` */
-};
-#define CLI_SWITCH(type, field) (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (bool *)NULL))
-/* As it was given; "" where one that may come was left out. */
-#define CLI_TEXT(type, field) (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (const char **)NULL))
+/* Where an option of a subcommand is kept, in the struct that the command has parsed into: a switch in a bool, a value
+ * in a const char * ("" where one that may come was left out). */
+#define CLI_SWITCH(type, field) .at = (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (bool *)NULL))
+#define CLI_TEXT(type, field)   .at = (offsetof(type, field) + 0 * sizeof(&((type *)NULL)->field == (const char **)NULL))
 
 struct command {
     const char *name;
-    const char *args;                 /* what follows the name in the synopsis */
-    const char *help;                 /* one line */
-    const struct cli_option *options; /* ends with a NULL name */
+    const char *args;              /* what follows the name in the synopsis */
+    const char *help;              /* one line */
+    const struct setting *options; /* ends with a NULL name */
     /* Keys of the library that are options too, false past the end; NULL: none. */
-    bool (*key)(const struct command *c, unsigned index, struct cli_option *out);
+    bool (*key)(const struct command *c, unsigned index, struct setting *out);
     const char *keys_title; /* above them in the help text; NULL: they are not shown */
     const void *keys;       /* for key: where it finds them */
     void (*more)(FILE *f);  /* the end of the help text; NULL: none */

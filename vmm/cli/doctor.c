@@ -83,7 +83,7 @@ static int run_doctor(const struct command *self, char **words, uint64_t started
     return finish_output(NULL, "standard output", can_run ? 0 : STATUS_BAD_HOST);
 }
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"json", NULL, "print an object with vm, linux, reason and facts, for scripts", CLI_SWITCH(struct doctor, is_json)},
     {0},
 };

@@ -61,7 +61,7 @@ static int run_help(const struct command *self, char **words, uint64_t started_n
     return finish_output(NULL, "standard output", 0);
 }
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"list", NULL, "commands or options a line each, with tabs between name, value and text, for programs",
      CLI_SWITCH(struct help, has_list)},
     {0},

@@ -60,10 +60,10 @@ void help_list_option(FILE *f, const char *name, const char *arg, const char *he
 
 void help_each_option(FILE *f, const struct command *c, const char *title, help_option_fn *print)
 {
-    struct cli_option k;
+    struct setting k;
     for (unsigned i = 0; c->keys_title && c->key(c, i, &k); i++) print(f, k.name, k.arg, k.help);
     if (title) fprintf(f, "%s", title);
-    for (const struct cli_option *o = c->options; o->name; o++) print(f, o->name, o->arg, o->help);
+    for (const struct setting *o = c->options; o->name; o++) print(f, o->name, o->arg, o->help);
     print(f, "help", NULL, "this text");
 }
 

@@ -3,7 +3,8 @@
  *
  * A thread of its own hears the signals and keeps the time, since the main thread may hang in any file operation, and
  * in one on a dead network no handler of a signal runs either. It touches no file itself: what is to be written before
- * we go is written by one more thread, which is waited for FAREWELL_S.
+ * we go is written by one more thread, which is waited for FAREWELL_S. It waits by poll() and a timer of its own and
+ * not by vmm/base/loop.h: it must get us out when the loop is what hangs.
  *
  * A signal asks once, and the run then ends as it should. Whoever asks again, or has waited LEAVE_S for what should
  * take milliseconds, gets out. */

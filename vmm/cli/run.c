@@ -12,7 +12,7 @@
 
 #include "vmm/cli/term.h"
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"config", "FILE", "read keys from a JSON file first; options here add to it or override it",
      CLI_TEXT(struct run, config_path)},
     {"json", "[FILE|-]", "say how it ended as one JSON line, last on standard output or in FILE",
@@ -228,12 +228,12 @@ static int run_vm(const struct command *self, char **words, uint64_t started_ns)
     return out.status;
 }
 
-static bool nth_key(const struct command *self, unsigned index, struct cli_option *out)
+static bool nth_key(const struct command *self, unsigned index, struct setting *out)
 {
     struct vireo_key k;
     (void)self;
     if (!vireo_config_key(index, &k)) return false;
-    *out = (struct cli_option){.name = k.name, .arg = k.arg, .help = k.help};
+    *out = (struct setting){.name = k.name, .arg = k.arg, .help = k.help};
     return true;
 }
 

@@ -20,7 +20,7 @@ static void set_name(void *ctx, const char *word)
     args_add(&((struct stat_options *)ctx)->words, word);
 }
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"json", NULL, "one JSON object instead of text", CLI_SWITCH(struct stat_options, has_json)},
     {"weights", "NAME=NUMBER,...", "of the six figures in their weighted sum (default 1 each)",
      CLI_TEXT(struct stat_options, weights)},

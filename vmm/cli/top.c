@@ -11,11 +11,12 @@
 #include "vmm/base/text.h"
 #include "vmm/base/urgency.h"
 #include "vmm/cli/cli.h"
+#include "vmm/cli/series.h"
 #include "vmm/cli/term.h"
-#include "vmm/cli/top.h"
 
 #define INTERVAL_MIN_S 0.1
 #define INTERVAL_MAX_S 3600.0
+#define DURATION_MAX_S 31536000.0 /* a year */
 #define COUNT_MAX      1000000000.0
 #define KEY_QUIT       'q'
 #define KEY_INTERRUPT  3  /* Ctrl-C: in raw mode a character */
@@ -31,11 +32,11 @@
 struct top {
     struct args_words words;
     const char *name;
-    const char *interval, *count; /* as given; NULL: not */
-    uint64_t interval_ns, left;   /* left: samples to show; 0: no end */
+    const char *interval, *count, *duration, *record; /* as given; NULL: not */
+    uint64_t interval_ns, duration_ns, left;          /* left: samples to show; 0: no end */
     bool has_screen;
     int signals;
-    struct top_sample now, before, change;
+    struct series series;
 };
 
 static void set_name(void *ctx, const char *word)
@@ -43,9 +44,12 @@ static void set_name(void *ctx, const char *word)
     args_add(&((struct top *)ctx)->words, word);
 }
 
-static const struct cli_option options[] = {
+static const struct setting options[] = {
     {"interval", "SECONDS", "time between two looks, 0.1 to 3600 (default 1)", CLI_TEXT(struct top, interval)},
     {"count", "N", "end after N looks", CLI_TEXT(struct top, count)},
+    {"duration", "SECONDS", "end after that time", CLI_TEXT(struct top, duration)},
+    {"record", "FILE", "write what is seen to a file instead, of one VM, several, or all; `vireo report` draws it",
+     CLI_TEXT(struct top, record)},
     {0},
 };
 
@@ -60,16 +64,23 @@ static bool parse_number(const char *text, double low, double high, double *out)
 
 static int parse(struct top *t, const struct command *self, char **words, struct vireo_error *e)
 {
-    double seconds = 1, count = 0;
+    double seconds = 1, count = 0, duration = 0;
     int rc = args_parse(self, ARGS_OWN, words, t, e);
-    if (!rc) rc = client_name(&t->words, &t->name, e);
+    if (!rc && !t->record) rc = client_name(&t->words, &t->name, e);
     if (rc) return rc;
-    if (!t->name) return bad_command(e, "which VM? write vireo top NAME; `vireo stat` lists those that run");
+    if (t->words.count > ARGS_WORDS_MAX)
+        return bad_command(e, "%u VMs: at most %d can be named; without a name all are recorded", t->words.count,
+                           ARGS_WORDS_MAX);
+    if (!t->name && !t->record)
+        return bad_command(e, "which VM? write vireo top NAME; `vireo stat` lists those that run");
     if (!parse_number(t->interval, INTERVAL_MIN_S, INTERVAL_MAX_S, &seconds))
         return bad_command(e, "interval %.100s: must be 0.1 to 3600 seconds", t->interval);
     if (!parse_number(t->count, 1, COUNT_MAX, &count) || count != (double)(uint64_t)count)
         return bad_command(e, "count %.100s: must be a whole number from 1 on", t->count);
+    if (!parse_number(t->duration, INTERVAL_MIN_S, DURATION_MAX_S, &duration))
+        return bad_command(e, "duration %.100s: must be 0.1 to 31536000 seconds", t->duration);
     t->interval_ns = (uint64_t)(seconds * 1e9);
+    t->duration_ns = (uint64_t)(duration * 1e9);
     t->left = (uint64_t)count;
     return 0;
 }
@@ -134,7 +145,8 @@ static void show(const struct top *t)
     size_t len;
     FILE *f = open_memstream(&text, &len);
     if (!f) return;
-    top_draw(f, t->name, &t->now, &t->change);
+    (void)series_put_alarms(f, &t->series, now_ns());
+    top_draw(f, t->name, &t->series.now, &t->series.change);
     const bool is_good = fclose(f) == 0;
     if (is_good && t->has_screen) put_on_screen(text);
     if (is_good && !t->has_screen) {
@@ -149,20 +161,12 @@ static void show(const struct top *t)
 /* 1: it was looked at; 0: it has ended; <0: *e is filled. */
 static int look(struct top *t, struct vireo_error *e)
 {
-    struct page p;
-    const bool is_first = t->now.age_ns == 0;
-    const int rc = client_fetch(t->name, "/stats?steps=1", &p, e);
+    const bool is_first = t->series.now.age_ns == 0;
+    const int rc = series_look(&t->series, t->name, e);
     if (rc == -ENOENT && !is_first) return 0;
-    if (rc) return rc;
-    top_sample_fini(&t->before);
-    t->before = t->now;
-    t->now = (struct top_sample){0};
-    const bool is_page = top_sample_load(&t->now, p.text, p.len);
-    free(p.text);
-    if (!is_page) return bad_command(e, "%s: what answers there is no VM of this version", t->name);
-    if (!is_first && strcmp(t->now.uuid, t->before.uuid) != 0) return 0; /* another one has its name now */
-    if (!top_sample_subtract(&t->change, &t->before, &t->now)) return bad_call(e, ENOMEM, "compare two samples");
-    return 1;
+    if (rc < 0) return rc;
+    if (rc == SERIES_NEW && !is_first) return 0; /* another one has its name now */
+    return series_judge(&t->series, now_ns(), NULL, NULL) ? 1 : bad_call(e, ENOMEM, "keep what is usual");
 }
 
 /* After a stop, whoever stopped us. */
@@ -221,6 +225,7 @@ static int watch(struct top *t, struct vireo_error *e)
 {
     struct urgency urgency = {0};
     uint64_t next_ns = now_ns();
+    const uint64_t end_ns = t->duration_ns ? next_ns + t->duration_ns : UINT64_MAX;
     int rc;
     urgency_renew(&urgency);
     while ((rc = look(t, e)) > 0) {
@@ -229,7 +234,7 @@ static int watch(struct top *t, struct vireo_error *e)
         if (ferror(stdout) || (t->left && --t->left == 0)) return 1;
         next_ns += t->interval_ns;
         if (next_ns < now_ns()) next_ns = now_ns(); /* late: no burst to make up for it */
-        if (wait_until(t, next_ns)) return 1;
+        if (next_ns > end_ns || wait_until(t, next_ns)) return 1;
     }
     return rc;
 }
@@ -245,33 +250,51 @@ static int catch_signals(bool has_screen)
     return fd;
 }
 
+static int run_record(struct top *t)
+{
+    const struct top_record order = {
+        .path = strcmp(t->record, "-") == 0 ? NULL : t->record,
+        .names = t->words.word,
+        .names_count = t->words.count,
+        .interval_ns = t->interval_ns,
+        .duration_ns = t->duration_ns,
+        .looks = t->left,
+        .signals = t->signals,
+    };
+    return top_record(&order);
+}
+
 static int run_top(const struct command *self, char **words, uint64_t started_ns)
 {
     struct top t = {.has_screen = term_is_console()};
     struct vireo_error e;
     (void)started_ns;
     if (parse(&t, self, words, &e)) return say_error(&e);
+    t.has_screen = t.has_screen && !t.record;
     t.signals = catch_signals(t.has_screen);
     if (t.signals < 0) {
         say("catch signals: %s", strerror(-t.signals));
         return STATUS_BAD_HOST;
+    }
+    if (t.record) {
+        const int status = run_record(&t);
+        close(t.signals);
+        return status;
     }
     enter(&t);
     const int rc = watch(&t, &e);
     leave(&t);
     if (rc == 0) say("%s has ended", t.name);
     const int status = rc < 0 ? say_error(&e) : 0;
-    top_sample_fini(&t.now);
-    top_sample_fini(&t.before);
-    top_sample_fini(&t.change);
+    series_fini(&t.series);
     close(t.signals);
     return finish_output(NULL, "standard output", status);
 }
 
 const struct command command_top = {
     .name = "top",
-    .args = "NAME [OPTION...]",
-    .help = "Watch where a running VM's time goes",
+    .args = "NAME... [OPTION...]",
+    .help = "Watch where a running VM's time goes, or record it",
     .options = options,
     .list = client_list,
     .set_word = set_name,

@@ -2,6 +2,7 @@
 #ifndef VIREO_CLI_TOP_H
 #define VIREO_CLI_TOP_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,8 +34,8 @@ struct top_sample {
     size_t count;
 };
 
-/* From the text of a page. false: it is not one. What was in *s is freed. */
-bool top_sample_load(struct top_sample *s, const char *text, size_t len);
+/* From a page. false: it is not one. What was in *s is freed. */
+bool top_sample_read(struct top_sample *s, const json_t *page);
 void top_sample_fini(struct top_sample *s); /* and empty again: no exit, no time */
 /* What happened between two samples of one VM, in *change: rows of `to` less those of `from`. false: out of memory. */
 bool top_sample_subtract(struct top_sample *change, const struct top_sample *from, const struct top_sample *to);
@@ -43,7 +44,21 @@ bool top_sample_subtract(struct top_sample *change, const struct top_sample *fro
 
 /* The block for one interval; lines end with '\n', and the most telling come first, since a window may cut the rest. */
 void top_draw(FILE *f, const char *name, const struct top_sample *now, const struct top_sample *change);
+/* Is the row one of all vCPUs together? With a single vCPU there are no rows of all. */
+bool top_is_of_all(const struct top_sample *s, const struct top_row *row);
 /* The least step's end that a share of the durations does not exceed, in ns; 0: there are none. */
 double top_quantile(const uint64_t steps[TOP_STEPS], double share);
+
+/* ---- top_record.c ---- */
+
+struct top_record {
+    const char *path;         /* NULL: standard output */
+    const char *const *names; /* names_count of them; none: all VMs that run, also those that come later */
+    unsigned names_count;
+    uint64_t interval_ns, duration_ns, looks; /* 0: until a signal comes, or all that were named have ended */
+    int signals;                              /* as signals_catch gives it: what ends it */
+};
+/* Write what happens to them to a file, line by line. Exit status. */
+int top_record(const struct top_record *o);
 
 #endif

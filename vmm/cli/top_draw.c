@@ -17,8 +17,7 @@ double top_quantile(const uint64_t steps[TOP_STEPS], double share)
     return end;
 }
 
-/* With a single vCPU there are no rows of all. */
-static bool is_of_all(const struct top_sample *s, const struct top_row *row)
+bool top_is_of_all(const struct top_sample *s, const struct top_row *row)
 {
     return row->vcpu < 0 || s->vcpus == 1;
 }
@@ -47,7 +46,7 @@ static void draw_classes(FILE *f, const struct top_sample *c, double seconds, do
             "p99 us");
     for (size_t i = 0; i < c->count; i++) {
         const struct top_row *row = &c->row[i];
-        if (!is_of_all(c, row) || row->count == 0) continue;
+        if (!top_is_of_all(c, row) || row->count == 0) continue;
         fprintf(f, "%-18s %10.0f %5.1f %% %10.1f %10.1f %11.2f %10.2f\n", row->name, (double)row->count / seconds,
                 share_of((double)(row->run_ns + row->handler_ns), all_ns), top_quantile(row->run, 0.5) / US,
                 top_quantile(row->run, 0.99) / US, top_quantile(row->handler, 0.5) / US,
@@ -70,7 +69,7 @@ void top_draw(FILE *f, const char *name, const struct top_sample *now, const str
     struct sums all = {0};
     const double seconds = c->age_ns ? (double)c->age_ns / NS_PER_S : 1;
     for (size_t i = 0; i < c->count; i++)
-        if (is_of_all(c, &c->row[i])) add_row(&all, &c->row[i]);
+        if (top_is_of_all(c, &c->row[i])) add_row(&all, &c->row[i]);
     fprintf(f, "%s, process %d, %.1f s old, %u vCPU%s: %.0f exits/s, %.0f saved/s, overhead %.3f\n", name, now->pid,
             (double)now->age_ns / NS_PER_S, now->vcpus, now->vcpus == 1 ? "" : "s", all.count / seconds,
             (double)c->saved / seconds, now->sum);

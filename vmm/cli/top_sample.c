@@ -1,5 +1,4 @@
 /* A page of a VM's statistics as numbers, and the difference of two. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,19 +59,17 @@ static bool load_rows(struct top_sample *s, const json_t *rows)
     return true;
 }
 
-bool top_sample_load(struct top_sample *s, const char *text, size_t len)
+bool top_sample_read(struct top_sample *s, const json_t *page)
 {
-    json_t *page = json_loadb(text, len, 0, NULL);
     top_sample_fini(s);
     bool is_good = strcmp(string(page, "schema"), "vireo-stats-1") == 0 && load_rows(s, json_object_get(page, "rows"));
     s->pid = (int)number(page, "pid");
     s->age_ns = number(page, "age_ns");
-    const uint64_t vcpus = number(page, "vcpus");
+    const size_t vcpus = json_array_size(json_object_get(page, "vcpus"));
     s->vcpus = vcpus <= TOP_VCPUS_MAX ? (unsigned)vcpus : 0;
     is_good = is_good && s->vcpus > 0;
     s->sum = json_number_value(json_object_get(page, "weighted_sum"));
     (void)snprintf(s->uuid, sizeof(s->uuid), "%s", string(page, "uuid"));
-    json_decref(page);
     if (!is_good) top_sample_fini(s);
     return is_good;
 }

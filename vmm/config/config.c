@@ -44,27 +44,31 @@ void config_fini(struct config *c)
 
 /* ---- setters, one per key ---- */
 
-static int set_kernel(struct config *c, const char *value, struct err *e)
+static int set_kernel(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     const int rc = value_path("kernel", value, &c->kernel, e);
     if (!rc) c->kernel_image = (struct config_image){0};
     return rc;
 }
 
-static int set_initrd(struct config *c, const char *value, struct err *e)
+static int set_initrd(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     const int rc = value_path("initrd", value, &c->initrd, e);
     if (!rc) c->initrd_image = (struct config_image){0};
     return rc;
 }
 
-static int set_dump_dtb(struct config *c, const char *value, struct err *e)
+static int set_dump_dtb(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     return value_path("dump-dtb", value, &c->dump_dtb, e);
 }
 
-static int set_cmdline(struct config *c, const char *value, struct err *e)
+static int set_cmdline(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     const size_t len = strlen(value);
     if (len >= CONFIG_CMDLINE_MAX)
         return err_set(e, -E2BIG, "cmdline \"%.40s...\": %zu bytes, and kernels take at most %d; shorten it", value,
@@ -76,8 +80,9 @@ static int set_cmdline(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
-static int set_cpus(struct config *c, const char *value, struct err *e)
+static int set_cpus(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     uint64_t n;
     if (!value_u64(value, &n) || n < 1 || n > CONFIG_MAX_CPUS)
         return err_set(e, -EINVAL, "cpus " VALUE_SHOWN ": must be a whole number from 1 to %d", value, CONFIG_MAX_CPUS);
@@ -85,8 +90,11 @@ static int set_cpus(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
-static int set_memory(struct config *c, const char *value, struct err *e)
+#define MEMORY_MEANT_MAX 65536 /* MiB: 64G; a larger number without a unit was hardly meant as megabytes */
+
+static int set_memory(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     uint64_t n;
     char shown[VALUE_SIZE_MAX];
     if (!value_size(value, &n))
@@ -99,15 +107,16 @@ static int set_memory(struct config *c, const char *value, struct err *e)
     if (n < CONFIG_MEMORY_MIN) {
         err_set(e, -EINVAL, "memory %s: too small; the least a machine can have is %lluM", shown,
                 CONFIG_MEMORY_MIN >> 20);
-        if (value_u64(value, &n) && n >= CONFIG_MEMORY_MIN >> 20)
+        if (value_u64(value, &n) && n >= CONFIG_MEMORY_MIN >> 20 && n <= MEMORY_MEANT_MAX)
             err_hint(e, "a number without a unit is bytes: write %sM", value);
         return -EINVAL;
     }
     return err_set(e, -EINVAL, "memory %s: not a multiple of %d bytes; write it in K or M", shown, CONFIG_MEMORY_STEP);
 }
 
-static int set_huge_pages(struct config *c, const char *value, struct err *e)
+static int set_huge_pages(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     static const char *const words[] = {
         [HUGE_PAGES_ADVISE] = "advise", [HUGE_PAGES_OFF] = "off", [HUGE_PAGES_2M] = "2M", [HUGE_PAGES_1G] = "1G"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -118,16 +127,18 @@ static int set_huge_pages(struct config *c, const char *value, struct err *e)
     return err_set(e, -EINVAL, "huge-pages " VALUE_SHOWN ": must be off, advise, 2M or 1G", value);
 }
 
-static int set_no_acpi(struct config *c, const char *value, struct err *e)
+static int set_no_acpi(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     bool is_without = false;
     const int rc = value_switch("no-acpi", value, &is_without, e);
     if (rc == 0) c->has_acpi = !is_without;
     return rc;
 }
 
-static int set_record(struct config *c, const char *value, struct err *e)
+static int set_record(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     const bool is_on = strcmp(value, "on") == 0;
     if (!is_on && strcmp(value, "off") != 0)
         return err_set(e, -EINVAL, "record " VALUE_SHOWN ": must be on or off", value);
@@ -135,14 +146,16 @@ static int set_record(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
-static int set_name(struct config *c, const char *value, struct err *e)
+static int set_name(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     return value_id("name", value, c->name, e);
 }
 
 /* A bare number is of seconds, as it was before there were units. */
-static int set_timeout(struct config *c, const char *value, struct err *e)
+static int set_timeout(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     uint64_t n, ns;
     const bool is_bare = value_u64(value, &n);
     if (is_bare) ns = n <= CONFIG_TIMEOUT_MAX ? n * NS_PER_S : UINT64_MAX;
@@ -157,38 +170,38 @@ static int set_timeout(struct config *c, const char *value, struct err *e)
 
 /* The keys that are of no device. Those of the devices stand between the two tables, in the order of their kinds. This
  * is the help text's order. */
-static const struct config_key first_keys[] = {
-    {"kernel", "FILE", "bzImage or ELF kernel to boot; without it the built-in guest runs", KEY_TEXT, set_kernel},
-    {"initrd", "FILE", "initial RAM disk handed to the kernel", KEY_TEXT, set_initrd},
-    {"cmdline", "TEXT", "kernel command line, in place of the default", KEY_TEXT, set_cmdline},
-    {"dump-dtb", "FILE", "write the guest's device tree to FILE (arm64)", KEY_TEXT, set_dump_dtb},
-    {"cpus", "N", "number of vCPUs (default 1)", KEY_NUMBER, set_cpus},
-    {"memory", "SIZE", "guest memory, such as 512M or 2G (default 256M)", KEY_OR_NUMBER, set_memory},
+static const struct setting first_keys[] = {
+    {"kernel", "FILE", "bzImage or ELF kernel to boot; without it the built-in guest runs", .set = set_kernel},
+    {"initrd", "FILE", "initial RAM disk handed to the kernel", .set = set_initrd},
+    {"cmdline", "TEXT", "kernel command line, in place of the default", .set = set_cmdline},
+    {"dump-dtb", "FILE", "write the guest's device tree to FILE (arm64)", .set = set_dump_dtb},
+    {"cpus", "N", "number of vCPUs (default 1)", .set = set_cpus, .flags = SETTING_NUMBER},
+    {"memory", "SIZE", "guest memory, such as 512M or 2G (default 256M)", .set = set_memory,
+     .flags = SETTING_OR_NUMBER},
     {"huge-pages", "off|advise|2M|1G",
-     "pages of guest memory: small; huge if the host has some (advise, default); reserved", KEY_TEXT, set_huge_pages},
+     "pages of guest memory: small; huge if the host has some (advise, default); reserved", .set = set_huge_pages},
 };
-static const struct config_key last_keys[] = {
-    {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", KEY_TEXT, set_no_acpi},
-    {"record", "on|off", "count and time every VM exit, for --stats (default on)", KEY_TEXT, set_record},
-    {"name", "NAME", "name of the VM in messages and reports", KEY_TEXT, set_name},
+static const struct setting last_keys[] = {
+    {"no-acpi", NULL, "describe the machine by MP table and command line (x86)", .set = set_no_acpi},
+    {"record", "on|off", "count and time every VM exit, for --stats (default on)", .set = set_record},
+    {"name", "NAME", "name of the VM in messages and reports", .set = set_name},
     {"timeout", "TIME", "end the VM after so long, with status 124: 30s, 1500ms; a bare number is of seconds",
-     KEY_OR_NUMBER, set_timeout},
-    {"cpu-affinity", "VCPU=CPUS", "pin vCPU threads: 0=2, 1-3=4-7, all=0-3,6, io=1 for the I/O thread", KEY_REPEATED,
-     config_set_affinity},
-    {"slice", "TIME", "time slice of the vCPU threads, 100us to 100ms (Linux 6.12 and later)", KEY_TEXT,
-     config_set_slice},
-    {"nice", "N|VCPU=N", "nice value of the vCPU threads, of some (0=5) or of the I/O thread (io=5)",
-     KEY_REPEATED | KEY_OR_NUMBER, config_set_nice},
-    {"cgroup", "PATH", "put the VM's threads into a group of their own in this cgroup", KEY_TEXT, config_set_cgroup},
-    {"cgroup-threads", "all|vcpus", "which join: vCPUs, I/O and disks (the default), or the vCPUs alone", KEY_TEXT,
-     config_set_cgroup_threads},
-    {"cgroup-weight", "N", "CPU weight of that group, 1 to 10000 (the kernel's default is 100)", KEY_NUMBER,
-     config_set_weight},
-    {"cgroup-max", "PERCENT|QUOTA/PERIOD", "CPU time that group has at most: 50%, or microseconds", KEY_TEXT,
-     config_set_max},
-    {"halt-poll", "TIME", "how long KVM polls before a halted vCPU sleeps; 0 is not at all", KEY_OR_NUMBER,
-     config_set_halt_poll},
-    {"core-scheduling", NULL, "let no other program share a core with the vCPU threads", KEY_TEXT, config_set_core},
+     .set = set_timeout, .flags = SETTING_OR_NUMBER},
+    {"cpu-affinity", "VCPU=CPUS", "pin vCPU threads: 0=2, 1-3=4-7, all=0-3,6, io=1 for the I/O thread",
+     .set = config_set_affinity, .flags = SETTING_REPEATED},
+    {"slice", "TIME", "time slice of the vCPU threads, 100us to 100ms (Linux 6.12 and later)", .set = config_set_slice},
+    {"nice", "N|VCPU=N", "nice value of the vCPU threads, of some (0=5) or of the I/O thread (io=5)", config_set_nice,
+     .flags = SETTING_REPEATED | SETTING_OR_NUMBER},
+    {"cgroup", "PATH", "put the VM's threads into a group of their own in this cgroup", .set = config_set_cgroup},
+    {"cgroup-threads", "all|vcpus", "which join: vCPUs, I/O and disks (the default), or the vCPUs alone",
+     .set = config_set_cgroup_threads},
+    {"cgroup-weight", "N", "CPU weight of that group, 1 to 10000 (the kernel's default is 100)", config_set_weight,
+     .flags = SETTING_NUMBER},
+    {"cgroup-max", "PERCENT|QUOTA/PERIOD", "CPU time that group has at most: 50%, or microseconds",
+     .set = config_set_max},
+    {"halt-poll", "TIME", "how long KVM polls before a halted vCPU sleeps; 0 is not at all", config_set_halt_poll,
+     .flags = SETTING_OR_NUMBER},
+    {"core-scheduling", NULL, "let no other program share a core with the vCPU threads", .set = config_set_core},
 };
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -203,7 +216,7 @@ static struct config_found nth_key(const struct device_kind *const *kinds, unsig
     return (struct config_found){0};
 }
 
-const struct config_key *config_key(const struct device_kind *const *kinds, unsigned index)
+const struct setting *config_key(const struct device_kind *const *kinds, unsigned index)
 {
     return nth_key(kinds, index).key;
 }
@@ -229,7 +242,7 @@ static int add_device(struct config *c, struct config_found f, const char *value
 static int unknown_key(const struct config *c, const char *key, struct err *e)
 {
     const char *names[KEYS_MAX + 1] = {NULL};
-    const struct config_key *k;
+    const struct setting *k;
     for (unsigned i = 0; i < KEYS_MAX && (k = config_key(c->kinds, i)) != NULL; i++) names[i] = k->name;
     err_set(e, -ENOENT, "unknown key \"" VALUE_SHOWN "\"", key);
     nearest_err_hint(e, key, WORDS_IN(names));

@@ -13,6 +13,7 @@
 
 #include "vmm/base/err.h"
 #include "vmm/base/file.h"
+#include "vmm/base/setting.h"
 
 #define CONFIG_MAX_DEVICES 32                       /* as many as a machine has virtio-mmio slots */
 #define CONFIG_MAX_FILES   (CONFIG_MAX_DEVICES + 5) /* kernel, initrd, console, device tree, the configuration itself */
@@ -107,24 +108,6 @@ struct config {
     struct sched_config *sched; /* NULL: no key asks for anything; config_sched makes it */
 };
 
-/* What a key is in JSON. A switch, whose arg is NULL, is true or false; any other a string, unless a number is said. */
-enum config_key_flags {
-    KEY_TEXT = 0,
-    KEY_REPEATED = 1 << 0,  /* it appends; a list of values too */
-    KEY_NUMBER = 1 << 1,    /* a whole number */
-    KEY_OR_NUMBER = 1 << 2, /* a string, or a whole number: what has a unit where it needs one */
-};
-
-/* One row of the table, also for help texts and man page checks. */
-struct config_key {
-    const char *name; /* "disk"; the flag is --disk */
-    const char *arg;  /* "path=FILE[,readonly]..." or NULL: a switch (values true / false in JSON) */
-    const char *help; /* one line */
-    unsigned flags;   /* of config_key_flags */
-    /* NULL: it adds a device of the kind that brings it. */
-    int (*set)(struct config *c, const char *value, struct err *e);
-};
-
 /* Defaults: 1 vCPU, 256 MiB, console stdio on both devices, ACPI, recorder. The kinds are borrowed. */
 void config_init(struct config *c, const struct device_kind *const *kinds);
 /* Free what it owns; it is then as after config_init. Legal twice. */
@@ -133,8 +116,8 @@ void config_fini(struct config *c);
 /* c->sched, made if there is none; NULL: out of memory. */
 struct sched_config *config_sched(struct config *c);
 
-/* The index-th key, those of the kinds among them; NULL past the end. */
-const struct config_key *config_key(const struct device_kind *const *kinds, unsigned index);
+/* The index-th key, those of the kinds among them, whose `set` takes a struct config; NULL past the end. */
+const struct setting *config_key(const struct device_kind *const *kinds, unsigned index);
 /* The n-th device of a kind, from 0; NULL: there are fewer. */
 const struct config_device *config_device(const struct config *c, const struct device_kind *kind, unsigned n);
 unsigned config_device_count(const struct config *c, const struct device_kind *kind);

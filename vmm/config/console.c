@@ -5,8 +5,9 @@
 
 #include "vmm/config/value.h"
 
-int config_set_console(struct config *c, const char *value, struct err *e)
+int config_set_console(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     static const struct {
         const char *word;
         enum config_console console;
@@ -25,8 +26,9 @@ int config_set_console(struct config *c, const char *value, struct err *e)
     return rc;
 }
 
-int config_set_console_max(struct config *c, const char *value, struct err *e)
+int config_set_console_max(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     uint64_t n;
     if (!value_size(value, &n) || n > INT64_MAX)
         return err_set(e, -EINVAL, "console-max " VALUE_SHOWN ": not a size; write 64M, 1G or 0 for no bound", value);
@@ -34,8 +36,9 @@ int config_set_console_max(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
-int config_set_console_device(struct config *c, const char *value, struct err *e)
+int config_set_console_device(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     const bool is_serial = strcmp(value, "serial") == 0;
     if (!is_serial && strcmp(value, "both") != 0)
         return err_set(e, -EINVAL, "console-device " VALUE_SHOWN ": must be both or serial", value);
@@ -43,7 +46,8 @@ int config_set_console_device(struct config *c, const char *value, struct err *e
     return 0;
 }
 
-int config_set_escape(struct config *c, const char *value, struct err *e)
+int config_set_escape(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     return value_switch("escape", value, &c->has_escape, e);
 }

@@ -5,9 +5,9 @@
 
 #include "vmm/config/config.h"
 
-int config_set_console(struct config *c, const char *value, struct err *e);
-int config_set_console_max(struct config *c, const char *value, struct err *e);
-int config_set_console_device(struct config *c, const char *value, struct err *e);
-int config_set_escape(struct config *c, const char *value, struct err *e);
+int config_set_console(void *config, const char *value, struct err *e);
+int config_set_console_max(void *config, const char *value, struct err *e);
+int config_set_console_device(void *config, const char *value, struct err *e);
+int config_set_escape(void *config, const char *value, struct err *e);
 
 #endif

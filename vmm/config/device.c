@@ -90,8 +90,9 @@ int device_switch(struct config *c, const struct device_kind *kind, const char *
 
 /* ---- one under construction ---- */
 
-int device_set_id(struct config_device *d, const char *value, struct err *e)
+int device_set_id(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     return value_id("id", value, d->id, e);
 }
 
@@ -117,32 +118,24 @@ static int unknown_setting(const struct device_kind *kind, const char *name, str
     return -EINVAL;
 }
 
-/* Where it is in the kind's table; DEVICE_SETTINGS: it isn't. */
-static unsigned find_setting(const struct device_kind *kind, const char *name)
+const struct setting *device_setting(const struct device_draft *d, const char *name)
 {
-    for (unsigned i = 0; i < DEVICE_SETTINGS && kind->setting[i].name; i++)
-        if (strcmp(kind->setting[i].name, name) == 0) return i;
-    return DEVICE_SETTINGS;
-}
-
-bool device_takes(const struct device_draft *d, const char *name, enum setting_takes *out)
-{
-    const unsigned i = find_setting(d->device.kind, name);
-    if (i == DEVICE_SETTINGS) return false;
-    *out = d->device.kind->setting[i].takes;
-    return true;
+    const struct setting *setting = d->device.kind->setting;
+    for (unsigned i = 0; i < DEVICE_SETTINGS && setting[i].name; i++)
+        if (strcmp(setting[i].name, name) == 0) return &setting[i];
+    return NULL;
 }
 
 int device_set(struct device_draft *d, const char *name, const char *value, struct err *e)
 {
     const struct device_kind *kind = d->device.kind;
-    const unsigned i = find_setting(kind, name);
-    if (i == DEVICE_SETTINGS) return unknown_setting(kind, name, e);
-    if (!value && kind->setting[i].takes != SETTING_SWITCH)
-        return err_set(e, -EINVAL, "%s: no value given; write %s=VALUE", name, name);
-    if (d->seen & 1u << i) return err_set(e, -EINVAL, "%s: given twice; leave one out", name);
-    const int rc = kind->setting[i].set(&d->device, value ? value : "true", e);
-    if (rc == 0) d->seen |= 1u << i;
+    const struct setting *setting = device_setting(d, name);
+    if (!setting) return unknown_setting(kind, name, e);
+    const unsigned bit = 1u << (setting - kind->setting);
+    if (!value && setting->arg) return err_set(e, -EINVAL, "%s: no value given; write %s=%s", name, name, setting->arg);
+    if (d->seen & bit) return err_set(e, -EINVAL, "%s: given twice; leave one out", name);
+    const int rc = setting->set(&d->device, value ? value : "true", e);
+    if (rc == 0) d->seen |= bit;
     return rc;
 }
 

@@ -8,27 +8,18 @@
 #define DEVICE_KEYS     4 /* room for the console's */
 #define DEVICE_SETTINGS 8 /* room for the disk's seven; bits of device_draft.seen */
 
-/* What a setting is in JSON: a string, true or false, a whole number. On a command line a switch needs no value. */
-enum setting_takes { SETTING_TEXT, SETTING_SWITCH, SETTING_NUMBER };
-
-/* One setting of a device, "readonly" of --disk path=a.img,readonly. */
-struct device_setting {
-    const char *name;
-    enum setting_takes takes;
-    int (*set)(struct config_device *d, const char *value, struct err *e);
-};
-
 struct device_kind {
     const char *name; /* as messages call it: "disk" 0 */
     /* Up to the first without a name. A key that has no `set` adds a device: if it repeats, one with the settings below
      * each time; if it is a switch, one without settings, which the switch can take away again. */
-    struct config_key key[DEVICE_KEYS];
+    struct setting key[DEVICE_KEYS];
     unsigned most; /* devices of the kind that a configuration may have */
 
     /* What follows is for a key that repeats; a function that is NULL has nothing to do. */
     size_t settings_size;
-    /* Up to the first without a name. The first is what a lone value was most likely meant for. */
-    struct device_setting setting[DEVICE_SETTINGS];
+    /* Each word of --disk path=a.img,readonly; `set` takes a struct config_device. Up to the first without a name, and
+     * the first is what a lone value was most likely meant for. */
+    struct setting setting[DEVICE_SETTINGS];
     /* Settings are zero before. */
     void (*init)(void *settings);
     /* Free what they own. */
@@ -43,7 +34,7 @@ struct device_kind {
 };
 
 /* A setting that any device may have: its id. */
-int device_set_id(struct config_device *d, const char *value, struct err *e);
+int device_set_id(void *device, const char *value, struct err *e);
 
 /* One device under construction. */
 struct device_draft {
@@ -52,8 +43,8 @@ struct device_draft {
 };
 /* 0, or -ENOMEM. */
 int device_begin(struct device_draft *d, const struct device_kind *kind, struct err *e);
-/* false: there is no such setting. */
-bool device_takes(const struct device_draft *d, const char *name, enum setting_takes *out);
+/* NULL: there is no such setting. */
+const struct setting *device_setting(const struct device_draft *d, const char *name);
 /* One setting; the same one twice is refused. */
 int device_set(struct device_draft *d, const char *name, const char *value, struct err *e);
 /* Every "name=value" or "switch" of a comma-separated list. */
@@ -72,13 +63,13 @@ void config_devices_fini(struct config *c);
 
 /* A key, and the kind of device that brings it (NULL: it is of no device). */
 struct config_found {
-    const struct config_key *key; /* NULL: there is no such key */
+    const struct setting *key; /* NULL: there is no such key */
     const struct device_kind *kind;
 };
 struct config_found config_find(const struct config *c, const char *name);
 static inline bool config_adds_devices(struct config_found f)
 {
-    return f.key && !f.key->set && (f.key->flags & KEY_REPEATED);
+    return f.key && !f.key->set && (f.key->flags & SETTING_REPEATED);
 }
 
 #endif

@@ -65,18 +65,11 @@ static unsigned key_line(const char *text, size_t len, const char *key)
 /* What one value may be: bits. */
 enum takes { TAKES_STRING = 1 << 0, TAKES_NUMBER = 1 << 1, TAKES_SWITCH = 1 << 2 };
 
-static unsigned takes_of_key(const struct config_key *k)
+static unsigned takes_of(const struct setting *s)
 {
-    if (!k->arg) return TAKES_SWITCH;
-    if (k->flags & KEY_OR_NUMBER) return TAKES_STRING | TAKES_NUMBER;
-    return k->flags & KEY_NUMBER ? TAKES_NUMBER : TAKES_STRING;
-}
-
-static unsigned takes_of_setting(enum setting_takes takes)
-{
-    static const unsigned is[] = {
-        [SETTING_TEXT] = TAKES_STRING, [SETTING_SWITCH] = TAKES_SWITCH, [SETTING_NUMBER] = TAKES_NUMBER};
-    return is[takes];
+    if (!s->arg) return TAKES_SWITCH;
+    if (s->flags & SETTING_OR_NUMBER) return TAKES_STRING | TAKES_NUMBER;
+    return s->flags & SETTING_NUMBER ? TAKES_NUMBER : TAKES_STRING;
 }
 
 static int wrong_type(const char *key, unsigned takes, struct err *e)
@@ -103,11 +96,11 @@ static const char *scalar_text(const json_t *v, unsigned takes, char buf[SCALAR_
 static int set_member(struct device_draft *d, const char *key, const json_t *v, struct err *e)
 {
     char buf[SCALAR_MAX];
-    enum setting_takes takes;
-    if (!device_takes(d, key, &takes)) return device_set(d, key, "", e); /* which says that it is unknown */
+    const struct setting *setting = device_setting(d, key);
+    if (!setting) return device_set(d, key, "", e); /* which says that it is unknown */
     if (json_is_null(v)) return 0;
-    const char *text = scalar_text(v, takes_of_setting(takes), buf);
-    return text ? device_set(d, key, text, e) : wrong_type(key, takes_of_setting(takes), e);
+    const char *text = scalar_text(v, takes_of(setting), buf);
+    return text ? device_set(d, key, text, e) : wrong_type(key, takes_of(setting), e);
 }
 
 static int set_members(struct device_draft *d, json_t *object, struct err *e)
@@ -146,21 +139,21 @@ static int add_devices(struct config *c, struct config_found f, json_t *v, struc
     return rc;
 }
 
-static int set_scalar(struct config *c, const struct config_key *k, const json_t *v, struct err *e)
+static int set_scalar(struct config *c, const struct setting *k, const json_t *v, struct err *e)
 {
     char buf[SCALAR_MAX];
-    const char *text = scalar_text(v, takes_of_key(k), buf);
-    return text ? config_set(c, k->name, text, e) : wrong_type(k->name, takes_of_key(k), e);
+    const char *text = scalar_text(v, takes_of(k), buf);
+    return text ? config_set(c, k->name, text, e) : wrong_type(k->name, takes_of(k), e);
 }
 
 static int set_value(struct config *c, const char *key, json_t *v, struct err *e)
 {
     const struct config_found f = config_find(c, key);
-    const struct config_key *k = f.key;
+    const struct setting *k = f.key;
     if (!k) return config_set(c, key, "", e); /* which says that it is unknown */
     if (json_is_null(v)) return 0;
     if (config_adds_devices(f)) return add_devices(c, f, v, e);
-    if (!json_is_array(v) || !(k->flags & KEY_REPEATED)) return set_scalar(c, k, v, e);
+    if (!json_is_array(v) || !(k->flags & SETTING_REPEATED)) return set_scalar(c, k, v, e);
     for (size_t i = 0; i < json_array_size(v); i++) {
         const int rc = set_scalar(c, k, json_array_get(v, i), e);
         if (rc) return rc;

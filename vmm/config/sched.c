@@ -68,8 +68,9 @@ static int set_threads(struct config *c, const struct who *who, const struct thr
     return 0;
 }
 
-int config_set_affinity(struct config *c, const char *value, struct err *e)
+int config_set_affinity(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     struct thread_config t = {.has_cpus = true};
     struct who who;
     const char *cpus = strchr(value, '=');
@@ -92,8 +93,9 @@ static bool parse_nice(const char *s, int *out)
     return *out >= CONFIG_NICE_MIN && *out <= CONFIG_NICE_MAX;
 }
 
-int config_set_nice(struct config *c, const char *value, struct err *e)
+int config_set_nice(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     struct thread_config t = {.has_nice = true};
     struct who who = {.is_all = true, .last = CONFIG_MAX_CPUS - 1};
     const char *equals = strchr(value, '='), *n = equals ? equals + 1 : value;
@@ -106,8 +108,9 @@ int config_set_nice(struct config *c, const char *value, struct err *e)
     return set_threads(c, &who, &t) ? no_memory("nice", e) : 0;
 }
 
-int config_set_slice(struct config *c, const char *value, struct err *e)
+int config_set_slice(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     uint64_t ns;
     if (!value_time(value, &ns) || ns < CONFIG_SLICE_MIN || ns > CONFIG_SLICE_MAX)
         return err_set(e, -EINVAL, "slice " VALUE_SHOWN ": must be a time from 100us to 100ms, such as 3ms", value);
@@ -116,13 +119,15 @@ int config_set_slice(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
-int config_set_cgroup(struct config *c, const char *value, struct err *e)
+int config_set_cgroup(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     return config_sched(c) ? value_path("cgroup", value, &c->sched->cgroup, e) : no_memory("cgroup", e);
 }
 
-int config_set_cgroup_threads(struct config *c, const char *value, struct err *e)
+int config_set_cgroup_threads(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     const bool has_vcpus_alone = strcmp(value, "vcpus") == 0;
     if (!has_vcpus_alone && strcmp(value, "all") != 0)
         return err_set(e, -EINVAL, "cgroup-threads " VALUE_SHOWN ": must be all or vcpus", value);
@@ -132,8 +137,9 @@ int config_set_cgroup_threads(struct config *c, const char *value, struct err *e
     return 0;
 }
 
-int config_set_weight(struct config *c, const char *value, struct err *e)
+int config_set_weight(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     uint64_t n;
     if (!value_u64(value, &n) || n < 1 || n > CONFIG_WEIGHT_MAX)
         return err_set(e, -EINVAL, "cgroup-weight " VALUE_SHOWN ": must be a whole number from 1 to %d", value,
@@ -161,8 +167,9 @@ static bool parse_max(const char *s, uint64_t *quota, uint64_t *period)
            *period <= CONFIG_PERIOD_MAX;
 }
 
-int config_set_max(struct config *c, const char *value, struct err *e)
+int config_set_max(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     uint64_t quota, period;
     if (!parse_max(value, &quota, &period))
         return err_set(e, -EINVAL,
@@ -175,8 +182,9 @@ int config_set_max(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
-int config_set_halt_poll(struct config *c, const char *value, struct err *e)
+int config_set_halt_poll(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     uint64_t ns;
     if (!value_time(value, &ns) || ns > CONFIG_POLL_MAX)
         return err_set(e, -EINVAL, "halt-poll " VALUE_SHOWN ": must be a time of at most 1s, such as 200us, or 0",
@@ -187,8 +195,9 @@ int config_set_halt_poll(struct config *c, const char *value, struct err *e)
     return 0;
 }
 
-int config_set_core(struct config *c, const char *value, struct err *e)
+int config_set_core(void *of, const char *value, struct err *e)
 {
+    struct config *c = of;
     bool is_on;
     if (!value_bool(value, &is_on))
         return err_set(e, -EINVAL, "core-scheduling " VALUE_SHOWN ": must be true or false", value);

@@ -135,8 +135,9 @@ int vireo_output_open(const char *what, const char *path, const struct vireo_fil
 
 bool vireo_config_key(unsigned index, struct vireo_key *out)
 {
-    const struct config_key *k = config_key(machine_devices, index);
+    const struct setting *k = config_key(machine_devices, index);
     if (!k) return false;
-    *out = (struct vireo_key){.name = k->name, .arg = k->arg, .help = k->help, .is_repeated = k->flags & KEY_REPEATED};
+    *out =
+        (struct vireo_key){.name = k->name, .arg = k->arg, .help = k->help, .is_repeated = k->flags & SETTING_REPEATED};
     return true;
 }

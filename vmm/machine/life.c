@@ -191,11 +191,11 @@ static void on_runner_halt(void *arg, struct runner *r)
 static void on_runner_gone(void *arg, struct runner *r)
 {
     struct machine *m = arg;
+    usage_vcpu_gone(m, (unsigned)index_of(m, r));
     pthread_mutex_lock(&m->lock);
     r->is_gone = true;
     atomic_store(&r->callee, 0);
     runner_tell(r, RUNNER_GONE, 0);
-    usage_vcpu_gone(m);
     if (--m->live == 0) tell_over(m);
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);

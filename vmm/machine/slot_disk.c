@@ -12,21 +12,24 @@
 
 /* ---- its settings ---- */
 
-static int set_path(struct config_device *d, const char *value, struct err *e)
+static int set_path(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     struct disk_settings *s = d->settings;
     return value_path("path", value, &s->path, e);
 }
 
-static int set_readonly(struct config_device *d, const char *value, struct err *e)
+static int set_readonly(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     struct disk_settings *s = d->settings;
     if (value_bool(value, &s->is_readonly)) return 0;
     return err_set(e, -EINVAL, "readonly=" VALUE_SHOWN ": must be true or false", value);
 }
 
-static int set_serial(struct config_device *d, const char *value, struct err *e)
+static int set_serial(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     struct disk_settings *s = d->settings;
     const size_t len = strlen(value);
     bool is_good = len >= 1 && len < sizeof(s->serial);
@@ -39,8 +42,9 @@ static int set_serial(struct config_device *d, const char *value, struct err *e)
 }
 
 /* What disks are made with. */
-static int set_block_size(struct config_device *d, const char *value, struct err *e)
+static int set_block_size(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     struct disk_settings *s = d->settings;
     uint64_t n;
     if (!value_u64(value, &n) || (n != 512 && n != 4096))
@@ -49,8 +53,9 @@ static int set_block_size(struct config_device *d, const char *value, struct err
     return 0;
 }
 
-static int set_lock(struct config_device *d, const char *value, struct err *e)
+static int set_lock(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     struct disk_settings *s = d->settings;
     const bool is_on = strcmp(value, "on") == 0;
     if (!is_on && strcmp(value, "off") != 0)
@@ -59,8 +64,9 @@ static int set_lock(struct config_device *d, const char *value, struct err *e)
     return 0;
 }
 
-static int set_format(struct config_device *d, const char *value, struct err *e)
+static int set_format(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     struct disk_settings *s = d->settings;
     if (strcmp(value, "raw") != 0) {
         err_set(e, -EINVAL, "format=" VALUE_SHOWN ": a disk is a raw image or block device", value);
@@ -161,16 +167,16 @@ const struct slot_kind slot_disk = {
         {
             .name = "disk",
             .key = {{"disk", "path=FILE[,readonly][,id=ID][,serial=TEXT][,block-size=N][,lock=off][,format=raw]",
-                     "add a disk; FILE is a raw image or block device", KEY_REPEATED, NULL}},
+                     "add a disk; FILE is a raw image or block device", .flags = SETTING_REPEATED}},
             .most = MACHINE_MAX_DISKS,
             .settings_size = sizeof(struct disk_settings),
-            .setting = {{"path", SETTING_TEXT, set_path},
-                        {"readonly", SETTING_SWITCH, set_readonly},
-                        {"id", SETTING_TEXT, device_set_id},
-                        {"serial", SETTING_TEXT, set_serial},
-                        {"block-size", SETTING_NUMBER, set_block_size},
-                        {"lock", SETTING_TEXT, set_lock},
-                        {"format", SETTING_TEXT, set_format}},
+            .setting = {{"path", "FILE", NULL, .set = set_path},
+                        {"readonly", NULL, NULL, .set = set_readonly},
+                        {"id", "ID", NULL, .set = device_set_id},
+                        {"serial", "TEXT", NULL, .set = set_serial},
+                        {"block-size", "N", NULL, .set = set_block_size, .flags = SETTING_NUMBER},
+                        {"lock", "off", NULL, .set = set_lock},
+                        {"format", "raw", NULL, .set = set_format}},
             .fini = fini,
             .is_whole = is_whole,
             .check_pair = check_pair,

@@ -21,8 +21,9 @@ static void init(void *settings)
 }
 
 /* What the kernel takes as an interface's name (dev_valid_name in net/core/dev.c), so that the sentence is ours. */
-static int set_tap(struct config_device *d, const char *value, struct err *e)
+static int set_tap(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     struct net_settings *s = d->settings;
     const size_t len = strlen(value);
     /* Any byte above a blank is good, whatever a plain char is here. */
@@ -36,8 +37,9 @@ static int set_tap(struct config_device *d, const char *value, struct err *e)
     return 0;
 }
 
-static int set_fd(struct config_device *d, const char *value, struct err *e)
+static int set_fd(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     struct net_settings *s = d->settings;
     uint64_t n;
     if (!value_u64(value, &n) || n > INT32_MAX)
@@ -46,8 +48,9 @@ static int set_fd(struct config_device *d, const char *value, struct err *e)
     return 0;
 }
 
-static int set_mac(struct config_device *d, const char *value, struct err *e)
+static int set_mac(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     static const uint8_t zero[6];
     struct net_settings *s = d->settings;
     if (!value_mac(value, s->mac))
@@ -59,8 +62,9 @@ static int set_mac(struct config_device *d, const char *value, struct err *e)
     return 0;
 }
 
-static int set_mtu(struct config_device *d, const char *value, struct err *e)
+static int set_mtu(void *of, const char *value, struct err *e)
 {
+    struct config_device *d = of;
     struct net_settings *s = d->settings;
     uint64_t n;
     if (!value_u64(value, &n) || n < NET_MTU_MIN || n > NET_MTU_MAX)
@@ -125,14 +129,14 @@ const struct slot_kind slot_net = {
         {
             .name = "net",
             .key = {{"net", "tap=NAME|fd=N[,mac=MAC][,mtu=N][,id=ID]", "add a network card on a tap device",
-                     KEY_REPEATED, NULL}},
+                     .flags = SETTING_REPEATED}},
             .most = NET_MOST,
             .settings_size = sizeof(struct net_settings),
-            .setting = {{"tap", SETTING_TEXT, set_tap},
-                        {"fd", SETTING_NUMBER, set_fd},
-                        {"mac", SETTING_TEXT, set_mac},
-                        {"mtu", SETTING_NUMBER, set_mtu},
-                        {"id", SETTING_TEXT, device_set_id}},
+            .setting = {{"tap", "NAME", NULL, .set = set_tap},
+                        {"fd", "N", NULL, .set = set_fd, .flags = SETTING_NUMBER},
+                        {"mac", "MAC", NULL, .set = set_mac},
+                        {"mtu", "N", NULL, .set = set_mtu, .flags = SETTING_NUMBER},
+                        {"id", "ID", NULL, .set = device_set_id}},
             .init = init,
             .is_whole = is_whole,
             .check = check,

@@ -26,14 +26,14 @@ static const struct slot_kind slot_console = {
     .device =
         {
             .name = "console",
-            .key = {{"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)", KEY_TEXT,
-                     config_set_console},
+            .key = {{"console", "stdio|file=PATH|pty|off", "where the guest's console goes (default stdio)",
+                     .set = config_set_console},
                     {"console-max", "SIZE", "what the guest may write to a console's file; 0: all (default 64M)",
-                     KEY_OR_NUMBER, config_set_console_max},
+                     .set = config_set_console_max, .flags = SETTING_OR_NUMBER},
                     {"console-device", "both|serial", "serial port and virtio console, or the serial port alone",
-                     KEY_TEXT, config_set_console_device},
-                    {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console", KEY_TEXT,
-                     config_set_escape}},
+                     .set = config_set_console_device},
+                    {"escape", NULL, "Ctrl-A x ends the VM; on by itself when a terminal is the console",
+                     .set = config_set_escape}},
         },
     .is_implied = is_console_wanted,
     .make = make_console,
@@ -47,7 +47,7 @@ static int make_rng(struct machine *m, const struct config_device *d, struct vir
 }
 
 static const struct slot_kind slot_rng = {
-    .device = {.name = "rng", .key = {{"rng", NULL, "add an entropy device", KEY_TEXT, NULL}}, .most = 1},
+    .device = {.name = "rng", .key = {{"rng", NULL, "add an entropy device", .set = NULL}}, .most = 1},
     .make = make_rng,
 };
 

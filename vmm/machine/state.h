@@ -20,6 +20,7 @@
 #include "devices/virtio/virtio_mmio.h"
 #include "vmm/base/forked.h"
 #include "vmm/base/groups.h"
+#include "vmm/base/thread_counts.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/place/cgroup.h"
 #include "vmm/machine/runner.h"
@@ -46,6 +47,11 @@ struct disk_thread { /* of a disk, in the order of the configuration */
     pid_t tid; /* 0: no thread (yet); it comes when the disk is driven or written */
 };
 
+struct vcpu_account {
+    struct thread_files files;
+    struct thread_counts last; /* lock; of a vCPU that has gone */
+};
+
 enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVER };
 
 struct machine {
@@ -62,9 +68,10 @@ struct machine {
     struct vcpu *vcpu; /* vcpu_count of them; const after machine_create, except what the kernel shares */
     struct runner *runner;
     struct runner_host runner_host;
-    struct counter counter;     /* const after machine_create */
-    int *stats_fd;              /* the kernel's statistics, one a vCPU; -1: none. NULL: the recorder is off */
-    _Atomic double record_cost; /* of recording an exit, in ticks; 0: not measured yet */
+    struct counter counter;       /* const after machine_create */
+    int *stats_fd;                /* the kernel's statistics, one a vCPU; -1: none. NULL: the recorder is off */
+    _Atomic double record_cost;   /* of recording an exit, in ticks; 0: not measured yet */
+    struct vcpu_account *account; /* what the scheduler knows of each vCPU; NULL: the recorder is off */
     unsigned vcpu_count, slot_count;
     struct slot slot[ARCH_MAX_SLOTS];
 
@@ -94,7 +101,6 @@ struct machine {
     uint64_t io_cpu_ns, over_ns;
     char *groups; /* the cgroups of its vCPUs, as groups_read gives them; NULL: not started, or no recorder */
     struct groups_throttled throttled_before; /* by these, when it was started */
-    uint64_t voluntary, involuntary;          /* context switches of the vCPU threads that have gone */
     struct ending ending;
     struct machine_milestone milestone[MACHINE_MILESTONES];
     unsigned milestone_count;
@@ -116,9 +122,9 @@ void stats_destroy(struct machine *m);              /* before the VM; legal when
 
 void stats_forked(const struct machine *m); /* in a child of fork(2): each of them keeps the VM */
 
-/* usage.c. usage_vcpu_gone is the last act of a vCPU's thread, usage_io_gone of the I/O thread or a disk's. */
-void usage_begin(struct machine *m);               /* control thread, once its threads are where they stay */
-void usage_vcpu_gone(struct machine *m);           /* lock held */
+/* usage.c. usage_vcpu_gone and usage_io_gone are the last act of a vCPU's thread, of the I/O thread or a disk's. */
+void usage_begin(struct machine *m); /* control thread, once its threads are where they stay */
+void usage_vcpu_gone(struct machine *m, unsigned vcpu);
 void usage_io_gone(struct machine *m, pid_t *tid); /* *tid: its id, which becomes 0 */
 
 /* threads.c */

@@ -16,6 +16,12 @@ int stats_create(struct machine *m, struct err *e)
     m->stats_fd = malloc(m->vcpu_count * sizeof(*m->stats_fd));
     if (!m->stats_fd) return err_set(e, -ENOMEM, "no memory for the recorder");
     for (unsigned i = 0; i < m->vcpu_count; i++) m->stats_fd[i] = -1;
+    m->account = malloc(m->vcpu_count * sizeof(*m->account));
+    if (!m->account) return err_set(e, -ENOMEM, "no memory for the figures of vCPUs");
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        thread_files_init(&m->account[i].files);
+        thread_counts(&m->account[i].files, 0, &m->account[i].last);
+    }
     for (unsigned i = 0; i < m->vcpu_count; i++) {
         m->runner[i].counter = &m->counter;
         m->runner[i].record = record_create();
@@ -39,7 +45,9 @@ void stats_destroy(struct machine *m)
         record_destroy(m->runner[i].record);
         if (m->stats_fd[i] >= 0) close(m->stats_fd[i]);
     }
+    for (unsigned i = 0; m->account && i < m->vcpu_count; i++) thread_files_close(&m->account[i].files);
     free(m->groups);
+    free(m->account);
     free(m->stats_fd);
 }
 

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "vmm/base/hist.h"
+#include "vmm/base/thread_counts.h"
+#include "vmm/config/config.h"
 #include "vmm/core/record.h"
 
 struct machine;
@@ -62,12 +64,20 @@ struct machine_usage {
     uint64_t age_ns;                   /* since it was created, until it ended or until now */
     uint64_t memory_bytes;             /* the guest's, as configured */
     uint64_t resident, guest_resident; /* bytes: of this process, and of the guest's memory in it */
-    uint64_t voluntary, involuntary;   /* context switches of the vCPU threads */
     uint64_t io_cpu_ns;                /* CPU time of the I/O thread and of disks' threads */
     uint64_t throttled, throttled_ns;  /* how often, and how long, a CPU quota stopped threads of its cgroups */
-    bool has_resident, has_switches, has_throttled; /* does the host tell? */
+    bool has_resident, has_throttled;  /* does the host tell? */
 };
 /* Any thread, before, while and after it runs. Looks through the guest's memory: some 0.5 ms a GiB in use. */
 void machine_usage(struct machine *m, struct machine_usage *out);
+
+/* How the host's scheduler treats a vCPU. */
+struct machine_vcpu {
+    int tid;                   /* 0: it has no thread (any more) */
+    struct thread_counts host; /* since its thread began; of one that has ended, until then */
+};
+/* How many vCPUs there are; out[0..that) is filled. Any thread, before, while and after it runs; four system calls a
+ * vCPU. With the recorder off all is untold. */
+unsigned machine_vcpus(struct machine *m, struct machine_vcpu out[CONFIG_MAX_CPUS]);
 
 #endif

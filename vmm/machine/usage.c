@@ -3,12 +3,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
-#include "vmm/base/thread.h"
 #include "vmm/machine/state.h"
 #include "vmm/machine/stats.h"
 
@@ -39,14 +37,15 @@ static void read_throttled(const struct machine *m, struct machine_usage *out)
     if (now.ns > before->ns) out->throttled_ns = now.ns - before->ns;
 }
 
-void usage_vcpu_gone(struct machine *m)
+void usage_vcpu_gone(struct machine *m, unsigned vcpu)
 {
-    struct rusage u;
-    if (!m->stats_fd) return; /* no recorder: nobody can ask */
+    struct thread_counts last;
+    if (!m->account) return; /* no recorder: nobody can ask */
+    thread_counts(&m->account[vcpu].files, gettid(), &last);
+    pthread_mutex_lock(&m->lock);
+    m->account[vcpu].last = last;
     m->over_ns = now_ns();
-    if (getrusage(RUSAGE_THREAD, &u) < 0) return; /* can't fail with a good pointer */
-    m->voluntary += (uint64_t)u.ru_nvcsw;
-    m->involuntary += (uint64_t)u.ru_nivcsw;
+    pthread_mutex_unlock(&m->lock);
 }
 
 void usage_io_gone(struct machine *m, pid_t *tid)
@@ -58,16 +57,30 @@ void usage_io_gone(struct machine *m, pid_t *tid)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* One that has just ended has left its figures in the machine. */
-static void add_switches(int tid, struct machine_usage *out)
+/* Of a thread that ends while it is asked, what it left behind. */
+static void count_vcpu(struct machine *m, unsigned i, struct machine_vcpu *out)
 {
-    struct thread_switches s;
-    const int fd = thread_status_open(tid);
-    if (fd >= 0 && thread_switches(fd, &s)) {
-        out->voluntary += s.voluntary;
-        out->involuntary += s.involuntary;
+    const struct runner *r = &m->runner[i];
+    pthread_mutex_lock(&m->lock);
+    out->tid = r->is_gone ? 0 : r->tid;
+    pthread_mutex_unlock(&m->lock);
+    thread_counts(&m->account[i].files, out->tid, &out->host);
+    if (out->host.cpu_ns != THREAD_UNTOLD) return;
+    pthread_mutex_lock(&m->lock);
+    out->host = m->account[i].last;
+    pthread_mutex_unlock(&m->lock);
+    out->tid = 0;
+}
+
+unsigned machine_vcpus(struct machine *m, struct machine_vcpu out[CONFIG_MAX_CPUS])
+{
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        if (m->account)
+            count_vcpu(m, i, &out[i]);
+        else
+            thread_counts(NULL, 0, &out[i].host);
     }
-    if (fd >= 0) close(fd);
+    return m->vcpu_count;
 }
 
 /* Pages of this process that are in memory: the second word of statm. */
@@ -92,8 +105,6 @@ void machine_usage(struct machine *m, struct machine_usage *out)
     *out = (struct machine_usage){
         .age_ns = (is_over ? m->over_ns : now_ns()) - birth_ns,
         .memory_bytes = gmem_total(&m->mem),
-        .voluntary = m->voluntary,
-        .involuntary = m->involuntary,
         .io_cpu_ns = m->io_cpu_ns,
     };
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++) /* they stay until the machine is destroyed */
@@ -101,10 +112,8 @@ void machine_usage(struct machine *m, struct machine_usage *out)
     const bool has_begun = m->groups != NULL; /* and stays */
     pthread_mutex_unlock(&m->lock);
     if (has_begun) read_throttled(m, out);
-    for (unsigned i = 0; machine_thread(m, i, &t); i++) {
+    for (unsigned i = 0; machine_thread(m, i, &t); i++)
         if (t.kind == MACHINE_THREAD_IO) out->io_cpu_ns += clock_ns(clock_of_thread(t.tid));
-        if (t.kind == MACHINE_THREAD_VCPU) add_switches(t.tid, out);
-    }
     out->guest_resident = gmem_resident(&m->mem);
-    out->has_resident = out->has_switches = read_resident(&out->resident); /* both are of /proc */
+    out->has_resident = read_resident(&out->resident);
 }

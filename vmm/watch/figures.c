@@ -148,7 +148,7 @@ void figures_look(struct figures *f, struct machine *m, const struct figure_inpu
     out[FIGURE_EXIT_LATENCY] = ratio((double)in->handler_ns, (double)in->handled, "no exit came to the monitor");
     out[FIGURE_MEMORY] = from_proc(u->has_resident, memory);
     out[FIGURE_IO] = rate((double)(in->io_handler_ns + u->io_cpu_ns) / NS_PER_S, u->age_ns);
-    out[FIGURE_SWITCHES] = from_proc(u->has_switches, rate((double)(u->voluntary + u->involuntary), u->age_ns));
+    out[FIGURE_SWITCHES] = from_proc(in->switches != THREAD_UNTOLD, rate((double)in->switches, u->age_ns));
     out[FIGURE_CACHE_MISSES] = cache_misses(f, m);
 }
 

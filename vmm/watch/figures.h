@@ -37,6 +37,7 @@ struct figure_input {
     uint64_t handled;       /* that came to the monitor, kicks left out: a pause is their handler */
     uint64_t handler_ns;    /* of these */
     uint64_t io_handler_ns; /* and of the ports' and device memory's among them */
+    uint64_t switches;      /* of vCPU threads: context switches; THREAD_UNTOLD */
     struct machine_usage usage;
 };
 

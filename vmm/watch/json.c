@@ -92,6 +92,44 @@ static void put_rows(struct json_out *j, const struct stats_snapshot *s)
     json_put_end(j);
 }
 
+/* null: this kernel does not tell. */
+static void put_count(struct json_out *j, const char *key, uint64_t n)
+{
+    if (n == THREAD_UNTOLD)
+        json_put_null(j, key);
+    else
+        json_put_uint(j, key, n);
+}
+
+static void put_vcpu(struct json_out *j, unsigned i, const struct stats_vcpu *v)
+{
+    const struct thread_counts *host = &v->told.host;
+    json_put_line(j);
+    json_put_object(j, NULL);
+    json_put_uint(j, "vcpu", i);
+    put_count(j, "tid", v->told.tid ? (uint64_t)v->told.tid : THREAD_UNTOLD);
+    put_count(j, "cpu", host->cpu >= 0 ? (uint64_t)host->cpu : THREAD_UNTOLD);
+    put_count(j, "cpu_ns", host->cpu_ns);
+    put_count(j, "run_delay_ns", host->run_delay_ns);
+    json_put_null(j, "steal_ns");
+    put_count(j, "switches_voluntary", host->voluntary);
+    put_count(j, "switches_involuntary", host->involuntary);
+    put_count(j, "migrations", host->migrations);
+    put_count(j, "guest_ns", host->guest_ns);
+    put_count(j, "kernel_ns", host->kernel_ns);
+    json_put_uint(j, "handler_ns", v->handler_ns);
+    json_put_end(j);
+}
+
+static void put_vcpus(struct json_out *j, const struct stats_snapshot *s)
+{
+    json_put_line(j);
+    json_put_array(j, "vcpus");
+    for (unsigned i = 0; i < s->info.vcpus; i++) put_vcpu(j, i, &s->vcpu[i]);
+    json_put_line(j);
+    json_put_end(j);
+}
+
 static void put_threads(struct json_out *j, const struct stats_snapshot *s)
 {
     json_put_line(j);
@@ -136,17 +174,16 @@ static void put_figures(struct json_out *j, const struct stats_snapshot *s)
 }
 
 /* Whole amounts, for whoever wants the rate of an interval. */
-static void put_usage(struct json_out *j, const struct machine_usage *u)
+static void put_usage(struct json_out *j, const struct stats_snapshot *s)
 {
+    const struct machine_usage *u = &s->usage;
     json_put_line(j);
     json_put_uint(j, "age_ns", u->age_ns);
     json_put_uint(j, "memory_bytes", u->memory_bytes);
     json_put_uint(j, "guest_resident_bytes", u->guest_resident);
     if (u->has_resident) json_put_uint(j, "resident_bytes", u->resident);
-    if (u->has_switches) {
-        json_put_uint(j, "voluntary_switches", u->voluntary);
-        json_put_uint(j, "involuntary_switches", u->involuntary);
-    }
+    put_count(j, "voluntary_switches", s->voluntary);
+    put_count(j, "involuntary_switches", s->involuntary);
     json_put_uint(j, "io_cpu_ns", u->io_cpu_ns);
     if (u->has_throttled) {
         json_put_uint(j, "throttled", u->throttled);
@@ -165,9 +202,9 @@ void stats_write_json(FILE *f, const struct stats_snapshot *s)
     put_rows(&j, s);
     put_threads(&j, s);
     put_figures(&j, s);
-    put_usage(&j, &s->usage);
+    put_vcpus(&j, s);
+    put_usage(&j, s);
     json_put_line(&j);
-    json_put_uint(&j, "vcpus", s->info.vcpus);
     json_put_string(&j, "counter", s->info.counter);
     json_put_real(&j, "counter_hz", s->info.hz, 12);
     json_put_real(&j, "cost_ns", s->info.cost_ns, 4);

@@ -83,12 +83,15 @@ static void add_entry(struct gathering *g, const struct stats_row *row)
 }
 
 /* What the figures need: of each vCPU, since the sum of all has the same again. */
-static void add_to_figures(struct figure_input *in, const struct stats_row *row)
+static void add_to_figures(struct gathering *g, const struct stats_row *row)
 {
+    struct figure_input *in = &g->figures;
+    struct stats_snapshot *s = g->snapshot;
     if (row->vcpu < 0 || row->kind != STATS_CLASS || row->class == RECORD_KICK) return;
     in->handled += row->count;
     in->handler_ns += row->handler.total;
     if (record_class_has_addr(row->class)) in->io_handler_ns += row->handler.total;
+    if (row->vcpu < CONFIG_MAX_CPUS) s->vcpu[row->vcpu].handler_ns += row->handler.total;
 }
 
 static void on_row(void *arg, const struct stats_row *row)
@@ -100,8 +103,27 @@ static void on_row(void *arg, const struct stats_row *row)
         return;
     }
     add_entry(g, row);
-    add_to_figures(&g->figures, row);
+    add_to_figures(g, row);
     if (row->kind == STATS_VCPU && row->vcpu >= 0) g->recorded += row->count;
+}
+
+/* One that is untold leaves the sum untold. */
+static uint64_t plus(uint64_t sum, uint64_t n)
+{
+    return sum == THREAD_UNTOLD || n == THREAD_UNTOLD ? THREAD_UNTOLD : sum + n;
+}
+
+static void gather_vcpus(struct gathering *g)
+{
+    struct stats_snapshot *s = g->snapshot;
+    struct machine_vcpu told[CONFIG_MAX_CPUS];
+    const unsigned count = machine_vcpus(s->subject->machine, told);
+    for (unsigned i = 0; i < count; i++) {
+        s->vcpu[i].told = told[i];
+        s->voluntary = plus(s->voluntary, told[i].host.voluntary);
+        s->involuntary = plus(s->involuntary, told[i].host.involuntary);
+    }
+    g->figures.switches = plus(s->voluntary, s->involuntary);
 }
 
 static int gather(struct gathering *g)
@@ -114,6 +136,7 @@ static int gather(struct gathering *g)
     while (s->thread_count < MACHINE_THREADS_MAX && machine_thread(m, s->thread_count, &s->thread[s->thread_count]))
         s->thread_count++;
     if (g->figures.exits == 0) g->figures.exits = g->recorded;
+    gather_vcpus(g);
     machine_usage(m, &g->figures.usage);
     s->usage = g->figures.usage;
     figures_look(s->subject->figures, m, &g->figures, s->figure);

@@ -190,7 +190,6 @@ static void put_usage(FILE *f, const struct stats_snapshot *s)
     put_single(f, s, "guest_memory_bytes", "gauge", (double)u->memory_bytes);
     put_single(f, s, "guest_resident_bytes", "gauge", (double)u->guest_resident);
     if (u->has_resident) put_single(f, s, "resident_bytes", "gauge", (double)u->resident);
-    if (u->has_switches) put_single(f, s, "context_switches_total", "counter", (double)(u->voluntary + u->involuntary));
     if (u->has_throttled) put_single(f, s, "throttled_total", "counter", (double)u->throttled);
     if (u->has_throttled) put_single(f, s, "throttled_seconds_total", "counter", SECONDS(u->throttled_ns));
     put_single(f, s, "io_cpu_seconds_total", "counter", SECONDS(u->io_cpu_ns));

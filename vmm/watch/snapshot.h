@@ -35,6 +35,11 @@ struct stats_kernel { /* one of the kernel's counts */
     char name[KERNEL_NAME_MAX];
 };
 
+struct stats_vcpu {
+    struct machine_vcpu told;
+    uint64_t handler_ns; /* in the monitor, kicks left out: a pause is their handler */
+};
+
 struct stats_snapshot {
     const struct stats_subject *subject;
     struct stats_info info;
@@ -44,6 +49,8 @@ struct stats_snapshot {
     size_t kernel_count, kernel_room;
     struct machine_thread thread[MACHINE_THREADS_MAX];
     unsigned thread_count;
+    struct stats_vcpu vcpu[CONFIG_MAX_CPUS]; /* info.vcpus of them */
+    uint64_t voluntary, involuntary;         /* context switches, of them all; THREAD_UNTOLD */
     struct machine_usage usage;
     struct figure figure[FIGURES];
     double weight[FIGURES], sum;

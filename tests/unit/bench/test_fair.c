@@ -525,7 +525,7 @@ static void every_experiment_judges_what_the_documentation_says(void **state)
 
 static void ask(const char *name, const char *value)
 {
-    const struct bench_option *i = fair_option;
+    const struct setting *i = fair_option;
     while (i->name && strcmp(i->name, name) != 0) i++;
     assert_non_null(i->name);
     if (i->set(&o, value, &e)) fail_msg("%s=%s: %s", name, value, e.text);
@@ -533,7 +533,7 @@ static void ask(const char *name, const char *value)
 
 static void refused(const char *name, const char *value)
 {
-    const struct bench_option *i = fair_option;
+    const struct setting *i = fair_option;
     while (strcmp(i->name, name) != 0) i++;
     assert_int_not_equal(i->set(&o, value, &e), 0);
     assert_contains(e.text, name);

@@ -59,7 +59,7 @@ static void add_row(struct result *r, const char *id, const char *group, unsigne
         line, sizeof(line),
         "{\"type\":\"row\",\"row\":\"%s\",\"group\":\"%s\",\"status\":\"ok\",\"detail\":\"\",\"batch\":1,"
         "\"samples\":1000,\"disturbed\":1,\"exits\":{\"expected\":1000,\"counted\":1000,\"source\":\"exits\","
-        "\"agrees\":true},\"baseline\":18,\"identity\":{\"holds\":true,\"residual\":3},"
+        "\"agrees\":true,\"verdict\":\"agrees\"},\"baseline\":18,\"identity\":{\"holds\":true,\"residual\":3},"
         "\"phases\":{\"rtt\":%s,\"rtt_undisturbed\":{\"count\":999,\"min\":%u,\"max\":%u,\"sum\":%u,\"hist\":"
         "[[%u,900],[%u,90],[%u,9]]},\"kvm_run\":%s}}",
         id, group, h, ticks, 2 * ticks, ticks * 1008 + 900, ticks, ticks + 10, 2 * ticks, h);
@@ -87,7 +87,7 @@ static struct result *exits(unsigned processes, unsigned ticks, unsigned second)
             add(r,
                 "{\"type\":\"row\",\"row\":\"mmio_rd_user\",\"group\":\"user\",\"status\":\"no-exit\",\"detail\":\"the "
                 "kernel counted no exit\",\"exits\":{\"expected\":1000,\"counted\":0,\"source\":\"exits\",\"agrees\":"
-                "false}}");
+                "false,\"verdict\":\"fewer\",\"because\":\"1000 of 1000 are missing\"}}");
         add(r,
             "{\"type\":\"row\",\"row\":\"hypercall_null\",\"group\":\"kernel\",\"status\":\"timeout\",\"detail\":\"not "
             "done after 5 s\",\"batch\":1,\"samples\":0,\"phases\":{}}");

@@ -11,16 +11,16 @@ static struct own {
     const char *file, *maybe;
 } own;
 
-static const struct cli_option options[] = {{"loud", NULL, "", CLI_SWITCH(struct own, is_loud)},
-                                            {"file", "FILE", "", CLI_TEXT(struct own, file)},
-                                            {"maybe", "[FILE]", "", CLI_TEXT(struct own, maybe)},
-                                            {0}};
-static bool nth_config_key(const struct command *c, unsigned index, struct cli_option *out)
+static const struct setting options[] = {{"loud", NULL, "", CLI_SWITCH(struct own, is_loud)},
+                                         {"file", "FILE", "", CLI_TEXT(struct own, file)},
+                                         {"maybe", "[FILE]", "", CLI_TEXT(struct own, maybe)},
+                                         {0}};
+static bool nth_config_key(const struct command *c, unsigned index, struct setting *out)
 {
     struct vireo_key k;
     (void)c;
     if (!vireo_config_key(index, &k)) return false;
-    *out = (struct cli_option){.name = k.name, .arg = k.arg, .help = k.help};
+    *out = (struct setting){.name = k.name, .arg = k.arg, .help = k.help};
     return true;
 }
 

@@ -691,14 +691,16 @@ struct horn_settings {
 };
 static unsigned horns_freed;
 
-static int set_tune(struct config_device *d, const char *value, struct err *err)
+static int set_tune(void *of, const char *value, struct err *err)
 {
+    struct config_device *d = of;
     struct horn_settings *s = d->settings;
     return value_path("tune", value, &s->tune, err);
 }
 
-static int set_loud(struct config_device *d, const char *value, struct err *err)
+static int set_loud(void *of, const char *value, struct err *err)
 {
+    struct config_device *d = of;
     struct horn_settings *s = d->settings;
     return value_u64(value, &s->loud) ? 0 : err_set(err, -EINVAL, "loud: no number");
 }
@@ -730,17 +732,17 @@ static const char *file_of_horn(const struct config_device *d)
 
 static const struct device_kind horn_kind = {
     .name = "horn",
-    .key = {{"horn", "tune=FILE[,loud=N]", "add a horn", KEY_REPEATED, NULL}},
+    .key = {{"horn", "tune=FILE[,loud=N]", "add a horn", NULL, .flags = SETTING_REPEATED}},
     .most = 2,
     .settings_size = sizeof(struct horn_settings),
-    .setting = {{"tune", SETTING_TEXT, set_tune}, {"loud", SETTING_NUMBER, set_loud}},
+    .setting = {{"tune", "FILE", NULL, .set = set_tune}, {"loud", "N", NULL, .set = set_loud, .flags = SETTING_NUMBER}},
     .init = init_horn,
     .fini = fini_horn,
     .is_whole = is_horn_whole,
     .file = file_of_horn,
 };
 static const struct device_kind lamp_kind = {
-    .name = "lamp", .key = {{"lamp", NULL, "light a lamp", KEY_TEXT, NULL}}, .most = 1};
+    .name = "lamp", .key = {{"lamp", NULL, "light a lamp", .set = NULL}}, .most = 1};
 
 static void a_kind_of_device_brings_all_that_its_keys_need(void **state)
 {
@@ -779,7 +781,7 @@ static void every_key_is_named_and_explained_once(void **state)
 {
     (void)state;
     for (unsigned i = 0; config_key(machine_devices, i); i++) {
-        const struct config_key *k = config_key(machine_devices, i);
+        const struct setting *k = config_key(machine_devices, i);
         assert_true(k->help[0] != '\0');
         for (unsigned j = 0; j < i; j++) assert_string_not_equal(k->name, config_key(machine_devices, j)->name);
     }

@@ -20,7 +20,7 @@ static struct fake {
 } fake;
 
 static const struct device_kind lamp = {
-    .name = "lamp", .key = {{"lamp", NULL, "light the guest a lamp", KEY_TEXT, NULL}}, .most = 1};
+    .name = "lamp", .key = {{"lamp", NULL, "light the guest a lamp", .set = NULL}}, .most = 1};
 const struct device_kind *const machine_devices[] = {&lamp, NULL};
 
 int machine_create(struct machine **out, const struct config *cfg, const struct log *log, struct err *e)

@@ -191,6 +191,40 @@ static void put(const char *root, const char *dir, const char *file, const char 
     (void)fclose(f);
 }
 
+/* The group's own weight, in the numbers of version 2, and the tightest quota on the way up. */
+static void assert_cpu_allowances(const char *root)
+{
+    struct groups_cpu c;
+
+    put(root, "/a", "cpu.max", "20000 100000\n");
+    put(root, "/a", "cpu.weight", "300\n");
+    put(root, "/a/b", "cpu.max", "max 100000\n");
+    put(root, "/a/b", "cpu.weight", "50\n");
+    put(root, "/a/c", "cpu.max", "5000 10000\n"); /* looser than the one above it */
+    put(root, "/cpu", "cpu.shares", "1024\n");
+    put(root, "/cpu", "cpu.cfs_quota_us", "-1\n");
+    put(root, "/cpu", "cpu.cfs_period_us", "100000\n");
+    put(root, "/cpu/v", "cpu.shares", "512\n");
+    put(root, "/cpu/v", "cpu.cfs_quota_us", "30000\n");
+    put(root, "/cpu/v", "cpu.cfs_period_us", "100000\n");
+    put(root, "/cpu/v/idle", "cpu.shares", "1024\n");
+    put(root, "/cpu/v/idle", "cpu.idle", "1\n");
+    groups_cpu("0::/a/b\n", root, &c);
+    assert_true(c.weight == 50 && c.quota_us == 20000 && c.period_us == 100000);
+    assert_true(strcmp(c.path + strlen(root), "/a/b") == 0);
+    groups_cpu("0::/a/c\n", root, &c); /* without the controller: the group above it counts */
+    assert_true(c.weight == 300 && c.quota_us == 20000 && c.period_us == 100000);
+    assert_true(strcmp(c.path + strlen(root), "/a") == 0);
+    groups_cpu("3:cpu,cpuacct:/v\n0::/nothing\n", root, &c);
+    assert_true(c.weight == 50 && c.quota_us == 30000 && c.period_us == 100000);
+    groups_cpu("3:cpu,cpuacct:/v/idle\n", root, &c);
+    assert_true(c.weight == 0 && c.quota_us == 30000);
+    groups_cpu("3:cpu,cpuacct:/\n", root, &c);
+    assert_true(c.weight == 100 && c.quota_us == 0);
+    groups_cpu("4:memory:/v\n", root, &c);
+    assert_true(c.path[0] == '\0' && c.weight == 100 && c.quota_us == 0);
+}
+
 static void what_the_cgroup_and_its_parents_say_counts(void **state)
 {
     static const struct {
@@ -236,6 +270,7 @@ static void what_the_cgroup_and_its_parents_say_counts(void **state)
     assert_true(t.is_told && t.times == 1 && t.ns == 7);
     groups_throttled("4:memory:/v\n", root, &t);
     assert_true(!t.is_told && t.times == 0 && t.ns == 0);
+    assert_cpu_allowances(root);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         if (groups_memory_limit(cases[i].cgroups, root) != cases[i].limit) fail_msg("case %zu", i);
     (void)snprintf(command, sizeof(command), "rm -r %s", root);

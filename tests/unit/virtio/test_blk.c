@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "tests/unit/virtio/blk_rig.h"
+#include "vmm/base/clock.h"
 
 /* What it offers */
 
@@ -69,6 +70,26 @@ static void written_data_is_read_back(void **state)
         assert_filled(b, part[i].bytes, i);
     }
     assert_int_equal(b->rig.faults, 0);
+}
+
+static uint64_t counted(const struct blk_rig *b, const char *name)
+{
+    struct virtio_counter c;
+    for (unsigned i = 0; b->rig.dev->ops->counter(b->rig.dev, i, &c); i++)
+        if (strcmp(c.name, name) == 0) return c.count;
+    fail_msg("no counter %s", name);
+    return 0;
+}
+
+/* Those that are refused are answered, too. The times lie in the time that passes here, and are not nothing. */
+static void what_is_answered_is_counted_with_its_time(void **state)
+{
+    struct blk_rig *b = *state;
+    const uint64_t before = counted(b, "requests"), before_ns = counted(b, "requests_ns"), from_ns = now_ns();
+    for (unsigned i = 0; i < 10; i++) assert_int_equal(request(b, T_IN, i, 512), S_OK);
+    assert_int_equal(request(b, T_IN, SECTORS, 512), S_IOERR);
+    assert_int_equal(counted(b, "requests") - before, 11);
+    assert_in_range(counted(b, "requests_ns") - before_ns, 11, now_ns() - from_ns);
 }
 
 static void used_length_is_what_was_written(void **state)
@@ -345,6 +366,7 @@ int main(void)
         WITH(only_a_writable_disk_offers_to_change_it, readonly),
         cmocka_unit_test(create_refuses_a_serial_that_is_too_long),
         WITH_EACH(written_data_is_read_back),
+        WITH_EACH(what_is_answered_is_counted_with_its_time),
         WITH(used_length_is_what_was_written, ram),
         WITH_EACH(any_layout_serves),
         WITH(a_trailing_empty_segment_does_not_hide_the_status, ram),

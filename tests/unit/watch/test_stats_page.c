@@ -88,11 +88,26 @@ void machine_usage(struct machine *m, struct machine_usage *out)
                                   .memory_bytes = 256 << 20,
                                   .resident = 9 << 20,
                                   .guest_resident = 4 << 20,
-                                  .voluntary = 300,
-                                  .involuntary = 100,
                                   .io_cpu_ns = 100000000,
-                                  .has_resident = true,
-                                  .has_switches = fake.has_switches};
+                                  .has_resident = true};
+}
+
+/* The second vCPU's figures are what a kernel without CONFIG_SCHED_INFO and the file `sched` tells. */
+unsigned machine_vcpus(struct machine *m, struct machine_vcpu out[CONFIG_MAX_CPUS])
+{
+    (void)m;
+    for (unsigned i = 0; i < 2; i++) {
+        out[i].tid = 4700 + (int)i;
+        out[i].host = (struct thread_counts){.cpu_ns = 1500000000,
+                                             .run_delay_ns = i ? THREAD_UNTOLD : 250000000,
+                                             .voluntary = fake.has_switches ? 150 : THREAD_UNTOLD,
+                                             .involuntary = 50,
+                                             .migrations = i ? THREAD_UNTOLD : 7,
+                                             .guest_ns = 1000000000,
+                                             .kernel_ns = 400000000,
+                                             .cpu = i ? -1 : 3};
+    }
+    return fake.is_single ? 1 : 2;
 }
 
 bool machine_thread(struct machine *m, unsigned index, struct machine_thread *out)
@@ -194,6 +209,44 @@ static void json_has_every_row_and_who_the_vm_is(void **state)
     json_decref(o);
 }
 
+static void json_has_every_vcpu_and_null_where_the_kernel_does_not_tell(void **state)
+{
+    static const struct {
+        const char *key;
+        double value;
+        bool is_told_of_both;
+    } keys[] = {
+        {"cpu", 3, false},
+        {"cpu_ns", 1.5e9, true},
+        {"run_delay_ns", 2.5e8, false},
+        {"switches_voluntary", 150, true},
+        {"switches_involuntary", 50, true},
+        {"migrations", 7, false},
+        {"guest_ns", 1e9, true},
+        {"kernel_ns", 4e8, true},
+    };
+    (void)state;
+    json_t *o = object(NULL, false), *vcpus = json_object_get(o, "vcpus");
+    assert_int_equal(json_array_size(vcpus), 2);
+    for (unsigned i = 0; i < 2; i++) {
+        const json_t *vcpu = json_array_get(vcpus, i);
+        must_be(number(vcpu, "vcpu"), i);
+        must_be(number(vcpu, "tid"), 4700 + i);
+        for (size_t k = 0; k < COUNT_OF(keys); k++) {
+            if (i && !keys[k].is_told_of_both)
+                assert_true(json_is_null(json_object_get(vcpu, keys[k].key)));
+            else
+                must_be(number(vcpu, keys[k].key), keys[k].value);
+        }
+    }
+    /* Without the seven seconds of a kick, which are a pause. */
+    must_be(number(json_array_get(vcpus, 0), "handler_ns"), 500000);
+    must_be(number(json_array_get(vcpus, 1), "handler_ns"), 0);
+    must_be(number(o, "voluntary_switches"), 300);
+    must_be(number(o, "involuntary_switches"), 100);
+    json_decref(o);
+}
+
 static void the_six_figures_follow_their_definitions(void **state)
 {
     (void)state;
@@ -272,7 +325,6 @@ static void prometheus_gets_families_with_cumulative_buckets(void **state)
         "vireo_device_events_total{vm=\"web\",device=\"console 0\",event=\"output_dropped\"} 4321\n",
         "vireo_kvm_stat{vm=\"web\",vcpu=\"0\",name=\"exits\",unit=\"\"} 5000\n",
         "vireo_overhead{vm=\"web\",figure=\"vm_exit_count\",unit=\"1/s\"} 2500\n",
-        "vireo_context_switches_total{vm=\"web\"} 400\n",
         "vireo_vm_info{vm=\"web\",uuid=\"u-u\",",
     };
     (void)state;
@@ -332,8 +384,9 @@ static void without_a_recorder_there_is_a_sentence(void **state)
 }
 
 #define T(promise) cmocka_unit_test_setup(promise, fresh)
-UNIT_MAIN(T(json_has_every_row_and_who_the_vm_is), T(the_six_figures_follow_their_definitions),
-          T(weights_weigh_and_what_is_unavailable_is_left_out), T(bad_weights_are_a_sentence),
-          T(steps_hold_the_durations_where_they_belong), T(prometheus_gets_families_with_cumulative_buckets),
+UNIT_MAIN(T(json_has_every_row_and_who_the_vm_is), T(json_has_every_vcpu_and_null_where_the_kernel_does_not_tell),
+          T(the_six_figures_follow_their_definitions), T(weights_weigh_and_what_is_unavailable_is_left_out),
+          T(bad_weights_are_a_sentence), T(steps_hold_the_durations_where_they_belong),
+          T(prometheus_gets_families_with_cumulative_buckets),
           T(text_has_the_table_the_doorbells_the_threads_and_the_figures), T(a_page_is_written_in_a_locale_of_its_own),
           T(without_a_recorder_there_is_a_sentence))
