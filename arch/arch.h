@@ -86,6 +86,12 @@ struct arch;
 
 /* Does this KVM tell a guest how long its vCPUs waited for a CPU? Then machines have steal time. */
 bool arch_has_steal_time(const struct vm *vm);
+/* Note where the guest wants its stolen time to be told. The vCPU's thread, between two KVM_RUNs; nothing to do on
+ * arm64, where we chose the place. */
+void arch_learn_steal(struct arch *a, const struct vcpu *v);
+/* The time, in ns, that the guest was told this vCPU waited for a CPU. Any thread. The guest can write there, so it may
+ * be any number. false: the guest does not ask, or where it does isn't known. */
+bool arch_steal_ns(const struct arch *a, unsigned vcpu, uint64_t *out);
 
 /* The KVM_CREATE_VM type for a machine whose highest address is `top`. ERR_HOST: KVM can't address so much. */
 int arch_vm_type(int kvm_fd, uint64_t top, unsigned long *type, struct err *e);

@@ -4,6 +4,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86/ioapic.h"
+#include "arch/x86/layout.h"
 #include "arch/x86/platform.h"
 
 struct arch {
@@ -17,6 +18,9 @@ struct arch {
     enum arch_irqchip irqchip;
     struct ioapic ioapic;
     struct platform platform;
+    /* MSR_KVM_STEAL_TIME as each guest CPU last had it; 0: not asked for, or not known. Written by the vCPU's thread.
+     */
+    _Atomic uint64_t steal[X86_MAX_VCPUS];
 };
 
 #endif

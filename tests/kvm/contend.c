@@ -8,18 +8,20 @@
 
 #include "tests/kvm/guest.h"
 #include "tests/unit/unit.h"
+#include "vmm/machine/stats.h"
 
-#define TRIES  3000 /* of TRY_US: a minute, for hosts that are emulated and crowded */
-#define TRY_US 20000
-#define ENOUGH 100000000 /* ns */
+#define TRIES     3000 /* of TRY_US: a minute, for hosts that are emulated and crowded */
+#define TRY_US    20000
+#define ENOUGH    100000000 /* ns */
+#define QUESTIONS 20        /* over some 0.4 s: the vCPU is asked where its record is at the first */
 
-void contend_start(struct contend *c, uint64_t record)
+static void start(struct contend *c, const struct snippet *guest, uint64_t record)
 {
     struct config cfg;
     struct err e = {0};
 
     guest_needs_kvm();
-    const int fd = guest_file_of(&snippet_steal, &(struct snippet_args){.target = record});
+    const int fd = guest_file_of(guest, &(struct snippet_args){.target = record});
     c->cpu = (unsigned)sched_getcpu();
     config_init(&cfg, machine_devices);
     guest_set(&cfg, "kernel", "/proc/self/fd/%d", fd);
@@ -35,6 +37,16 @@ void contend_start(struct contend *c, uint64_t record)
     contend_stop(c);
     print_message("KVM here offers no steal time\n");
     skip();
+}
+
+void contend_start(struct contend *c, uint64_t record)
+{
+    start(c, &snippet_steal, record);
+}
+
+void contend_start_silent(struct contend *c, uint64_t record)
+{
+    start(c, &snippet_store_forever, record);
 }
 
 struct rival {
@@ -83,6 +95,36 @@ void contend_must_see(const struct contend *c, uint64_t (*stolen)(const struct c
     if (!is_seen) fail_msg("only %llu ns seen as stolen", (unsigned long long)stolen(c));
     const uint64_t seen = stolen(c); /* first: the host's count goes on */
     assert_true(seen <= run_delay(c));
+}
+
+/* 0: it isn't told. */
+static uint64_t told(const struct contend *c)
+{
+    struct machine_vcpu vcpu[CONFIG_MAX_CPUS];
+    assert_int_equal(machine_vcpus(c->machine, vcpu), 1);
+    return vcpu[0].steal_ns == THREAD_UNTOLD ? 0 : vcpu[0].steal_ns;
+}
+
+void contend_must_tell(const struct contend *c, uint64_t (*stolen)(const struct contend *c))
+{
+    const uint64_t before = stolen(c);
+    uint64_t ns = 0;
+    for (int i = 0; i < TRIES && !ns; i++) {
+        ns = told(c);
+        if (!ns) usleep(TRY_US);
+    }
+    const uint64_t after = stolen(c);
+    if (ns < before || ns > after)
+        fail_msg("told %llu ns, the guest between %llu and %llu", (unsigned long long)ns, (unsigned long long)before,
+                 (unsigned long long)after);
+}
+
+void contend_must_not_tell(const struct contend *c)
+{
+    for (int i = 0; i < QUESTIONS; i++) {
+        assert_int_equal(told(c), 0);
+        usleep(TRY_US);
+    }
 }
 
 void contend_stop(struct contend *c)

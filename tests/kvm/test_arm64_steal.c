@@ -17,10 +17,20 @@ static void guest_sees_the_time_that_was_taken_from_it(void **state)
     struct contend c;
     contend_start(&c, ANSWER);
     contend_must_see(&c, stolen);
+    contend_must_tell(&c, stolen);
     const uint64_t *answer = gmem_slice(&c.machine->mem, ANSWER, sizeof(*answer), GMEM_READ);
     assert_non_null(answer);
     assert_int_equal(*answer, ARM64_PVTIME_BASE); /* where the guest was told to look is where the record is */
     contend_stop(&c);
 }
 
-UNIT_MAIN(UNIT(guest_sees_the_time_that_was_taken_from_it))
+static void of_a_guest_that_does_not_ask_nothing_is_told(void **state)
+{
+    (void)state;
+    struct contend c;
+    contend_start_silent(&c, ANSWER);
+    contend_must_not_tell(&c);
+    contend_stop(&c);
+}
+
+UNIT_MAIN(UNIT(guest_sees_the_time_that_was_taken_from_it), UNIT(of_a_guest_that_does_not_ask_nothing_is_told))

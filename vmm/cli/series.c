@@ -268,12 +268,26 @@ bool series_judge(struct series *s, uint64_t t_ns, series_event_fn *on_event, vo
 
 /* ---- as a person reads it ---- */
 
+static void put_value(FILE *f, const char *unit, double value)
+{
+    if (strcmp(unit, "ns") == 0)
+        fprintf(f, value < 1e6 ? "%.3g us" : "%.4g ms", value / (value < 1e6 ? 1e3 : 1e6));
+    else if (strcmp(unit, "s/s") == 0)
+        fprintf(f, "%.3g %% of the time", 100 * value);
+    else
+        fprintf(f, value < 10 ? "%.2g %s" : "%.0f %s", value, unit);
+}
+
 void series_put_alarm(FILE *f, const struct series_metric *m, const struct anomaly_alarm *a, uint64_t now_ns)
 {
-    fprintf(f, "%s%s%s: %.4g %s for %.0f s, where %.4g (spread %.2g, %u samples%s) was usual; by chance once in %.2g\n",
-            m->kind->title, m->of[0] ? " " : "", m->of, a->value, m->kind->unit,
-            (double)(now_ns - a->since_ns) / NS_PER_S, a->median, a->mad, a->before, a->is_slow ? " of 30" : "",
-            a->odds);
+    const char *unit = m->kind->unit;
+    fprintf(f, "%s%s%s: ", m->kind->title, m->of[0] ? " " : "", m->of);
+    put_value(f, unit, a->value);
+    fprintf(f, " for %.0f s; usual was ", (double)(now_ns - a->since_ns) / NS_PER_S);
+    put_value(f, unit, a->median);
+    fputs(" (spread ", f);
+    put_value(f, unit, a->mad);
+    fprintf(f, ", %u samples%s); by chance once in %.2g\n", a->before, a->is_slow ? " of 30" : "", a->odds);
 }
 
 unsigned series_put_alarms(FILE *f, const struct series *s, uint64_t now_ns)

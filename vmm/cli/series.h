@@ -72,7 +72,7 @@ int series_look(struct series *s, const char *name, struct vireo_error *e);
 bool series_judge(struct series *s, uint64_t t_ns, series_event_fn *on_event, void *arg);
 void series_fini(struct series *s);
 
-/* "exits by port out: 20012 1/s for 12 s, where 102 (spread 3, 120 samples) was usual; by chance once in 9.4e+06" */
+/* "exits by port out: 20012 1/s for 12 s; usual was 102 1/s (spread 3 1/s, 120 samples); by chance once in 9.4e+06" */
 void series_put_alarm(FILE *f, const struct series_metric *m, const struct anomaly_alarm *a, uint64_t now_ns);
 /* Of all that are on; lines end with '\n'. How many. */
 unsigned series_put_alarms(FILE *f, const struct series *s, uint64_t now_ns);

@@ -84,6 +84,7 @@ static bool answer_kick(struct runner *r)
     atomic_thread_fence(memory_order_seq_cst);
     runner_tell(r, RUNNER_CLEARED, 0);
     heed_stop(r);
+    if (atomic_exchange(&r->must_learn, false)) arch_learn_steal(r->arch, r->vcpu);
     int want = read_want(r);
     if (want == RUNNER_PAUSE) {
         r->host->halt(r->host->arg, r);

@@ -74,12 +74,13 @@ struct runner {
     atomic_int want;                  /* enum runner_want; written by whoever kicks, under the machine's lock */
     sem_t resume;                     /* posted for a halted vCPU when want or stop_asked has changed */
     pthread_t thread;
-    _Atomic pid_t callee; /* the thread's id while it lives, else 0; for runner_call_out */
-    pid_t tid;            /* machine's lock; 0: it has not said yet */
-    unsigned refusals;    /* how often in a row KVM_RUN said EAGAIN to a vCPU that may run; the thread's */
-    bool has_thread;      /* control thread */
-    bool is_halted;       /* machine's lock */
-    bool is_gone;         /* machine's lock: never signal it again */
+    _Atomic pid_t callee;   /* the thread's id while it lives, else 0; for runner_call_out */
+    pid_t tid;              /* machine's lock; 0: it has not said yet */
+    atomic_bool must_learn; /* where the guest has its stolen time told; set by whoever kicks, cleared by the thread */
+    unsigned refusals;      /* how often in a row KVM_RUN said EAGAIN to a vCPU that may run; the thread's */
+    bool has_thread;        /* control thread */
+    bool is_halted;         /* machine's lock */
+    bool is_gone;           /* machine's lock: never signal it again */
 };
 
 /* Make the kick signal (SIGURG) interrupt KVM_RUN: an empty handler, where the program has none (any more).

@@ -49,7 +49,8 @@ struct disk_thread { /* of a disk, in the order of the configuration */
 
 struct vcpu_account {
     struct thread_files files;
-    struct thread_counts last; /* lock; of a vCPU that has gone */
+    struct thread_counts last;       /* lock; of a vCPU that has gone */
+    _Atomic uint64_t learn_again_ns; /* from then on it may be asked again where its guest's stolen time is */
 };
 
 enum machine_phase { MACHINE_BUILT, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_OVER };

@@ -21,6 +21,7 @@ int stats_create(struct machine *m, struct err *e)
     for (unsigned i = 0; i < m->vcpu_count; i++) {
         thread_files_init(&m->account[i].files);
         thread_counts(&m->account[i].files, 0, &m->account[i].last);
+        atomic_init(&m->account[i].learn_again_ns, 0);
     }
     for (unsigned i = 0; i < m->vcpu_count; i++) {
         m->runner[i].counter = &m->counter;

@@ -75,9 +75,12 @@ void machine_usage(struct machine *m, struct machine_usage *out);
 struct machine_vcpu {
     int tid;                   /* 0: it has no thread (any more) */
     struct thread_counts host; /* since its thread began; of one that has ended, until then */
+    /* Waits for a CPU as the guest was told; at most its age, since a guest can write there. THREAD_UNTOLD: the guest
+     * does not ask for it, or (x86) this was the first question: the vCPU is called out of the guest for the next. */
+    uint64_t steal_ns;
 };
 /* How many vCPUs there are; out[0..that) is filled. Any thread, before, while and after it runs; four system calls a
- * vCPU. With the recorder off all is untold. */
+ * vCPU, and a kick now and then. With the recorder off all is untold. */
 unsigned machine_vcpus(struct machine *m, struct machine_vcpu out[CONFIG_MAX_CPUS]);
 
 #endif

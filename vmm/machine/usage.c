@@ -7,6 +7,7 @@
 
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
+#include "vmm/machine/lab.h"
 #include "vmm/machine/state.h"
 #include "vmm/machine/stats.h"
 
@@ -57,6 +58,16 @@ void usage_io_gone(struct machine *m, pid_t *tid)
     pthread_mutex_unlock(&m->lock);
 }
 
+static uint64_t age_ns(struct machine *m)
+{
+    pthread_mutex_lock(&m->lock);
+    const uint64_t birth_ns = m->milestone_count ? m->milestone[0].ns : 0;
+    const bool is_over = m->phase == MACHINE_OVER && m->over_ns;
+    const uint64_t end_ns = is_over ? m->over_ns : now_ns();
+    pthread_mutex_unlock(&m->lock);
+    return end_ns - birth_ns;
+}
+
 /* Of a thread that ends while it is asked, what it left behind. */
 static void count_vcpu(struct machine *m, unsigned i, struct machine_vcpu *out)
 {
@@ -72,14 +83,40 @@ static void count_vcpu(struct machine *m, unsigned i, struct machine_vcpu *out)
     out->tid = 0;
 }
 
+/* A guest asks for its stolen time when it boots, and may ask anew when another kernel takes over. So a vCPU is asked
+ * at the first look and then rarely: after an eighth of the machine's age, between these. It costs one exit. */
+#define LEARN_MIN_NS UINT64_C(200000000)
+#define LEARN_MAX_NS UINT64_C(30000000000)
+
+static void have_steal_learnt(struct machine *m, unsigned i, uint64_t age_ns)
+{
+    const uint64_t now = now_ns(), eighth = age_ns / 8;
+    if (now < atomic_load(&m->account[i].learn_again_ns)) return;
+    const uint64_t wait = eighth < LEARN_MIN_NS ? LEARN_MIN_NS : eighth > LEARN_MAX_NS ? LEARN_MAX_NS : eighth;
+    atomic_store(&m->account[i].learn_again_ns, now + wait);
+    atomic_store(&m->runner[i].must_learn, true);
+    machine_kick(m, i);
+}
+
+static uint64_t steal_of(const struct machine *m, unsigned i, uint64_t age_ns)
+{
+    uint64_t ns;
+    return arch_steal_ns(m->arch, i, &ns) && ns <= age_ns ? ns : THREAD_UNTOLD;
+}
+
 unsigned machine_vcpus(struct machine *m, struct machine_vcpu out[CONFIG_MAX_CPUS])
 {
+    const uint64_t age = age_ns(m);
+    for (unsigned i = 0; m->account && i < m->vcpu_count; i++) have_steal_learnt(m, i, age);
     for (unsigned i = 0; i < m->vcpu_count; i++) {
+        out[i] = (struct machine_vcpu){.steal_ns = THREAD_UNTOLD};
         if (m->account)
             count_vcpu(m, i, &out[i]);
         else
             thread_counts(NULL, 0, &out[i].host);
     }
+    /* Last: most vCPUs have answered by now. */
+    for (unsigned i = 0; m->account && i < m->vcpu_count; i++) out[i].steal_ns = steal_of(m, i, age);
     return m->vcpu_count;
 }
 
@@ -99,11 +136,10 @@ static bool read_resident(uint64_t *out)
 void machine_usage(struct machine *m, struct machine_usage *out)
 {
     struct machine_thread t;
+    const uint64_t age = age_ns(m);
     pthread_mutex_lock(&m->lock);
-    const uint64_t birth_ns = m->milestone_count ? m->milestone[0].ns : 0;
-    const bool is_over = m->phase == MACHINE_OVER && m->over_ns;
     *out = (struct machine_usage){
-        .age_ns = (is_over ? m->over_ns : now_ns()) - birth_ns,
+        .age_ns = age,
         .memory_bytes = gmem_total(&m->mem),
         .io_cpu_ns = m->io_cpu_ns,
     };

@@ -111,7 +111,7 @@ static void put_vcpu(struct json_out *j, unsigned i, const struct stats_vcpu *v)
     put_count(j, "cpu", host->cpu >= 0 ? (uint64_t)host->cpu : THREAD_UNTOLD);
     put_count(j, "cpu_ns", host->cpu_ns);
     put_count(j, "run_delay_ns", host->run_delay_ns);
-    json_put_null(j, "steal_ns");
+    put_count(j, "steal_ns", v->told.steal_ns);
     put_count(j, "switches_voluntary", host->voluntary);
     put_count(j, "switches_involuntary", host->involuntary);
     put_count(j, "migrations", host->migrations);

@@ -98,6 +98,7 @@ unsigned machine_vcpus(struct machine *m, struct machine_vcpu out[CONFIG_MAX_CPU
     (void)m;
     for (unsigned i = 0; i < 2; i++) {
         out[i].tid = 4700 + (int)i;
+        out[i].steal_ns = i ? THREAD_UNTOLD : 240000000;
         out[i].host = (struct thread_counts){.cpu_ns = 1500000000,
                                              .run_delay_ns = i ? THREAD_UNTOLD : 250000000,
                                              .voluntary = fake.has_switches ? 150 : THREAD_UNTOLD,
@@ -219,6 +220,7 @@ static void json_has_every_vcpu_and_null_where_the_kernel_does_not_tell(void **s
         {"cpu", 3, false},
         {"cpu_ns", 1.5e9, true},
         {"run_delay_ns", 2.5e8, false},
+        {"steal_ns", 2.4e8, false},
         {"switches_voluntary", 150, true},
         {"switches_involuntary", 50, true},
         {"migrations", 7, false},
