@@ -15,8 +15,10 @@
 
 struct comparison {
     const struct result *a, *b;
+    double margin;
     struct compared *row;
     unsigned rows;
+    int regressions;
     bool is_interleaved;
 };
 
@@ -112,11 +114,17 @@ static void judge(struct comparison *c)
     qsort(order, n, sizeof(void *), by_p);
     for (unsigned i = 0; i < n && order[i]->p * (n - i) <= SIGNIFICANT; i++)
         order[i]->verdict = order[i]->b_ns > order[i]->a_ns ? SLOWER : FASTER;
+    for (unsigned i = 0; i < n; i++) {
+        order[i]->is_regression = order[i]->verdict == SLOWER && order[i]->b_ns > order[i]->a_ns * (1 + c->margin);
+        c->regressions += order[i]->is_regression;
+    }
 }
 
 static int compare(struct comparison *c, const struct result *a, const struct result *b, struct err *e)
 {
-    *c = (struct comparison){.a = a, .b = b, .row = calloc(a->rows + 1, sizeof(*c->row))};
+    c->a = a;
+    c->b = b;
+    c->row = calloc(a->rows + 1, sizeof(*c->row));
     if (!c->row) return err_set(e, -ENOMEM, "out of memory");
     c->is_interleaved = take_turns(a, b) || take_turns(b, a);
     for (unsigned i = 0; i < a->rows; i++) {
@@ -160,6 +168,17 @@ static void print_warnings(FILE *f, const struct comparison *c)
     }
 }
 
+static void print_alone(FILE *f, const char *title, const struct result *in, const struct result *other)
+{
+    const char *before = title;
+    for (unsigned i = 0; i < in->rows; i++) {
+        if (result_row(other, in->row[i].id)) continue;
+        fprintf(f, "%s%s", before, in->row[i].id);
+        before = ", ";
+    }
+    if (before != title) fputs(".\n", f);
+}
+
 static const struct column columns[] = {
     COLUMN("row <", "row"),
     COLUMN("A ns", "a_ns"),
@@ -172,21 +191,53 @@ static const struct column columns[] = {
     {0},
 };
 
-static void print_text(FILE *f, const struct comparison *c)
+static void print_regressions(FILE *f, const struct comparison *c)
+{
+    const char *before = " ";
+    fprintf(f, "Regressions of more than %g %%:%s", 100 * c->margin, c->regressions ? "" : " none");
+    for (unsigned i = 0; i < c->rows; i++) {
+        if (!c->row[i].is_regression) continue;
+        fprintf(f, "%s%s", before, c->row[i].row);
+        before = ", ";
+    }
+    fputs(".\n", f);
+}
+
+/* Rows that differ come first. */
+static void print_rows(FILE *f, const struct comparison *c)
 {
     struct table t;
-    print_warnings(f, c);
-    fputs("Median over processes of their p50, and B over A with 95 % interval.\n\n", f);
     columns_begin(&t, f, columns);
-    for (unsigned i = 0; i < c->rows; i++)
-        columns_put(&t, columns, &(struct column_source){.shape = SHAPE_compared, .in = &c->row[i]});
+    for (int differ = 1; differ >= 0; differ--)
+        for (unsigned i = 0; i < c->rows; i++)
+            if ((c->row[i].verdict >= SLOWER) == differ)
+                columns_put(&t, columns, &(struct column_source){.shape = SHAPE_compared, .in = &c->row[i]});
     table_fini(&t);
+}
+
+static void print_text(FILE *f, const struct comparison *c)
+{
+    print_warnings(f, c);
+    print_alone(f, "Only in A: ", c->a, c->b);
+    print_alone(f, "Only in B: ", c->b, c->a);
+    fputs("Median over processes of their p50, without disturbed samples, and B over A with 95 % interval.\n\n", f);
+    print_rows(f, c);
+    fputc('\n', f);
+    print_regressions(f, c);
     fprintf(
         f,
-        "\np: how likely chance alone, which process belongs to which result, makes such a difference or a larger one\n"
+        "p: how likely chance alone, which process belongs to which result, makes such a difference or a larger one\n"
         "(permutation test of ranks). Slower and faster are said at %.0f %% over all rows together (Holm).\n"
         "Intervals need %d processes each.\n",
         100 * SIGNIFICANT, STATISTICS_BOOTSTRAP_MIN);
+}
+
+static void write_alone(struct json_out *j, const char *key, const struct result *in, const struct result *other)
+{
+    json_put_array(j, key);
+    for (unsigned i = 0; i < in->rows; i++)
+        if (!result_row(other, in->row[i].id)) json_put_string(j, NULL, in->row[i].id);
+    json_put_end(j);
 }
 
 static void print_json(FILE *f, const struct comparison *c)
@@ -199,6 +250,9 @@ static void print_json(FILE *f, const struct comparison *c)
     for (size_t i = 0; i < SAME; i++)
         if (differs(c, same[i])) json_put_string(&j, NULL, same[i]);
     json_put_end(&j);
+    write_alone(&j, "only_a", c->a, c->b);
+    write_alone(&j, "only_b", c->b, c->a);
+    json_put_real(&j, "margin", c->margin, JSON_DIGITS);
     json_put_array(&j, "rows");
     for (unsigned i = 0; i < c->rows; i++) shape_write(&j, NULL, SHAPE_compared, &c->row[i]);
     json_put_end(&j);
@@ -206,10 +260,10 @@ static void print_json(FILE *f, const struct comparison *c)
     fputc('\n', f);
 }
 
-int result_compare(const struct result *a, const struct result *b, const char *format, result_write_fn *write,
-                   void *arg, struct err *e)
+int result_compare(const struct result *a, const struct result *b, double margin, const char *format,
+                   result_write_fn *write, void *arg, struct err *e)
 {
-    struct comparison c = {0};
+    struct comparison c = {.margin = margin};
     struct result_out out;
     const bool is_json = strcmp(format, "json") == 0;
     if (!is_json && strcmp(format, "text") != 0)
@@ -218,12 +272,9 @@ int result_compare(const struct result *a, const struct result *b, const char *f
     if (rc == 0) rc = compare(&c, a, b, e);
     if (rc == 0) rc = result_out_open(&out, e);
     if (rc == 0) {
-        if (is_json)
-            print_json(out.f, &c);
-        else
-            print_text(out.f, &c);
+        (is_json ? print_json : print_text)(out.f, &c);
         rc = result_out_close(&out, write, arg, e);
     }
     free(c.row);
-    return rc;
+    return rc ? rc : c.regressions;
 }

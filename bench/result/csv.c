@@ -36,7 +36,7 @@ static void put_row(FILE *f, const struct result_row *found, double hz)
     static const struct headline none = {.p50 = NAN, .low = NAN, .high = NAN, .ns = NAN};
     const struct result_row row = row_sum_up(found, hz);
     for (enum phase p = 0; p < PHASE_COUNT; p++) {
-        const bool is_headline = p == row_headline_phase(&row);
+        const bool is_headline = p == row.headline.phase;
         struct result_row line = row;
         if (row.phase[p].count == 0 && !is_headline) continue;
         if (!is_headline) line.headline = none;

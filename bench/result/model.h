@@ -27,7 +27,8 @@ struct dist_bucket {
 };
 
 struct quantile {
-    double ticks, low, high; /* of one operation; low, high: with 95 % confidence; unknown with too few samples */
+    double ticks;     /* of one operation; unknown, above the median, with too few samples for the interval */
+    double low, high; /* with 95 % confidence; unknown with too few samples */
 };
 #define DIST_QUANTILES 4
 extern const double dist_shares[DIST_QUANTILES]; /* 0.5, 0.9, 0.99, 0.999 */
@@ -77,15 +78,17 @@ extern const char *const count_verdicts[]; /* "agrees", "explained", "more", "fe
 /* One process's part of a row. */
 struct row_process {
     enum row_status status;
-    double p50;      /* of its headline phase, ticks of one operation */
-    double baseline; /* ticks of a batch of the loop without the trap */
+    double p50;         /* of all its samples, ticks of one operation */
+    double undisturbed; /* the same without the disturbed ones; unknown where too few are left */
+    double baseline;    /* ticks of a batch of the loop without the trap */
 };
 
 struct headline {
-    enum phase phase; /* rtt, or kvm_run where the guest can't see a round trip */
+    enum phase phase; /* rtt, or kvm_run where the guest can't see a round trip; rtt_undisturbed on a disturbed host */
     double p50;       /* ticks of one operation: the median over processes of their p50s */
     double low, high; /* its interval over processes; unknown for fewer than STATISTICS_BOOTSTRAP_MIN */
     double ns;        /* p50 in nanoseconds */
+    double all;       /* as p50, of all samples, with the disturbed ones */
 };
 
 struct result_row {
@@ -120,12 +123,13 @@ void row_fini(struct result_row *r);
  * shares lists with the row, so it is not to be emptied. hz: of the environment's counter. */
 struct result_row row_sum_up(const struct result_row *r, double hz);
 struct headline row_headline(const struct result_row *r, double hz);
-enum phase row_headline_phase(const struct result_row *r);
-double row_p50(const struct result_row *r); /* the headline's, without the work for its interval */
+enum phase row_headline_phase(const struct result_row *r); /* whose quantiles stand beside it: never the undisturbed */
+double row_p50(const struct result_row *r);                /* the headline's, without the work for its interval */
 double row_quantile(const struct result_row *r, enum phase p, double share); /* ticks of one operation */
 double row_baseline(const struct result_row *r);                          /* ticks of a batch: median over processes */
 unsigned row_count_status(const struct result_row *r, enum row_status s); /* processes that ended so */
-unsigned row_p50s(const struct result_row *r, double p50[RESULT_PROCESSES_MAX]); /* those known; how many */
+/* Of the headline: those of the processes that know theirs. How many. */
+unsigned row_p50s(const struct result_row *r, double p50[RESULT_PROCESSES_MAX]);
 void row_write_p50s(struct json_out *j, const void *row);
 void row_write_processes(struct json_out *j, const void *row);
 
@@ -158,6 +162,7 @@ struct compared {
     double p;                          /* how likely chance alone makes such a difference */
     uint64_t processes_a, processes_b; /* those that have a figure */
     enum difference verdict;           /* of b */
+    int is_regression;                 /* slower by more than the margin: 0 or 1 */
 };
 
 /* ---- all of it ---- */
@@ -180,7 +185,8 @@ struct result {
     bool is_continued; /* that was given up: the next environment goes on with the same process */
 };
 
-struct result_row *result_row(const struct result *r, const char *id); /* NULL: there is none */
+void result_verdicts(const struct result *r, unsigned count[VERDICT_COUNT]); /* of its properties */
+struct result_row *result_row(const struct result *r, const char *id);       /* NULL: there is none */
 
 /* ---- environment.c: of the first process. path: "host.cpu", "arch" ---- */
 

@@ -111,9 +111,12 @@ const struct key result_keys[] = {
     KEY(headline, "low", NUMBER, TICKS, DERIVED, AT(struct headline, low)),
     KEY(headline, "high", NUMBER, TICKS, DERIVED, AT(struct headline, high)),
     KEY(headline, "ns", NUMBER, NS, DERIVED, AT(struct headline, ns)),
+    KEY(headline, "all", NUMBER, TICKS, DERIVED, AT(struct headline, all)),
 
     KEY(process, "status", WORD, REQUIRED, .words = row_statuses, AT(struct row_process, status)),
     KEY(process, "p50", NUMBER, TICKS, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, p50)),
+    KEY(process, "undisturbed", NUMBER, TICKS, .high = NUMBER_MAX, .otherwise = NAN,
+        AT(struct row_process, undisturbed)),
     KEY(process, "baseline", NUMBER, BATCH, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, baseline)),
 
     KEY(phases, "rtt", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_RTT])),
@@ -181,6 +184,7 @@ const struct key result_keys[] = {
     KEY(compared, "processes_a", COUNT, DERIVED, AT(struct compared, processes_a)),
     KEY(compared, "processes_b", COUNT, DERIVED, AT(struct compared, processes_b)),
     KEY(compared, "verdict", WORD, DERIVED, .words = difference_words, AT(struct compared, verdict)),
+    KEY(compared, "is_regression", BOOL, DERIVED, AT(struct compared, is_regression)),
     {0},
 };
 

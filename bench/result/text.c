@@ -118,6 +118,7 @@ static const struct column latency[] = {
     COLUMN("samples", "samples"),
     COLUMN("p50", "headline.p50"),
     COLUMN("95 %", "headline.low", .to = "headline.high"),
+    COLUMN("all p50", "headline.all"),
     COLUMN("p90", "phases.*.quantiles.p90.ticks"),
     COLUMN("p99", "phases.*.quantiles.p99.ticks"),
     COLUMN("p99.9", "phases.*.quantiles.p999.ticks"),
@@ -147,7 +148,7 @@ static const struct column phases[] = {
     COLUMN("residual", "identity.residual"),
     COLUMN("expected", "exits.expected"),
     COLUMN("counted", "exits.counted"),
-    COLUMN("counts <", "exits.agrees"),
+    COLUMN("counts <", "exits.verdict"),
     {0},
 };
 static const struct layout {
@@ -155,48 +156,53 @@ static const struct layout {
     const struct column *columns;
     bool is_in_ticks, is_of_measured; /* only of rows that have a distribution */
 } layouts[] = {
-    {.title = "ns: p50 is the median over processes of their p50, 95 % its interval; the rest over all samples",
+    {.title =
+         "ns: p50 is the median over processes of each one's p50 without disturbed samples, 95 % its interval; all p50 "
+         "the\nsame with them; the rest over all samples, n/a where there are too few",
      .columns = latency},
     {.title = "ticks: the same", .columns = latency, .is_in_ticks = true},
     {.title = "ns, quantiles over all samples with their 95 % interval by order statistics; undisturbed: without the "
               "samples in\nwhich the host was seen to do something else",
      .columns = spread,
      .is_of_measured = true},
-    {.title = "ns, p50 of each phase; exit_leg + user + entry_leg = rtt within the residual; exits as the kernel "
-              "counted them",
+    {.title =
+         "ns, p50 of each phase; in each sample exit_leg + user + entry_leg = rtt + baseline, and the residual is the "
+         "median of\nwhat they miss. Not a part of that sum: kvm_run, from one exit's handler to the next exit, which "
+         "is entry_leg, the\nguest's own code and exit_leg. Exits as the kernel counted them; explained: the host "
+         "adds some",
      .columns = phases},
 };
 
-static void print_layout(FILE *f, const struct result *r, const struct layout *l)
+static void print_layout(FILE *f, const struct result *summed, const struct layout *l)
 {
-    const double hz = environment_hz(r);
+    const double tick_ns = l->is_in_ticks ? 1 : 1e9 / environment_hz(summed);
     struct table t;
     fprintf(f, "\n%s\n", l->title);
     columns_begin(&t, f, l->columns);
-    for (unsigned i = 0; i < r->rows; i++) {
-        const struct result_row row = row_sum_up(&r->row[i], hz);
-        const enum phase p = row_headline_phase(&row);
-        if (l->is_of_measured && row.phase[p].count == 0) continue;
+    for (unsigned i = 0; i < summed->rows; i++) {
+        const struct result_row *row = &summed->row[i];
+        const enum phase p = row_headline_phase(row);
+        const char *phase = l->is_of_measured || row->status == ROW_OK ? phase_names[p] : NULL;
+        if (l->is_of_measured && row->phase[p].count == 0) continue;
         columns_put(&t, l->columns,
-                    &(struct column_source){
-                        .shape = SHAPE_row,
-                        .in = &row,
-                        .phase = l->is_of_measured || row.status == ROW_OK ? phase_names[p] : NULL,
-                        .tick_ns = l->is_in_ticks ? 1 : 1e9 / hz,
-                        .batch = (double)row.batch,
-                    });
+                    &(struct column_source){SHAPE_row, row, phase, tick_ns, .batch = (double)row->batch});
     }
     table_fini(&t);
 }
 
-static void print_reasons(FILE *f, const struct result *r)
+static void print_layouts(FILE *f, const struct result *r)
 {
-    bool has_title = false;
-    for (unsigned i = 0; i < r->rows; i++) {
-        const struct result_row *row = &r->row[i];
-        if (!row->detail[0]) continue;
-        if (!has_title) fputs("\nremarks\n", f);
-        has_title = true;
+    struct result summed = *r;
+    summed.row = calloc(r->rows + 1, sizeof(*summed.row));
+    if (!summed.row) return; /* errno is ENOMEM, which result_out_close sees */
+    for (unsigned i = 0; i < r->rows; i++) summed.row[i] = row_sum_up(&r->row[i], environment_hz(r));
+    for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) print_layout(f, &summed, &layouts[i]);
+    free(summed.row);
+}
+
+static void print_remark(FILE *f, const struct result_row *row)
+{
+    if (row->detail[0]) {
         fprintf(f, "  %s: ", row->id);
         for (unsigned s = ROW_NO_EXIT; s < ROW_STATUS_COUNT; s++) {
             const unsigned n = row_count_status(row, s);
@@ -204,6 +210,22 @@ static void print_reasons(FILE *f, const struct result *r)
         }
         text_put_safe(f, row->detail);
         fputc('\n', f);
+    }
+    if (row->because[0]) {
+        fprintf(f, "  %s: counts: ", row->id);
+        text_put_safe(f, row->because);
+        fputc('\n', f);
+    }
+}
+
+static void print_remarks(FILE *f, const struct result *r)
+{
+    bool has_title = false;
+    for (unsigned i = 0; i < r->rows; i++) {
+        if (!r->row[i].detail[0] && !r->row[i].because[0]) continue;
+        if (!has_title) fputs("\nremarks\n", f);
+        has_title = true;
+        print_remark(f, &r->row[i]);
     }
 }
 
@@ -243,8 +265,8 @@ static void print_exits(FILE *f, const struct result *r)
     const char *nature = json_string_value(environment_at(r, "host.nature"));
     if (nature && strcmp(nature, "bare") != 0)
         fprintf(f, "This host is not bare metal: the durations are its own; counts, order and relations carry over.\n");
-    for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) print_layout(f, r, &layouts[i]);
-    print_reasons(f, r);
+    print_layouts(f, r);
+    print_remarks(f, r);
     print_published(f, r, ns);
 }
 
@@ -287,12 +309,29 @@ static void print_finding(FILE *f, const struct finding *found)
     fputc('\n', f);
 }
 
+/* Its status; but an experiment in which something fails is not headed "ok", which only says that it was done. */
+static void print_outcome(FILE *f, const json_t *x)
+{
+    struct finding found;
+    const char *before = "violated: ";
+    bool is_violated = false;
+    for (size_t i = 0; experiment_finding(x, i, &found); i++) {
+        if (found.verdict != VERDICT_FAIL) continue;
+        fprintf(f, "%s%s", before, found.id);
+        before = ", ";
+        is_violated = true;
+    }
+    if (!is_violated) fputs(json_text(x, "status"), f);
+}
+
 static void print_experiment(FILE *f, const json_t *x)
 {
     struct finding found;
     fprintf(f, "\n%s ", json_text(x, "id"));
     text_put_safe(f, json_text(x, "variant"));
-    fprintf(f, ": %s%s", json_text(x, "status"), json_text(x, "detail")[0] ? "; " : "");
+    fputs(": ", f);
+    print_outcome(f, x);
+    if (json_text(x, "detail")[0]) fputs("; ", f);
     text_put_safe(f, json_text(x, "detail"));
     fputc('\n', f);
     print_shares(f, json_object_get(x, "vcpus"));
@@ -301,13 +340,9 @@ static void print_experiment(FILE *f, const json_t *x)
 
 static void print_experiments(FILE *f, const struct result *r)
 {
-    unsigned count[VERDICT_COUNT] = {0};
-    for (size_t i = 0; i < json_array_size(r->experiments); i++) {
-        const json_t *x = json_array_get(r->experiments, i);
-        struct finding found;
-        print_experiment(f, x);
-        for (size_t k = 0; experiment_finding(x, k, &found); k++) count[found.verdict] += !found.is_identity;
-    }
+    unsigned count[VERDICT_COUNT];
+    for (size_t i = 0; i < json_array_size(r->experiments); i++) print_experiment(f, json_array_get(r->experiments, i));
+    result_verdicts(r, count);
     fprintf(f, "\nproperties: %u pass, %u fail, %u inconclusive, %u reported without a bound\n", count[VERDICT_PASS],
             count[VERDICT_FAIL], count[VERDICT_INCONCLUSIVE], count[VERDICT_REPORTED]);
 }
