@@ -42,7 +42,9 @@ int result_compare(const struct result *a, const struct result *b, double margin
 /* Of a result of fairness: how many properties fail; and, if wanted, how many are open: those that are inconclusive,
  * identities that do not hold, and experiments that were begun and found nothing. */
 unsigned result_failures(const struct result *r, bool has_open);
-/* One self-contained HTML page of them all (bench/report). */
-int report_write(const struct result *const *results, unsigned count, result_write_fn *write, void *arg, struct err *e);
+/* One self-contained HTML page of them all (bench/report). names: what the page calls each, as its file's name; NULL:
+ * letters are enough. */
+int report_write(const struct result *const *results, const char *const *names, unsigned count, result_write_fn *write,
+                 void *arg, struct err *e);
 
 #endif
