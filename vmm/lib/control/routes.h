@@ -2,11 +2,11 @@
 #ifndef VIREO_LIB_CONTROL_ROUTES_H
 #define VIREO_LIB_CONTROL_ROUTES_H
 
-#include "vmm/lib/control/server.h"
+#include "vmm/base/http_server.h"
 
 #define CONTROL_WEIGHTS_MAX 256 /* all six figures with a number each are 150 */
 
-extern const struct control_table control_routes; /* their owner is a struct vireo_vm */
+extern const struct http_table control_routes; /* their owner is a struct vireo_vm */
 
 /* Read what follows the question mark in a request for statistics. false: it has something that is not known. */
 struct control_view {

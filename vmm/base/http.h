@@ -1,7 +1,7 @@
 /* Reads the head of an HTTP/1.x request (RFC 9112), as curl and Prometheus send it, and writes the head of an answer.
  * It knows nothing of what can be asked for. It allocates nothing, and the bytes that come in may be any. */
-#ifndef VIREO_LIB_CONTROL_HTTP_H
-#define VIREO_LIB_CONTROL_HTTP_H
+#ifndef VIREO_BASE_HTTP_H
+#define VIREO_BASE_HTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>

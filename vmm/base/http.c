@@ -1,4 +1,4 @@
-#include "vmm/lib/control/http.h"
+#include "vmm/base/http.h"
 
 #include <stdio.h>
 #include <string.h>
