@@ -6,19 +6,24 @@ FLOOR_DIRS := vmm/base vmm/core vmm/config devices devices/backend devices/virti
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
 # The laboratory: no part of the library.
-BENCH_SRCS := $(wildcard bench/*.c bench/exits/*.c bench/fair/*.c bench/result/*.c bench/report/*.c) bench/arch/$(ARCH).c
+BENCH_SRCS := $(wildcard bench/*.c bench/exits/*.c bench/fair/*.c bench/result/*.c bench/report/*.c bench/live/*.c) bench/arch/$(ARCH).c
 BENCH_CLI_SRCS := $(wildcard bench/cli/*.c)
 BENCH_GUESTS := bench fair
 TEST_GUESTS := reader # a file of its own: build/guest/reader.bin
 GUESTS := $(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c))
 LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(patsubst %,$(BUILD)/guest/embed-%.o,$(filter-out $(BENCH_GUESTS) $(TEST_GUESTS),$(GUESTS)))
-BENCH_OBJS := $(BENCH_SRCS:%.c=$(BUILD)/obj/%.o) $(BENCH_GUESTS:%=$(BUILD)/guest/embed-%.o)
+BENCH_OBJS := $(BENCH_SRCS:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/bench/report/style.o $(BENCH_GUESTS:%=$(BUILD)/guest/embed-%.o)
 CLI_OBJS := $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 BENCH_CLI_OBJS := $(BENCH_CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 DEPS += $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRCS) $(BENCH_SRCS) $(CLI_SRCS) $(BENCH_CLI_SRCS))
 
 $(BUILD)/objects: FORCE
 	@mkdir -p $(@D) && echo '$(LIB_OBJS) $(BENCH_OBJS) $(HELPER_OBJS)' | cmp -s - $@ || echo '$(LIB_OBJS) $(BENCH_OBJS) $(HELPER_OBJS)' > $@
+
+# The style sheet of the HTML page.
+$(BUILD)/obj/bench/report/style.o: bench/report/style.S bench/report/style.css $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,AS)$(CC) -c -o $@ $<
 
 # Every symbol visible: for the laboratory, unit tests and fuzzers, never installed.
 $(BUILD)/internal.a: $(LIB_OBJS) $(BENCH_OBJS) $(BUILD)/objects

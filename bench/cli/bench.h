@@ -1,4 +1,5 @@
-/* The commands of `vireo-bench`, and the pieces of `vireo bench`: bench.c tells the story, the others do the work.
+/* The commands of `vireo-bench`, and the pieces of `vireo bench`: bench.c tells the story, the others do the work;
+ * live.c is `vireo fairness`.
  * Errors of the benches are a struct err, those of the command line a struct vireo_error; lib_error turns one into the
  * other.
  */
@@ -10,7 +11,7 @@
 #include "vmm/cli/cli.h"
 #include "vmm/lib/lib.h"
 
-extern const struct command command_bench, command_report;
+extern const struct command command_bench, command_report, command_fairness;
 
 #define BENCH_ITEMS_MAX 128 /* of a kind, as many as a result holds rows */
 #define BENCH_WORDS_MAX 64  /* options passed on to workers */
@@ -41,6 +42,8 @@ struct bench_side {
 
 /* ---- files.c ---- */
 int say_err(int rc, const struct err *err); /* say_error for what a bench or a result returned; 0: nothing to say */
+/* A regular file and its size. NULL: errno says why not, EINVAL that it is no such file. */
+FILE *open_to_read(const char *path, off_t *size);
 /* 0 and the result is the caller's to destroy; or *e says what is wrong with the file. */
 int result_read(struct result **out, const char *path, struct vireo_error *e);
 

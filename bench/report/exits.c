@@ -1,454 +1,457 @@
-/* The part of the page about what VM exits cost. */
+/* The part of the page about what VM exits cost. What was found in a sentence, the distribution of every row on one
+ * axis, then tables: the figures, what the time goes into, and what speaks for and against them. */
+#include "bench/report/exits.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/report/axis.h"
 #include "bench/report/published.h"
-#include "bench/report/svg.h"
-#include "bench/report/view.h"
 
-#define ROWS_MAX    64  /* there are 43; if a file has more than 64, the page says how many it leaves out */
-#define POINTS_MAX  320 /* of a curve: enough for steps of 1.15 up to 2^63 samples */
-#define POINT_STEP  1.15
-#define P99_MIN     368 /* samples that p99 needs, as its confidence interval does; with fewer it is luck */
-#define P999_MIN    3688
-#define COLUMNS     "13"           /* of the table of figures */
-#define ROW_OF_UNIT "mmio_wr_user" /* the row that the others of the same host are divided by */
+#define P99_MIN  368 /* samples that p99 needs, as its confidence interval does; with fewer it is luck */
+#define P999_MIN 3688
 
 static const struct {
     enum row_group group;
     const char *title;
 } groups[] = {
-    {GROUP_CONTROL, "Controls: no exit"},
-    {GROUP_KERNEL, "Handled in the kernel"},
     {GROUP_USER, "Handled in the monitor"},
-    {GROUP_UNKNOWN, "Not reached"},
+    {GROUP_KERNEL, "Handled in the kernel"},
+    {GROUP_CONTROL, "Controls, which cause no exit"},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
-/* The rows of all results, each one once, in the order of the groups. */
-struct rows {
-    const char *id[ROWS_MAX];
-    unsigned count, left_out;
-};
+/* ---- rows ---- */
 
-static bool has_id(const struct rows *rows, const char *id)
+static bool has_id(const struct exit_rows *rows, const char *id)
 {
     for (unsigned i = 0; i < rows->count; i++)
         if (strcmp(rows->id[i], id) == 0) return true;
     return false;
 }
 
-static void collect_group(struct rows *out, const struct result *r, enum row_group group)
+struct exit_rows exit_rows_of(const struct report *r, enum row_group group)
 {
-    for (unsigned i = 0; i < r->rows; i++) {
-        if (r->row[i].group != group || has_id(out, r->row[i].id)) continue;
-        if (out->count < ROWS_MAX)
-            out->id[out->count++] = r->row[i].id;
-        else
-            out->left_out++;
+    struct exit_rows out = {.count = 0};
+    for (unsigned k = 0; k < r->count; k++) {
+        const struct result *one = r->view[k].result;
+        for (unsigned i = 0; i < one->rows; i++) {
+            const struct result_row *row = &one->row[i];
+            if (row->group != group || !isfinite(row_p50(row)) || has_id(&out, row->id)) continue;
+            if (out.count < EXIT_ROWS_MAX)
+                out.id[out.count++] = row->id;
+            else
+                out.left_out++;
+        }
     }
-}
-
-static struct rows collect(const struct report *r)
-{
-    struct rows out = {0};
-    for (unsigned g = 0; g < GROUPS; g++)
-        for (unsigned k = 0; k < r->count; k++) collect_group(&out, r->view[k].result, groups[g].group);
     return out;
 }
 
-/* ---- times in nanoseconds of one operation ---- */
-
-/* The durations of one phase of a row. dist is NULL where there are none. */
-struct times {
-    const struct dist *dist;
-    double scale; /* of ticks of a batch */
-};
-
-static struct times phase_times(const struct report_view *v, const struct result_row *row, enum phase p)
+struct exit_times exit_times_of(const struct report_view *v, const struct result_row *row, enum phase p)
 {
-    if (!row) return (struct times){0};
-    return (struct times){.dist = row->phase[p].count > 0 ? &row->phase[p] : NULL,
-                          .scale = v->tick_ns / (double)row->batch};
+    if (!row || row->phase[p].count == 0) return (struct exit_times){NULL, 0};
+    return (struct exit_times){&row->phase[p], v->tick_ns / (double)row->batch};
 }
 
-static struct times main_times(const struct report_view *v, const struct result_row *row)
-{
-    return phase_times(v, row, row ? row_headline_phase(row) : PHASE_RTT);
-}
-
-/* In nanoseconds; NaN where there are fewer samples than `enough`. */
-static double quantile(const struct times *t, double share, uint64_t enough)
+double exit_quantile(const struct exit_times *t, double share, uint64_t enough)
 {
     if (!t->dist || t->dist->count < enough) return NAN;
     return (double)dist_quantile(t->dist, share) * t->scale;
 }
 
-/* Over processes, in nanoseconds; NaN where there is none. */
-static double median(const struct report_view *v, const struct result_row *row)
+double exit_median(const struct report_view *v, const struct result_row *row)
 {
     return row ? row_p50(row) * v->tick_ns : NAN;
 }
 
-/* ---- the shape: all rows in one picture ---- */
+/* ---- what was found ---- */
 
-static double greatest_p99(const struct report *r)
+static const struct result_row *find_first(const struct result *r, const char *const *ids)
 {
-    double out = 10;
-    for (unsigned k = 0; k < r->count; k++) {
-        for (unsigned i = 0; i < r->view[k].result->rows; i++) {
-            const struct times t = main_times(&r->view[k], &r->view[k].result->row[i]);
-            const double p99 = quantile(&t, 0.99, 1);
-            if (p99 > out) out = p99;
-        }
+    for (; *ids; ids++) {
+        const struct result_row *row = result_row(r, *ids);
+        if (row && isfinite(row_p50(row))) return row;
     }
-    return out;
+    return NULL;
 }
 
-static void put_legend(const struct report *r)
+static const struct result_row *find_cheapest(const struct result *r, enum row_group group)
 {
-    html_put(r->page, "<p class=\"legend\">");
-    for (unsigned k = 0; k < r->count; k++)
-        html_put(r->page, "<span class=\"k%u\">%s: %s, %s</span> ", k % PLOT_SERIES, r->view[k].letter, r->view[k].arch,
-                 r->view[k].nature);
-    html_put(r->page, "</p>");
+    const struct result_row *best = NULL;
+    for (unsigned i = 0; i < r->rows; i++)
+        if (r->row[i].group == group && isfinite(row_p50(&r->row[i])) && (!best || row_p50(&r->row[i]) < row_p50(best)))
+            best = &r->row[i];
+    return best;
 }
 
-/* Row i of the picture: a dot and a bar for each result, one below the other. */
-static void put_shape_row(const struct report *r, struct plot *p, const char *id, unsigned i)
+/* How far the figure can be trusted, by the interval over processes. */
+static void put_trust(FILE *page, const struct report_view *v, const struct result_row *row)
 {
-    for (unsigned k = 0; k < r->count; k++) {
-        const struct result_row *row = result_row(r->view[k].result, id);
-        const struct times t = main_times(&r->view[k], row);
-        const double p50 = median(&r->view[k], row), p99 = quantile(&t, 0.99, 1);
-        const double y = i + (k + 0.5) / r->count;
-        char says[SHAPE_NAME_MAX + PLOT_TEXT_MAX + 8], text[PLOT_TEXT_MAX];
-        if (!isfinite(p50)) continue;
-        (void)snprintf(says, sizeof(says), "%s, %s: %s", r->view[k].letter, id, plot_text(p50, PLOT_NS, text));
-        plot_bar(p, k, (struct plot_point){p50, y}, (struct plot_point){p99 > p50 ? p99 : p50, y});
-        plot_dot(p, k, (struct plot_point){p50, y}, says);
+    const struct headline h = row_headline(row, 1e9 / v->tick_ns);
+    if (isfinite(h.low) && h.p50 > 0)
+        html_put(page, "<p class=\"note\">The interval over %u processes is %.2g %% wide.</p>\n",
+                 row_count_status(row, ROW_OK), 100 * (h.high - h.low) / h.p50);
+    else
+        html_put(page, "<p class=\"note\">%u process%s, too few for an interval: it takes %d.</p>\n",
+                 row_count_status(row, ROW_OK), row_count_status(row, ROW_OK) == 1 ? "" : "es",
+                 STATISTICS_BOOTSTRAP_MIN);
+}
+
+static void put_finding(FILE *page, const struct report_view *v)
+{
+    static const char *const wanted[] = {"mmio_wr_user", "mmio_rd_user", "pio_out_user", "pio_in_user", NULL};
+    const struct result_row *user = find_first(v->result, wanted);
+    const struct result_row *kernel = find_cheapest(v->result, GROUP_KERNEL);
+    char text[PLOT_TEXT_MAX];
+    html_put(page, "<p class=\"finding\">");
+    if (!user) user = find_cheapest(v->result, GROUP_USER);
+    if (user) {
+        const struct exit_times own = exit_times_of(v, user, PHASE_USER);
+        html_put(page, "An exit to the monitor and back takes <b>%s</b> (median of %s)",
+                 plot_text(exit_median(v, user), PLOT_NS, text), user->id);
+        if (own.dist)
+            html_put(page, ", of which the monitor itself takes %s",
+                     plot_text(exit_quantile(&own, 0.5, 1), PLOT_NS, text));
+        html_put(page, ".");
     }
-}
-
-/* The rows that have a figure in at least one result. */
-static struct rows with_figures(const struct report *r, const struct rows *rows)
-{
-    struct rows out = {0};
-    for (unsigned i = 0; i < rows->count; i++) {
-        unsigned k = 0;
-        while (k < r->count && !isfinite(median(&r->view[k], result_row(r->view[k].result, rows->id[i])))) k++;
-        if (k < r->count) out.id[out.count++] = rows->id[i];
-    }
-    return out;
-}
-
-static void put_shape(const struct report *r, const struct rows *all)
-{
-    const struct rows rows = with_figures(r, all);
-    const struct plot_frame f = {
-        .title = "Median and 99th percentile of each row",
-        .x = {.low = 1, .high = greatest_p99(r), .is_log = true, .unit = PLOT_NS, .label = "time, log scale"},
-        .names = rows.id,
-        .names_count = rows.count,
-    };
-    struct plot p;
-    html_put(r->page, "<h2>The shape</h2><p>Dot: median of the round trip as the guest sees it. Bar: from there to the "
-                      "99th percentile.</p>");
-    put_legend(r);
-    html_put(r->page, "<figure class=\"wide\">");
-    plot_begin(&p, r->page, &f);
-    for (unsigned i = 0; i < rows.count; i++) put_shape_row(r, &p, rows.id[i], i);
-    plot_end(&p);
-    html_put(r->page, "</figure>");
-}
-
-/* ---- the figures of one result ---- */
-
-static void put_published(FILE *page, const struct report_view *v, const char *id)
-{
-    const struct published *f;
-    html_put(page, "<td class=\"t\">");
-    for (unsigned n = 0; (f = published_find(v->arch, id, n)) != NULL; n++) {
-        html_put(page, "%.0f", f->low);
-        if (f->high > f->low) html_put(page, "\xe2\x80\x93%.0f", f->high);
-        html_put(page, " %s <small>%s; %s; %s</small><br/>", f->unit, f->what, f->hardware, f->source);
-    }
-    html_put(page, "</td>");
-}
-
-static void put_count_check(FILE *page, const struct result_row *row)
-{
-    const bool has_count = row->counted != COUNT_UNKNOWN, has_expected = row->expected != COUNT_UNKNOWN;
-    html_put(page, "<td class=\"%s\">", has_count && row->agrees == 0 ? "bad" : "");
-    report_put_number(page, has_count ? (double)row->counted : NAN);
-    if (has_count && has_expected && row->counted != row->expected) {
-        html_put(page, " of ");
-        report_put_number(page, (double)row->expected);
-    }
-    html_put(page, "%s</td>", has_count ? "" : "not counted");
-}
-
-static void put_quantiles(FILE *page, const struct report_view *v, const struct result_row *row)
-{
-    const struct times t = main_times(v, row);
-    const struct headline head = row_headline(row, 1e9 / v->tick_ns);
-    const bool has_bounds = !isnan(head.low);
-    report_put_cell(page, head.p50 * v->tick_ns);
-    html_put(page, "<td>%s", has_bounds ? "" : "n/a");
-    report_put_number(page, head.low * v->tick_ns);
-    html_put(page, "%s", has_bounds ? "\xe2\x80\x93" : "");
-    report_put_number(page, head.high * v->tick_ns);
-    html_put(page, "</td>");
-    report_put_cell(page, quantile(&t, 0.9, 1));
-    report_put_cell(page, quantile(&t, 0.99, P99_MIN));
-    report_put_cell(page, quantile(&t, 0.999, P999_MIN));
-    report_put_cell(page, t.dist ? (double)t.dist->max * t.scale : NAN);
-    report_put_cell(page, head.p50);
-}
-
-static void put_row(FILE *page, const struct report_view *v, const struct result_row *row)
-{
-    html_put(page, "<tr><th scope=\"row\">%s</th>", row->id);
-    report_put_verdict(page, row_statuses[row->status]);
-    put_quantiles(page, v, row);
-    report_put_cell(page, (double)row->samples);
-    report_put_cell(page, (double)row->disturbed);
-    put_count_check(page, row);
-    put_published(page, v, row->id);
-    html_put(page, "</tr>\n");
-    if (row->detail[0])
-        html_put(page, "<tr class=\"more\"><td></td><td class=\"t\" colspan=\"12\">%s</td></tr>\n", row->detail);
+    if (kernel)
+        html_put(page, " The cheapest exit that the kernel handles alone takes <b>%s</b> (%s).",
+                 plot_text(exit_median(v, kernel), PLOT_NS, text), kernel->id);
+    if (!user && !kernel) html_put(page, "No row has a figure: nothing could be measured on this host.");
+    html_put(page, "</p>\n");
+    if (user || kernel) put_trust(page, v, user ? user : kernel);
 }
 
 static const char *comparable(const struct report_view *v)
 {
-    if (strcmp(v->nature, "bare") == 0)
-        return "Published figures are of other hardware. Ticks of our counter are not core cycles: compare them only "
-               "where both run at one rate.";
-    if (strcmp(v->nature, "pvm") == 0)
-        return "Not comparable with the published figures: this host's KVM is software (PVM), theirs use "
-               "virtualization "
-               "hardware.";
-    if (strcmp(v->nature, "emulated") == 0)
-        return "Not comparable with the published figures: this host is emulated. Its times mean little; counts, order "
-               "and relations between rows do mean something.";
-    if (strcmp(v->nature, "virtual") == 0)
-        return "Not comparable with the published figures, which are of bare metal: this host is itself a virtual "
-               "machine.";
+    static const struct {
+        const char *nature, *says;
+    } hosts[] = {
+        {"bare", "Published figures are of other hardware."},
+        {"pvm", "Not comparable with the published figures: this host's KVM is software (PVM), theirs use "
+                "virtualization hardware."},
+        {"emulated", "Not comparable with the published figures: this host is emulated. Its times mean little; counts, "
+                     "order and relations between rows do mean something."},
+        {"virtual", "Not comparable with the published figures, which are of bare metal: this host is itself a "
+                    "virtual machine."},
+    };
+    for (unsigned i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+        if (strcmp(hosts[i].nature, v->nature) == 0) return hosts[i].says;
     return "It is not known what kind of host this was: not comparable with the published figures.";
 }
 
-/* A group's rows under its title. */
-static void put_group(FILE *page, const struct report_view *v, enum row_group group, const char *title)
+/* ---- tables: a row of a result in each line, a column from a table of columns ---- */
+
+struct cell {
+    FILE *page;
+    const struct report_view *view;
+    const struct result_row *row;
+    double scale; /* from ticks of a batch to ns of one operation */
+};
+
+struct column {
+    const char *title;
+    void (*put)(const struct cell *c); /* what stands in the cell */
+};
+
+static void put_quantile(const struct cell *c, enum phase p, double share, uint64_t enough)
 {
-    bool is_open = false;
-    for (unsigned i = 0; i < v->result->rows; i++) {
-        const struct result_row *row = &v->result->row[i];
-        if (row->group != group) continue;
-        if (!is_open)
-            html_put(page, "<tbody><tr class=\"group\"><th colspan=\"" COLUMNS "\" scope=\"rowgroup\">%s</th></tr>\n",
-                     title);
-        is_open = true;
-        put_row(page, v, row);
-    }
-    if (is_open) html_put(page, "</tbody>");
+    const struct exit_times t = exit_times_of(c->view, c->row, p);
+    report_put_number(c->page, exit_quantile(&t, share, enough));
 }
 
-static void put_figures(FILE *page, const struct report_view *v)
+static void put_headline(const struct cell *c, double share, uint64_t enough)
 {
-    html_put(page,
-             "<h2>%s: %s, %s</h2><p>%s</p><div class=\"scroll\"><table><thead><tr><th>row</th><th>status</th>"
-             "<th>median, ns</th><th>95&#160;%%</th><th>p90</th><th>p99</th><th>p99.9</th><th>max</th>"
-             "<th>median, ticks</th><th>samples</th><th>disturbed</th><th>exits</th><th "
-             "class=\"wide\">published</th></tr></thead>",
-             v->letter, v->arch, v->nature, comparable(v));
-    for (unsigned g = 0; g < GROUPS; g++) put_group(page, v, groups[g].group, groups[g].title);
-    html_put(page,
-             "</table></div><p><small>Round trip as the guest sees it, less what the same loop takes without the trap. "
-             "Median over processes, with its bootstrap interval where there are ten; quantiles of all samples, "
-             "where there are enough. Exits: as the kernel counted them; where another number was expected, it is "
-             "said.</small></p>\n");
+    put_quantile(c, row_headline_phase(c->row), share, enough);
 }
 
-/* ---- where the time goes ---- */
-
-static void put_phases_row(FILE *page, const struct report_view *v, const struct result_row *row)
+static void put_count(const struct cell *c, uint64_t n)
 {
-    html_put(page, "<tr><th scope=\"row\">%s</th>", row->id);
-    for (unsigned k = 0; k < PHASE_COUNT; k++) {
-        const struct times t = phase_times(v, row, k);
-        report_put_cell(page, quantile(&t, 0.5, 1));
-    }
-    const double scale = v->tick_ns / (double)row->batch;
-    report_put_cell(page, row_baseline(row) * scale);
-    report_put_cell(page, row->residual * scale);
-    html_put(page, "<td class=\"t\">%s</td></tr>\n",
-             row->legs_hold < 0 ? ""
-             : row->legs_hold   ? "holds"
-                                : "does not hold");
+    html_put(c->page, n == COUNT_UNKNOWN ? "n/a" : "%.0f", (double)n);
 }
 
-static void put_phases(FILE *page, const struct report_view *v)
+static void put_coloured(const struct cell *c, const char *word)
 {
-    html_put(page, "<h3>Phases, medians in ns</h3><div class=\"scroll\"><table><thead><tr><th>row</th>");
-    for (unsigned k = 0; k < PHASE_COUNT; k++) html_put(page, "<th>%s</th>", phase_names[k]);
-    html_put(page, "<th>baseline</th><th>residual</th><th>identity</th></tr></thead><tbody>\n");
-    for (unsigned i = 0; i < v->result->rows; i++)
-        if (v->result->row[i].phase[PHASE_KVM_RUN].count > 0) put_phases_row(page, v, &v->result->row[i]);
-    html_put(page,
-             "</tbody></table></div><p><small>exit_leg: from the guest's last counter read to the host's first after "
-             "KVM_RUN. user: in the monitor. entry_leg: back into the guest. Their sum is rtt where guest and host "
-             "share a clock and nothing emulates the guest.</small></p>\n");
+    html_put(c->page, "<span class=\"%s\">%s</span>", report_word_class(word), word);
 }
 
-/* ---- several results side by side ---- */
+static void put_interval(const struct cell *c)
+{
+    const struct headline h = row_headline(c->row, 1e9 / c->view->tick_ns);
+    report_put_number(c->page, h.low * c->view->tick_ns);
+    if (!isfinite(h.low)) return;
+    html_put(c->page, "\xe2\x80\x93");
+    report_put_number(c->page, h.high * c->view->tick_ns);
+}
 
-static void put_cross_cell(FILE *page, const struct report_view *v, const char *id)
+static void put_identity(const struct cell *c)
+{
+    put_coloured(c, c->row->legs_hold < 0 ? "n/a" : c->row->legs_hold ? "holds" : "does not hold");
+}
+
+/* In how many processes the row was measured: one of ten is no "ok". */
+static void put_processes(const struct cell *c)
+{
+    const unsigned ok = row_count_status(c->row, ROW_OK);
+    html_put(c->page, "<span class=\"%s\">%u of %u</span>", ok < c->row->processes ? "bad" : "good", ok,
+             c->row->processes);
+}
+
+/* Old results only know whether the two agree. */
+static void put_agrees(const struct cell *c)
+{
+    const struct result_row *row = c->row;
+    put_coloured(c, row->verdict != COUNT_NONE ? count_verdicts[row->verdict]
+                    : row->agrees < 0          ? "n/a"
+                    : row->agrees              ? "agrees"
+                                               : "differs");
+}
+
+static void put_because(const struct cell *c)
+{
+    html_put(c->page, "%s", c->row->because);
+}
+
+/* clang-format off */
+static void put_median(const struct cell *c) { report_put_number(c->page, exit_median(c->view, c->row)); }
+static void put_p90(const struct cell *c) { put_headline(c, 0.9, 1); }
+static void put_p99(const struct cell *c) { put_headline(c, 0.99, P99_MIN); }
+static void put_p999(const struct cell *c) { put_headline(c, 0.999, P999_MIN); }
+static void put_max(const struct cell *c) { put_headline(c, 1, 1); }
+static void put_rtt(const struct cell *c) { put_quantile(c, PHASE_RTT, 0.5, 1); }
+static void put_undisturbed(const struct cell *c) { put_quantile(c, PHASE_UNDISTURBED, 0.5, 1); }
+static void put_undisturbed_p99(const struct cell *c) { put_quantile(c, PHASE_UNDISTURBED, 0.99, P99_MIN); }
+static void put_undisturbed_max(const struct cell *c) { put_quantile(c, PHASE_UNDISTURBED, 1, 1); }
+static void put_exit_leg(const struct cell *c) { put_quantile(c, PHASE_EXIT_LEG, 0.5, 1); }
+static void put_user(const struct cell *c) { put_quantile(c, PHASE_USER, 0.5, 1); }
+static void put_entry_leg(const struct cell *c) { put_quantile(c, PHASE_ENTRY_LEG, 0.5, 1); }
+static void put_kvm_run(const struct cell *c) { put_quantile(c, PHASE_KVM_RUN, 0.5, 1); }
+static void put_baseline(const struct cell *c) { report_put_number(c->page, row_baseline(c->row) * c->scale); }
+static void put_residual(const struct cell *c) { report_put_number(c->page, c->row->residual * c->scale); }
+static void put_samples(const struct cell *c) { put_count(c, c->row->samples); }
+static void put_disturbed(const struct cell *c) { put_count(c, c->row->disturbed); }
+static void put_expected(const struct cell *c) { put_count(c, c->row->expected); }
+static void put_counted(const struct cell *c) { put_count(c, c->row->counted); }
+/* clang-format on */
+
+static void put_line(FILE *page, const struct report_view *v, const char *id, const struct column *columns)
 {
     const struct result_row *row = result_row(v->result, id);
-    const double p50 = median(v, row), unit = median(v, result_row(v->result, ROW_OF_UNIT));
-    char text[PLOT_TEXT_MAX];
-    if (!isfinite(p50)) {
-        html_put(page, "<td class=\"open\">%s</td>", row ? row_statuses[row->status] : "\xe2\x80\x93");
-        return;
+    const struct cell c = {page, v, row, v->tick_ns / (double)row->batch};
+    html_put(page, "<tr><th scope=\"row\">%s</th>", id);
+    for (; columns->title; columns++) {
+        html_put(page, "<td data-t=\"%s\">", columns->title);
+        columns->put(&c);
+        html_put(page, "</td>");
     }
-    html_put(page, "<td>%s", plot_text(p50, PLOT_NS, text));
-    if (unit > 0) html_put(page, " <small>%.2g</small>", p50 / unit);
-    html_put(page, "</td>");
+    html_put(page, "</tr>\n");
 }
 
-static void put_cross(const struct report *r, const struct rows *rows)
+static void put_table(FILE *page, const struct report_view *v, const struct column *columns)
 {
-    FILE *page = r->page;
-    html_put(page,
-             "<h2>Side by side</h2><p>Medians. The small number is the ratio to " ROW_OF_UNIT " on the same host, "
-             "which is what can be compared between hosts of different kinds; the times themselves can't.</p>"
-             "<div class=\"scroll\"><table><thead><tr><th>row</th>");
-    for (unsigned k = 0; k < r->count; k++)
-        html_put(page, "<th>%s: %s, %s</th>", r->view[k].letter, r->view[k].arch, r->view[k].nature);
-    html_put(page, "</tr></thead><tbody>\n");
-    for (unsigned i = 0; i < rows->count; i++) {
-        html_put(page, "<tr><th scope=\"row\">%s</th>", rows->id[i]);
-        for (unsigned k = 0; k < r->count; k++) put_cross_cell(page, &r->view[k], rows->id[i]);
-        html_put(page, "</tr>\n");
+    const struct report one = {.page = page, .view = v, .count = 1};
+    html_put(page, "<div class=\"scroll\"><table class=\"rows\"><thead><tr><th>row</th>");
+    for (unsigned n = 0; columns[n].title; n++) html_put(page, "<th>%s</th>", columns[n].title);
+    html_put(page, "</tr></thead>\n");
+    for (unsigned g = 0; g < GROUPS; g++) {
+        const struct exit_rows rows = exit_rows_of(&one, groups[g].group);
+        if (rows.count == 0) continue;
+        html_put(page, "<tbody><tr class=\"group\"><th scope=\"rowgroup\">%s</th></tr>\n", groups[g].title);
+        for (unsigned i = 0; i < rows.count; i++) put_line(page, v, rows.id[i], columns);
+        html_put(page, "</tbody>");
     }
+    html_put(page, "</table></div>\n");
+}
+
+static const struct column figures[] = {
+    {"median", put_median},
+    {"95\xc2\xa0%", put_interval},
+    {"undisturbed", put_undisturbed},
+    {"p99", put_p99},
+    {"p99.9", put_p999},
+    {"max", put_max},
+    {"processes", put_processes},
+    {NULL, NULL},
+};
+static const struct column spread[] = {
+    {"all samples: p50", put_rtt},         {"p90", put_p90},
+    {"undisturbed: p50", put_undisturbed}, {"p99", put_undisturbed_p99},
+    {"max", put_undisturbed_max},          {"disturbed", put_disturbed},
+    {"of samples", put_samples},           {NULL, NULL},
+};
+static const struct column phases[] = {
+    {"exit_leg", put_exit_leg}, {"user", put_user},         {"entry_leg", put_entry_leg}, {"kvm_run", put_kvm_run},
+    {"baseline", put_baseline}, {"residual", put_residual}, {"identity", put_identity},   {NULL, NULL},
+};
+static const struct column checks[] = {
+    {"exits counted", put_counted},
+    {"expected", put_expected},
+    {"count", put_agrees},
+    {"because", put_because},
+    {NULL, NULL},
+};
+
+/* ---- what has no figure ---- */
+
+/* One line for each status says which rows ended so in every process. Their reasons are folded under it. */
+static void put_missing(FILE *page, const struct report_view *v, enum row_status status, const char *words)
+{
+    const struct result_row *row = v->result->row, *end = row + v->result->rows;
+    bool is_first = true;
+    for (const struct result_row *i = row; i < end; i++) {
+        if (i->status != status || isfinite(row_p50(i))) continue;
+        if (is_first)
+            html_put(page, "<details class=\"note\"><summary>%s%s%s: ", v->letter, v->letter[0] ? ": " : "", words);
+        report_put_item(page, &is_first, i->id);
+    }
+    if (is_first) return;
+    html_put(page, "</summary><ul>\n");
+    for (const struct result_row *i = row; i < end; i++)
+        if (i->status == status && !isfinite(row_p50(i)))
+            html_put(page, "<li>%s: %s</li>\n", i->id, i->detail[0] ? i->detail : "no reason is given");
+    html_put(page, "</ul></details>\n");
+}
+
+static void put_missing_rows(const struct report *r)
+{
+    static const struct {
+        enum row_status status;
+        const char *words;
+    } endings[] = {
+        {ROW_UNSUPPORTED, "This host can't do"},
+        {ROW_TIMEOUT, "Timed out in every process"},
+        {ROW_NO_EXIT, "Caused no exit"},
+        {ROW_FAILED, "Failed"},
+        {ROW_OK, "Has no samples"},
+    };
+    for (unsigned k = 0; k < r->count; k++)
+        for (unsigned i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
+            put_missing(r->page, &r->view[k], endings[i].status, endings[i].words);
+}
+
+/* Rows with figures that have something to say. */
+static void put_remarks(FILE *page, const struct report_view *v)
+{
+    bool is_first = true;
+    for (unsigned i = 0; i < v->result->rows; i++) {
+        const struct result_row *row = &v->result->row[i];
+        if (!row->detail[0] || !isfinite(row_p50(row))) continue;
+        if (is_first) html_put(page, "<ul class=\"note\">");
+        html_put(page, "<li><b>%s</b>: ", row->id);
+        for (unsigned s = ROW_NO_EXIT; s < ROW_STATUS_COUNT; s++)
+            if (row_count_status(row, s))
+                html_put(page, "%s in %u of %u processes: ", row_statuses[s], row_count_status(row, s), row->processes);
+        html_put(page, "%s</li>\n", row->detail);
+        is_first = false;
+    }
+    if (!is_first) html_put(page, "</ul>\n");
+}
+
+/* ---- published figures ---- */
+
+static void put_published_figure(FILE *page, const struct report_view *v, const struct published *f)
+{
+    html_put(page, "<tr><th scope=\"row\">%s</th>", f->row ? f->row : "\xe2\x80\x93");
+    report_put_cell(page, "ours, ns", f->row ? exit_median(v, result_row(v->result, f->row)) : NAN);
+    html_put(page, "<td data-t=\"published\">");
+    report_put_number(page, f->low);
+    if (f->high > f->low) html_put(page, "\xe2\x80\x93");
+    if (f->high > f->low) report_put_number(page, f->high);
+    html_put(page, " %s</td><td class=\"t\">%s; %s; %s</td></tr>\n", f->unit, f->what, f->hardware, f->source);
+}
+
+static void put_published(FILE *page, const struct report_view *v)
+{
+    const struct published *f;
+    html_put(page,
+             "<h3>What others published</h3><p class=\"note\">%s Cycles are a core's; the picture draws them at "
+             "the rate of this host's counter, %.4g GHz.</p><div class=\"scroll\"><table "
+             "class=\"rows\"><thead><tr><th>row</th>"
+             "<th>ours, ns</th><th>published</th><th class=\"t\">what, on which hardware, where</th></tr></thead>"
+             "<tbody>\n",
+             comparable(v), 1 / v->tick_ns);
+    for (unsigned i = 0; (f = published_at(i)) != NULL; i++)
+        if (strcmp(f->arch, v->arch) == 0) put_published_figure(page, v, f);
     html_put(page, "</tbody></table></div>\n");
 }
 
-/* ---- distributions ---- */
+/* ---- one result ---- */
 
-struct curve {
-    struct plot_point at[POINTS_MAX];
-    unsigned count;
-};
-
-/* For each share p of the times, as 1/(1-p), the time that this share of them does not exceed. */
-static void trace(const struct times *t, struct curve *out)
+static void put_figures(FILE *page, const struct report_view *v)
 {
-    double seen = 0, last = 0;
-    const struct dist *d = t->dist;
-    out->count = 0;
-    for (unsigned i = 0; i < d->buckets; i++) {
-        const double tail = (double)d->count / ((double)d->count - seen); /* above 0, as this bucket is not seen yet */
-        if (tail >= last * POINT_STEP && out->count < POINTS_MAX - 1) {
-            out->at[out->count++] = (struct plot_point){tail, (double)d->bucket[i].value * t->scale};
-            last = tail;
+    put_table(page, v, figures);
+    html_put(page, "<p class=\"note\">Nanoseconds, to four digits: the round trip as the guest sees it, less what the "
+                   "same loop takes without the trap. Median: over processes; 95 %%: its bootstrap interval, where "
+                   "there are ten. The other quantiles are over all samples, where there are enough of them. "
+                   "Undisturbed: the median without the samples in which the host was seen to do something else. "
+                   "Processes: in how many of them the row was measured.</p>\n");
+    put_remarks(page, v);
+}
+
+static void put_details(FILE *page, const struct report_view *v)
+{
+    html_put(page, "<h3>How the samples spread</h3>");
+    put_table(page, v, spread);
+    html_put(page, "<p class=\"note\">Disturbed are the samples in which the host was seen to do something else; the "
+                   "undisturbed ones are the rest.</p>\n<h3>Where the time goes, medians in ns</h3>");
+    put_table(page, v, phases);
+    html_put(page,
+             "<p class=\"note\">exit_leg: from the guest's last counter read to the host's first after KVM_RUN. "
+             "user: in the monitor. entry_leg: back into the guest. Where guest and host share a clock and nothing "
+             "emulates the guest, exit_leg + user + entry_leg = rtt + baseline, but for the residual. kvm_run: "
+             "from one exit to the next as the monitor sees it; the guest's own loop is in it.</p>\n"
+             "<h3>Did the exits happen?</h3>");
+    put_table(page, v, checks);
+    html_put(page,
+             "<p class=\"note\">Exits as the kernel counted them, beside what the row expects. A host may add some, "
+             "as for its own interrupts, which is explained; it can take none away.</p>\n");
+    put_published(page, v);
+}
+
+/* ---- the section ---- */
+
+/* Each sentence once, after the letters of the results that it is about. */
+static void put_comparable(const struct report *r)
+{
+    bool is_told[REPORT_RESULTS_MAX] = {false};
+    for (unsigned k = 0; k < r->count; k++) {
+        const char *says = comparable(&r->view[k]);
+        bool is_first = true;
+        if (is_told[k]) continue;
+        html_put(r->page, "<p class=\"note\">");
+        for (unsigned i = k; i < r->count; i++) {
+            if (strcmp(comparable(&r->view[i]), says) != 0) continue;
+            is_told[i] = true;
+            if (r->count > 1) report_put_item(r->page, &is_first, r->view[i].letter);
         }
-        seen += (double)d->bucket[i].count;
+        html_put(r->page, "%s%s</p>\n", r->count > 1 ? ": " : "", says);
     }
-    out->at[out->count++] = (struct plot_point){(double)d->count, (double)d->max * t->scale};
 }
 
-/* The k-th series in the plot of a row: a phase when there is one result, else the round trip in the k-th result. */
-static struct times series(const struct report *r, const char *id, unsigned k)
+static void put_result(const struct report *r, const struct report_view *v)
 {
-    const struct report_view *v = &r->view[r->count > 1 ? k : 0];
-    const struct result_row *row = result_row(v->result, id);
-    return r->count > 1 ? main_times(v, row) : phase_times(v, row, k);
-}
-
-static unsigned series_count(const struct report *r)
-{
-    return r->count > 1 ? r->count : PHASE_COUNT;
-}
-
-static struct plot_frame frame_for(const struct report *r, const char *id)
-{
-    struct plot_frame f = {
-        .title = id,
-        .x = {.low = 1, .high = 10, .is_log = true, .unit = PLOT_TAIL, .label = "percentile"},
-        .y = {.low = INFINITY, .high = 0, .is_log = true, .unit = PLOT_NS, .label = "time"},
-    };
-    for (unsigned k = 0; k < series_count(r); k++) {
-        const struct times t = series(r, id, k);
-        if (!t.dist) continue;
-        const double max = (double)t.dist->max * t.scale;
-        double p1 = quantile(&t, 0.01, 1);
-        if (p1 < t.scale) p1 = t.scale; /* zero has no place on a log axis: draw it at one tick */
-        if ((double)t.dist->count > f.x.high) f.x.high = (double)t.dist->count;
-        if (p1 < f.y.low) f.y.low = p1;
-        if (max > f.y.high) f.y.high = max;
-    }
-    return f;
-}
-
-static void put_distribution(const struct report *r, const char *id)
-{
-    const struct plot_frame f = frame_for(r, id);
-    struct plot p;
-    struct curve c;
-    if (!isfinite(f.y.low)) return;
-    html_put(r->page, "<figure><figcaption>%s</figcaption>", id);
-    plot_begin(&p, r->page, &f);
-    for (unsigned k = 0; k < series_count(r); k++) {
-        const struct times t = series(r, id, k);
-        if (!t.dist) continue;
-        trace(&t, &c);
-        plot_line(&p, k, c.at, c.count);
-    }
-    plot_end(&p);
-    html_put(r->page, "</figure>");
-}
-
-static void put_distributions(const struct report *r, const struct rows *rows)
-{
-    html_put(r->page, "<h2>Distributions</h2><p>How long it took at each percentile; both axes logarithmic, so that a "
-                      "tail is seen as it is.</p>");
     if (r->count > 1) {
-        put_legend(r);
+        html_put(r->page, "<details><summary>%s %s in full</summary>\n", v->letter, v->name);
+        put_figures(r->page, v);
     } else {
-        html_put(r->page, "<p class=\"legend\">");
-        for (unsigned k = 0; k < PHASE_COUNT; k++)
-            html_put(r->page, "<span class=\"k%u\">%s</span> ", k % PLOT_SERIES, phase_names[k]);
-        html_put(r->page, "</p>");
+        put_figures(r->page, v);
+        report_fold(r->page, "How samples spread, where the time goes, whether exits happened, what others published");
     }
-    html_put(r->page, "<div class=\"grid\">");
-    for (unsigned i = 0; i < rows->count; i++) put_distribution(r, rows->id[i]);
-    html_put(r->page, "</div>\n");
-}
-
-static void put_unmatched(FILE *page)
-{
-    const struct published *f;
-    html_put(page, "<h3>Published, without a row here</h3><ul>");
-    for (unsigned i = 0; (f = published_at(i)) != NULL; i++)
-        if (!f->row)
-            html_put(page, "<li>%s (%s): %.0f %s; %s; %s</li>", f->what, f->arch, f->low, f->unit, f->hardware,
-                     f->source);
-    html_put(page, "</ul>\n");
+    put_details(r->page, v);
+    report_unfold(r->page);
 }
 
 void report_exits(const struct report *r)
 {
-    const struct rows rows = collect(r);
-    put_shape(r, &rows);
-    if (r->count > 1) put_cross(r, &rows);
-    for (unsigned k = 0; k < r->count; k++) {
-        put_figures(r->page, &r->view[k]);
-        put_phases(r->page, &r->view[k]);
-    }
-    put_unmatched(r->page);
-    put_distributions(r, &rows);
-    if (rows.left_out > 0) html_put(r->page, "<p>%u more rows are not shown.</p>", rows.left_out);
+    if (r->count > 1)
+        exit_put_differences(r);
+    else
+        put_finding(r->page, &r->view[0]);
+    exit_put_shape(r);
+    put_comparable(r);
+    if (r->count > 1) exit_put_side_by_side(r);
+    for (unsigned k = 0; k < r->count; k++) put_result(r, &r->view[k]);
+    exit_put_percentiles(r);
+    put_missing_rows(r);
 }

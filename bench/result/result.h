@@ -37,7 +37,9 @@ int result_write(const struct result *r, const char *format, result_write_fn *wr
  * did not take turns, the comparison says so. */
 int result_compare(const struct result *a, const struct result *b, const char *format, result_write_fn *write,
                    void *arg, struct err *e);
-/* One self-contained HTML page of them all (bench/report). */
-int report_write(const struct result *const *results, unsigned count, result_write_fn *write, void *arg, struct err *e);
+/* One self-contained HTML page of them all (bench/report). names: what the page calls each, as its file's name; NULL:
+ * letters are enough. */
+int report_write(const struct result *const *results, const char *const *names, unsigned count, result_write_fn *write,
+                 void *arg, struct err *e);
 
 #endif

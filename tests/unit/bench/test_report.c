@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "bench/report/published.h"
-#include "bench/report/svg.h"
+#include "bench/report/strips.h"
 #include "bench/result/result.h"
 
 #define THIN "\xe2\x80\xaf" /* the narrow space between groups of digits */
@@ -14,7 +14,7 @@
 
 #define ENVIRONMENT(kind, arch, nature, cpu)                                                                           \
     "{\"type\":\"environment\",\"kind\":\"" kind "\",\"arch\":\"" arch "\",\"host\":{\"nature\":\"" nature             \
-    "\",\"cpu\":\"" cpu "\"},\"counter\":{\"name\":\"TSC\",\"hz\":2e9}}"
+    "\",\"cpu\":\"" cpu "\"},\"time\":\"2026-01-31T12:00:00Z\",\"counter\":{\"name\":\"TSC\",\"hz\":2e9}}"
 #define HIST(low, high)                                                                                                \
     "{\"count\":4000,\"min\":" low ",\"max\":" high ",\"sum\":1,\"hist\":[[" low ",3990],[" high ",10]]}"
 #define ROW(id, group, batch, low, high)                                                                               \
@@ -58,7 +58,7 @@ static struct result *make_fairness(void)
         "{\"id\":\"F6\",\"verdict\":\"inconclusive\",\"statistic\":0,\"bound\":1,\"unit\":\"ns\",\"text\":\"?\","
         "\"reason\":\"host steal 4 %\"}],"
         "\"plots\":{\"convergence\":[[5e7,0.4],[1e8,0.2],[1e10,0.002]],"
-        "\"share\":[[\"vCPU <0>\",0.25,0.25],[\"vCPU 1\",0.75,0.25]],\"gaps\":[[1e6,40],[2e6,3],[8e6,0],[1e9,1]]}}",
+        "\"share\":[],\"gaps\":[[1e6,40],[2e6,3],[8e6,0],[1e9,1]]}}",
         NULL};
     return make("fairness", lines);
 }
@@ -67,7 +67,7 @@ static struct text page_of(const struct result *const *results, unsigned count)
 {
     struct text t = {0};
     struct err e = {0};
-    if (report_write(results, count, text_add, &t, &e)) fail_msg("%s", e.text);
+    if (report_write(results, NULL, count, text_add, &t, &e)) fail_msg("%s", e.text);
     return t;
 }
 
@@ -101,7 +101,7 @@ static void assert_well_formed(const char *page)
     assert_int_equal(depth, 0);
 }
 
-static void page_shows_every_row_with_status_and_published_figure(void **state)
+static void page_shows_every_row_with_its_figures(void **state)
 {
     (void)state;
     struct result *r = make_exits(ENVIRONMENT("exits", "x86_64", "virtual", "a CPU"));
@@ -109,14 +109,55 @@ static void page_shows_every_row_with_status_and_published_figure(void **state)
     assert_well_formed(t.s);
     assert_contains(t.s, "<th scope=\"row\">cpuid</th>");
     assert_contains(t.s, "<th scope=\"row\">mmio_wr_user</th>");
-    assert_contains(t.s,
-                    "<td>2" THIN "050</td>"); /* 16384 ticks of four at 2 GHz, as the bucket of three digits has it */
-    assert_contains(t.s, "bad\">timeout</td>");
-    assert_contains(t.s, "1018" DASH "1110 cycles");
+    /* 16384 ticks of four at 2 GHz, as the bucket of three digits has it */
+    assert_contains(t.s, "<td data-t=\"median\">2" THIN "050</td>");
+    assert_contains(t.s, "1" THIN "018" DASH "1" THIN "110 cycles");
     assert_contains(t.s, "itself a virtual machine");
-    assert_contains(t.s, "3" THIN "999 of 4" THIN "000"); /* the count check failed */
+    assert_contains(t.s, "<td data-t=\"exits counted\">3999</td><td data-t=\"expected\">4000</td>");
+    assert_contains(t.s, "bad\">differs</span>"); /* the count check */
     assert_contains(t.s, "<figcaption>cpuid</figcaption>");
-    assert_contains(t.s, "a CPU");
+    free(t.s);
+    result_destroy(r);
+}
+
+/* The first thing that is read: title, sentence. The last: where it was measured. */
+static void page_opens_with_what_was_found(void **state)
+{
+    (void)state;
+    struct result *r = make_exits(ENVIRONMENT("exits", "x86_64", "pvm", "a CPU"));
+    const struct text t = page_of((const struct result *const *)&r, 1);
+    assert_contains(t.s, "<title>What VM exits cost: a CPU (x86_64, software KVM, PVM), 2026-01-31</title>");
+    assert_contains(t.s, "An exit to the monitor and back takes <b>2.05 \xc2\xb5s</b> (median of mmio_wr_user)");
+    assert_contains(t.s, "handles alone takes <b>512 ns</b> (cpuid)");
+    const char *found = strstr(t.s, "An exit to the monitor"), *picture = strstr(t.s, "class=\"strips\"");
+    const char *table = strstr(t.s, "class=\"rows\""), *where = strstr(t.s, "Where it was measured");
+    assert_true(found < picture && picture < table && table < where);
+    free(t.s);
+    result_destroy(r);
+}
+
+/* What no process could measure is told in one line, with its reason under it. A row that some processes measured says
+ * in how many. */
+static void page_names_rows_without_figures_at_its_end(void **state)
+{
+    static const char *const lines[] = {
+        ENVIRONMENT("exits", "x86_64", "virtual", "any"),
+        ROW("cpuid", "kernel", "1", "1024", "40960"),
+        ROW("nop", "control", "1", "10", "20"),
+        ENVIRONMENT("exits", "x86_64", "virtual", "any"),
+        "{\"type\":\"row\",\"row\":\"cpuid\",\"group\":\"kernel\",\"status\":\"timeout\",\"detail\":\"too slow\"}",
+        "{\"type\":\"row\",\"row\":\"wbinvd\",\"group\":\"kernel\",\"status\":\"unsupported\",\"detail\":\"no\"}",
+        "{\"type\":\"row\",\"row\":\"cr8\",\"group\":\"kernel\",\"status\":\"unsupported\",\"detail\":\"no\"}",
+        NULL};
+    (void)state;
+    struct result *r = make("exits", lines);
+    const struct text t = page_of((const struct result *const *)&r, 1);
+    assert_well_formed(t.s);
+    assert_contains(t.s, "This host can&#39;t do: wbinvd, cr8</summary>");
+    assert_contains(t.s, "<span class=\"bad\">1 of 2</span>");
+    assert_contains(t.s, "timeout in 1 of 2 processes: too slow");
+    assert_contains(t.s, "Not in the picture, as they cause no exit: nop.");
+    assert_null(strstr(t.s, "<th scope=\"row\">wbinvd</th>"));
     free(t.s);
     result_destroy(r);
 }
@@ -160,8 +201,11 @@ static void page_sets_architectures_side_by_side(void **state)
     const struct text t = page_of((const struct result *const *)r, 2);
     assert_well_formed(t.s);
     assert_contains(t.s, "<th>A: x86_64, pvm</th><th>B: aarch64, emulated</th>");
-    assert_contains(t.s, "<td>512 ns <small>0.25</small></td><td>512 ns <small>0.25</small></td>");
+    assert_contains(t.s, "<td data-t=\"A\">512 <small>0.25</small></td><td data-t=\"B\">512 <small>0.25</small></td>");
+    assert_contains(t.s, "takes <b>2.05 \xc2\xb5s</b> in A, <b>2.05 \xc2\xb5s</b> in B.");
     assert_contains(t.s, "not all of one host");
+    const char *differs = strstr(t.s, "What differs"), *arch = strstr(t.s, "<th scope=\"row\">architecture</th>");
+    assert_true(differs && arch && differs < arch && arch < strstr(t.s, "What is the same in all"));
     assert_contains(t.s, "KVM is software (PVM)");
     assert_contains(t.s, "this host is emulated");
     free(t.s);
@@ -177,8 +221,8 @@ static void page_says_what_is_unknown(void **state)
     (void)state;
     struct result *r[] = {make("fairness", lines), make_exits(ENVIRONMENT("exits", "x86_64", "bare", "any"))};
     const struct text t = page_of((const struct result *const *)r, 2);
-    assert_contains(t.s, "<tr><th scope=\"row\">host is</th><td>unknown</td><td>bare</td></tr>");
-    assert_contains(t.s, "open\">unsupported</td>");
+    assert_contains(t.s, "<th scope=\"row\">host is</th><td data-t=\"A\">unknown</td><td data-t=\"B\">bare</td></tr>");
+    assert_contains(t.s, "Not run: A E1 (unsupported)");
     free(t.s);
     result_destroy(r[0]);
     result_destroy(r[1]);
@@ -190,14 +234,43 @@ static void page_shows_verdicts_with_their_inequalities(void **state)
     struct result *r = make_fairness();
     const struct text t = page_of((const struct result *const *)&r, 1);
     assert_well_formed(t.s);
-    assert_contains(t.s, "good\">pass</td><td class=\"t\">4.4 ms &lt;= 8 ms");
-    assert_contains(t.s, "open\">inconclusive</td>");
+    assert_contains(t.s, "<b>Undecided</b>: 2 of 4 properties could not be judged.");
+    assert_contains(t.s, "good\" data-t=\"\">pass</td><td class=\"t\">4.4 ms &lt;= 8 ms");
+    assert_contains(t.s, "open\" data-t=\"\">inconclusive</td>");
     assert_contains(t.s, "host steal 4 %");
     assert_contains(t.s, "0.9987 = 1 within 0.005");
-    assert_contains(t.s, "inconclusive</td><td class=\"t\">too few samples"); /* not known is not failed */
-    assert_contains(t.s, "<figcaption>Convergence</figcaption>");
-    assert_contains(t.s, "vCPU &lt;0&gt;");
-    assert_contains(t.s, "<figcaption>Gaps</figcaption>");
+    assert_contains(t.s, "unknown</td><td class=\"t\">too few samples"); /* not known is not failed */
+    assert_contains(t.s, "How the error falls with the window</figcaption>");
+    assert_contains(t.s, "How long vCPUs were away</figcaption>");
+    assert_contains(t.s, "4 &lt;vCPUs&gt; on 1 CPU");
+    free(t.s);
+    result_destroy(r);
+}
+
+/* An experiment with lanes, in which F1 has this verdict. */
+#define LANES(id, verdict)                                                                                             \
+    "{\"type\":\"experiment\",\"id\":\"" id "\",\"variant\":\"2 on 1\",\"status\":\"ok\",\"vcpus\":["                  \
+    "{\"vm\":0,\"vcpu\":0,\"share\":0.5,\"charged\":[30e6,30e6,30e6]},"                                                \
+    "{\"vm\":0,\"vcpu\":1,\"share\":0.5,\"charged\":[20e6,20e6,20e6]}],"                                               \
+    "\"properties\":[{\"id\":\"F1\",\"verdict\":\"" verdict "\",\"text\":\"90 >= 8\",\"reason\":\"at nice 1\"},"       \
+    "{\"id\":\"F4\",\"verdict\":\"reported\",\"text\":\"0.99\"}]}"
+
+static void page_tells_failures_first_and_draws_lanes(void **state)
+{
+    static const char *const lines[] = {ENVIRONMENT("fairness", "x86_64", "bare", "any"), LANES("E1", "pass"),
+                                        LANES("E2", "fail"), NULL};
+    (void)state;
+    struct result *r = make("fairness", lines);
+    const struct text t = page_of((const struct result *const *)&r, 1);
+    assert_well_formed(t.s);
+    assert_contains(t.s, "Not fair</b>: of 2 properties 1 fail.");
+    assert_contains(t.s, "<b class=\"bad\">E2: 2 on 1</b>, F1 proportional share: 90 &gt;= 8; at nice 1.");
+    assert_contains(t.s, "60.0 of 50.0 %");
+    assert_contains(t.s, "Farthest below its share was <b>vCPU 1</b> in E2: 2 on 1: 40.0 of 50.0 %.");
+    assert_contains(t.s, "1 more experiments, in which nothing failed");
+    assert_true(strstr(t.s, "E2: 2 on 1: fail") < strstr(t.s, "E1: 2 on 1: pass"));
+    assert_null(strstr(t.s, "bad\" data-t=\"\">reported")); /* what has no bound can't break it */
+    assert_contains(t.s, "open\" data-t=\"\">reported");
     free(t.s);
     result_destroy(r);
 }
@@ -222,9 +295,9 @@ static void page_of_too_many_results_is_refused(void **state)
     (void)state;
     const struct result *r[17] = {NULL};
     struct err e = {0};
-    assert_true(report_write(r, 17, text_add, NULL, &e) < 0);
+    assert_true(report_write(r, NULL, 17, text_add, NULL, &e) < 0);
     assert_contains(e.text, "17 results");
-    assert_true(report_write(r, 0, text_add, NULL, &e) < 0);
+    assert_true(report_write(r, NULL, 0, text_add, NULL, &e) < 0);
 }
 
 /* A part of a page alone. */
@@ -290,7 +363,7 @@ static void text_has_three_digits_and_a_unit(void **state)
         const char *out;
     } cases[] = {
         {0, PLOT_NS, "0 ns"},         {999.4, PLOT_NS, "999 ns"}, {999.6, PLOT_NS, "1 \xc2\xb5s"},
-        {1.5e6, PLOT_NS, "1.5 ms"},   {2e12, PLOT_NS, "2e+03 s"}, {0.125, PLOT_PERCENT, "12.5 %"},
+        {1.5e6, PLOT_NS, "1.5 ms"},   {2e12, PLOT_NS, "2000 s"},  {0.125, PLOT_PERCENT, "12.5 %"},
         {1000, PLOT_TAIL, "99.9"},    {2, PLOT_TAIL, "50"},       {NAN, PLOT_NS, "-"},
         {INFINITY, PLOT_NUMBER, "-"}, {-1, PLOT_NUMBER, "-"},     {10000, PLOT_NUMBER, "10000"},
     };
@@ -319,10 +392,17 @@ static void plot_survives_absurd_axes(void **state)
         plot_begin(&p, page.f, &f);
         plot_line(&p, 9, at, COUNT_OF(at));
         plot_bar(&p, 0, at[0], at[1]);
-        plot_dot(&p, 0, at[2], "dot");
         plot_end(&p);
+        struct strips s;
+        strips_begin(&s, page.f, "t", &a, 20);
+        strip_begin(&s, "row", 1);
+        strip_area(&s, "f0", at, COUNT_OF(at));
+        strip_mark(&s, "mark", ends[4], NULL);
+        strip_bar(&s, "f0", ends[1], ends[6], "bar");
+        strip_end(&s, &(const char *){"1"});
+        strips_end(&s);
         (void)fclose(page.f);
-        assert_true(page.len < 10000);
+        assert_true(page.len < 20000);
         assert_null(strstr(page.text, "nan"));
         assert_null(strstr(page.text, "inf"));
         assert_well_formed(page.text);
@@ -339,10 +419,11 @@ static void published_figures_are_found_by_row(void **state)
     assert_null(published_find("x86_64", "mmio_vgic", 0));
 }
 
-UNIT_MAIN(UNIT(page_shows_every_row_with_status_and_published_figure), UNIT(page_escapes_what_a_result_says),
-          UNIT(page_needs_nothing_from_elsewhere), UNIT(page_sets_architectures_side_by_side),
-          UNIT(page_shows_verdicts_with_their_inequalities), UNIT(page_says_what_is_unknown),
-          UNIT(page_of_too_many_results_is_refused), UNIT(plot_of_times_below_a_tick_has_an_axis),
-          UNIT(put_escapes_text_and_broken_utf8), UNIT(put_formats_numbers_and_long_texts),
-          UNIT(text_has_three_digits_and_a_unit), UNIT(plot_survives_absurd_axes),
-          UNIT(published_figures_are_found_by_row))
+UNIT_MAIN(UNIT(page_shows_every_row_with_its_figures), UNIT(page_opens_with_what_was_found),
+          UNIT(page_names_rows_without_figures_at_its_end), UNIT(page_tells_failures_first_and_draws_lanes),
+          UNIT(page_escapes_what_a_result_says), UNIT(page_needs_nothing_from_elsewhere),
+          UNIT(page_sets_architectures_side_by_side), UNIT(page_shows_verdicts_with_their_inequalities),
+          UNIT(page_says_what_is_unknown), UNIT(page_of_too_many_results_is_refused),
+          UNIT(plot_of_times_below_a_tick_has_an_axis), UNIT(put_escapes_text_and_broken_utf8),
+          UNIT(put_formats_numbers_and_long_texts), UNIT(text_has_three_digits_and_a_unit),
+          UNIT(plot_survives_absurd_axes), UNIT(published_figures_are_found_by_row))
