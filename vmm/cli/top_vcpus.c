@@ -62,7 +62,9 @@ static void put_bar(FILE *f, const struct line *l, double interval_ns)
     const double whole = l->cpu_ns + l->delay_ns > interval_ns ? l->cpu_ns + l->delay_ns : interval_ns;
     const unsigned ran = whole > 0 ? (unsigned)(BAR * l->cpu_ns / whole + 0.5) : 0;
     const unsigned wanted = whole > 0 ? (unsigned)(BAR * (l->cpu_ns + l->delay_ns) / whole + 0.5) : 0;
-    for (unsigned i = 0; i < BAR; i++) bar[i] = i < ran ? '#' : i < wanted ? '=' : '.';
+    memset(bar, '.', BAR);
+    memset(bar, '=', wanted);
+    memset(bar, '#', ran);
     bar[BAR] = '\0';
     fprintf(f, " %s\n", bar);
 }
@@ -85,7 +87,7 @@ static void put_vcpu(FILE *f, const struct line *l, double interval_ns)
 
 void top_vcpus_draw(FILE *f, const struct series *s)
 {
-    struct line line[TOP_VCPUS_MAX];
+    struct line line[TOP_VCPUS_MAX] = {{0}};
     for (unsigned i = 0; i < s->now.vcpus; i++) line[i] = line_of(s, i);
     qsort(line, s->now.vcpus, sizeof(line[0]), most_delayed_first);
     fprintf(f, "%8s %8s %7s %7s %7s %7s %6s %5s %3s %s\n", "", "exits/s", "monitor", "on CPU", "waits", "stolen",
