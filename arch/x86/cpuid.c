@@ -14,7 +14,7 @@
 
 #define BIT(n) (1u << (n))
 
-/* Features taken away: leaf, register, bits. The rest is KVM's own judgement. */
+/* Features that are hidden from the guest: leaf, register, bits. For all others KVM's answer stands. */
 enum reg { EAX, EBX, ECX, EDX };
 static const struct {
     uint32_t function;
@@ -22,28 +22,29 @@ static const struct {
     enum reg reg;
     uint32_t bits;
 } hidden[] = {
-    /* MONITOR: a guest that waits must leave; VMX: no nesting; PDCM: no PMU. */
+    /* MONITOR: a guest that waits must exit. VMX: there is no nesting. PDCM: there is no PMU. */
     {0x1, 0, ECX, BIT(3) | BIT(5) | BIT(15)},
-    {0x1, 0, EDX, BIT(21)},          /* DS: no PMU */
-    {0x7, 0, EBX, BIT(2)},           /* SGX: needs memory of its own kind */
-    {0x7, 0, ECX, BIT(5) | BIT(30)}, /* WAITPKG: as MONITOR; SGX_LC */
-    /* SVM; IBS and counters: no PMU; MWAITX. */
+    {0x1, 0, EDX, BIT(21)},          /* DS: there is no PMU */
+    {0x7, 0, EBX, BIT(2)},           /* SGX: it needs a kind of memory that we don't give */
+    {0x7, 0, ECX, BIT(5) | BIT(30)}, /* WAITPKG: as MONITOR. SGX_LC */
+    /* SVM: there is no nesting. IBS and the counters: there is no PMU. MWAITX: as MONITOR. */
     {0x80000001, 0, ECX, BIT(2) | BIT(10) | BIT(23) | BIT(24) | BIT(28) | BIT(29)},
 };
-/* Leaves taken away whole: MONITOR, PMU, SGX, processor trace, SVM, IBS, PMU version 2. */
+/* Leaves that are hidden as a whole: MONITOR, PMU, SGX, processor trace, SVM, IBS, PMU version 2. */
 static const uint32_t hidden_leaf[] = {0x5, 0xa, 0x12, 0x14, 0x8000000a, 0x8000001b, 0x80000022};
 
 #define LEAF7_AMX  (BIT(22) | BIT(24) | BIT(25)) /* edx: AMX-BF16, AMX-TILE, AMX-INT8 */
 #define XCR0_TILES (BIT(17) | BIT(18))
 
-/* KVM's answer, kept for all VMs of the process. It is a constant of the host but slow to get: KVM runs CPUID for each
- * leaf, and a host that is a guest itself exits each time (270 us of a VM's 550). It depends on no VM, as it is asked
- * of /dev/kvm, and what a VM has enabled does not count. It depends on one property of the process: whether it may use
- * AMX (arch_prctl(2), ARCH_REQ_XCOMP_GUEST_PERM). That can only be gained, and an older answer just hides it.
+/* KVM's answer, kept for all VMs of the process. It is a constant of the host, but slow to get: KVM runs CPUID for each
+ * leaf, and on a host that is itself a guest each of them is an exit (270 of the 550 us that a VM takes). The question
+ * goes to /dev/kvm, so the answer depends on no VM. It depends on one property of the process: whether it may use AMX
+ * (arch_prctl(2), ARCH_REQ_XCOMP_GUEST_PERM). A process can gain that right and never lose it. An answer from before it
+ * was gained hides AMX, and that is safe.
  *
- * This is a mutable global, which is against the rule, so it is made so that nobody can notice: it is written once, by
- * the first thread that has an answer, before it is said to be there. A thread that comes meanwhile asks for itself. An
- * error is not kept. */
+ * This is a mutable global, which the rules forbid. So nobody may be able to notice it. The first thread that has an
+ * answer writes it once and then marks it as KNOWN. A thread that comes in between asks KVM itself. An error is not
+ * kept. */
 enum { UNKNOWN, BEING_WRITTEN, KNOWN };
 static union cpuid_table supported;
 static atomic_int supported_state;
@@ -102,7 +103,8 @@ static bool is_in(const uint32_t *list, unsigned count, uint32_t function)
     return false;
 }
 
-/* Drop leaves that are hidden, that are written anew below, or that are empty: a missing leaf reads as zeros. */
+/* Drop the leaves that are hidden, those that are written anew below, and those that are empty: a missing leaf reads as
+ * zeros. */
 static void drop_leaves(union cpuid_table *t)
 {
     static const uint32_t anew[] = {LEAF_TOPOLOGY, LEAF_TOPOLOGY_V2, LEAF_TSC, LEAF_KVM_TIMING};
@@ -134,13 +136,13 @@ static void hide_features(union cpuid_table *t)
         struct kvm_cpuid_entry2 *c = cpuid_find(t, hidden[i].function, hidden[i].index);
         if (c) *reg_of(c, hidden[i].reg) &= ~hidden[i].bits;
     }
-    /* AMX: unless the process asks for its state (arch_prctl), KVM_SET_CPUID2 would promise what XCR0 can't hold. */
+    /* AMX: without the process's right to its state (arch_prctl) the guest would be promised what XCR0 can't hold. */
     const struct kvm_cpuid_entry2 *xstate = cpuid_find(t, 0xd, 0);
     struct kvm_cpuid_entry2 *leaf7 = cpuid_find(t, 0x7, 0);
     if (leaf7 && (!xstate || (xstate->eax & XCR0_TILES) != XCR0_TILES)) leaf7->edx &= ~LEAF7_AMX;
 }
 
-/* How many bits of an APIC id tell the vCPUs of the package apart. */
+/* The number of bits of an APIC id that tell the vCPUs of a package apart. */
 static unsigned id_bits(unsigned cpus)
 {
     unsigned bits = 0;
@@ -148,7 +150,7 @@ static unsigned id_bits(unsigned cpus)
     return bits;
 }
 
-/* Cache leaves share one form (leaf 4 eax, 0x8000001d eax): level in bits 7:5, sharers - 1 in 25:14. */
+/* The cache leaves 4 and 0x8000001d have the same form of eax: the level in bits 7:5, sharers - 1 in bits 25:14. */
 static void shape_cache(struct kvm_cpuid_entry2 *c, unsigned bits, bool is_intel)
 {
     const uint32_t sharers = ((c->eax >> 5 & 7) >= 3 ? 1u << bits : 1u) - 1;
@@ -166,13 +168,14 @@ static void shape_leaf(struct kvm_cpuid_entry2 *c, const struct cpuid_facts *f)
         c->ecx |= BIT(31) | (f->has_deadline ? BIT(24) : 0); /* hypervisor */
         c->edx = (c->edx & ~BIT(28)) | (f->cpus > 1 ? BIT(28) : 0);
         if (f->has_no_apic) {
-            c->ecx &= ~(BIT(21) | BIT(24)); /* x2APIC; the timer, which newer KVM lists by itself */
+            c->ecx &= ~(BIT(21) | BIT(24)); /* x2APIC, and the deadline timer, which newer KVM lists by itself */
             c->edx &= ~BIT(9);
         }
         break;
     case 0x4: shape_cache(c, bits, true); break;
     case 0x16:
-        c->eax = c->ebx = c->ecx = 0; /* base, greatest and bus MHz: the host's, not ours to tell; the TSC's below */
+        /* The base, maximum and bus frequencies are the host's. The guest learns the TSC's rate below. */
+        c->eax = c->ebx = c->ecx = 0;
         break;
     case LEAF_KVM: c->eax = LEAF_KVM_TIMING; break;
     case 0x80000001: /* CmpLegacy: several cores (AMD) */
@@ -185,7 +188,8 @@ static void shape_leaf(struct kvm_cpuid_entry2 *c, const struct cpuid_facts *f)
     }
 }
 
-/* Two levels: a core has one thread, the package has all cores; then the end. edx, the x2APIC id, is set per vCPU. */
+/* Two levels and the end: a core has one thread, the package has all cores. edx is the x2APIC id; cpuid_set_id sets it
+ * for each vCPU. */
 static void add_topology(union cpuid_table *t, uint32_t function, unsigned cpus)
 {
     for (uint32_t i = 0; i < 3; i++) {

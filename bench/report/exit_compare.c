@@ -32,8 +32,8 @@ static json_t *compare(const struct report *r)
     struct err e;
     struct text t = {NULL, 0};
     if (r->count != 2) return NULL;
-    const int rc = result_compare(r->view[0].result, r->view[1].result, "json", keep, &t, &e);
-    json_t *out = rc == 0 && t.s ? json_loadb(t.s, t.len, 0, NULL) : NULL;
+    const int rc = result_compare(r->view[0].result, r->view[1].result, 0, "json", keep, &t, &e);
+    json_t *out = rc >= 0 && t.s ? json_loadb(t.s, t.len, 0, NULL) : NULL;
     free(t.s);
     return out;
 }
@@ -49,8 +49,8 @@ static bool has_verdict(const json_t *row, const char *verdict)
     return strcmp(json_text(row, "verdict"), verdict) == 0;
 }
 
-/* "slower in 3 rows, most in cpuid (1.20 times)" */
-static void put_count(FILE *page, const json_t *rows, const char *verdict)
+/* "slower in 3 rows, most in cpuid (1.20 times)". Returns how many. */
+static unsigned put_count(FILE *page, const json_t *rows, const char *verdict)
 {
     const json_t *most = NULL;
     unsigned n = 0;
@@ -60,18 +60,19 @@ static void put_count(FILE *page, const json_t *rows, const char *verdict)
         n++;
         if (!most || fabs(log(figure(row, "ratio"))) > fabs(log(figure(most, "ratio")))) most = row;
     }
-    html_put(page, "<b>%s in %u</b>", verdict, n);
-    if (most) html_put(page, " (most in %s: %.3g times)", json_text(most, "row"), figure(most, "ratio"));
+    if (n == 0) return 0;
+    html_put(page, " B is <b>%s in %u</b>, most in %s: %.3g times A.", verdict, n, json_text(most, "row"),
+             figure(most, "ratio"));
+    return n;
 }
 
 static void put_compared(const struct report *r, const json_t *found)
 {
     const json_t *rows = json_object_get(found, "rows");
-    html_put(r->page, "<p class=\"finding\">Of %u rows that both have, B is ", (unsigned)json_array_size(rows));
-    put_count(r->page, rows, "slower");
-    html_put(r->page, ", ");
-    put_count(r->page, rows, "faster");
-    html_put(r->page, "; the others show no difference.</p>\n");
+    html_put(r->page, "<p class=\"finding\">Of %u rows that both have:", (unsigned)json_array_size(rows));
+    const unsigned slower = put_count(r->page, rows, "slower"), faster = put_count(r->page, rows, "faster");
+    html_put(r->page, slower + faster ? " The others show no difference.</p>\n"
+                                      : " <b>none shows a difference</b> that chance does not explain.</p>\n");
     if (!json_is_true(json_object_get(found, "is_interleaved")))
         html_put(r->page, "<p class=\"note\">Their processes did not take turns: what changed on the host meanwhile "
                           "looks like a difference. vireo bench exits --against lets them.</p>\n");

@@ -198,12 +198,19 @@ static void put_processes(const struct cell *c)
              c->row->processes);
 }
 
-/* A control expects no exit. Those that are counted meanwhile are the host's own interrupts. */
+/* Old results only know whether the two agree. */
 static void put_agrees(const struct cell *c)
 {
     const struct result_row *row = c->row;
-    const bool is_explained = row->group == GROUP_CONTROL && row->counted != COUNT_UNKNOWN && row->counted > 0;
-    put_coloured(c, row->agrees < 0 ? "n/a" : is_explained ? "the host's interrupts" : row->agrees ? "holds" : "fails");
+    put_coloured(c, row->verdict != COUNT_NONE ? count_verdicts[row->verdict]
+                    : row->agrees < 0          ? "n/a"
+                    : row->agrees              ? "agrees"
+                                               : "differs");
+}
+
+static void put_because(const struct cell *c)
+{
+    html_put(c->page, "%s", c->row->because);
 }
 
 /* clang-format off */
@@ -280,7 +287,8 @@ static const struct column phases[] = {
 static const struct column checks[] = {
     {"exits counted", put_counted},
     {"expected", put_expected},
-    {"agree", put_agrees},
+    {"count", put_agrees},
+    {"because", put_because},
     {NULL, NULL},
 };
 
@@ -293,7 +301,8 @@ static void put_missing(FILE *page, const struct report_view *v, enum row_status
     bool is_first = true;
     for (const struct result_row *i = row; i < end; i++) {
         if (i->status != status || isfinite(row_p50(i))) continue;
-        if (is_first) html_put(page, "<details class=\"note\"><summary>%s %s: ", v->letter, words);
+        if (is_first)
+            html_put(page, "<details class=\"note\"><summary>%s%s%s: ", v->letter, v->letter[0] ? ": " : "", words);
         report_put_item(page, &is_first, i->id);
     }
     if (is_first) return;
@@ -394,12 +403,31 @@ static void put_details(FILE *page, const struct report_view *v)
              "from one exit to the next as the monitor sees it; the guest's own loop is in it.</p>\n"
              "<h3>Did the exits happen?</h3>");
     put_table(page, v, checks);
-    html_put(page, "<p class=\"note\">Exits as the kernel counted them, beside what the row expects. A control "
-                   "expects none; what is counted there are interrupts of the host.</p>\n");
+    html_put(page,
+             "<p class=\"note\">Exits as the kernel counted them, beside what the row expects. A host may add some, "
+             "as for its own interrupts, which is explained; it can take none away.</p>\n");
     put_published(page, v);
 }
 
 /* ---- the section ---- */
+
+/* Each sentence once, after the letters of the results that it is about. */
+static void put_comparable(const struct report *r)
+{
+    bool is_told[REPORT_RESULTS_MAX] = {false};
+    for (unsigned k = 0; k < r->count; k++) {
+        const char *says = comparable(&r->view[k]);
+        bool is_first = true;
+        if (is_told[k]) continue;
+        html_put(r->page, "<p class=\"note\">");
+        for (unsigned i = k; i < r->count; i++) {
+            if (strcmp(comparable(&r->view[i]), says) != 0) continue;
+            is_told[i] = true;
+            if (r->count > 1) report_put_item(r->page, &is_first, r->view[i].letter);
+        }
+        html_put(r->page, "%s%s</p>\n", r->count > 1 ? ": " : "", says);
+    }
+}
 
 static void put_result(const struct report *r, const struct report_view *v)
 {
@@ -421,9 +449,7 @@ void report_exits(const struct report *r)
     else
         put_finding(r->page, &r->view[0]);
     exit_put_shape(r);
-    html_put(r->page, "<p class=\"note\">");
-    for (unsigned k = 0; k < r->count; k++) html_put(r->page, "%s %s ", r->view[k].letter, comparable(&r->view[k]));
-    html_put(r->page, "</p>\n");
+    put_comparable(r);
     if (r->count > 1) exit_put_side_by_side(r);
     for (unsigned k = 0; k < r->count; k++) put_result(r, &r->view[k]);
     exit_put_percentiles(r);

@@ -114,6 +114,19 @@ static void put_failures(FILE *page, const struct trials *all)
     html_put(page, "</ul>\n");
 }
 
+/* The vCPU that lacked the largest part of its share, whatever the verdict. */
+static void put_farthest(FILE *page, const struct trials *all)
+{
+    struct trial_lack worst = {.lack = -1};
+    for (unsigned i = 0; i < all->count; i++) {
+        const struct trial_lack one = trial_lack_of(&all->at[i]);
+        if (one.lack > worst.lack) worst = one;
+    }
+    if (worst.lack < 0) return;
+    html_put(page, " Farthest below its share was <b>%s</b> in %s: %.1f of %.1f %%.", worst.vcpu, worst.trial,
+             100 * worst.got, 100 * worst.share);
+}
+
 static void put_finding(FILE *page, const struct trials *all)
 {
     const unsigned pass = count_all(all, VERDICT_PASS), fail = count_all(all, VERDICT_FAIL),
@@ -123,13 +136,14 @@ static void put_finding(FILE *page, const struct trials *all)
     html_put(page, "<p class=\"finding\">");
     if (fail > 0)
         html_put(page, "<b class=\"bad\">Not fair</b>: of %u properties %u fail.", fail + pass + undecided, fail);
-    else if (pass == 0)
-        html_put(page, "<b>Nothing could be judged</b> in %u experiments.", all->count);
-    else if (undecided == 0)
-        html_put(page, "<b class=\"good\">Fair</b>: all %u properties hold in %u experiments.", pass, run);
+    else if (undecided >= pass)
+        html_put(page, "<b>Undecided</b>: %u of %u properties could not be judged.", undecided, pass + undecided);
+    else if (undecided > 0)
+        html_put(page, "<b>Nothing unfair was found</b>: %u properties hold, none fails, %u could not be judged.", pass,
+                 undecided);
     else
-        html_put(page, "<b>Nothing unfair was found</b>: %u properties hold in %u experiments, none fails.", pass, run);
-    if (undecided > 0) html_put(page, " %u could not be judged; the table says why.", undecided);
+        html_put(page, "<b class=\"good\">Fair</b>: all %u properties hold in %u experiments.", pass, run);
+    put_farthest(page, all);
     html_put(page, "</p>\n");
     if (fail > 0) put_failures(page, all);
 }
@@ -269,9 +283,9 @@ static void put_missing(FILE *page, const struct trials *all)
     for (unsigned i = 0; i < all->count; i++) {
         const struct trial *t = &all->at[i];
         if (was_run(t)) continue;
-        html_put(page, "%s%s (%s%s%s)", is_first ? "<p class=\"note\">Not run: " : "; ", trial_name(t, name),
-                 trial_verdict(t), json_text(t->experiment, "detail")[0] ? ": " : "",
-                 json_text(t->experiment, "detail"));
+        html_put(page, is_first ? "<p class=\"note\">Not run: " : "; ");
+        html_put(page, "%s (%s%s%s)", trial_name(t, name), trial_verdict(t),
+                 json_text(t->experiment, "detail")[0] ? ": " : "", json_text(t->experiment, "detail"));
         is_first = false;
     }
     if (!is_first) html_put(page, ".</p>\n");

@@ -23,6 +23,14 @@ const char *trial_name(const struct trial *t, char buf[TRIAL_NAME_MAX]);
 /* "fail" where something fails, "inconclusive" where not and something is undecided, else "pass". */
 const char *trial_verdict(const struct trial *t);
 
+/* The vCPU that got least of its share over the whole run. lack: the part of its share that it lacks; below 0 where no
+ * share was judged. */
+struct trial_lack {
+    double lack, got, share;
+    char vcpu[64], trial[TRIAL_NAME_MAX];
+};
+struct trial_lack trial_lack_of(const struct trial *t);
+
 /* The time that the lanes of these experiments need. */
 struct plot_axis trial_lanes_axis(const struct trial *t, unsigned n);
 bool trial_has_lanes(const struct trial *t);

@@ -110,6 +110,26 @@ static void name_vcpu(const json_t *vcpus, const json_t *vcpu, char out[64])
         (void)snprintf(out, 64, "vCPU %.0f", number);
 }
 
+struct trial_lack trial_lack_of(const struct trial *t)
+{
+    const json_t *vcpus = vcpus_of(t);
+    const size_t samples = count_samples(vcpus);
+    const double all = charged_all(vcpus, 0, samples);
+    struct trial_lack out = {.lack = -1};
+    for (size_t i = 0; i < json_array_size(vcpus) && t->has_shares && all > 0; i++) {
+        const json_t *vcpu = json_array_get(vcpus, i);
+        const double share = json_number_value(json_object_get(vcpu, "share"));
+        const double got = charged(vcpu, 0, samples) / all;
+        if (!(share > 0) || 1 - got / share <= out.lack) continue;
+        out.lack = 1 - got / share;
+        out.got = got;
+        out.share = share;
+        name_vcpu(vcpus, vcpu, out.vcpu);
+    }
+    (void)trial_name(t, out.trial);
+    return out;
+}
+
 static void put_lane(struct strips *s, const struct trial *t, const json_t *vcpu, double top)
 {
     const json_t *vcpus = vcpus_of(t), *share = json_object_get(vcpu, "share");

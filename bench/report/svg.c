@@ -5,7 +5,7 @@
 /* The drawing's units, which are pixels where a plot has all the room it wants. */
 #define WIDTH        420.0
 #define HEIGHT       230.0
-#define LEFT         60.0
+#define LEFT         66.0
 #define RIGHT        (WIDTH - 24) /* room for half of the last label of the x axis */
 #define TOP          10.0
 #define BOTTOM       (HEIGHT - 42) /* tick labels and the axis' own */
@@ -60,7 +60,7 @@ void plot_begin(struct plot *p, FILE *page, const struct plot_frame *f)
     put_ticks(p, false);
     html_put(page, "<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>", LEFT, TOP, BOTTOM, RIGHT);
     html_put(page, "<text class=\"x\" x=\"%.1f\" y=\"%.1f\">%s</text>", (LEFT + RIGHT) / 2, HEIGHT - 6, f->x.label);
-    html_put(page, "<text class=\"x\" transform=\"translate(12 %.1f) rotate(-90)\">%s</text>", (TOP + BOTTOM) / 2,
+    html_put(page, "<text class=\"x\" transform=\"translate(16 %.1f) rotate(-90)\">%s</text>", (TOP + BOTTOM) / 2,
              f->y.label);
 }
 

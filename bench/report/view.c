@@ -44,8 +44,9 @@ void report_put_cell(FILE *page, const char *title, double value)
 
 const char *report_word_class(const char *word)
 {
-    static const char *const good[] = {"ok", "pass", "holds", "faster", NULL};
-    static const char *const bad[] = {"failed", "fail", "fails", "timeout", "slower", NULL};
+    static const char *const good[] = {"ok", "pass", "holds", "faster", "agrees", NULL};
+    static const char *const bad[] = {"failed", "fail", "fails", "does not hold", "timeout",
+                                      "slower", "more", "fewer", "differs",       NULL};
     for (unsigned i = 0; good[i]; i++)
         if (strcmp(word, good[i]) == 0) return "good";
     for (unsigned i = 0; bad[i]; i++)
@@ -55,7 +56,7 @@ const char *report_word_class(const char *word)
 
 void report_put_word_cell(FILE *page, const char *title, const char *word)
 {
-    html_put(page, "<td class=\"t %s\" data-t=\"%s\">%s</td>", report_word_class(word), title, word);
+    html_put(page, "<td class=\"t word %s\" data-t=\"%s\">%s</td>", report_word_class(word), title, word);
 }
 
 void report_fold(FILE *page, const char *title)

@@ -1,4 +1,4 @@
-/* Taps: attaching to one that exists, and nothing else (Linux, Documentation/networking/tuntap.rst). */
+/* Attaches to a tap that exists, and never makes one (Linux, Documentation/networking/tuntap.rst). */
 #include "devices/backend/tap.h"
 
 #include <assert.h>
@@ -55,15 +55,15 @@ static ssize_t tap_receive(struct net_backend *b, const struct iovec *v, int cou
     const ssize_t len = readv(b->frame_fd, v, count);
     if (len > 0) return len;
     switch (len < 0 ? errno : EBADFD) {
-    /* Where the host is short of memory the frame waits in the kernel. */
+    /* The host is short of memory, or there is no frame. What there is waits in the kernel. */
     case ENOMEM:
     case ENOBUFS:
     case EAGAIN:
     case EINTR: return -EAGAIN;
-    /* A frame that the kernel could not hand over and has dropped. */
+    /* The kernel could not hand over this frame and has dropped it. */
     case EINVAL:
     case EFAULT: return -EBADMSG;
-    /* What tun.c says of a descriptor without interface. */
+    /* tun.c says so when the descriptor has lost its interface. */
     case EBADFD:
     case EIO: return -EBADFD;
     default: return -errno;
@@ -72,7 +72,7 @@ static ssize_t tap_receive(struct net_backend *b, const struct iovec *v, int cou
 
 static_assert(NET_OFFLOAD_CSUM == TUN_F_CSUM && NET_OFFLOAD_TSO4 == TUN_F_TSO4 && NET_OFFLOAD_TSO6 == TUN_F_TSO6 &&
                   NET_OFFLOAD_ECN == TUN_F_TSO_ECN,
-              "bits go to the kernel as they are");
+              "the bits go to the kernel as they are");
 
 static int tap_set_offloads(struct net_backend *b, unsigned offloads)
 {
@@ -84,15 +84,16 @@ static int tap_link(struct net_backend *b)
     struct ifreq r = {0};
     char news[4096];
     if (b->link_fd < 0) return 1;
-    /* What the news are doesn't matter: the state is asked for after them. Bounded, since they may come faster. */
+    /* What the news say doesn't matter, since the state is asked for after them. The loop has a bound, since news may
+     * come faster than we read them. */
     for (int i = 0; i < LINK_NEWS_MAX && recv(b->link_fd, news, sizeof(news), MSG_DONTWAIT) > 0; i++) {
     }
-    /* Its name may be another by now. */
+    /* The interface may have been renamed. */
     if (ioctl(b->frame_fd, TUNGETIFF, &r) != 0) return -errno;
     return ioctl(b->link_fd, SIOCGIFFLAGS, &r) != 0 || (r.ifr_flags & IFF_UP);
 }
 
-/* A child of fork(2) calls it too. */
+/* Also runs in a child of fork(2). */
 static void close_fds(void *arg)
 {
     const struct tap *t = arg;
@@ -120,8 +121,8 @@ static const struct net_backend_ops tap_ops = {
 
 /* ---- opening ---- */
 
-/* Asked of the driver, not of /sys, which may show another network namespace. 1: a tap; 0: an interface of another
- * kind; -ENODEV: there is none; another -errno: that could not be found out. */
+/* What is the interface? The driver is asked and not /sys, which may show another network namespace. 1: a tap; 0: an
+ * interface of another kind; -ENODEV: there is none; another -errno: it could not be found out. */
 static int ask_driver(const char *name)
 {
     struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
@@ -131,7 +132,7 @@ static int ask_driver(const char *name)
     if (fd < 0) return -errno;
     const int rc = ioctl(fd, SIOCETHTOOL, &r) == 0 ? 0 : -errno;
     close(fd);
-    if (rc == -EOPNOTSUPP) return 0; /* a driver that tells nothing of itself; that of taps does */
+    if (rc == -EOPNOTSUPP) return 0; /* this driver doesn't say what it is; that of taps does */
     if (rc != 0) return rc;
     return strcmp(info.driver, "tun") == 0 && strcmp(info.bus_info, "tap") == 0;
 }
@@ -141,7 +142,7 @@ static void hint_to_make(struct err *e, const char *name)
     err_hint(e, "make it with: ip tuntap add %s mode tap user $USER && ip link set %s up", name, name);
 }
 
-/* TUNSETIFF makes an interface that doesn't exist, so a slip of the keyboard would; look first. */
+/* TUNSETIFF makes the interface if there is none of that name. So look first, or a typing mistake would make one. */
 static int check_exists(const char *name, struct err *e)
 {
     if (name[0] == '\0' || strlen(name) >= IFNAMSIZ || strchr(name, '/') || strchr(name, '%'))
@@ -158,7 +159,7 @@ static int check_exists(const char *name, struct err *e)
                    name);
 }
 
-/* One that was made for several queues takes no other attachment; we are one of its queues then. */
+/* A tap that was made for several queues can only be attached to as one of its queues. */
 static int set_iff(int fd, struct ifreq *r)
 {
     r->ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
@@ -185,7 +186,7 @@ static int attach(struct tap *t, const char *name, struct err *e)
     return rc;
 }
 
-/* The size outlives us in a persistent tap, so it is set and not assumed. */
+/* A persistent tap keeps the size that the last program set, so set ours. */
 static int set_up(struct tap *t, struct err *e)
 {
     const int size = VNET_HDR_SIZE;
@@ -201,8 +202,8 @@ static bool is_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
-/* News of links. A host that doesn't give them (no netlink, or not for us) has links that are up; one that only lacks
- * the means is told of. */
+/* Watch for news of links. On a host that doesn't give us any (no netlink, or not for us) a link always counts as up.
+ * A host that only lacks memory or descriptors is an error. */
 static int open_link_watch(struct tap *t, struct err *e)
 {
     const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
@@ -216,7 +217,7 @@ static int open_link_watch(struct tap *t, struct err *e)
     return rc;
 }
 
-/* Takes fd, on failure too. */
+/* Owns fd from here on, on failure too. */
 static struct tap *wrap_fd(int fd, struct err *e)
 {
     struct tap *t = calloc(1, sizeof(*t));
@@ -230,7 +231,7 @@ static struct tap *wrap_fd(int fd, struct err *e)
     return t;
 }
 
-/* The end of opening, with what came out so far. */
+/* The last step of opening. rc is the result of the steps before it. */
 static int finish(struct net_backend **out, struct tap *t, int rc)
 {
     if (rc) {

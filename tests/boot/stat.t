@@ -94,11 +94,19 @@ curl_and_prometheus_are_served() {
     local page
     for page in stats stats.txt metrics; do curl -sSf --max-time 5 --unix-socket "$SOCKET" "http://vm/$page" -o $page || return 1; done
     perl_of '$o->{schema}' < stats | grep -qx vireo-stats-1 && grep -q '^vCPU 1: ' stats.txt || return 1
-    # Every line is a comment or NAME{LABELS} VALUE; every family is declared once, and its samples follow.
-    perl -ne 'next if /^# HELP vireo_\w+ .+$/; if (/^# TYPE (vireo_\w+) (counter|gauge|histogram|untyped)$/) { die "twice: $1\n" if $seen{$1}++; $f = $1; next }
+    # Every line is a comment or NAME{LABELS} VALUE; every family is declared once, with its HELP, and its samples follow. promtool looks at
+    # names, types and suffixes.
+    perl -ne 'if (/^# HELP (vireo_\w+) .+$/) { $h = $1; next } if (/^# TYPE (vireo_\w+) (counter|gauge|histogram)$/) { die "twice: $1\n" if $seen{$1}++; die "no help: $1\n" if $1 ne $h; $f = $1; next }
         die "no sample: $_" unless /^(vireo_\w+)\{vm="web"(,\w+="[^"]*")*\} [-+0-9.e]+$/; $n = $1; die "stray: $_" unless $n =~ /^\Q$f\E(_bucket|_sum|_count)?$/; $lines++;
-        END { die "few\n" if $lines < 100 }' metrics || { cat metrics; return 1; }
+        die "series twice: $_" if /^(.*) / && $series{$1}++;
+        END { die "few\n" if $lines < 100 }' metrics && promtool check metrics < metrics > lint 2>&1 && [ ! -s lint ] || { cat lint metrics; return 1; }
     curl -sS --max-time 5 --unix-socket "$SOCKET" http://vm/nothing -w '%{http_code}' | grep -q '404$'
+}
+# What has not happened yet is 0, so that a rate sees its first.
+series_are_there_from_zero() {
+    curl -sSf --max-time 5 --unix-socket "$SOCKET" http://vm/metrics -o metrics &&
+        grep -q '^vireo_exits_total{vm="web",vcpu="1",class="mmio write"} 0$' metrics && grep -q '^vireo_exit_run_seconds_count{vm="web",class="mmio write"} 0$' metrics &&
+        grep -q '^vireo_kvm_[a-z_]*{vm="web",vcpu="1"} 0$' metrics || { cat metrics; return 1; }
 }
 # policy THREAD-ID of $pid: as /proc tells it, 0 an ordinary one, 2 real time in turns.
 policy() { sed 's/.*) //' "/proc/$pid/task/$1/stat" | cut -d ' ' -f 39; }
@@ -232,6 +240,7 @@ check "the object agrees with itself and with /proc" json_agrees_with_itself
 check "what the scheduler knows of each vCPU is as /proc has it" vcpus_are_as_proc_has_them
 check "weights change the sum, and wrong ones are a sentence" weights_change_the_sum
 check "curl reads every page, and the metrics are what Prometheus reads" curl_and_prometheus_are_served
+check "metrics that have not happened yet are 0" series_are_there_from_zero
 check "pages are made in real time, within a budget, and vCPUs are ordinary" answers_as_real_time_beside_ordinary_vcpus
 check "only its user may connect" only_its_user_may_connect
 check "a second VM of its name is refused" a_second_of_its_name_is_refused

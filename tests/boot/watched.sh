@@ -38,7 +38,7 @@ look_at_it() {
     [ "$(grep -c '^vCPU 1 ' blocks)" = 2 ] && grep -q '^[a-z ]*  *[1-9][0-9]*  *[0-9.]* %' blocks || { cat blocks; return 1; }
     [ -n "${WATCH_CURL-}" ] || return 0
     curl -sSf --max-time 60 --unix-socket run/vireo/web.sock http://vm/metrics > metrics || return 1
-    grep -q '^vireo_exits_total{vm="web",.*} [1-9]' metrics && grep -q '^vireo_kvm_stat{.*name="exits".*} [1-9]' metrics || { cat metrics; return 1; }
+    grep -q '^vireo_exits_total{vm="web",.*} [1-9]' metrics && grep -q '^vireo_kvm_exits_total{.*} [1-9]' metrics || { cat metrics; return 1; }
 }
 # is_watched OPTION...: a VM of two vCPUs with these options, which runs until it is ended, each with exits to the monitor.
 is_watched() {

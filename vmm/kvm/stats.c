@@ -34,9 +34,14 @@ static const char *unit_of(const struct kvm_stats_desc *d)
     }
 }
 
-static bool is_single(const struct kvm_stats_desc *d)
+/* The kernel's types, in its order (api.rst 4.133). */
+_Static_assert(KVM_STATS_TYPE_LOG_HIST == (int)KVM_STAT_LOG && KVM_STATS_TYPE_PEAK == (int)KVM_STAT_PEAK,
+               "as they are");
+
+static bool is_known(const struct kvm_stats_desc *d)
 {
-    return d->size == 1 && (d->flags & KVM_STATS_TYPE_MASK) <= KVM_STATS_TYPE_PEAK;
+    const unsigned type = d->flags & KVM_STATS_TYPE_MASK;
+    return type <= KVM_STATS_TYPE_PEAK ? d->size == 1 : type <= KVM_STATS_TYPE_LOG_HIST && d->size > 0;
 }
 
 static struct kvm_stats_desc desc_at(const struct kvm_stats_table *t, uint32_t i)
@@ -67,6 +72,7 @@ static int make_table(struct kvm_stats_table *t, int fd)
     for (uint32_t i = 0; i < t->header.num_desc; i++) {
         const struct kvm_stats_desc d = desc_at(t, i);
         const size_t end = d.offset + (size_t)d.size * sizeof(uint64_t);
+        if (d.offset % sizeof(uint64_t)) return -EPROTO;
         if (end > t->size) t->size = end;
         t->desc[(i + 1) * t->stride - 1] = '\0'; /* of the name, which has one anyway */
     }
@@ -75,15 +81,29 @@ static int make_table(struct kvm_stats_table *t, int fd)
     return t->data ? 0 : -ENOMEM;
 }
 
+static struct kvm_stat stat_of(const struct kvm_stats_table *t, uint32_t i, const struct kvm_stats_desc *d)
+{
+    struct kvm_stat s = {.name = t->desc + i * t->stride + sizeof(*d),
+                         .unit = unit_of(d),
+                         .type = (enum kvm_stat_type)(d->flags & KVM_STATS_TYPE_MASK)};
+    if (s.type <= KVM_STAT_PEAK) {
+        memcpy(&s.value, t->data + d->offset, sizeof(s.value));
+    } else {
+        s.bucket = (const void *)(t->data + d->offset);
+        s.bucket_count = d->size;
+        s.bucket_size = d->bucket_size;
+    }
+    return s;
+}
+
 int kvm_stats_read(int fd, struct kvm_stats_table *t, void (*fn)(void *arg, const struct kvm_stat *s), void *arg)
 {
     int rc = t->data ? 0 : make_table(t, fd);
     if (!rc) rc = read_at(fd, t->data, t->size, t->header.data_offset);
     for (uint32_t i = 0; !rc && i < t->header.num_desc; i++) {
         const struct kvm_stats_desc d = desc_at(t, i);
-        struct kvm_stat s = {.name = t->desc + i * t->stride + sizeof(d), .unit = unit_of(&d)};
-        if (!is_single(&d)) continue;
-        memcpy(&s.value, t->data + d.offset, sizeof(s.value));
+        if (!is_known(&d)) continue;
+        const struct kvm_stat s = stat_of(t, i, &d);
         fn(arg, &s);
     }
     return rc;

@@ -11,8 +11,8 @@
 
 #define KICK_SIGNAL SIGURG /* ignored by default, so a stray one hurts nobody */
 
-/* How long a vCPU waits for KVM to get what it lacks. A second, since a program that makes and ends many threads may be
- * at its limit for a moment. */
+/* How often a vCPU tries again while KVM lacks something, and the pause in between: one second in all. A program that
+ * makes and ends many threads may reach its limit for a moment. */
 #define REFUSALS_MAX     100
 #define REFUSAL_PAUSE_NS 10000000L
 
@@ -40,7 +40,7 @@ void runner_kick(struct runner *r, enum runner_want want)
     __atomic_store_n(&r->vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
     atomic_thread_fence(memory_order_seq_cst);
     runner_tell(r, RUNNER_EXIT_SET, 1);
-    if (pthread_equal(r->thread, pthread_self())) return; /* its own: not in KVM_RUN */
+    if (pthread_equal(r->thread, pthread_self())) return; /* this thread is the vCPU's, so it is not in KVM_RUN */
     pthread_kill(r->thread, KICK_SIGNAL);
     runner_tell(r, RUNNER_SIGNALLED, 0);
 }
@@ -52,7 +52,7 @@ void runner_remind(const struct runner *r)
 
 void runner_call_out(struct runner *r)
 {
-    const pid_t tid = atomic_load(&r->callee); /* 0: its first KVM_RUN finds immediate_exit set */
+    const pid_t tid = atomic_load(&r->callee); /* 0: no thread yet; its first KVM_RUN will find immediate_exit set */
     atomic_thread_fence(memory_order_seq_cst);
     __atomic_store_n(&r->vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
     atomic_thread_fence(memory_order_seq_cst);
@@ -60,7 +60,7 @@ void runner_call_out(struct runner *r)
     (void)sem_post(&r->resume);
 }
 
-/* Somebody has called machine_stop: end the machine here, where locks may be taken. */
+/* If somebody has called machine_stop, end the machine here, where locks may be taken. */
 static void heed_stop(struct runner *r)
 {
     if (r->stop_asked && atomic_load(r->stop_asked)) r->host->end(r->host->arg, r, END_STOPPED, 0, END_STOPPED_DETAIL);
@@ -73,9 +73,9 @@ static int read_want(const struct runner *r)
     return want;
 }
 
-/* False: the thread must end. Whoever kicks sets immediate_exit first. Where it is not set, the signal is none of ours:
- * this thread was stopped (SIGSTOP, Ctrl-Z), frozen (a cgroup's freezer) or debugged, and for the guest that was like a
- * pause. */
+/* KVM_RUN was interrupted. False: the thread must end. Whoever kicks sets immediate_exit first. When it is not set, the
+ * signal isn't ours: the thread was stopped (SIGSTOP, Ctrl-Z), frozen (a cgroup's freezer) or debugged. For the guest
+ * that was like a pause. */
 static bool answer_kick(struct runner *r)
 {
     bool was_held = __atomic_load_n(&r->vcpu->run->immediate_exit, __ATOMIC_RELAXED) == 0;
@@ -137,7 +137,7 @@ static void do_mmio(struct runner *r)
         access_bus(r->mmio, run->mmio.phys_addr, run->mmio.data, len, run->mmio.is_write);
         return;
     }
-    /* An access that crosses a page comes in pieces, which may have any length. */
+    /* KVM hands over an access that crosses a page in pieces, and a piece may have any length. */
     for (uint32_t i = 0; i < len; i++)
         access_bus(r->mmio, run->mmio.phys_addr + i, &run->mmio.data[i], 1, run->mmio.is_write);
 }
@@ -215,9 +215,9 @@ static struct record_exit describe(const struct kvm_run *run, int rc)
     return x;
 }
 
-/* KVM_RUN said EAGAIN. Most often a vCPU was woken that had waited for another one to start it. But since Linux 6.14
- * the first KVM_RUN of a VM makes a kernel thread of our process. Where no more threads can be had, it says EAGAIN as
- * well, before it looks at immediate_exit; so want is looked at here. False: the thread must end. */
+/* KVM_RUN returned EAGAIN. False: the thread must end. Most often a vCPU that waited for another vCPU to start it was
+ * woken. But since Linux 6.14 the first KVM_RUN of a VM makes a kernel thread in our process. When there can be no more
+ * threads, KVM_RUN returns EAGAIN too, before it looks at immediate_exit. So want is looked at here. */
 static bool try_again(struct runner *r)
 {
     const struct timespec pause = {.tv_nsec = REFUSAL_PAUSE_NS};
@@ -225,7 +225,7 @@ static bool try_again(struct runner *r)
                            (r->stop_asked && atomic_load(r->stop_asked));
     if (is_called) return answer_kick(r);
     if (!vcpu_is_runnable(r->vcpu)) return true;
-    if (r->refusals++ == 0) return true; /* it was started just now */
+    if (r->refusals++ == 0) return true; /* another vCPU has just started it */
     if (r->refusals <= REFUSALS_MAX)
         (void)nanosleep(&pause, NULL); /* a kick ends it */
     else
@@ -250,9 +250,9 @@ static bool handle(struct runner *r, int rc)
     return false; /* a VM that KVM has given up (api.rst: EIO) ignores immediate_exit */
 }
 
-/* A vCPU that waited this long for its exit to be handled was held too: its I/O thread waited for a dead disk, or the
- * process was stopped. In ticks, since nobody has measured the counter's rate yet: 1.4 to 8.6 s for TSCs of 6 to 1 GHz,
- * while watchdogs wait 20 s. */
+/* A vCPU whose exit took this long to handle was held, as by a pause: the I/O thread waited for a dead disk, or the
+ * process was stopped. The limit is in ticks, since the counter's rate need not be known yet. For TSCs of 6 to 1 GHz it
+ * is 1.4 to 8.6 s. Watchdogs in guests wait for 20 s. */
 #define HELD_TICKS (UINT64_C(1) << 33)
 
 static void run_recorded(struct runner *r)

@@ -41,7 +41,7 @@ static int set_serial(void *of, const char *value, struct err *e)
     return 0;
 }
 
-/* What disks are made with. */
+/* Disks are made with sectors of these two sizes. */
 static int set_block_size(void *of, const char *value, struct err *e)
 {
     struct config_device *d = of;
@@ -95,8 +95,8 @@ static const char *file(const struct config_device *d)
     return s->path;
 }
 
-/* Two readers may share an image; a writer may not share it with anyone. Other names of the same file are caught when
- * the disk is opened, by its lock. */
+/* Two readers may share an image; a writer may not share it with anyone. Two different names of one file are not
+ * found out here. The lock finds them when the disk is opened. */
 static int check_pair(const struct config_device *first, const struct config_device *second, struct err *e)
 {
     const struct disk_settings *a = first->settings, *b = second->settings;

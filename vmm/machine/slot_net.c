@@ -20,13 +20,14 @@ static void init(void *settings)
     s->fd = -1;
 }
 
-/* What the kernel takes as an interface's name (dev_valid_name in net/core/dev.c), so that the sentence is ours. */
+/* The same rule as the kernel's for the name of an interface (dev_valid_name in net/core/dev.c). It is checked here so
+ * that the user reads our sentence and not a bare errno. */
 static int set_tap(void *of, const char *value, struct err *e)
 {
     struct config_device *d = of;
     struct net_settings *s = d->settings;
     const size_t len = strlen(value);
-    /* Any byte above a blank is good, whatever a plain char is here. */
+    /* Any byte above a blank is good. Unsigned, since a plain char may have a sign. */
     const unsigned char *name = (const unsigned char *)value;
     bool is_good = len >= 1 && len < sizeof(s->tap) && strcmp(value, ".") != 0 && strcmp(value, "..") != 0;
     for (size_t i = 0; is_good && i < len; i++) is_good = name[i] > ' ' && name[i] != '/' && name[i] != ':';
@@ -90,7 +91,8 @@ static int check(const struct config_device *d, struct err *e)
                    s->fd);
 }
 
-/* The same fd or interface twice: a tap has one queue, so the second attachment would fail with a bare EBUSY. */
+/* Refuse the same descriptor or interface twice. A tap has one queue, so the second attachment would fail with a bare
+ * EBUSY. */
 static int check_pair(const struct config_device *first, const struct config_device *second, struct err *e)
 {
     const struct net_settings *a = first->settings, *b = second->settings;

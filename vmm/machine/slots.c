@@ -1,5 +1,6 @@
-/* The devices of a machine: one row a kind says by which keys they are asked for and how one is made (slots.h).
- * Slot i is a virtio-mmio window at a fixed place with a fixed GSI, whatever device sits in it. */
+/* The devices of a machine. Each kind of device has one row (slots.h): the keys by which the user asks for it, and the
+ * function that makes one. Slot i is a virtio-mmio window at a fixed address with a fixed GSI, whichever device sits in
+ * it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,13 +64,14 @@ static void on_irq(void *arg, uint32_t events)
     struct err e;
     (void)events;
     const ssize_t n = read(s->irq.fd, &count, sizeof(count));
-    (void)n; /* EAGAIN: an interrupt too many does no harm */
+    (void)n; /* EAGAIN: one interrupt too many does no harm */
     if (vm_irq_pulse(&s->machine->vm, arch_info.irq_line + s->gsi, &e))
-        life_end(s->machine, -1, END_DEVICE, 0, e.text); /* without interrupts the guest would only hang */
+        life_end(s->machine, -1, END_DEVICE, 0, e.text); /* without interrupts the guest would hang */
 }
 
-/* From now on KVM listens to the slot's interrupt. What that takes (memory of the kernel) may be missing: then the loop
- * listens, which has kept a place for it, and each interrupt costs a system call. The next start tries anew. */
+/* Have KVM deliver the slot's interrupt itself (irqfd). The kernel may lack the memory for it. Then the loop delivers
+ * it, with a system call for each interrupt; it has kept a place for that. The next start of the driver tries irqfd
+ * again. */
 static void connect_irq(struct slot *s)
 {
     struct machine *m = s->machine;
@@ -85,8 +87,8 @@ static void connect_irq(struct slot *s)
     (void)loop_modify(&m->loop, &s->irq_source, EPOLLIN);
 }
 
-/* The driver is ready (or gone): from the first doorbell on, KVM delivers the interrupt, and each queue rings without
- * an exit. A guest that never drives the device never pays for either. Loop thread. */
+/* The driver is ready, or gone. From its first doorbell on KVM delivers the interrupt, and a queue rings without an
+ * exit to us. A guest that never drives the device pays for neither. Loop thread. */
 static int on_doorbell(void *arg, unsigned queue, int fd, bool on)
 {
     struct slot *s = arg;
@@ -116,7 +118,7 @@ static void on_host_failed(void *arg, const char *device, const char *why)
     life_end(s->machine, -1, END_DEVICE, 0, detail);
 }
 
-/* Takes dev whatever happens. */
+/* Put the device into the next free slot. Owns dev from here on, on failure too. */
 static int plug(struct machine *m, struct virtio_dev *dev, const char *label, struct err *e)
 {
     struct slot *s = &m->slot[m->slot_count++]; /* from here slots_destroy cleans up */
@@ -189,7 +191,7 @@ void slots_abandon(struct machine *m)
         if (m->slot[i].transport) virtio_mmio_abandon(m->slot[i].transport);
 }
 
-/* The first device that is not quiet; all are asked to be. */
+/* Ask every device to become quiet. NULL when all are, else the label of one that is not. */
 static const char *first_busy(struct machine *m)
 {
     const char *busy = NULL;

@@ -1,5 +1,5 @@
-/* The kinds of devices that a machine can have: one row each, with its keys of the configuration and how the machine
- * makes it. A new one is a row, in slots.c or in a file of its own. */
+/* The kinds of devices that a machine can have. A kind is one row: its configuration keys, and the function by which
+ * the machine makes one. To add a kind, add a row, in slots.c or in a file of its own. */
 #ifndef VIREO_MACHINE_SLOTS_H
 #define VIREO_MACHINE_SLOTS_H
 
@@ -9,11 +9,12 @@
 struct machine;
 
 struct slot_kind {
-    struct device_kind device; /* what vmm/config knows of it; the first, so that its address is the row's */
-    /* Is there one though no key adds it? It is made before the others, of no settings: d is NULL. NULL: never. */
+    struct device_kind device; /* what vmm/config knows; the first member, so that its address is the row's */
+    /* Does the machine have one without a key that asks for it? Such a device is made first, without settings: make
+     * gets d as NULL. NULL: there is none. */
     bool (*is_implied)(const struct config *cfg);
     int (*make)(struct machine *m, const struct config_device *d, struct virtio_dev **out, struct err *e);
-    /* What its label has in brackets, "": nothing. NULL: the device's id. */
+    /* What the device's label has in brackets; "" for nothing. NULL: the device's id. */
     const char *(*id)(const struct config_device *d);
 };
 

@@ -103,7 +103,8 @@ struct report {
     const struct hist *run[CONFIG_MAX_CPUS], *handler[CONFIG_MAX_CPUS]; /* of the row that is being told */
     void (*fn)(void *arg, const struct stats_row *row);
     void *arg;
-    int vcpu; /* whose kernel rows are read */
+    bool has_all; /* rows without a count too */
+    int vcpu;     /* whose kernel rows are read */
     struct kvm_stats_table kernel;
 };
 
@@ -113,6 +114,11 @@ struct group {
     const struct record *const *record;
     unsigned count;
 };
+
+static void tell_row(const struct report *r, const struct stats_row *row)
+{
+    if (row->count || r->has_all) r->fn(r->arg, row);
+}
 
 static uint64_t in_ns(const struct report *r, uint64_t ticks)
 {
@@ -162,7 +168,7 @@ static void tell_sum(const struct report *r, const struct group *g)
     }
     row.run.total = in_ns(r, run);
     row.handler.total = in_ns(r, handler);
-    if (row.count) r->fn(r->arg, &row);
+    tell_row(r, &row);
 }
 
 static void tell_class(struct report *r, const struct group *g, enum record_class class)
@@ -178,7 +184,7 @@ static void tell_class(struct report *r, const struct group *g, enum record_clas
         if (its_first && (!first || its_first < first)) first = its_first;
         if (its_last > last) last = its_last;
     }
-    if (!count) return;
+    if (!count && !r->has_all) return;
     const struct stats_row row = {
         .kind = STATS_CLASS,
         .class = class,
@@ -246,8 +252,8 @@ static void on_kernel(void *arg, const struct kvm_stat *s)
 {
     const struct report *r = arg;
     const struct stats_row row = {
-        .kind = STATS_KERNEL, .vcpu = r->vcpu, .name = s->name, .unit = s->unit, .count = s->value};
-    if (row.count) r->fn(r->arg, &row);
+        .kind = STATS_KERNEL, .vcpu = r->vcpu, .name = s->name, .unit = s->unit, .count = s->value, .kernel = s};
+    tell_row(r, &row); /* a histogram has no count of its own */
 }
 
 static int tell_vcpu(struct report *r, unsigned i)
@@ -280,7 +286,7 @@ static void tell_doorbells(const struct report *r)
                                           .device = s->label,
                                           .addr = q,
                                           .count = virtio_mmio_saved_exits(s->transport, q)};
-            if (row.count) r->fn(r->arg, &row);
+            tell_row(r, &row);
         }
     }
 }
@@ -289,7 +295,7 @@ static void tell_count(const struct report *r, const struct slot *s, const struc
 {
     const struct stats_row row = {
         .kind = STATS_DEVICE, .vcpu = -1, .name = c->name, .device = s->label, .count = c->count};
-    if (row.count) r->fn(r->arg, &row);
+    tell_row(r, &row);
 }
 
 static void tell_devices(const struct report *r)
@@ -318,18 +324,32 @@ static int tell(struct report *r)
     return rc;
 }
 
+static int report(struct report *r, struct stats_info *info)
+{
+    struct machine *m = r->m;
+    if (!m->stats_fd) return -ENODATA;
+    const double hz = counter_hz(&m->counter);
+    r->ns_per_tick = 1e9 / hz;
+    *info = (struct stats_info){.counter = m->counter.name, .hz = hz, .vcpus = m->vcpu_count};
+    for (unsigned i = 0; i < m->vcpu_count; i++) r->record[i] = m->runner[i].record;
+    int rc = r->fn ? tell(r) : 0;
+    kvm_stats_fini(&r->kernel);
+    double cost;
+    if (rc == 0) rc = cost_ticks(m, &cost);
+    if (rc == 0) info->cost_ns = cost * r->ns_per_tick;
+    return rc;
+}
+
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg)
 {
-    if (!m->stats_fd) return -ENODATA;
-    const double hz = counter_hz(&m->counter), ns_per_tick = 1e9 / hz;
-    struct report r = {.m = m, .ns_per_tick = ns_per_tick, .fn = fn, .arg = arg};
-    *info = (struct stats_info){.counter = m->counter.name, .hz = hz, .vcpus = m->vcpu_count};
-    for (unsigned i = 0; i < m->vcpu_count; i++) r.record[i] = m->runner[i].record;
-    int rc = fn ? tell(&r) : 0;
-    kvm_stats_fini(&r.kernel);
-    double cost;
-    if (rc == 0) rc = cost_ticks(m, &cost);
-    if (rc == 0) info->cost_ns = cost * ns_per_tick;
-    return rc;
+    struct report r = {.m = m, .fn = fn, .arg = arg};
+    return report(&r, info);
+}
+
+int machine_stats_all(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
+                      void *arg)
+{
+    struct report r = {.m = m, .fn = fn, .arg = arg, .has_all = true};
+    return report(&r, info);
 }

@@ -13,6 +13,7 @@
 #include "vmm/core/record.h"
 
 struct machine;
+struct kvm_stat;
 
 /* Times of one kind of exit, in nanoseconds. Quantiles are good to three digits, min and max are exact. */
 struct stats_times {
@@ -25,18 +26,19 @@ enum stats_kind {
     STATS_CLASS,    /* one kind of exit: all but `device`, `addr`, `offset`, `unit` */
     STATS_REGISTER, /* one register of a device: its class, run and handler with total and max only */
     STATS_LOST,     /* count: exits whose register found no place in the table; their class counts them */
-    STATS_KERNEL,   /* count: one of the kernel's own statistics, name and unit */
+    STATS_KERNEL,   /* count: one of the kernel's own statistics, name and unit; the rest in kernel */
     STATS_DOORBELL, /* of no vCPU: exits of a device's queue that ioeventfd saved: device, addr (the queue), count */
     STATS_DEVICE,   /* of no vCPU: what a device counts, "rx_dropped" or "guest_faults" (all do): device, count */
 };
 
 struct stats_row {
     enum stats_kind kind;
-    enum record_class class; /* of a class and of a register */
-    int vcpu;                /* -1: all of them together */
-    const char *name;        /* "port out", or the kernel's "halt_exits"; valid during the call */
-    const char *device;      /* whose register or queue; NULL: nobody's */
-    const char *unit;        /* of the kernel's */
+    enum record_class class;       /* of a class and of a register */
+    int vcpu;                      /* -1: all of them together */
+    const char *name;              /* "port out", or the kernel's "halt_exits"; valid during the call */
+    const char *device;            /* whose register or queue; NULL: nobody's */
+    const char *unit;              /* of the kernel's */
+    const struct kvm_stat *kernel; /* and all that it tells; valid during the call */
     uint64_t addr, offset;
     uint64_t count;
     struct stats_times run, handler;
@@ -58,6 +60,11 @@ struct stats_info {
  * off; -ENOMEM; or the error of reading the kernel's statistics. */
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg);
+
+/* The same with the rows that have no count yet, but for registers, and with the kernel's histograms: which rows there
+ * are then does not change while a machine lives. */
+int machine_stats_all(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
+                      void *arg);
 
 /* What the machine takes of its host besides the guest's own time and memory. */
 struct machine_usage {

@@ -28,6 +28,7 @@ struct gathering {
     struct figure_input figures;
     uint64_t recorded; /* exits of the recorder, for a kernel that counts none */
     bool has_steps;
+    bool has_all;          /* Prometheus: what is zero too, and the spread of durations only of all vCPUs together */
     uint64_t bound[STEPS]; /* in ticks; filled by the first row that needs them, when the counter's rate is known */
     int rc;
 };
@@ -64,8 +65,31 @@ static void add_kernel(struct gathering *g, const struct stats_row *row)
     s->kernel = bigger;
     struct stats_kernel *k = &s->kernel[s->kernel_count++];
     *k = (struct stats_kernel){.vcpu = row->vcpu, .unit = row->unit, .value = row->count};
+    if (row->kernel) k->type = row->kernel->type;
     (void)snprintf(k->name, sizeof(k->name), "%s", row->name);
     if (strcmp(k->name, "exits") == 0) g->figures.exits += k->value;
+}
+
+/* One that is new, or that differs from vCPU to vCPU, finds no place beyond the last. */
+static void add_kernel_hist(struct stats_snapshot *s, const struct kvm_stat *k)
+{
+    struct stats_kernel_hist *h = s->kernel_hist;
+    const unsigned buckets = k->bucket_count < KERNEL_BUCKETS_MAX ? k->bucket_count : KERNEL_BUCKETS_MAX;
+    while (h < &s->kernel_hist[s->kernel_hists] && strncmp(h->name, k->name, KERNEL_NAME_MAX - 1) != 0) h++;
+    if (h == &s->kernel_hist[KERNEL_HISTS_MAX]) return;
+    if (h == &s->kernel_hist[s->kernel_hists]) {
+        *h = (struct stats_kernel_hist){
+            .unit = k->unit, .is_log = k->type == KVM_STAT_LOG, .buckets = buckets, .bucket_size = k->bucket_size};
+        (void)snprintf(h->name, sizeof(h->name), "%s", k->name);
+        s->kernel_hists++;
+    }
+    for (unsigned i = 0; i < buckets && i < h->buckets; i++) h->bucket[i] += k->bucket[i];
+}
+
+/* A single vCPU is all there is. */
+static bool is_of_all(const struct stats_snapshot *s, const struct stats_row *row)
+{
+    return row->vcpu < 0 || s->info.vcpus == 1;
 }
 
 static void add_entry(struct gathering *g, const struct stats_row *row)
@@ -79,7 +103,9 @@ static void add_entry(struct gathering *g, const struct stats_row *row)
     s->entry = bigger;
     struct stats_entry *to = &s->entry[s->count++];
     *to = (struct stats_entry){.row = *row};
-    if (g->has_steps && row->kind == STATS_CLASS && !(to->steps = steps_of(g, row))) g->rc = -ENOMEM;
+    if (g->has_steps && row->kind == STATS_CLASS && (!g->has_all || is_of_all(s, row)) &&
+        !(to->steps = steps_of(g, row)))
+        g->rc = -ENOMEM;
 }
 
 /* What the figures need: of each vCPU, since the sum of all has the same again. */
@@ -99,7 +125,10 @@ static void on_row(void *arg, const struct stats_row *row)
     struct gathering *g = arg;
     if (g->rc) return;
     if (row->kind == STATS_KERNEL) {
-        add_kernel(g, row);
+        if (row->kernel && row->kernel->bucket)
+            add_kernel_hist(g->snapshot, row->kernel);
+        else
+            add_kernel(g, row);
         return;
     }
     add_entry(g, row);
@@ -130,7 +159,7 @@ static int gather(struct gathering *g)
 {
     struct stats_snapshot *s = g->snapshot;
     struct machine *m = s->subject->machine;
-    int rc = machine_stats(m, &s->info, on_row, g);
+    int rc = (g->has_all ? machine_stats_all : machine_stats)(m, &s->info, on_row, g);
     if (!rc) rc = g->rc;
     if (rc) return rc;
     while (s->thread_count < MACHINE_THREADS_MAX && machine_thread(m, s->thread_count, &s->thread[s->thread_count]))
@@ -180,7 +209,8 @@ static int make_page(const struct stats_subject *subject, const struct stats_req
                      struct err *e)
 {
     struct stats_snapshot s = {.subject = subject};
-    struct gathering g = {.snapshot = &s, .has_steps = r->has_steps || r->format == STATS_PROMETHEUS};
+    const bool has_all = r->format == STATS_PROMETHEUS;
+    struct gathering g = {.snapshot = &s, .has_steps = r->has_steps || has_all, .has_all = has_all};
     int rc = figures_weights(r->weights, s.weight, e);
     if (rc) return rc;
     rc = gather(&g);

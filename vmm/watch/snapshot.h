@@ -31,7 +31,19 @@ struct stats_entry {
 struct stats_kernel { /* one of the kernel's counts */
     int vcpu;
     const char *unit;
+    enum kvm_stat_type type; /* no histogram */
     uint64_t value;
+    char name[KERNEL_NAME_MAX];
+};
+
+#define KERNEL_HISTS_MAX   16 /* KVM of Linux 6 has three */
+#define KERNEL_BUCKETS_MAX 64 /* of 32 */
+
+struct stats_kernel_hist { /* of all vCPUs together */
+    const char *unit;
+    bool is_log;
+    unsigned buckets, bucket_size;
+    uint64_t bucket[KERNEL_BUCKETS_MAX]; /* none overlaps another */
     char name[KERNEL_NAME_MAX];
 };
 
@@ -47,6 +59,8 @@ struct stats_snapshot {
     size_t count, room;
     struct stats_kernel *kernel; /* by vCPU */
     size_t kernel_count, kernel_room;
+    struct stats_kernel_hist kernel_hist[KERNEL_HISTS_MAX];
+    unsigned kernel_hists;
     struct machine_thread thread[MACHINE_THREADS_MAX];
     unsigned thread_count;
     struct stats_vcpu vcpu[CONFIG_MAX_CPUS]; /* info.vcpus of them */

@@ -4,7 +4,7 @@
 #include <sys/eventfd.h>
 
 #include "tests/unit/lib/control_rig.h"
-#include "vmm/lib/control/server.h"
+#include "vmm/lib/control/control.h"
 
 #define SLOTS     8    /* clients at once */
 #define CLIENT_MS 2000 /* that each has to send its request and to take the answer */
@@ -12,7 +12,7 @@
 
 struct rig {
     struct vireo_control *control;
-    struct control_call *waiting[SLOTS];
+    struct http_call *waiting[SLOTS];
     struct loop_source door; /* its eventfd is what a request at /door waits for */
     struct loop_job job;     /* what a thread posts for one at /thread */
     pthread_t thread;
@@ -20,13 +20,13 @@ struct rig {
     char dir[64];
 };
 
-static void answer_text(struct control_call *call, const char *text)
+static void answer_text(struct http_call *call, const char *text)
 {
-    control_answer(call, &(struct http_answer){.status = 200, .type = "text/plain", .body = text, .len = strlen(text)});
+    http_reply(call, &(struct http_answer){.status = 200, .type = "text/plain", .body = text, .len = strlen(text)});
 }
 
 /* Say what came: how many bytes, and whether they are the ones that were sent. */
-static void echo(struct control_call *call)
+static void echo(struct http_call *call)
 {
     char text[64];
     bool is_good = true;
@@ -36,14 +36,14 @@ static void echo(struct control_call *call)
     answer_text(call, text);
 }
 
-static void on_gone(struct control_call *call)
+static void on_gone(struct http_call *call)
 {
     struct rig *r = call->owner;
     loop_remove(call->loop, &r->door);
     r->gone++;
 }
 
-static void wait_here(struct control_call *call)
+static void wait_here(struct http_call *call)
 {
     struct rig *r = call->owner;
     call->gone = on_gone;
@@ -52,14 +52,14 @@ static void wait_here(struct control_call *call)
 
 static void on_door(void *arg, uint32_t events)
 {
-    struct control_call *call = arg;
+    struct http_call *call = arg;
     struct rig *r = call->owner;
     (void)events;
     loop_remove(call->loop, &r->door);
     answer_text(call, "open");
 }
 
-static void wait_at_door(struct control_call *call)
+static void wait_at_door(struct http_call *call)
 {
     struct rig *r = call->owner;
     wait_here(call);
@@ -75,13 +75,13 @@ static void on_job(void *arg)
 
 static void *work(void *arg)
 {
-    struct control_call *call = arg;
+    struct http_call *call = arg;
     struct rig *r = call->owner;
     loop_post(call->loop, &r->job);
     return NULL;
 }
 
-static void wait_for_thread(struct control_call *call)
+static void wait_for_thread(struct http_call *call)
 {
     struct rig *r = call->owner;
     wait_here(call);
@@ -89,12 +89,12 @@ static void wait_for_thread(struct control_call *call)
     assert_int_equal(pthread_create(&r->thread, NULL, work, call), 0);
 }
 
-static const struct control_route routes[] = {
+static const struct http_route routes[] = {
     {"PUT", "/echo", BODY_MAX, echo, 1},        {"GET", "/echo", 0, echo, 2},
     {"POST", "/wait", 0, wait_here, 0},         {"POST", "/door", 0, wait_at_door, 0},
     {"POST", "/thread", 0, wait_for_thread, 0},
 };
-static const struct control_table table = {routes, COUNT_OF(routes), "there is an echo"};
+static const struct http_table table = {routes, COUNT_OF(routes), "there is an echo"};
 
 static int set_up(void **state)
 {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
+#include "vmm/kvm/stats.h"
 #include "vmm/machine/machine.h"
 #include "vmm/watch/figures.h"
 #include "vmm/watch/page.h"
@@ -19,7 +20,7 @@ static struct fake {
     struct hist run, handler;
     _Atomic uint64_t bucket[2][HIST_BUCKETS], group[2][HIST_GROUPS];
     int rc;
-    bool has_switches, is_single, had_own_locale;
+    bool has_switches, is_single, has_all, had_own_locale;
 } fake;
 
 static void tell_class(void (*fn)(void *arg, const struct stats_row *row), void *arg, int vcpu)
@@ -52,6 +53,40 @@ static void tell_kick(void (*fn)(void *arg, const struct stats_row *row), void *
     fn(arg, &row);
 }
 
+/* One of each type and unit, and names that end as a part of a histogram does. */
+static const struct kvm_stat kernel_stats[] = {
+    {.name = "exits", .unit = "", .value = 5000},
+    {.name = "halt_wait_ns", .unit = "ns", .value = 2500000000},
+    {.name = "blocking", .unit = "bool", .type = KVM_STAT_INSTANT, .value = 1},
+    {.name = "Odd-bytes.sum", .unit = "bytes", .type = KVM_STAT_PEAK, .value = 4096},
+    {.name = "pages_count", .unit = "", .type = KVM_STAT_INSTANT, .value = 12},
+    {.name = "seen_total", .unit = "cycles", .value = 99},
+};
+static const uint64_t waits[] = {0, 1, 2, 3}, spins[] = {5, 6, 7};
+static const struct kvm_stat kernel_hists[] = {
+    {.name = "halt_wait_hist", .unit = "ns", .type = KVM_STAT_LOG, .bucket = waits, .bucket_count = 4},
+    {.name = "spins", .unit = "", .type = KVM_STAT_LINEAR, .bucket = spins, .bucket_count = 3, .bucket_size = 10},
+};
+
+static void tell_kernel(void (*fn)(void *arg, const struct stats_row *row), void *arg)
+{
+    const unsigned vcpus = fake.has_all && !fake.is_single ? 2 : 1;
+    for (unsigned vcpu = 0; vcpu < vcpus; vcpu++) {
+        for (size_t i = 0; i < (fake.has_all ? COUNT_OF(kernel_stats) : 1); i++) {
+            const struct kvm_stat *k = &kernel_stats[i];
+            fn(arg, &(const struct stats_row){.kind = STATS_KERNEL,
+                                              .vcpu = (int)vcpu,
+                                              .name = k->name,
+                                              .unit = k->unit,
+                                              .count = k->value,
+                                              .kernel = k});
+        }
+        for (size_t i = 0; fake.has_all && i < COUNT_OF(kernel_hists); i++)
+            fn(arg, &(const struct stats_row){
+                        .kind = STATS_KERNEL, .vcpu = (int)vcpu, .unit = "", .kernel = &kernel_hists[i]});
+    }
+}
+
 int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
                   void *arg)
 {
@@ -70,8 +105,7 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
                                   .offset = 0x50,
                                   .count = 900};
     fn(arg, &reg);
-    const struct stats_row kernel = {.kind = STATS_KERNEL, .name = "exits", .unit = "", .count = 5000};
-    fn(arg, &kernel);
+    tell_kernel(fn, arg);
     const struct stats_row bell = {
         .kind = STATS_DOORBELL, .vcpu = -1, .name = "doorbell", .device = "disk 0 (root)", .addr = 1, .count = 77};
     fn(arg, &bell);
@@ -79,6 +113,13 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
         .kind = STATS_DEVICE, .vcpu = -1, .name = "output_dropped", .device = "console 0", .count = 4321};
     fn(arg, &dropped);
     return 0;
+}
+
+int machine_stats_all(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
+                      void *arg)
+{
+    fake.has_all = true;
+    return machine_stats(m, info, fn, arg);
 }
 
 void machine_usage(struct machine *m, struct machine_usage *out)
@@ -217,15 +258,9 @@ static void json_has_every_vcpu_and_null_where_the_kernel_does_not_tell(void **s
         double value;
         bool is_told_of_both;
     } keys[] = {
-        {"cpu", 3, false},
-        {"cpu_ns", 1.5e9, true},
-        {"run_delay_ns", 2.5e8, false},
-        {"steal_ns", 2.4e8, false},
-        {"switches_voluntary", 150, true},
-        {"switches_involuntary", 50, true},
-        {"migrations", 7, false},
-        {"guest_ns", 1e9, true},
-        {"kernel_ns", 4e8, true},
+        {"cpu", 3, false},          {"cpu_ns", 1.5e9, true},           {"run_delay_ns", 2.5e8, false},
+        {"steal_ns", 2.4e8, false}, {"switches_voluntary", 150, true}, {"switches_involuntary", 50, true},
+        {"migrations", 7, false},   {"guest_ns", 1e9, true},           {"kernel_ns", 4e8, true},
     };
     (void)state;
     json_t *o = object(NULL, false), *vcpus = json_object_get(o, "vcpus");
@@ -325,8 +360,9 @@ static void prometheus_gets_families_with_cumulative_buckets(void **state)
         "vireo_exit_run_seconds_sum{vm=\"web\",class=\"mmio write\"} 0.003\n",
         "vireo_exits_saved_total{vm=\"web\",device=\"disk 0 (root)\",queue=\"1\"} 77\n",
         "vireo_device_events_total{vm=\"web\",device=\"console 0\",event=\"output_dropped\"} 4321\n",
-        "vireo_kvm_stat{vm=\"web\",vcpu=\"0\",name=\"exits\",unit=\"\"} 5000\n",
-        "vireo_overhead{vm=\"web\",figure=\"vm_exit_count\",unit=\"1/s\"} 2500\n",
+        "vireo_vcpu_run_delay_seconds_total{vm=\"web\",vcpu=\"0\"} 0.25\n",
+        "vireo_vcpu_context_switches_total{vm=\"web\",vcpu=\"0\",kind=\"involuntary\"} 50\n",
+        "# TYPE vireo_vcpu_on_cpu gauge\nvireo_vcpu_on_cpu{vm=\"web\",vcpu=\"0\"} 3\n",
         "vireo_vm_info{vm=\"web\",uuid=\"u-u\",",
     };
     (void)state;
@@ -334,10 +370,39 @@ static void prometheus_gets_families_with_cumulative_buckets(void **state)
         fake.is_single = single;
         char *text = page(STATS_PROMETHEUS, NULL, false);
         for (size_t i = 0; i < COUNT_OF(lines); i++) assert_contains(text, lines[i]);
-        assert_null(strstr(text, "cache_miss_rate\",unit")); /* unavailable: no sample, and never zero */
+        assert_null(strstr(text, "cache_miss")); /* unavailable: no sample, and never zero */
+        assert_null(strstr(text, "migrations_total{vm=\"web\",vcpu=\"1\"}"));
         assert_null(strstr(text, "0xd0000050"));
         free(text);
     }
+}
+
+static void prometheus_gets_the_kernels_statistics_by_type_and_unit(void **state)
+{
+    static const char *const lines[] = {
+        "# HELP vireo_kvm_exits_total KVM's own exits of a vCPU, cumulative.\n# TYPE vireo_kvm_exits_total counter\n"
+        "vireo_kvm_exits_total{vm=\"web\",vcpu=\"0\"} 5000\nvireo_kvm_exits_total{vm=\"web\",vcpu=\"1\"} 5000\n",
+        "# TYPE vireo_kvm_halt_wait_seconds_total counter\n"
+        "vireo_kvm_halt_wait_seconds_total{vm=\"web\",vcpu=\"0\"} 2.5\n",
+        "# TYPE vireo_kvm_blocking gauge\nvireo_kvm_blocking{vm=\"web\",vcpu=\"0\"} 1\n",
+        "# TYPE vireo_kvm__dd_bytes_sum_bytes gauge\nvireo_kvm__dd_bytes_sum_bytes{vm=\"web\",vcpu=\"0\"} 4096\n",
+        "# TYPE vireo_kvm_pages_count_value gauge\nvireo_kvm_pages_count_value{vm=\"web\",vcpu=\"0\"} 12\n",
+        "# TYPE vireo_kvm_seen_cycles_total counter\nvireo_kvm_seen_cycles_total{vm=\"web\",vcpu=\"0\"} 99\n",
+        /* Both vCPUs' together: 1, 2, 4 and more nanoseconds are the ends of the buckets, and belong to the next. */
+        "# TYPE vireo_kvm_halt_wait_hist_seconds histogram\n"
+        "vireo_kvm_halt_wait_hist_seconds_bucket{vm=\"web\",le=\"0\"} 0\n"
+        "vireo_kvm_halt_wait_hist_seconds_bucket{vm=\"web\",le=\"1e-09\"} 2\n"
+        "vireo_kvm_halt_wait_hist_seconds_bucket{vm=\"web\",le=\"3e-09\"} 6\n"
+        "vireo_kvm_halt_wait_hist_seconds_bucket{vm=\"web\",le=\"+Inf\"} 12\n"
+        "vireo_kvm_halt_wait_hist_seconds_count{vm=\"web\"} 12\nvireo_kvm_halt_wait_hist_seconds_sum{vm=\"web\"} 5\n",
+        "# TYPE vireo_kvm_spins histogram\nvireo_kvm_spins_bucket{vm=\"web\",le=\"9\"} 10\n"
+        "vireo_kvm_spins_bucket{vm=\"web\",le=\"19\"} 22\nvireo_kvm_spins_bucket{vm=\"web\",le=\"+Inf\"} 36\n"
+        "vireo_kvm_spins_count{vm=\"web\"} 36\n# HELP",
+    };
+    (void)state;
+    char *text = page(STATS_PROMETHEUS, NULL, false);
+    for (size_t i = 0; i < COUNT_OF(lines); i++) assert_contains(text, lines[i]);
+    free(text);
 }
 
 static void text_has_the_table_the_doorbells_the_threads_and_the_figures(void **state)
@@ -390,5 +455,6 @@ UNIT_MAIN(T(json_has_every_row_and_who_the_vm_is), T(json_has_every_vcpu_and_nul
           T(the_six_figures_follow_their_definitions), T(weights_weigh_and_what_is_unavailable_is_left_out),
           T(bad_weights_are_a_sentence), T(steps_hold_the_durations_where_they_belong),
           T(prometheus_gets_families_with_cumulative_buckets),
+          T(prometheus_gets_the_kernels_statistics_by_type_and_unit),
           T(text_has_the_table_the_doorbells_the_threads_and_the_figures), T(a_page_is_written_in_a_locale_of_its_own),
           T(without_a_recorder_there_is_a_sentence))

@@ -1,5 +1,5 @@
-/* Once a directory is checked, everything below it is done by its descriptor: somebody who puts another directory in
- * its place can't get the socket. bind(2) and connect(2) know only paths, so theirs lead through /proc/self/fd. */
+/* Once a directory is checked, everything in it is done through its descriptor. So somebody who puts another directory
+ * in its place can't get the socket. bind(2) and connect(2) take only paths, so these lead through /proc/self/fd. */
 #include "vmm/lib/control/place.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 #include "vmm/base/fd.h"
 
-#define LOCK_TRIES   50 /* of 10 ms; whoever holds it makes or removes a socket, in microseconds */
+#define LOCK_TRIES   50 /* of 10 ms each; the holder needs it for microseconds, to make or remove a socket */
 #define LOCK_WAIT_NS 10000000
 
 int vireo_control_dir(char *buf, size_t size)
@@ -43,14 +43,14 @@ static bool is_safe_parent(int fd)
     return (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (st.st_mode & S_ISVTX) != 0;
 }
 
-/* Whoever could write there could put a socket of his own in our name. */
+/* Anybody else who could write there could put his own socket under our name. */
 static bool is_ours_alone(int fd)
 {
     struct stat st;
     return fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* Opens the directory above dir, and gives dir's own name in it. */
+/* Open the directory above dir, and find dir's own name in it. The descriptor, or -errno. */
 static int open_parent(const char *dir, char name[CONTROL_PATH_MAX], struct err *e)
 {
     char above[CONTROL_PATH_MAX];
@@ -70,7 +70,8 @@ static int open_parent(const char *dir, char name[CONTROL_PATH_MAX], struct err 
     return -EPERM;
 }
 
-/* Opens a directory that is ours alone, below one in which it stays ours. Makes it (0700) if asked. Its descriptor. */
+/* Open a directory that is ours alone, in a parent where nobody else can replace it. is_made: make it (0700) if it is
+ * missing. The descriptor, or -errno. */
 static int open_dir(const char *dir, bool is_made, struct err *e)
 {
     char name[CONTROL_PATH_MAX];
@@ -88,7 +89,7 @@ static int open_dir(const char *dir, bool is_made, struct err *e)
     return -EPERM;
 }
 
-/* One process at a time in the directory: two that find a dead socket must not each replace the other's. */
+/* One process at a time may work in the directory. Else two that find a dead socket would each replace the other's. */
 static int lock_dir(int fd, const char *dir, struct err *e)
 {
     const struct timespec wait = {.tv_nsec = LOCK_WAIT_NS};
@@ -102,7 +103,7 @@ static int lock_dir(int fd, const char *dir, struct err *e)
 
 /* ---- the socket ---- */
 
-/* The file's path by way of the directory's descriptor, whatever lies at the directory's path by now. */
+/* The file's path through the directory's descriptor. It stays right whatever lies at the directory's path by now. */
 static struct sockaddr_un address_in(int dir_fd, const char *file)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -110,7 +111,7 @@ static struct sockaddr_un address_in(int dir_fd, const char *file)
     return addr;
 }
 
-/* Does a process listen there? One whose backlog is full does, too. */
+/* Does a process listen there? Yes, also when its backlog is full. */
 static bool is_alive(int dir_fd, const char *file)
 {
     const struct sockaddr_un addr = address_in(dir_fd, file);
@@ -163,7 +164,7 @@ static int make_socket(struct control_place *p, struct err *e)
     return listen(p->fd, CONTROL_BACKLOG) < 0 ? err_errno(e, "listen on %s", p->path) : 0;
 }
 
-/* dir, or the usual directory, written to `usual`; NULL: there is none. */
+/* dir if it is given; else the usual directory, which is written to `usual`. NULL: there is none, and *e says why. */
 static const char *which_dir(const char *dir, char usual[CONTROL_PATH_MAX], struct err *e)
 {
     if (dir) return dir;
@@ -173,7 +174,7 @@ static const char *which_dir(const char *dir, char usual[CONTROL_PATH_MAX], stru
     return rc ? NULL : usual;
 }
 
-/* Others find the socket by its path, so that must fit into an address, too. */
+/* Other programs find the socket by its path, so the path must fit into an address as well. */
 static int set_path(struct control_place *p, const char *dir, const char *name, struct err *e)
 {
     (void)snprintf(p->file, sizeof(p->file), "%s.sock", name);
@@ -196,7 +197,7 @@ static int open_steps(struct control_place *p, const char *dir, const char *name
     if (rc) return rc;
     rc = clear_place(p, name, e);
     if (!rc) rc = make_socket(p, e);
-    (void)flock(p->dir_fd, LOCK_UN); /* at once, as a child's copy of the descriptor would keep the lock */
+    (void)flock(p->dir_fd, LOCK_UN); /* now: a child's copy of the descriptor would keep the lock */
     return rc;
 }
 
@@ -220,8 +221,9 @@ int control_place_open(struct control_place *p, const char *dir, const char *nam
     return rc;
 }
 
-/* The file may be another VM's by now: somebody removed ours, and the name was given anew. A child of the program may
- * have copies of our descriptors, and nobody must wait there for an answer. */
+/* The file may belong to another VM by now, if somebody removed ours and the name was used again. A child of the
+ * program may hold copies of our descriptors. So the socket is shut down too, and no client waits at the child's copy.
+ */
 void control_place_close(struct control_place *p)
 {
     struct stat st;
@@ -237,7 +239,8 @@ void control_place_close(struct control_place *p)
 
 /* ---- the other end ---- */
 
-/* The kernel remembers who called listen(2) (unix(7), SO_PEERCRED). Root may run our VMs; nobody else may. */
+/* Is the listener ours or root's? Nobody else may run our VMs. The kernel remembers who called listen(2) (unix(7),
+ * SO_PEERCRED). */
 static int check_peer(int fd)
 {
     struct ucred peer;

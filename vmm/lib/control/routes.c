@@ -25,7 +25,7 @@ bool control_view_parse(struct http_text query, struct control_view *out)
     return true;
 }
 
-static void show_stats(struct control_call *call)
+static void show_stats(struct http_call *call)
 {
     static const char *const types[] = {[VIREO_STATS_TEXT] = "text/plain; charset=utf-8",
                                         [VIREO_STATS_JSON] = "application/json",
@@ -35,34 +35,27 @@ static void show_stats(struct control_call *call)
     char *text = NULL;
     size_t len = 0;
     if (!control_view_parse(call->request.query, &asked)) {
-        control_refuse(call, 400, "what is known behind the question mark is steps=1 and weights=NAME=NUMBER,...", "");
+        http_refuse(call, 400, "what is known behind the question mark is steps=1 and weights=NAME=NUMBER,...", "");
         return;
     }
     const enum vireo_stats_format format = (enum vireo_stats_format)call->route->arg;
     const struct vireo_stats_view view = {.format = format, .weights = asked.weights, .has_steps = asked.has_steps};
     const int rc = lib_stats_page(call->owner, &view, &text, &len, &e);
     if (rc)
-        control_refuse(call, rc == -EINVAL ? 400 : 503, e.text, e.hint);
+        http_refuse(call, rc == -EINVAL ? 400 : 503, e.text, e.hint);
     else
-        control_answer(call, &(struct http_answer){.status = 200, .type = types[format], .body = text, .len = len});
+        http_reply(call, &(struct http_answer){.status = 200, .type = types[format], .body = text, .len = len});
     free(text);
 }
 
-static const struct control_route routes[] = {
+static const struct http_route routes[] = {
     {"GET", "/stats", 0, show_stats, VIREO_STATS_JSON},
     {"GET", "/stats.txt", 0, show_stats, VIREO_STATS_TEXT},
     {"GET", "/metrics", 0, show_stats, VIREO_STATS_PROMETHEUS},
 };
 
-const struct control_table control_routes = {
+const struct http_table control_routes = {
     .route = routes,
     .count = sizeof(routes) / sizeof(routes[0]),
     .pages = "the pages are /stats (JSON), /stats.txt and /metrics (Prometheus)",
 };
-
-int vireo_control_create(struct vireo_control **out, struct vireo_vm *vm, const char *dir, struct vireo_error *e)
-{
-    struct err err = {0};
-    const struct control_params p = {.table = &control_routes, .owner = vm, .dir = dir, .name = vm->name};
-    return lib_error(e, err_wrap(&err, control_create(out, &p, &err), "control socket"), &err);
-}

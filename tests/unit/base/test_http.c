@@ -1,5 +1,5 @@
 /* Heads of requests: those of real clients, and those that are wrong. */
-#include "vmm/lib/control/http.h"
+#include "vmm/base/http.h"
 
 #include "tests/unit/unit.h"
 

@@ -1,4 +1,4 @@
-#include "vmm/lib/control/http.h"
+#include "vmm/base/http.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +44,8 @@ static void refuse(struct http_request *out, int status, const char *why)
 
 /* ---- the head ---- */
 
-/* origin-form, or absolute-form (3.2.1, 3.2.2), whose host does not matter here. */
+/* The target is a path (origin-form, 3.2.1) or a whole URL (absolute-form, 3.2.2). The URL's host does not matter here.
+ */
 static void parse_target(struct http_text target, struct http_request *out)
 {
     static const char scheme[] = "http://";
@@ -57,7 +58,7 @@ static void parse_target(struct http_text target, struct http_request *out)
     out->query = target;
 }
 
-/* Whether the version is one that must name its host (3.2). */
+/* true: the version is HTTP/1.1, in which a request must name its host (3.2). */
 static bool parse_request_line(struct http_text line, struct http_request *out)
 {
     out->method = http_take(&line, ' ');
@@ -82,7 +83,7 @@ static bool is_token(struct http_text name)
     return name.len > 0;
 }
 
-/* Without blanks at either end (5.5). */
+/* t without the blanks at either end (5.5). */
 static struct http_text trimmed(struct http_text t)
 {
     while (t.len && (t.at[0] == ' ' || t.at[0] == '\t')) t = http_skip(t, 1);
@@ -107,7 +108,7 @@ static void parse_length(struct http_text value, struct http_request *out)
     }
 }
 
-/* The fields that say where a request ends, and for whom it is; others don't matter here. How often each is there. */
+/* How often the fields occur that say where a request ends and for whom it is. Other fields don't matter here. */
 struct fields {
     unsigned hosts, lengths;
 };
