@@ -600,6 +600,11 @@ static int watch_spinner(pthread_t *thread, uint64_t *end_ns)
                    "{\"schema\":\"vireo-stats-1\",\"pid\":%d,\"threads\":[{\"tid\":%d,\"vcpu\":0}]}", getpid(),
                    atomic_load(&tid));
     assert_int_equal(add(page), 0);
+    /* Another VM of the same process, whose vCPU is the thread that watches. */
+    (void)snprintf(page, sizeof(page),
+                   "{\"schema\":\"vireo-stats-1\",\"pid\":%d,\"threads\":[{\"tid\":%d,\"vcpu\":0}]}", getpid(),
+                   gettid());
+    assert_int_equal(live_add_vm(&r, "db", page, strlen(page), &e), 0);
     assert_int_equal(live_weigh(&r, NULL, &e), 0);
     return live_sample(&r, &w, &e);
 }
@@ -618,6 +623,8 @@ static void a_thread_that_spins_is_seen_to_run_or_wait(void **state)
     assert_true(h->charged + h->waited > 0.7 * live_wall(&r));
     assert_true(h->charged + h->waited < 1.01 * live_wall(&r));
     assert_true(found.all_ns > 0 && r.own_ns > 0);
+    assert_int_equal(r.vm[1].own_ns, 0); /* both threads of the process are vCPUs, and it is counted once */
+    assert_true((double)r.vm[0].own_ns < 0.05 * live_wall(&r));
 }
 
 static void a_vm_that_ends_too_soon_is_one_sentence(void **state)
