@@ -9,6 +9,7 @@
 #include "bench/report/axis.h"
 #include "bench/report/published.h"
 
+#define P90_MIN  36
 #define P99_MIN  368 /* samples that p99 needs, as its confidence interval does; with fewer it is luck */
 #define P999_MIN 3688
 
@@ -198,14 +199,9 @@ static void put_processes(const struct cell *c)
              c->row->processes);
 }
 
-/* Old results only know whether the two agree. */
 static void put_agrees(const struct cell *c)
 {
-    const struct result_row *row = c->row;
-    put_coloured(c, row->verdict != COUNT_NONE ? count_verdicts[row->verdict]
-                    : row->agrees < 0          ? "n/a"
-                    : row->agrees              ? "agrees"
-                                               : "differs");
+    put_coloured(c, c->row->verdict == COUNT_NONE ? "n/a" : count_verdicts[c->row->verdict]);
 }
 
 static void put_because(const struct cell *c)
@@ -215,7 +211,7 @@ static void put_because(const struct cell *c)
 
 /* clang-format off */
 static void put_median(const struct cell *c) { report_put_number(c->page, exit_median(c->view, c->row)); }
-static void put_p90(const struct cell *c) { put_headline(c, 0.9, 1); }
+static void put_p90(const struct cell *c) { put_headline(c, 0.9, P90_MIN); }
 static void put_p99(const struct cell *c) { put_headline(c, 0.99, P99_MIN); }
 static void put_p999(const struct cell *c) { put_headline(c, 0.999, P999_MIN); }
 static void put_max(const struct cell *c) { put_headline(c, 1, 1); }
