@@ -1,14 +1,14 @@
 /* How far a record tells of the host rather than of its scheduler: what others used, and what the host itself lost. */
+#include <math.h>
 #include <stdio.h>
 
 #include "bench/fair/judge.h"
 
-#define STEAL_MAX  0.01 /* of the CPUs' time; beyond it there is no verdict */
-#define OTHERS_MAX 0.02 /* the same, used by other processes; beyond it nothing fails */
-#define SETTLED    3    /* samples after which a guest has surely looked at its counter */
+#define WORTH_SAYING 0.02 /* of these CPUs, taken by others or lost: less goes without saying */
 
 /* How much time the guest has seen pass without it, up to a sample, though its thread did not wait. It is too little
- * where the guest has not looked at its counter since it last waited. */
+ * where the guest has not looked at its counter since it last waited, and never too much: the sample took the guest's
+ * count first. */
 static double stalled_until(const struct judge *j, unsigned vcpu, unsigned sample)
 {
     const struct fair_count *c = fair_at(j->r, sample, vcpu);
@@ -34,61 +34,82 @@ static double cost_of_switches(const struct judge *j, unsigned samples)
     return (double)j->r->tick_ns * (0.75 + 0.25 * samples);
 }
 
-/* How long a vCPU's CPU stood still. A vCPU that does not spin may take as long for a loop of its own. */
-static double stalled_under(const struct judge *j, unsigned vcpu)
+/* How long a vCPU's CPU stood still under it. One that does not spin may take as long for a loop of its own. */
+static void stalls_under(struct judge *j, unsigned vcpu)
 {
-    struct span s;
-    unsigned seen = 0;
-    double sum = 0;
+    const unsigned last_sample = judge_run(j).to;
+    double most = stalled_until(j, vcpu, 0);
 
-    if (j->p->vcpu[vcpu].work != FAIR_SPIN || !judge_running(j, vcpu, &s)) return 0;
-    double most = stalled_until(j, vcpu, s.from);
-    for (unsigned at = s.from + 1, last = s.from; at <= s.to; at++) {
-        const double now = fair_at(j->r, at, vcpu)->is_running ? stalled_until(j, vcpu, at) : most;
-        if (now <= most) continue;
-        if (++seen >= SETTLED && now - most > cost_of_switches(j, at - last)) sum += now - most;
-        most = now;
+    for (unsigned at = 1, last = 0; at <= last_sample; at++) {
+        const double more = stalled_until(j, vcpu, at) - most;
+        if (more <= 0) continue;
+        if (more > cost_of_switches(j, at - last)) {
+            j->stalled[vcpu] += more;
+            j->longest_stall = fmax(j->longest_stall, more);
+        }
+        most += more;
         last = at;
+    }
+}
+
+/* Under a cap threads wait unseen, and the sampling thread must tell. What was stolen from a vCPU that does not spin
+ * may have been stolen at once. */
+static double find_stalls(struct judge *j)
+{
+    double sum = 0;
+    if (j->p->vm[0].quota_us) return sampled_late(j);
+    for (unsigned i = 0; i < j->p->vcpu_count; i++) {
+        if (j->p->vcpu[i].work == FAIR_SPIN)
+            stalls_under(j, i);
+        else
+            j->longest_stall = fmax(j->longest_stall, (double)j->r->host.steal);
+        sum += j->stalled[i];
     }
     return sum;
 }
 
-/* How long whoever runs this host stopped its CPUs. A thread that waits for its quota is not said to wait, so under a
- * cap the sampling thread must tell. */
-static double stalled(const struct judge *j)
+static void say_disturbed(const struct judge *j, double steal, double stall)
 {
-    double sum = 0;
-    if (j->p->vm[0].quota_us) return sampled_late(j);
-    for (unsigned i = 0; i < j->p->vcpu_count; i++) sum += stalled_under(j, i);
-    return sum;
-}
-
-void judge_disturbance(struct judge *j)
-{
-    const double busy = (double)j->r->host.busy, all = j->wall * j->p->cpu_count;
-    const double steal = (double)j->r->host.steal / all, stall = stalled(j) / all;
-    const double ours = judge_charged_all(j, judge_run(j)) + (double)j->r->vmm_ns, free = all > ours ? all - ours : 0;
+    const double all = j->wall * j->p->cpu_count;
     char *text = j->out->disturbed;
 
-    j->lost = (steal > stall ? steal : stall) * all;     /* it is the same time, seen twice */
-    j->others = busy - ours < free ? busy - ours : free; /* C4 tells if that isn't all */
-    j->taken = all - ours - (double)j->r->host.idle - (double)j->r->host.steal;
-    j->out->is_stolen = steal > STEAL_MAX || stall > STEAL_MAX || j->r->throttled;
     if (j->r->throttled)
         (void)snprintf(text, FAIR_TEXT,
                        "the CPU quota of a cgroup around this process stopped it %llu times; run it outside",
                        (unsigned long long)j->r->throttled);
-    else if (steal > STEAL_MAX)
-        (void)snprintf(text, FAIR_TEXT,
-                       "the host itself lost %.1f %% of these CPUs (steal, /proc/stat), more than %.0f %%", steal * 100,
-                       STEAL_MAX * 100);
-    else if (stall > STEAL_MAX)
-        (void)snprintf(text, FAIR_TEXT,
-                       "this host's CPUs stood still for %.1f %% of the time, more than %.0f %%: guests lost it while "
-                       "their threads ran, so whatever runs this host is busy",
-                       stall * 100, STEAL_MAX * 100);
-    else if (j->others / all > OTHERS_MAX)
-        (void)snprintf(text, FAIR_TEXT,
-                       "others used %.1f %% of these CPUs, more than %.0f %%: run it where nothing else does",
-                       j->others / all * 100, OTHERS_MAX * 100);
+    else if (steal / all > WORTH_SAYING)
+        (void)snprintf(text, FAIR_TEXT, "the host itself lost %.1f %% of these CPUs (steal, /proc/stat)",
+                       steal / all * 100);
+    else if (stall / all > WORTH_SAYING)
+        (void)snprintf(
+            text, FAIR_TEXT,
+            "this host's CPUs stood still for %.1f %% of the time: guests lost it while their threads ran, so "
+            "whatever runs this host is busy",
+            stall / all * 100);
+    else if (j->others / all > WORTH_SAYING)
+        (void)snprintf(text, FAIR_TEXT, "others used %.1f %% of these CPUs", j->others / all * 100);
+}
+
+void judge_disturbance(struct judge *j)
+{
+    const double busy = (double)j->r->host.busy, all = j->wall * j->p->cpu_count, steal = (double)j->r->host.steal;
+    const double ours = judge_charged_all(j, judge_run(j)) + (double)j->r->vmm_ns, free = all > ours ? all - ours : 0;
+    const double stall = find_stalls(j);
+
+    j->lost = fmax(steal, stall) + (double)j->r->throttled_ns; /* stolen time is seen twice */
+    j->others = fmax(0, fmin(busy - ours, free));              /* C4 tells if that isn't all */
+    j->taken = all - ours - (double)j->r->host.idle - steal;
+    say_disturbed(j, steal, stall);
+}
+
+double judge_noise(const struct judge *j, enum noise noise, const char **who)
+{
+    switch (noise) {
+    case NOISE_NONE: break;
+    case NOISE_STALLS: *who = "others on the runqueue, or a CPU that stood still,"; return 2 * j->longest_stall;
+    case NOISE_HOST: *who = "interrupts and this host's host"; return (double)j->r->host.irq + j->lost;
+    case NOISE_TAKEN: *who = "others, interrupts and this host's host"; return fmax(j->taken, j->others + j->lost);
+    }
+    *who = "chance";
+    return 0;
 }

@@ -19,6 +19,8 @@
 #include <stdint.h>
 
 #include "bench/bench.h"
+#include "bench/fair/cause.h"
+#include "bench/fair/verdict.h"
 #include "guest/fair/shared.h"
 #include "vmm/base/err.h"
 
@@ -28,7 +30,7 @@
 #define FAIR_WINDOWS      16
 #define FAIR_BASE_NS      50000000ull /* from one sample to the next, which is the shortest window */
 #define FAIR_DURATION_MAX 600u        /* s; twelve thousand samples */
-#define FAIR_TEXT         400
+#define FAIR_TEXT         480         /* two of them are one text of a result, which may have 1,000 bytes */
 #define FAIR_ITEM_COUNT   13
 
 /* ---- what is asked for ---- */
@@ -105,6 +107,9 @@ static inline unsigned fair_first_vcpu(const struct fair_plan *p, unsigned vcpu)
     return vcpu;
 }
 
+/* "vCPU 1"; with several VMs "VM 1 vCPU 0". */
+const char *fair_name(const struct fair_plan *p, unsigned vcpu, char out[32]);
+
 /* ---- what happened ---- */
 
 /* All since the threads began. */
@@ -117,16 +122,19 @@ struct fair_count {
 /* Of the plan's CPUs together, ns. */
 struct fair_cpu_time {
     uint64_t busy, idle, steal;
+    uint64_t irq; /* a part of busy: interrupts, which some kernels charge to no thread */
 };
 
 struct fair_record {
     unsigned samples, vcpus;
-    uint64_t *at;              /* of each sample, ns */
-    struct fair_count *count;  /* [sample * vcpus + vcpu] */
-    struct fair_cpu_time host; /* from the first sample to the last */
-    uint64_t throttled;        /* how often a CPU quota around this process stopped it meanwhile */
-    uint64_t vmm_ns;           /* what this process's other threads were charged on these CPUs */
+    uint64_t *at;                     /* of each sample, ns */
+    uint64_t *width;                  /* how long it took to read what all vCPUs had been charged, ns */
+    struct fair_count *count;         /* [sample * vcpus + vcpu] */
+    struct fair_cpu_time host;        /* from the first sample to the last */
+    uint64_t throttled, throttled_ns; /* how often and how long a CPU quota around this process stopped it */
+    uint64_t vmm_ns;                  /* what this process's other threads were charged on these CPUs */
     uint64_t paused_ns;
+    uint64_t pausing_ns;   /* of these, until the last vCPU had left the guest, and then until all were called back */
     unsigned pause_sample; /* the first one after the pause; 0: there was none */
     uint64_t tick_ns, slice_ns;
     char slice_source[100];
@@ -136,6 +144,8 @@ struct fair_record {
         uint64_t missed, longest;
         uint32_t gap[FAIR_BUCKETS], late[FAIR_BUCKETS];
     } guest[FAIR_THREADS];
+    struct cause cause[FAIR_THREADS];            /* of each vCPU's thread, at the end */
+    char cause_changed[FAIR_THREADS][FAIR_TEXT]; /* since the first sample; "": nothing */
 };
 
 /* Run the plan. 0; -ENOTSUP: this host can't; -ECANCELED: it was stopped; else another -errno. In each case the caller
@@ -164,14 +174,11 @@ static inline double fair_bucket_ns(const struct fair_record *r, unsigned bucket
 
 /* ---- what is thought of it ---- */
 
-enum fair_verdict { FAIR_PASS, FAIR_FAIL, FAIR_INCONCLUSIVE, FAIR_REPORTED };
-
 struct fair_finding {
     enum fair_property property;
     enum fair_verdict verdict;
     int vcpu; /* the one that the statistic is of; -1: all */
-    double statistic, bound;
-    double unit_ns; /* how much CPU time 1 of the statistic stands for, ns; 0: none */
+    struct fair_figures figures;
     char text[FAIR_TEXT], reason[FAIR_TEXT];
 };
 
@@ -181,8 +188,7 @@ struct fair_report {
     double share[FAIR_THREADS];
     double error[FAIR_WINDOWS]; /* the greatest relative error of a share in windows of each length */
     unsigned windows;           /* how many of the options' lengths the record holds */
-    bool is_stolen;             /* whatever runs this host took time from it: nothing was judged */
-    char disturbed[FAIR_TEXT];  /* why this host was not quiet enough for a verdict; "": it was */
+    char disturbed[FAIR_TEXT];  /* what others and this host took of these CPUs; "": next to nothing */
 };
 
 void fair_judge(const struct fair_options *o, const struct fair_plan *p, const struct fair_record *r,

@@ -15,13 +15,10 @@ double judge_limit(const struct fair_finding *f)
 
 void judge_hold(struct fair_finding *f, double statistic, double bound)
 {
-    const enum relation relation = fair_properties[f->property].relation;
-    const bool holds = relation == LESS      ? statistic < bound
-                       : relation == AT_MOST ? statistic <= bound
-                                             : statistic >= bound;
-    f->statistic = statistic;
-    f->bound = bound;
-    f->verdict = relation == NOT_JUDGED ? FAIR_REPORTED : holds ? FAIR_PASS : FAIR_FAIL;
+    f->figures.statistic = statistic;
+    f->figures.bound = bound;
+    f->verdict = fair_verdict(fair_properties[f->property].relation,
+                              &(struct fair_figures){.statistic = statistic, .bound = bound});
 }
 
 const char *judge_sign(const struct fair_finding *f)
@@ -48,15 +45,6 @@ void judge_doubt(struct fair_finding *f, const char *fmt, ...)
     f->verdict = FAIR_INCONCLUSIVE;
 }
 
-const char *judge_name(const struct judge *j, unsigned vcpu, char out[32])
-{
-    if (j->p->vm_count == 1)
-        (void)snprintf(out, 32, "vCPU %u", vcpu);
-    else
-        (void)snprintf(out, 32, "VM %u vCPU %u", j->p->vcpu[vcpu].vm, vcpu - fair_first_vcpu(j->p, vcpu));
-    return out;
-}
-
 /* ---- from one sample to another ---- */
 
 double judge_charged_all(const struct judge *j, struct span s)
@@ -81,6 +69,45 @@ bool judge_running(const struct judge *j, unsigned vcpu, struct span *out)
     while (s.to > s.from && !fair_at(j->r, s.to, vcpu)->is_running) s.to--;
     *out = s;
     return s.to > s.from && s.to - s.from >= RUNNING_SPAN * last;
+}
+
+/* Before a sample a vCPU was charged for a part of the time. What it waited until then may be the rest of it. */
+static double may_have_waited(const struct judge *j, unsigned vcpu, unsigned sample)
+{
+    const struct span s = {sample - 1, sample};
+    const double rest = judge_time(j, s) - judge_charged(j, vcpu, s);
+    return rest > 0 ? rest : 0;
+}
+
+/* From the first to the last sample before which the vCPU ran, where none caught it running. */
+static bool judge_seen(const struct judge *j, unsigned vcpu, struct span *out)
+{
+    const unsigned last = judge_run(j).to;
+    struct span s = {1, last};
+    while (s.from < s.to && !fair_charged(j->r, vcpu, s.from - 1, s.from)) s.from++;
+    while (s.to > s.from && !fair_charged(j->r, vcpu, s.to - 1, s.to)) s.to--;
+    *out = s;
+    return s.to > s.from && s.to - s.from >= RUNNING_SPAN * last;
+}
+
+bool judge_account(const struct judge *j, unsigned vcpu, struct account *out)
+{
+    struct span s;
+    double open = 0;
+
+    if (!judge_running(j, vcpu, &s)) {
+        if (!judge_seen(j, vcpu, &s)) return false;
+        open = fmax(may_have_waited(j, vcpu, s.from), may_have_waited(j, vcpu, s.to));
+    }
+    const struct fair_count *from = fair_at(j->r, s.from, vcpu), *to = fair_at(j->r, s.to, vcpu);
+    const bool is_across = j->r->pause_sample > s.from && j->r->pause_sample <= s.to;
+    *out = (struct account){judge_time(j, s),
+                            judge_charged(j, vcpu, s),
+                            (double)(to->delay - from->delay),
+                            (double)(to->steal - from->steal),
+                            open,
+                            is_across ? (double)j->r->pausing_ns : 0};
+    return true;
 }
 
 bool judge_is_greedy(enum fair_work work)

@@ -96,6 +96,7 @@ int fair_cpu_time(const struct fair_plan *p, struct fair_cpu_time *out)
             out->busy += (v[0] + v[1] + v[2] + v[5] + v[6]) * unit;
             out->idle += (v[3] + v[4]) * unit;
             out->steal += v[7] * unit;
+            out->irq += (v[5] + v[6]) * unit;
         }
     }
     (void)fclose(f);

@@ -5,6 +5,7 @@
  *   progress.c     F6 to F8 and F13: gaps, work and progress over the whole run
  *   identities.c   C1 to C4
  *   disturbance.c  how far the host and other programs were in the way
+ *   accused.c      why the one that a property names may have got less
  *   finding.c      words and figures for all of them
  *
  * One thread; nothing is allocated and nothing can fail. Times are double, in nanoseconds. */
@@ -21,14 +22,22 @@ struct judge {
     double quantum; /* Q: the slice rounded up to whole ticks */
     double wall;    /* of the run, pauses included */
     double others;  /* CPU time that other processes used on these CPUs */
-    double lost;    /* CPU time that the host itself lost: steal, or time in which its CPUs stood still */
+    double lost;    /* CPU time that the host itself lost: steal, time in which its CPUs stood still, quotas */
     double taken;   /* all that was not ours, not idle and not steal. `others` holds only what ticks have seen of it */
+    double stalled[FAIR_THREADS]; /* in all, each vCPU's CPU stood still under it */
+    double longest_stall;         /* of any of them, between two samples */
 };
 
-/* How the statistic relates to the bound where the property holds. */
-enum relation { NOT_JUDGED, LESS, AT_MOST, AT_LEAST };
+/* What can move a statistic, though the scheduler treats all vCPUs alike. docs/fairness.md has the reasons. */
+enum noise {
+    NOISE_NONE,   /* but what measure_fn says of this one */
+    NOISE_STALLS, /* CPUs that stand still make one slice longer. Others share out the queue, and change no shares */
+    NOISE_HOST,   /* time that the clocks do not count: interrupts, and whatever the host itself lost */
+    NOISE_TAKEN,  /* CPU time that others had instead */
+};
 
-/* Fill in a finding as if the host had been quiet. Its property is set, its vcpu is -1, and the rest is empty. */
+/* Fill in a finding as if the host had been quiet. Its property is set, its vcpu is -1, its unit that of the property,
+ * and the rest is empty. What chance could make of just this statistic it adds to explained_ns. */
 typedef void measure_fn(const struct judge *j, struct fair_finding *f);
 
 /* A property. The words are those of docs/properties.md to the letter. */
@@ -37,6 +46,7 @@ struct fair_property_row {
     enum relation relation;
     double limit; /* the number that `holds` names: the bound itself, or a factor in it */
     bool is_time; /* statistic and bound are nanoseconds of CPU time */
+    enum noise moved_by;
     measure_fn *measure;
 };
 extern const struct fair_property_row fair_properties[FAIR_PROPERTY_COUNT];
@@ -47,21 +57,24 @@ measure_fn measure_time, measure_steal, measure_waiting, measure_capacity;
 
 /* Fill in shares and errors of the report. Before any measure_fn. */
 void judge_shares(struct judge *j);
-/* Fill in others, lost and taken, and is_stolen and disturbed of the report. */
+/* Fill in all that the judge knows of others and this host, and `disturbed` of the report. */
 void judge_disturbance(struct judge *j);
+/* The most that noise of this kind could have made of a statistic, ns; *who: in words. */
+double judge_noise(const struct judge *j, enum noise noise, const char **who);
+/* Say in the finding's reason what speaks for itself about the vCPU that it names: that it slept, that it was told to
+ * run otherwise than its peers, or that nothing of the kind was seen. */
+void judge_accused(const struct judge *j, struct fair_finding *f);
 
 /* ---- what a finding says ---- */
 
 /* The property's limit. */
 double judge_limit(const struct fair_finding *f);
-/* Set statistic and bound, and the verdict that the property's relation gives. */
+/* Set statistic and bound, and the verdict that they give on a quiet host. */
 void judge_hold(struct fair_finding *f, double statistic, double bound);
 /* The sign that stands between them: "<=", or ">" where the property failed. After judge_hold. */
 const char *judge_sign(const struct fair_finding *f);
 void judge_say(struct fair_finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void judge_doubt(struct fair_finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* inconclusive */
-/* "vCPU 1"; with several VMs "VM 1 vCPU 0". */
-const char *judge_name(const struct judge *j, unsigned vcpu, char out[32]);
 
 static inline double ms(double ns)
 {
@@ -90,6 +103,15 @@ double judge_time(const struct judge *j, struct span s);
 /* From the first to the last sample that caught the vCPU running. What it waited is counted whole only then. false:
  * they are too close together to say anything. */
 bool judge_running(const struct judge *j, unsigned vcpu, struct span *out);
+
+/* What became of a vCPU's time. */
+struct account {
+    double wall, charged, waited, stolen;
+    double open;    /* of waits that may be missing at an end, as no sample caught it running there; 0: none */
+    double pausing; /* while it was paused and resumed, which may be in the wall time or not; 0: it was not */
+};
+/* false: it ran too seldom to say anything. */
+bool judge_account(const struct judge *j, unsigned vcpu, struct account *out);
 /* Is a vCPU with this work runnable at any time? */
 bool judge_is_greedy(enum fair_work work);
 

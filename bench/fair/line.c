@@ -51,15 +51,27 @@ void fair_put_unsupported(const struct bench_sink *sink, const struct fair_plan 
                         "unsupported", "detail", why));
 }
 
+static json_t *scheduling(const struct cause *c)
+{
+    return json_pack("{s:i, s:i, s:i, s:o, s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "policy", c->policy,
+                     "nice", c->nice, "priority", c->priority, "slice_ns", integer(c->slice_ns), "cpus", c->cpus, "cpu",
+                     c->cpu, "cgroup", c->group.path, "weight", integer(c->group.weight), "quota_us",
+                     integer(c->group.quota_us), "period_us", integer(c->group.period_us), "throttled",
+                     integer(c->throttled.times), "autogroup",
+                     c->has_autogroup ? json_integer(c->autogroup) : json_null(), "autogroup_nice",
+                     c->has_autogroup ? json_integer(c->autogroup_nice) : json_null(), "core_cookie",
+                     c->has_cookie ? integer(c->cookie) : json_null());
+}
+
 static json_t *vcpus(const struct fair_plan *p, const struct fair_record *r, const struct fair_report *found)
 {
     json_t *list = json_array();
     for (unsigned i = 0; i < p->vcpu_count; i++) {
         json_t *charged = json_array();
         for (unsigned s = 1; s < r->samples; s++) json_array_append_new(charged, integer(fair_charged(r, i, s - 1, s)));
-        json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o}", "vm", (int)p->vcpu[i].vm, "vcpu",
+        json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o, s:o}", "vm", (int)p->vcpu[i].vm, "vcpu",
                                               (int)(i - fair_first_vcpu(p, i)), "share", figure(found->share[i]),
-                                              "charged", charged));
+                                              "charged", charged, "scheduling", scheduling(&r->cause[i])));
     }
     return list;
 }
@@ -79,8 +91,8 @@ static json_t *property(const struct fair_finding *f)
         [FAIR_PASS] = "pass", [FAIR_FAIL] = "fail", [FAIR_INCONCLUSIVE] = "inconclusive", [FAIR_REPORTED] = "reported"};
     const struct fair_property_row *row = &fair_properties[f->property];
     return json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s}", "id", row->id, "verdict", verdicts[f->verdict], "statistic",
-                     figure(f->statistic), "bound", figure(f->bound), "unit", row->is_time ? "ns" : "", "text", f->text,
-                     "reason", f->reason);
+                     figure(f->figures.statistic), "bound", figure(f->figures.bound), "unit", row->is_time ? "ns" : "",
+                     "text", f->text, "reason", f->reason);
 }
 
 static json_t *plots(const struct fair_options *o, const struct fair_plan *p, const struct fair_record *r,
@@ -112,11 +124,12 @@ void fair_put(const struct fair_options *o, const struct fair_plan *p, const str
               const struct fair_report *found, const struct bench_sink *sink)
 {
     json_t *identities = json_array(), *properties = json_array(), *windows = json_array();
-    bool is_doubtful = false;
+    bool is_doubtful = false, is_violated = false;
 
     for (unsigned i = 0; i < found->count; i++) {
         const struct fair_finding *f = &found->finding[i];
         is_doubtful |= f->verdict == FAIR_INCONCLUSIVE && found->disturbed[0];
+        is_violated |= f->verdict == FAIR_FAIL;
         if (f->property >= FAIR_C1)
             json_array_append_new(identities, identity(f));
         else
@@ -124,7 +137,10 @@ void fair_put(const struct fair_options *o, const struct fair_plan *p, const str
     }
     for (unsigned i = 0; i < found->windows; i++) json_array_append_new(windows, integer(o->window_ns[i]));
     put(sink, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "type", "experiment", "id", p->id,
-                        "variant", p->variant, "status", is_doubtful ? "inconclusive" : "ok", "detail",
-                        found->disturbed, "vcpus", vcpus(p, r, found), "windows_ns", windows, "identities", identities,
-                        "properties", properties, "plots", plots(o, p, r, found)));
+                        "variant", p->variant, "status",
+                        is_violated   ? "violated"
+                        : is_doubtful ? "inconclusive"
+                                      : "ok",
+                        "detail", found->disturbed, "vcpus", vcpus(p, r, found), "windows_ns", windows, "identities",
+                        identities, "properties", properties, "plots", plots(o, p, r, found)));
 }

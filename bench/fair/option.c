@@ -172,7 +172,7 @@ const struct setting fair_option[] = {
     {"weights", "LIST", "of E2, a vCPU each (1:2:4:8)", .set = set_weights},
     {"cgroup", "PATH", "directory below which VMs get cgroups (that of this process)", .set = set_cgroup},
     {"quick", NULL, "runs of 2s", .set = set_quick},
-    {"hold-back", "VCPU:PERCENT", "self-check: treat one vCPU unfairly, which F1 and F13 must find", .set = set_hold},
+    {"hold-back", "VCPU:PERCENT", "self-check: treat one vCPU unfairly, which must be found", .set = set_hold},
     {0},
 };
 

@@ -209,3 +209,12 @@ bool fair_plan_make(const struct fair_options *o, unsigned item, unsigned varian
     name(out, &v);
     return true;
 }
+
+const char *fair_name(const struct fair_plan *p, unsigned vcpu, char out[32])
+{
+    if (p->vm_count == 1)
+        (void)snprintf(out, 32, "vCPU %u", vcpu);
+    else
+        (void)snprintf(out, 32, "VM %u vCPU %u", p->vcpu[vcpu].vm, vcpu - fair_first_vcpu(p, vcpu));
+    return out;
+}

@@ -25,8 +25,8 @@ void measure_gap(const struct judge *j, struct fair_finding *f)
     judge_hold(f, longest, judge_limit(f) * round + pause);
     judge_say(f,
               "longest gap, of %s: %.1f ms %s 2 * N * Q%s = %.1f ms, Q = %.3g ms; a round in strict turn takes %.1f ms",
-              judge_name(j, (unsigned)f->vcpu, who), ms(longest), judge_sign(f), pause > 0 ? " + the pause" : "",
-              ms(f->bound), ms(j->quantum), ms(round + pause));
+              fair_name(j->p, (unsigned)f->vcpu, who), ms(longest), judge_sign(f), pause > 0 ? " + the pause" : "",
+              ms(f->figures.bound), ms(j->quantum), ms(round + pause));
 }
 
 /* ---- F7 ---- */
@@ -39,10 +39,10 @@ void measure_work(const struct judge *j, struct fair_finding *f)
     for (unsigned i = 0; i < j->p->vcpu_count; i++) busy += judge_is_greedy(j->p->vcpu[i].work);
     if (busy > j->p->cpu_count) busy = j->p->cpu_count;
 
-    f->unit_ns = busy * wall - vmm;
-    judge_hold(f, sum / f->unit_ns, judge_limit(f));
+    f->figures.unit_ns = busy * wall - vmm;
+    judge_hold(f, sum / f->figures.unit_ns, judge_limit(f));
     judge_say(f, "sum C / (min(M, demand) * W - VMM) = %.1f / (%u * %.1f - %.1f) ms = %.4f %s %.2f", ms(sum), busy,
-              ms(wall), ms(vmm), f->statistic, judge_sign(f), f->bound);
+              ms(wall), ms(vmm), f->figures.statistic, judge_sign(f), f->figures.bound);
 }
 
 /* ---- F8 ---- */
@@ -67,13 +67,14 @@ void measure_interactive(const struct judge *j, struct fair_finding *f)
     const double wall = judge_time(j, judge_run(j)), got = judge_charged(j, 0, judge_run(j));
 
     f->vcpu = 0;
-    f->unit_ns = (double)v->busy_ns / (double)v->period_ns * wall; /* what it wants in all */
-    judge_hold(f, got / f->unit_ns, judge_limit(f));
+    f->figures.unit_ns = (double)v->busy_ns / (double)v->period_ns * wall; /* what it wants in all */
+    judge_hold(f, got / f->figures.unit_ns, judge_limit(f));
     judge_say(
         f,
         "C / demand = %.1f / (%.3g/%.3g * %.0f) ms = %.3f %s %.2f; late by p50 %.2f, p99 %.2f ms, %llu periods missed",
-        ms(got), ms((double)v->busy_ns), ms((double)v->period_ns), ms(wall), f->statistic, judge_sign(f), f->bound,
-        ms(quantile_ns(j, g->late, 0.5)), ms(quantile_ns(j, g->late, 0.99)), (unsigned long long)g->missed);
+        ms(got), ms((double)v->busy_ns), ms((double)v->period_ns), ms(wall), f->figures.statistic, judge_sign(f),
+        f->figures.bound, ms(quantile_ns(j, g->late, 0.5)), ms(quantile_ns(j, g->late, 0.99)),
+        (unsigned long long)g->missed);
 }
 
 /* ---- F13 ---- */
@@ -117,9 +118,9 @@ static double speed_scatter(const struct judge *j, unsigned accused)
         }
     }
     if (!seen) return 0;
-    /* Each is a part of the mean that it is held against. */
+    /* Each is a part of the mean that it is held against; and the accused's mean scatters as that of another does. */
     const double variance = squares / seen * (others > 1 ? others / (others - 1.0) : 1);
-    return SCATTER_ERRORS * sqrt(variance * others / seen);
+    return SCATTER_ERRORS * sqrt(2 * variance * others / seen);
 }
 
 /* Is a the worse distance from the median? Of two that are equally far off, the slower vCPU is worse. */
@@ -148,17 +149,19 @@ void measure_progress(const struct judge *j, struct fair_finding *f)
         f->vcpu = (int)i;
     }
     const unsigned accused = (unsigned)f->vcpu;
-    f->unit_ns = judge_charged(j, accused, judge_run(j));
+    f->figures.unit_ns = judge_charged(j, accused, judge_run(j));
     judge_hold(f, fabs(worst), judge_limit(f));
     judge_say(f, "%s made %.4g loops a charged ms, the median is %.4g: |%.4f - 1| = %.4f %s %.2f",
-              judge_name(j, accused, who), rate[accused] * 1e6, median * 1e6, 1 + worst, f->statistic, judge_sign(f),
-              f->bound);
+              fair_name(j->p, accused, who), rate[accused] * 1e6, median * 1e6, 1 + worst, f->figures.statistic,
+              judge_sign(f), f->figures.bound);
     if (median <= 0) judge_doubt(f, "no progress was seen");
     if (f->verdict != FAIR_FAIL) return;
-    const double scatter = speed_scatter(j, accused);
-    if (f->statistic <= f->bound + scatter)
-        judge_doubt(f,
-                    "these CPUs' own speed changes: 3 standard errors of it are %.3f, which would explain it; run "
-                    "longer",
-                    scatter);
+    const double scatter = speed_scatter(j, accused), stalled = j->stalled[accused];
+    f->figures.explained_ns = scatter * f->figures.unit_ns + stalled;
+    if (fair_verdict(AT_MOST, &f->figures) == FAIR_INCONCLUSIVE)
+        judge_doubt(
+            f,
+            "these CPUs' own speed changes: 3 standard errors of it are %.3f, and %.1f ms in which the CPU stood "
+            "still would explain it too; run longer",
+            scatter, ms(stalled));
 }

@@ -77,14 +77,16 @@ int fair_record_alloc(struct fair_record *r, unsigned samples, unsigned vcpus)
 {
     *r = (struct fair_record){.samples = samples, .vcpus = vcpus};
     r->at = calloc(samples, sizeof(*r->at));
+    r->width = calloc(samples, sizeof(*r->width));
     r->count = calloc((size_t)samples * vcpus, sizeof(*r->count));
-    return r->at && r->count ? 0 : -ENOMEM;
+    return r->at && r->width && r->count ? 0 : -ENOMEM;
 }
 
 void fair_record_free(struct fair_record *r)
 {
     free(r->at);
+    free(r->width);
     free(r->count);
-    r->at = NULL;
+    r->at = r->width = NULL;
     r->count = NULL;
 }

@@ -26,7 +26,8 @@ struct run_vm {
 struct run_vcpu {
     struct fair_vcpu *guest; /* in the page of its VM */
     clockid_t clock;         /* CPU clock of its thread */
-    int stat_fd;             /* its thread's schedstat; -1 */
+    pid_t tid;
+    int stat_fd; /* its thread's schedstat; -1 */
 };
 
 struct run {

@@ -60,22 +60,27 @@ static void read_waits(const struct run *u, unsigned i, struct fair_count *c)
 
     const bool runs = clock_ns(v->clock) != before;
     if (runs) await_looks(v->guest);
-    c->delay = run_delay(v);
-    c->steal = run_look(&v->guest->steal);
+    /* What the guest lost is read first: a wait that ends in between is then not taken for a CPU that stood still. */
     const double lost = (double)run_look(&v->guest->lost) / u->r->ticks_per_ns;
     c->lost = lost < 0x1p63 ? (uint64_t)lost : INT64_MAX;
+    c->delay = run_delay(v);
+    c->steal = run_look(&v->guest->steal);
     const uint64_t elapsed = now_ns() - start;
     c->is_running = runs && clock_ns(v->clock) - before >= elapsed;
 }
 
-static void read_all(const struct run *u, struct fair_count *c)
+/* Returns how long it took to read what the vCPUs had been charged, ns. */
+static uint64_t read_all(const struct run *u, struct fair_count *c)
 {
+    const uint64_t start = now_ns();
     for (unsigned i = 0; i < u->p->vcpu_count; i++) {
         c[i].charged = clock_ns(u->vcpu[i].clock);
         c[i].progress = run_look(&u->vcpu[i].guest->progress);
     }
+    const uint64_t width = now_ns() - start;
     for (unsigned i = 0; i < u->p->vcpu_count; i++) read_waits(u, i, &c[i]);
     if (!u->is_aside && u->p->vm_count == 1) c[newest(u)].is_running = true;
+    return width;
 }
 
 static void sample(const struct run *u, unsigned at)
@@ -84,7 +89,7 @@ static void sample(const struct run *u, unsigned at)
 
     for (int i = 0; i < TIGHT_TRIES; i++) {
         u->r->at[at] = now_ns();
-        read_all(u, c);
+        u->r->width[at] = read_all(u, c);
         if (now_ns() - u->r->at[at] < TIGHT_NS) return;
     }
     for (unsigned i = 0; i < u->p->vcpu_count; i++) c[i].is_running = false; /* what they waited is of another moment */
@@ -98,9 +103,12 @@ static int pause_all(const struct run *u, struct err *e)
     int rc = 0;
 
     for (unsigned i = 0; i < u->p->vm_count && !rc; i++) rc = machine_pause(u->vm[i].machine);
+    u->r->pausing_ns = now_ns() - start;
     if (!rc) rc = run_wait_until(u, start + u->p->pause_ns);
-    u->r->paused_ns = now_ns() - start;
+    const uint64_t end = now_ns();
+    u->r->paused_ns = end - start;
     for (unsigned i = 0; i < u->p->vm_count && !rc; i++) rc = machine_resume(u->vm[i].machine);
+    u->r->pausing_ns += now_ns() - end;
     return rc == -ESRCH ? err_set(e, rc, "the guest ended before it could be paused") : rc;
 }
 
@@ -151,6 +159,20 @@ static uint64_t charged_to_others(const struct run *u)
     return others - clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+/* How the threads were scheduled, and what of that was changed since the first sample. */
+static void read_causes(const struct run *u, bool is_end)
+{
+    for (unsigned i = 0; i < u->p->vcpu_count; i++) {
+        struct cause *c = &u->r->cause[i], start = *c;
+        char name[32], text[CAUSE_TEXT];
+        (void)cause_read(u->vcpu[i].tid, c);
+        if (!is_end) continue;
+        cause_since(c, &start);
+        (void)cause_changed(fair_name(u->p, i, name), &start, c, text);
+        (void)snprintf(u->r->cause_changed[i], FAIR_TEXT, "%.*s", FAIR_TEXT - 1, text);
+    }
+}
+
 int run_sample(const struct run *u, struct err *e)
 {
     struct groups_throttled stopped, stopped_then;
@@ -160,6 +182,7 @@ int run_sample(const struct run *u, struct err *e)
     if (rc) return err_set(e, rc, "/proc/stat: %s", strerrordesc_np(-rc));
     const uint64_t others = charged_to_others(u);
 
+    read_causes(u, false);
     for (unsigned i = 0; i < u->p->vcpu_count; i++) read_guest(u, i, false);
     rc = take_samples(u, e);
     if (rc) return rc;
@@ -168,6 +191,9 @@ int run_sample(const struct run *u, struct err *e)
     (void)fair_cpu_time(u->p, &after);
     groups_throttled_here(&stopped_then);
     u->r->throttled = stopped_then.times - stopped.times;
-    u->r->host = (struct fair_cpu_time){after.busy - before.busy, after.idle - before.idle, after.steal - before.steal};
+    u->r->throttled_ns = stopped_then.ns - stopped.ns;
+    u->r->host = (struct fair_cpu_time){after.busy - before.busy, after.idle - before.idle, after.steal - before.steal,
+                                        after.irq - before.irq};
+    read_causes(u, true);
     return 0;
 }

@@ -5,10 +5,11 @@
 #include "bench/fair/judge.h"
 #include "bench/statistics.h"
 
-#define GROUP_WEIGHT 100 /* the kernel's, of a cgroup that was given none */
-#define SLOPE_POINTS 4   /* F5 needs so many window lengths, */
-#define SLOPE_SPAN   20  /* and the longest so many times the shortest: fewer tell no slope */
-#define CAP_SLACK_NS 5e6 /* sched-bwc.rst, sched_cfs_bandwidth_slice_us: what is handed to a CPU at a time */
+#define GROUP_WEIGHT 100    /* the kernel's, of a cgroup that was given none */
+#define SLOPE_POINTS 4      /* F5 needs so many window lengths, */
+#define SLOPE_SPAN   20     /* and the longest so many times the shortest: fewer tell no slope */
+#define LOOSE_NS     500000 /* a sample that took longer is of no one moment: no window begins or ends there */
+#define CAP_SLACK_NS 5e6    /* sched-bwc.rst, sched_cfs_bandwidth_slice_us: what is handed to a CPU at a time */
 
 /* ---- the worst window ---- */
 
@@ -39,11 +40,20 @@ static bool is_worse(const struct search *search, double a, double b)
 static void search_windows(const struct judge *j, const struct search *search, unsigned window, struct worst *w)
 {
     struct span s = {0, (unsigned)(j->o->window_ns[window] / FAIR_BASE_NS)};
-    for (; s.to < j->r->samples; s.from++, s.to++)
+    for (; s.to < j->r->samples; s.from++, s.to++) {
+        if (j->r->width[s.from] > LOOSE_NS || j->r->width[s.to] > LOOSE_NS) continue;
         for (unsigned who = 0; who < search->count; who++) {
             const double off = search->off(j, who, s);
             if (!w->is_set || is_worse(search, off, w->off)) *w = (struct worst){true, off, who, s};
         }
+    }
+}
+
+/* false: no window begins and ends where samples tell, and the finding says so. */
+static bool has_window(struct fair_finding *f, const struct worst *w)
+{
+    if (!w->is_set) judge_doubt(f, "no two samples were read quickly enough to be of one moment each");
+    return w->is_set;
 }
 
 /* In windows of every length. */
@@ -103,18 +113,28 @@ static double off_share(const struct judge *j, unsigned vcpu, struct span s)
     return judge_charged(j, vcpu, s) - j->out->share[vcpu] * judge_charged_all(j, s);
 }
 
+/* Where others are on the runqueue, the lags of our n competitors do not add up to 0: all of them together may be off
+ * by 2 Q each. Of a share that is a part of their sum, that is share (n - 2) 2 Q more than the bound has. */
+static double lag_of_others(const struct judge *j, const struct fair_finding *f, double share)
+{
+    const unsigned n = f->property == FAIR_F10 ? j->p->vm_count : j->p->vcpu_count;
+    return n > 2 && j->others > (double)j->r->tick_ns ? judge_limit(f) * j->quantum * share * (n - 2) : 0;
+}
+
 static void hold_share(const struct judge *j, struct fair_finding *f, const struct worst *w, const char *who,
                        double share)
 {
     const bool is_gain = f->property == FAIR_F9; /* the dodger may lose */
 
+    if (!has_window(f, w)) return;
     judge_hold(f, is_gain ? w->off : fabs(w->off), judge_limit(f) * j->quantum);
+    f->figures.explained_ns = lag_of_others(j, f, share);
     judge_say(f,
               "%s got %.1f ms %s its share of %.4g in %.3g s: %s = %.1f ms %s 2 * Q = %.1f ms (slice %.3g ms in ticks "
               "of %.3g ms)",
               who, ms(fabs(w->off)), w->off < 0 ? "less than" : "more than", share, judge_time(j, w->span) / 1e9,
-              is_gain ? "C - share * sum" : "|C - share * sum|", ms(f->statistic), judge_sign(f), ms(f->bound),
-              ms((double)j->r->slice_ns), ms((double)j->r->tick_ns));
+              is_gain ? "C - share * sum" : "|C - share * sum|", ms(f->figures.statistic), judge_sign(f),
+              ms(f->figures.bound), ms((double)j->r->slice_ns), ms((double)j->r->tick_ns));
 }
 
 void measure_share(const struct judge *j, struct fair_finding *f)
@@ -122,7 +142,7 @@ void measure_share(const struct judge *j, struct fair_finding *f)
     const struct worst w = search_all(j, off_share, j->p->vcpu_count, true);
     char who[32];
     f->vcpu = (int)w.who;
-    hold_share(j, f, &w, judge_name(j, w.who, who), j->out->share[w.who]);
+    hold_share(j, f, &w, fair_name(j->p, w.who, who), j->out->share[w.who]);
 }
 
 /* The dodger is the first vCPU. */
@@ -131,7 +151,7 @@ void measure_dodger(const struct judge *j, struct fair_finding *f)
     const struct worst w = search_all(j, off_share, 1, false);
     char who[32];
     f->vcpu = 0;
-    hold_share(j, f, &w, judge_name(j, 0, who), j->out->share[0]);
+    hold_share(j, f, &w, fair_name(j->p, 0, who), j->out->share[0]);
 }
 
 static double charged_group(const struct judge *j, unsigned vm, struct span s)
@@ -152,6 +172,7 @@ void measure_groups(const struct judge *j, struct fair_finding *f)
     const struct worst w = search_all(j, off_group, j->p->vm_count, true);
     char who[32];
     (void)snprintf(who, sizeof(who), "VM %u", w.who);
+    for (f->vcpu = 0; j->p->vcpu[f->vcpu].vm != w.who;) f->vcpu++;
     hold_share(j, f, &w, who, group_share(j, w.who));
 }
 
@@ -184,17 +205,20 @@ void measure_pairs(const struct judge *j, struct fair_finding *f)
     const unsigned a = w.who / n, b = w.who % n;
     const double of_a = per_weight(j, a, w.span), of_b = per_weight(j, b, w.span);
 
+    if (!has_window(f, &w)) return;
     if (a == b) {
         judge_doubt(f, "one vCPU has nobody to be compared with");
         return;
     }
     f->vcpu = (int)(of_a < of_b ? a : b);
+    f->figures.unit_ns = 2 / (1 / v[a].weight + 1 / v[b].weight); /* a stall moves each by its length */
     judge_hold(f, fabs(of_a - of_b), judge_limit(f) * quanta_per_weight(j, a, b));
     judge_say(f,
               "vCPUs %u and %u in %.3g s: |C/w - C/w| = |%.1f / %.3g - %.1f / %.3g| = %.1f ms %s 2 (Q/w + Q/w) = %.1f "
               "ms; start-time fair queueing promises %.1f ms",
               a, b, judge_time(j, w.span) / 1e9, ms(of_a * v[a].weight), v[a].weight, ms(of_b * v[b].weight),
-              v[b].weight, ms(f->statistic), judge_sign(f), ms(f->bound), ms(quanta_per_weight(j, a, b)));
+              v[b].weight, ms(f->figures.statistic), judge_sign(f), ms(f->figures.bound),
+              ms(quanta_per_weight(j, a, b)));
 }
 
 /* ---- F4, F5 ---- */
@@ -208,24 +232,61 @@ void measure_jain(const struct judge *j, struct fair_finding *f)
     for (unsigned i = 0; i < n; i++)
         if (fabs(x[i] / (sum / n) - 1) > off) off = fabs(x[i] / (sum / n) - 1);
     judge_hold(f, statistics_jain(x, n), judge_limit(f));
-    judge_say(f, "Jain's index of C/share over the run: %.5f, farthest from the mean: %.2f %%", f->statistic,
+    judge_say(f, "Jain's index of C/share over the run: %.5f, farthest from the mean: %.2f %%", f->figures.statistic,
               off * 100);
 }
 
+/* What all vCPUs together were charged in windows of a length, on average; in `error` their greatest relative error,
+ * and in `who` whose it is. A window in which they had less than a round tells nothing, since there the error of those
+ * that had no turn yet is 1, whatever its length. 0: no window tells. */
+static double served(const struct judge *j, unsigned window, double *error, int *who)
+{
+    const double round = j->p->vcpu_count * j->quantum;
+    struct span s = {0, (unsigned)(j->o->window_ns[window] / FAIR_BASE_NS)};
+    double sum = 0;
+    unsigned n = 0;
+
+    *error = 0;
+    for (; s.to < j->r->samples; s.from++, s.to++) {
+        const double charged = judge_charged_all(j, s);
+        if (charged < round) continue;
+        sum += charged;
+        n++;
+        for (unsigned i = 0; i < j->p->vcpu_count; i++) {
+            const double off = relative_error(j, i, s);
+            if (off <= *error) continue;
+            *error = off;
+            *who = (int)i;
+        }
+    }
+    return n ? sum / n : 0;
+}
+
+/* The slope is over what the vCPUs were served, which on a quiet CPU is W. */
 void measure_convergence(const struct judge *j, struct fair_finding *f)
 {
-    const unsigned n = j->out->windows, last = n - 1;
-    const double *error = j->out->error;
-    double window[FAIR_WINDOWS];
+    double at[FAIR_WINDOWS], error[FAIR_WINDOWS];
+    char who[32];
+    unsigned n = 0;
 
-    for (unsigned i = 0; i < n; i++) window[i] = (double)j->o->window_ns[i];
-    if (n < SLOPE_POINTS || window[last] < SLOPE_SPAN * window[0]) {
-        judge_doubt(f, "too few window lengths: it takes 4, the longest 20 times the shortest");
+    f->vcpu = 0;
+    for (unsigned k = 0; k < j->out->windows; k++)
+        if ((at[n] = served(j, k, &error[n], &f->vcpu)) > 0) n++;
+    if (n < SLOPE_POINTS || at[n - 1] < SLOPE_SPAN * at[0]) {
+        judge_doubt(f,
+                    "too few window lengths in which vCPUs were served: it takes 4, the longest 20 times the shortest");
         return;
     }
-    judge_hold(f, statistics_slope(window, error, n), judge_limit(f));
-    judge_say(f, "relative error %.3g at %.3g s, %.3g at %.3g s: slope %.2f %s %.2f", error[0], window[0] / 1e9,
-              error[last], window[last] / 1e9, f->statistic, judge_sign(f), f->bound);
+    judge_hold(f, statistics_slope(at, error, n), judge_limit(f));
+    judge_say(f, "relative error %.3g in %.3g s of CPU time, %.3g in %.3g s (of %s): slope %.2f %s %.2f", error[0],
+              at[0] / 1e9, error[n - 1], at[n - 1] / 1e9, fair_name(j->p, (unsigned)f->vcpu, who), f->figures.statistic,
+              judge_sign(f), f->figures.bound);
+    /* What is left in the longest windows is measured against what may always be left. */
+    const double left = error[n - 1] * at[n - 1] * j->out->share[f->vcpu],
+                 allowed = 2 * (j->quantum + j->longest_stall);
+    if (f->verdict == FAIR_FAIL && left <= allowed)
+        judge_doubt(f, "what is left in the longest windows, %.1f ms, is no more than F1 allows in any: run longer",
+                    ms(left));
 }
 
 /* ---- F11 ---- */
@@ -253,8 +314,9 @@ void measure_cap(const struct judge *j, struct fair_finding *f)
     const struct fair_vm_plan *vm = &j->p->vm[0];
     const struct worst w = search_all(j, off_cap, 1, false);
 
+    if (!has_window(f, &w)) return;
     judge_hold(f, charged_group(j, 0, w.span), cap(j, w.span));
-    judge_say(f, "C = %.1f ms in %.3g s %s %.3g ms * (W / %.3g ms + 1) + %.3g ms = %.1f ms", ms(f->statistic),
+    judge_say(f, "C = %.1f ms in %.3g s %s %.3g ms * (W / %.3g ms + 1) + %.3g ms = %.1f ms", ms(f->figures.statistic),
               judge_time(j, w.span) / 1e9, judge_sign(f), (double)vm->quota_us / 1e3, (double)vm->period_us / 1e3,
-              ms(cap_slack(j)), ms(f->bound));
+              ms(cap_slack(j)), ms(f->figures.bound));
 }

@@ -56,6 +56,7 @@ static int open_thread(struct run *u, unsigned i, struct err *e)
 
     if (!machine_thread(vm->machine, i - vm->first, &t) || t.kind != MACHINE_THREAD_VCPU)
         return err_set(e, -ESRCH, "vCPU %u has no thread", i);
+    v->tid = t.tid;
     v->clock = clock_of_thread(t.tid);
     (void)snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", t.tid);
     v->stat_fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));

@@ -20,7 +20,8 @@ const char *const count_verdicts[] = {"agrees", "explained", "more", "fewer", NU
 const char *const phase_names[] = {"rtt", "rtt_undisturbed", "exit_leg", "user", "entry_leg", "kvm_run", NULL};
 static const char *const schemas[] = {RESULT_SCHEMA, NULL};
 const char *const result_kinds[] = {"exits", "fairness", NULL};
-static const char *const experiment_statuses[] = {"ok", "inconclusive", "unsupported", "timeout", "failed", NULL};
+static const char *const experiment_statuses[] = {"ok",     "violated", "inconclusive", "unsupported", "timeout",
+                                                  "failed", NULL};
 const char *const difference_words[] = {"no figures", "no difference shown", "slower", "faster", NULL};
 static const char *const agree_words[] = {"differ", "agree", NULL};
 static const char *const hold_words[] = {"fails", "holds", NULL};
@@ -157,6 +158,7 @@ const struct key result_keys[] = {
     KEY(vcpu, "vcpu", COUNT),
     KEY(vcpu, "share", NUMBER),
     KEY(vcpu, "charged", NUMBERS, NS),
+    KEY(vcpu, "scheduling", FACTS),
 
     KEY(identity, "id", NAME, REQUIRED, FINDING(id)),
     KEY(identity, "holds", BOOL, .words = hold_words, FINDING(holds)),

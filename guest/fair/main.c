@@ -69,8 +69,8 @@ static _Noreturn void spin(struct cpu *c)
         else
             say_number(&v->progress, ++progress);
         if (c->last < hold_at) continue;
-        sleep_until(c, hold_at + v->hold);
-        hold_at = c->last + v->hold_period - v->hold;
+        sleep_until(c, c->last + v->hold); /* all of it, however late this vCPU had its turn */
+        hold_at += v->hold_period;
     }
 }
 
