@@ -17,10 +17,15 @@
 #define KINDS_MAX     8   /* for the names among which the nearest is looked for; there are two */
 #define SELF          "/proc/self/exe"
 
+#define STATUS_FOUND   1    /* of --fail-on */
+#define MARGIN_DEFAULT 0.05 /* of --margin; less is often the layout of another build */
+#define MARGIN_MAX     100.0
+
 struct bench {
     const struct bench_kind *kind; /* NULL: none was named */
     void *settings;                /* the kind's options, checked as they come; a worker runs with them */
-    const char *processes, *format, *output, *against, *output_against, *compare, *show;
+    const char *processes, *format, *output, *against, *output_against, *compare, *show, *fail_on, *margin;
+    double margin_share;     /* 0.05: a row that is slower by more than 5 % is a regression */
     struct args_words words; /* the second file of --compare */
     bool is_worker, has_list;
     struct bench_order order;
@@ -44,10 +49,57 @@ static const struct setting options[] = {
     {"output-against", "FILE", "write the other one's result there", CLI_TEXT(struct bench, output_against)},
     {"compare", "FILE FILE", "compare two results, made earlier with --format json", CLI_TEXT(struct bench, compare)},
     {"show", "FILE", "write such a result in another --format", CLI_TEXT(struct bench, show)},
+    {"fail-on", "fail|inconclusive|regression",
+     "end with status 1 when fairness has such a verdict, or a comparison such a row", CLI_TEXT(struct bench, fail_on)},
+    {"margin", "PERCENT", "a row that is slower by more is a regression (default 5%)", CLI_TEXT(struct bench, margin)},
     {"worker", NULL, "be a process of a measurement: JSON lines on standard output",
      CLI_SWITCH(struct bench, is_worker)},
     {0},
 };
+
+/* kind: of what is measured or shown, NULL where it is not known yet. */
+static int check_fail_on(const struct bench *b, const char *kind, struct vireo_error *e)
+{
+    const char *on = b->fail_on;
+    const bool is_comparison = b->compare || b->against;
+    if (b->margin && !is_comparison)
+        return bad_command(e, "margin %.40s: of a comparison only, --compare or --against", b->margin);
+    if (!on) return 0;
+    if (strcmp(on, "regression") == 0)
+        return is_comparison ? 0 : bad_command(e, "fail-on regression: of a comparison only, --compare or --against");
+    if (strcmp(on, "fail") != 0 && strcmp(on, "inconclusive") != 0)
+        return bad_command(e, "fail-on %.40s: one of fail, inconclusive, regression", on);
+    if (is_comparison || (kind && strcmp(kind, bench_fairness.name) != 0))
+        return bad_command(e, "fail-on %s: of fairness only, which has verdicts", on);
+    return 0;
+}
+
+static int read_margin(struct bench *b, struct vireo_error *e)
+{
+    char *end = NULL;
+    b->margin_share = MARGIN_DEFAULT;
+    if (!b->margin) return 0;
+    b->margin_share = strtod(b->margin, &end) / 100;
+    if (b->margin[0] < '0' || b->margin[0] > '9' || (*end && strcmp(end, "%") != 0) || !(b->margin_share <= MARGIN_MAX))
+        return bad_command(e, "margin %.40s: a percentage from 0 to %.0f, as 5%%", b->margin, 100 * MARGIN_MAX);
+    return 0;
+}
+
+/* The exit status of what was written without an error: does it have what --fail-on names? r: a result of fairness, or
+ * NULL. */
+static int judge(const struct bench *b, const struct result *r, int regressions)
+{
+    if (!b->fail_on) return 0;
+    const bool is_regression = strcmp(b->fail_on, "regression") == 0;
+    const unsigned n =
+        is_regression ? (unsigned)regressions : result_failures(r, strcmp(b->fail_on, "inconclusive") == 0);
+    if (n == 0) return 0;
+    say("fail-on %s: %u %s", b->fail_on, n,
+        is_regression ? n == 1 ? "row is slower" : "rows are slower"
+        : n == 1      ? "finding"
+                      : "findings");
+    return STATUS_FOUND;
+}
 
 /* Check an option of the kind by setting it, and keep it for the workers. */
 static int keep_key(void *ctx, const char *key, const char *value, struct vireo_error *e)
@@ -162,9 +214,13 @@ static int write_results(const struct bench *b, struct measurement *m, bool has_
         status = finish_output(m->out[i], m->path[i] ? m->path[i] : "standard output", status);
         m->out[i] = NULL;
     }
-    if (!b->against || !has_all) return status;
-    const int rc = result_compare(m->side[0].result, m->side[1].result, "text", output_write, stdout, &err);
-    return rc ? say_err(rc, &err) : finish_output(NULL, "standard output", status);
+    if (!has_all) return status;
+    if (!b->against) return status ? status : judge(b, m->side[0].result, 0);
+    const int rc =
+        result_compare(m->side[0].result, m->side[1].result, b->margin_share, "text", output_write, stdout, &err);
+    if (rc < 0) return say_err(rc, &err);
+    status = finish_output(NULL, "standard output", status);
+    return status ? status : judge(b, NULL, rc);
 }
 
 static int measure(const struct bench *b, struct measurement *m, struct vireo_error *e)
@@ -214,7 +270,8 @@ static int check_measurement(const struct bench *b, unsigned *processes, struct 
 static int run_measurement(struct bench *b, struct vireo_error *e)
 {
     struct measurement m = {.sides = 0};
-    int rc = check_measurement(b, &m.processes, e);
+    int rc = check_fail_on(b, b->kind->name, e);
+    if (rc == 0) rc = check_measurement(b, &m.processes, e);
     if (rc == 0) rc = select_items(b, e);
     if (rc == 0) rc = prepare(b, &m, e);
     const int status = rc ? say_error(e) : measure(b, &m, e);
@@ -232,27 +289,32 @@ static int run_on_files(struct bench *b, struct vireo_error *e)
     struct result *one = NULL, *two = NULL;
     const char *format = b->format ? b->format : "text";
     const unsigned words = b->compare ? 1 : 0;
+    int regressions = 0;
     struct outputs files = {.count = 0};
     struct err err = {0};
-    int rc = 0;
-    if (b->compare && b->words.count == 0)
+    int rc = check_fail_on(b, NULL, e);
+    if (rc == 0 && b->compare && b->words.count == 0)
         rc = bad_command(e, "compare %.400s: with what? Name two results", b->compare);
-    if (b->words.count > words) rc = bad_command(e, "\"%.200s\" is not an option of vireo bench", b->words.word[words]);
+    if (rc == 0 && b->words.count > words)
+        rc = bad_command(e, "\"%.200s\" is not an option of vireo bench", b->words.word[words]);
     const char *first = b->compare ? b->compare : b->show;
     outputs_beside(&files, "a result", first);
     outputs_beside(&files, "a result", b->compare ? b->words.word[0] : NULL);
     if (rc == 0) rc = result_read(&one, first, e);
     if (rc == 0 && b->compare) rc = result_read(&two, b->words.word[0], e);
+    if (rc == 0) rc = check_fail_on(b, result_kind(one), e);
     FILE *f = rc == 0 && b->output ? output_open(&files, "output", b->output, e) : NULL;
     if (rc == 0 && b->output && !f) rc = e->code;
     FILE *out = f ? f : stdout;
     if (rc == 0) {
-        rc = two ? result_compare(one, two, format, output_write, out, &err)
+        rc = two ? result_compare(one, two, b->margin_share, format, output_write, out, &err)
                  : result_write(one, format, output_write, out, &err);
-        lib_error(e, rc, &err);
+        if (rc > 0) regressions = rc;
+        rc = rc > 0 ? 0 : lib_error(e, rc, &err);
     }
     int status = rc ? say_error(e) : 0;
     if (f || rc == 0) status = finish_output(f, b->output ? b->output : "standard output", status);
+    if (status == 0) status = judge(b, one, regressions);
     result_destroy(one);
     result_destroy(two);
     return status;
@@ -298,6 +360,7 @@ static int dispatch(struct bench *b, const struct command *c, char **words, stru
 {
     int rc = args_parse(c, ARGS_OWN, words, b, e);
     if (rc == 0 && b->compare && b->show) rc = bad_command(e, "--compare and --show: one at a time");
+    if (rc == 0) rc = read_margin(b, e);
     if (rc) return say_error(e);
     if (b->compare || b->show) return run_on_files(b, e);
     if (!b->kind) {

@@ -189,17 +189,30 @@ static unsigned worst_of(const struct live_record *r, const struct live_report *
     return worst;
 }
 
+/* May vCPUs of both use the same CPU? */
+static bool do_meet(const struct live_record *r, const struct live_vm *a, const struct live_vm *b)
+{
+    for (unsigned i = a->first; i < a->first + a->vcpus; i++)
+        for (unsigned k = b->first; k < b->first + b->vcpus; k++) {
+            cpu_set_t both;
+            CPU_AND(&both, &r->vcpu[i].cpus, &r->vcpu[k].cpus);
+            if (CPU_COUNT(&both)) return true;
+        }
+    return false;
+}
+
 /* More threads than the VMs beside it have is a setting, too, unless groups come first. */
 static bool say_counts(const struct live_record *r, unsigned vm, char out[LIVE_TEXT])
 {
-    const char *group = r->vcpu[r->vm[vm].first].cause.group.path;
-    for (unsigned k = 0; k < r->vms; k++) {
-        const bool is_flat = strcmp(group, r->vcpu[r->vm[k].first].cause.group.path) == 0;
-        if (k == vm || !is_flat || r->vm[k].vcpus <= r->vm[vm].vcpus) continue;
+    const struct live_vm *mine = &r->vm[vm];
+    const char *group = r->vcpu[mine->first].cause.group.path;
+    for (const struct live_vm *other = r->vm; other < r->vm + r->vms; other++) {
+        const bool is_flat = strcmp(group, r->vcpu[other->first].cause.group.path) == 0;
+        if (other == mine || !is_flat || other->vcpus <= mine->vcpus || !do_meet(r, mine, other)) continue;
         live_append(out,
                     "vm %s has %u vCPUs and vm %s %u, all in one cgroup, where each thread counts; a cgroup for each "
                     "VM (vireo run --cgroup) would let VMs count",
-                    r->vm[k].name, r->vm[k].vcpus, r->vm[vm].name, r->vm[vm].vcpus);
+                    other->name, other->vcpus, mine->name, mine->vcpus);
         return true;
     }
     return false;

@@ -8,12 +8,13 @@
 #include "bench/report/view.h"
 #include "bench/result/table.h"
 
-#define NS_PER_S    1e9
-#define STRIP_PX    34
-#define CLASSES_MAX 8 /* kinds of exits with a strip, those of which there were most */
-#define TIMES_MAX   4 /* ... whose times have one */
-#define BRIDGED     3 /* steps without a sample that a line goes on over: a look may be late */
-#define TOLD_MAX    3 /* alarms that the first sentence tells of */
+#define NS_PER_S        1e9
+#define STRIP_PX        34
+#define CLASSES_MAX     8 /* kinds of exits with a strip, those of which there were most */
+#define TIMES_MAX       4 /* ... whose times have one */
+#define BRIDGED         3 /* steps without a sample that a line goes on over: a look may be late */
+#define FIGURE_TEXT_MAX 128
+#define TOLD_MAX        3 /* alarms that the first sentence tells of */
 
 extern const char report_style[], report_style_end[]; /* style.S */
 
@@ -101,23 +102,33 @@ static const char *value_text(double value, const char *unit, char buf[PLOT_TEXT
     return buf;
 }
 
-static const char *metric_text(const char *metric)
+/* "exits by port out", "vCPU 0 waiting for a CPU" */
+static void figure_text(const struct recording_alarm_seen *a, char *out, size_t size)
 {
     static const struct {
-        const char *metric, *text;
-    } all[] = {{"exit_rate", "exits by"},   {"handler_p50", "median handler of"},     {"doorbell_rate", "doorbells"},
-               {"run_delay", "waiting of"}, {"throttled", "throttled by its cgroup"}, {"disk_time", "mean request of"}};
-    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        if (strcmp(all[i].metric, metric) == 0) return all[i].text;
-    return metric;
+        const char *metric, *before, *after;
+    } all[] = {{"exit_rate", "exits by ", ""},
+               {"handler_p50", "median handler of ", ""},
+               {"doorbell_rate", "doorbells", ""},
+               {"run_delay", "", " waiting for a CPU"},
+               {"throttled", "throttled by its cgroup", ""},
+               {"disk_time", "mean request of ", ""}};
+    const char *before = a->metric, *after = "";
+    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (strcmp(all[i].metric, a->metric) != 0) continue;
+        before = all[i].before;
+        after = all[i].after;
+    }
+    (void)snprintf(out, size, "%s%s%s", before, a->of, after);
 }
 
 /* "exits by port out: 20000/s where 100/s was usual" */
 static void alarm_text(const struct recording_alarm_seen *a, char *out, size_t size)
 {
-    char value[PLOT_TEXT_MAX], usual[PLOT_TEXT_MAX];
-    (void)snprintf(out, size, "%s%s%s: %s where %s was usual", metric_text(a->metric), a->of[0] ? " " : "", a->of,
-                   value_text(a->value, a->unit, value), value_text(a->median, a->unit, usual));
+    char figure[FIGURE_TEXT_MAX], value[PLOT_TEXT_MAX], usual[PLOT_TEXT_MAX];
+    figure_text(a, figure, sizeof(figure));
+    (void)snprintf(out, size, "%s: %s where %s was usual", figure, value_text(a->value, a->unit, value),
+                   value_text(a->median, a->unit, usual));
 }
 
 static void mark_alarms(const struct view *v, struct strips *s)
@@ -127,7 +138,7 @@ static void mark_alarms(const struct view *v, struct strips *s)
         char says[256];
         if (a->vm != v->vm) continue;
         alarm_text(a, says, sizeof(says));
-        strip_bar(s, "p1", time_of(v, (double)a->since_ns), time_of(v, until_ns(v, a)), says);
+        strip_bar(s, "p4", time_of(v, (double)a->since_ns), time_of(v, until_ns(v, a)), says);
     }
 }
 
@@ -233,7 +244,7 @@ static void put_legend(const struct view *v)
         {LOOK_LINE, "s1", "99th percentile (its greatest); both logarithmic"},
         {LOOK_PATCH, "got", "a vCPU ran, of all the time"},
         {LOOK_PATCH, "owed", "it waited for a CPU"},
-        {LOOK_PATCH, "p1", "an alarm"},
+        {LOOK_PATCH, "p4", "an alarm"},
     };
     report_legend(v->page, looks, sizeof(looks) / sizeof(looks[0]));
 }
@@ -267,7 +278,7 @@ static void put_vm(struct view *v)
     html_put(v->page, "<h2>%s</h2>\n<p class=\"note\">%u vCPU%s, %.0f samples", vm->name, vm->vcpus,
              vm->vcpus == 1 ? "" : "s", (double)vm->samples);
     if (vm->lives > 1) html_put(v->page, "; %u VMs had this name, one after the other", vm->lives);
-    html_put(v->page, "</p>\n");
+    html_put(v->page, "; time in %s</p>\n", v->unit);
     if (vm->samples > 0) put_strips(v);
 }
 
@@ -275,10 +286,11 @@ static void put_vm(struct view *v)
 
 static void put_alarm_row(const struct view *v, const struct recording_alarm_seen *a)
 {
-    char value[PLOT_TEXT_MAX], usual[PLOT_TEXT_MAX], spread[PLOT_TEXT_MAX];
-    html_put(v->page, "<tr><th scope=\"row\">%s</th><td class=\"t\">%s %s</td><td>%s</td><td>%s</td><td>%s</td>",
-             v->r->vm[a->vm].name, metric_text(a->metric), a->of, value_text(a->value, a->unit, value),
-             value_text(a->median, a->unit, usual), value_text(a->mad, a->unit, spread));
+    char figure[FIGURE_TEXT_MAX], value[PLOT_TEXT_MAX], usual[PLOT_TEXT_MAX], spread[PLOT_TEXT_MAX];
+    figure_text(a, figure, sizeof(figure));
+    html_put(v->page, "<tr><th scope=\"row\">%s</th><td class=\"t\">%s</td><td>%s</td><td>%s</td><td>%s</td>",
+             v->r->vm[a->vm].name, figure, value_text(a->value, a->unit, value), value_text(a->median, a->unit, usual),
+             value_text(a->mad, a->unit, spread));
     html_put(v->page, "<td>%.1f s</td><td class=\"t\">%.1f s%s</td><td>%u%s</td><td>%.2g</td></tr>\n",
              (double)a->since_ns / NS_PER_S, (until_ns(v, a) - (double)a->since_ns) / NS_PER_S,
              !a->until_ns     ? ", to the end"

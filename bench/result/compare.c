@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/result/column.h"
 #include "bench/result/model.h"
-#include "bench/result/table.h"
 #include "vmm/base/text.h"
 
 /* The probability that chance alone makes at least one of all rows look different (Holm 1979). */
@@ -15,8 +15,10 @@
 
 struct comparison {
     const struct result *a, *b;
+    double margin;
     struct compared *row;
     unsigned rows;
+    int regressions;
     bool is_interleaved;
 };
 
@@ -67,8 +69,8 @@ static void compare_row(struct compared *c, const struct comparison *of, const s
 {
     double a[RESULT_PROCESSES_MAX], b[RESULT_PROCESSES_MAX];
     const unsigned n_a = row_p50s(in_a, a), n_b = row_p50s(in_b, b);
-    *c = (struct compared){.n_a = n_a,
-                           .n_b = n_b,
+    *c = (struct compared){.processes_a = n_a,
+                           .processes_b = n_b,
                            .verdict = NO_FIGURES,
                            .a_ns = NAN,
                            .b_ns = NAN,
@@ -112,11 +114,17 @@ static void judge(struct comparison *c)
     qsort(order, n, sizeof(void *), by_p);
     for (unsigned i = 0; i < n && order[i]->p * (n - i) <= SIGNIFICANT; i++)
         order[i]->verdict = order[i]->b_ns > order[i]->a_ns ? SLOWER : FASTER;
+    for (unsigned i = 0; i < n; i++) {
+        order[i]->is_regression = order[i]->verdict == SLOWER && order[i]->b_ns > order[i]->a_ns * (1 + c->margin);
+        c->regressions += order[i]->is_regression;
+    }
 }
 
 static int compare(struct comparison *c, const struct result *a, const struct result *b, struct err *e)
 {
-    *c = (struct comparison){.a = a, .b = b, .row = calloc(a->rows + 1, sizeof(*c->row))};
+    c->a = a;
+    c->b = b;
+    c->row = calloc(a->rows + 1, sizeof(*c->row));
     if (!c->row) return err_set(e, -ENOMEM, "out of memory");
     c->is_interleaved = take_turns(a, b) || take_turns(b, a);
     for (unsigned i = 0; i < a->rows; i++) {
@@ -160,66 +168,102 @@ static void print_warnings(FILE *f, const struct comparison *c)
     }
 }
 
-static void cell_figure(struct table *t, int decimals, double v)
+static void print_alone(FILE *f, const char *title, const struct result *in, const struct result *other)
 {
-    table_cell(t, isnan(v) ? "n/a" : "%.*f", decimals, v);
+    const char *before = title;
+    for (unsigned i = 0; i < in->rows; i++) {
+        if (result_row(other, in->row[i].id)) continue;
+        fprintf(f, "%s%s", before, in->row[i].id);
+        before = ", ";
+    }
+    if (before != title) fputs(".\n", f);
 }
 
-static void print_row(struct table *t, const struct compared *row)
+static const struct column columns[] = {
+    COLUMN("row <", "row"),
+    COLUMN("A ns", "a_ns"),
+    COLUMN("B ns", "b_ns"),
+    COLUMN("B/A", "ratio", .decimals = 3),
+    COLUMN("95 %", "low", .to = "high", .decimals = 3),
+    COLUMN("p", "p", .decimals = 4),
+    COLUMN("processes", "processes_a", .to = "processes_b", .between = ", "),
+    COLUMN("verdict <", "verdict"),
+    {0},
+};
+
+static void print_regressions(FILE *f, const struct comparison *c)
 {
-    table_cell(t, "%s", row->row);
-    cell_figure(t, 0, row->a_ns);
-    cell_figure(t, 0, row->b_ns);
-    cell_figure(t, 3, row->ratio);
-    table_cell(t, isnan(row->low) ? "n/a" : "%.3f-%.3f", row->low, row->high);
-    cell_figure(t, 4, row->p);
-    table_cell(t, "%u, %u", row->n_a, row->n_b);
-    table_cell(t, "%s", difference_words[row->verdict]);
-    table_end_row(t);
+    const char *before = " ";
+    fprintf(f, "Regressions of more than %g %%:%s", 100 * c->margin, c->regressions ? "" : " none");
+    for (unsigned i = 0; i < c->rows; i++) {
+        if (!c->row[i].is_regression) continue;
+        fprintf(f, "%s%s", before, c->row[i].row);
+        before = ", ";
+    }
+    fputs(".\n", f);
+}
+
+/* Rows that differ come first. */
+static void print_rows(FILE *f, const struct comparison *c)
+{
+    struct table t;
+    columns_begin(&t, f, columns);
+    for (int differ = 1; differ >= 0; differ--)
+        for (unsigned i = 0; i < c->rows; i++)
+            if ((c->row[i].verdict >= SLOWER) == differ)
+                columns_put(&t, columns, &(struct column_source){.shape = SHAPE_compared, .in = &c->row[i]});
+    table_fini(&t);
 }
 
 static void print_text(FILE *f, const struct comparison *c)
 {
-    struct table t;
     print_warnings(f, c);
-    fputs("Median over processes of their p50, and B over A with 95 % interval.\n\n", f);
-    table_init(&t, f, "row <|A ns|B ns|B/A|95 %|p|processes|verdict <");
-    for (unsigned i = 0; i < c->rows; i++) print_row(&t, &c->row[i]);
-    table_fini(&t);
+    print_alone(f, "Only in A: ", c->a, c->b);
+    print_alone(f, "Only in B: ", c->b, c->a);
+    fputs("Median over processes of their p50, without disturbed samples, and B over A with 95 % interval.\n\n", f);
+    print_rows(f, c);
+    fputc('\n', f);
+    print_regressions(f, c);
     fprintf(
         f,
-        "\np: how likely chance alone, which process belongs to which result, makes such a difference or a larger one\n"
+        "p: how likely chance alone, which process belongs to which result, makes such a difference or a larger one\n"
         "(permutation test of ranks). Slower and faster are said at %.0f %% over all rows together (Holm).\n"
         "Intervals need %d processes each.\n",
         100 * SIGNIFICANT, STATISTICS_BOOTSTRAP_MIN);
 }
 
-static json_t *make_row(const struct compared *c)
+static void write_alone(struct json_out *j, const char *key, const struct result *in, const struct result *other)
 {
-    json_t *row = shape_write(SHAPE_compared, c);
-    if (json_object_set_new(row, "processes", json_pack("[i, i]", (int)c->n_a, (int)c->n_b)) == 0) return row;
-    json_decref(row);
-    return NULL;
+    json_put_array(j, key);
+    for (unsigned i = 0; i < in->rows; i++)
+        if (!result_row(other, in->row[i].id)) json_put_string(j, NULL, in->row[i].id);
+    json_put_end(j);
 }
 
 static void print_json(FILE *f, const struct comparison *c)
 {
-    json_t *rows = json_array(), *different = json_array();
-    int rc = 0;
-    for (unsigned i = 0; i < c->rows; i++) rc |= json_array_append_new(rows, make_row(&c->row[i]));
+    struct json_out j = {.write = json_to_file, .arg = f};
+    json_put_object(&j, NULL);
+    json_put_string(&j, "schema", "vireo-comparison-1");
+    json_put_bool(&j, "is_interleaved", c->is_interleaved);
+    json_put_array(&j, "different");
     for (size_t i = 0; i < SAME; i++)
-        if (differs(c, same[i])) rc |= json_array_append_new(different, json_string(same[i]));
-    json_t *root = json_pack("{s:s, s:b, s:o, s:o}", "schema", "vireo-comparison-1", "is_interleaved",
-                             c->is_interleaved, "different", different, "rows", rows);
-    if (rc || !root || json_dumpf(root, f, JSON_COMPACT | JSON_REAL_PRECISION(12))) errno = ENOMEM;
-    json_decref(root);
+        if (differs(c, same[i])) json_put_string(&j, NULL, same[i]);
+    json_put_end(&j);
+    write_alone(&j, "only_a", c->a, c->b);
+    write_alone(&j, "only_b", c->b, c->a);
+    json_put_real(&j, "margin", c->margin, JSON_DIGITS);
+    json_put_array(&j, "rows");
+    for (unsigned i = 0; i < c->rows; i++) shape_write(&j, NULL, SHAPE_compared, &c->row[i]);
+    json_put_end(&j);
+    json_put_end(&j);
     fputc('\n', f);
 }
 
-int result_compare(const struct result *a, const struct result *b, const char *format, result_write_fn *write,
-                   void *arg, struct err *e)
+int result_compare(const struct result *a, const struct result *b, double margin, const char *format,
+                   result_write_fn *write, void *arg, struct err *e)
 {
-    struct comparison c = {0};
+    struct comparison c = {.margin = margin};
     struct result_out out;
     const bool is_json = strcmp(format, "json") == 0;
     if (!is_json && strcmp(format, "text") != 0)
@@ -228,12 +272,9 @@ int result_compare(const struct result *a, const struct result *b, const char *f
     if (rc == 0) rc = compare(&c, a, b, e);
     if (rc == 0) rc = result_out_open(&out, e);
     if (rc == 0) {
-        if (is_json)
-            print_json(out.f, &c);
-        else
-            print_text(out.f, &c);
+        (is_json ? print_json : print_text)(out.f, &c);
         rc = result_out_close(&out, write, arg, e);
     }
     free(c.row);
-    return rc;
+    return rc ? rc : c.regressions;
 }

@@ -1,97 +1,83 @@
-/* A result as CSV (RFC 4180, lines ended by LF). What is unknown is an empty field. */
+/* A result as CSV: what is unknown is an empty field. */
 #include <math.h>
 
+#include "bench/result/column.h"
 #include "bench/result/model.h"
 
-static void put_text(FILE *f, const char *s)
-{
-    fputs(",\"", f);
-    for (; *s; s++) {
-        if (*s == '"') fputc('"', f);
-        fputc((unsigned char)*s < ' ' ? ' ' : *s, f);
-    }
-    fputc('"', f);
-}
+#define DURATION(name, at) COLUMN(name "_ticks", at, .is_in_ticks = true), COLUMN(name "_ns", at)
 
-static void put_number(FILE *f, double v)
-{
-    fputc(',', f);
-    if (!isnan(v)) fprintf(f, "%.12g", v);
-}
+/* One line a phase. The headline is of one of them only. */
+static const struct column phase_columns[] = {
+    COLUMN("row", "row"),
+    COLUMN("group", "group"),
+    COLUMN("status", "status"),
+    COLUMN("phase", "headline.phase"),
+    COLUMN("batch", "batch"),
+    COLUMN("count", "phases.*.count"),
+    DURATION("min", "phases.*.min"),
+    DURATION("p50", "phases.*.quantiles.p50.ticks"),
+    DURATION("p90", "phases.*.quantiles.p90.ticks"),
+    DURATION("p99", "phases.*.quantiles.p99.ticks"),
+    DURATION("p999", "phases.*.quantiles.p999.ticks"),
+    DURATION("max", "phases.*.max"),
+    COLUMN("headline_ns", "headline.p50"),
+    COLUMN("headline_low_ns", "headline.low"),
+    COLUMN("headline_high_ns", "headline.high"),
+    COLUMN("processes", "processes"),
+    COLUMN("processes_ok", "processes_ok"),
+    COLUMN("exits_expected", "exits.expected"),
+    COLUMN("exits_counted", "exits.counted"),
+    COLUMN("detail", "detail"),
+    {0},
+};
 
-static double count(uint64_t n)
+static void put_row(FILE *f, const struct result_row *found, double hz)
 {
-    return n == COUNT_UNKNOWN ? NAN : (double)n;
-}
-
-static void put_phase(FILE *f, const struct result_row *r, enum phase p, double ns)
-{
-    static const double share[] = {0, 0.5, 0.9, 0.99, 0.999, 1};
-    const struct headline none = {.p50 = NAN, .low = NAN, .high = NAN};
-    const struct headline h = p == row_headline_phase(r) ? row_headline(r, 1e9 / ns) : none;
-    const char *group = r->group == GROUP_UNKNOWN ? "" : row_groups[r->group];
-    fprintf(f, "%s,%s,%s,%s", r->id, group, row_statuses[r->status], phase_names[p]);
-    put_number(f, (double)r->batch);
-    put_number(f, (double)r->phase[p].count);
-    for (unsigned i = 0; i < sizeof(share) / sizeof(share[0]); i++) {
-        const double ticks = row_quantile(r, p, share[i]);
-        put_number(f, ticks);
-        put_number(f, ticks * ns);
-    }
-    put_number(f, h.p50 * ns);
-    put_number(f, h.low * ns);
-    put_number(f, h.high * ns);
-    put_number(f, r->processes);
-    put_number(f, count(r->expected));
-    put_number(f, count(r->counted));
-    put_text(f, r->detail);
-    fputc('\n', f);
-}
-
-static void put_rows(FILE *f, const struct result *r)
-{
-    fputs("row,group,status,phase,batch,count,min_ticks,min_ns,p50_ticks,p50_ns,p90_ticks,p90_ns,p99_ticks,p99_ns,"
-          "p999_ticks,p999_ns,max_ticks,max_ns,headline_ns,headline_low_ns,headline_high_ns,processes,exits_expected,"
-          "exits_counted,detail\n",
-          f);
-    for (unsigned i = 0; i < r->rows; i++) {
-        const struct result_row *row = &r->row[i];
-        for (unsigned p = 0; p < PHASE_COUNT; p++)
-            if (row->phase[p].count || p == row_headline_phase(row)) put_phase(f, row, p, 1e9 / environment_hz(r));
+    static const struct headline none = {.p50 = NAN, .low = NAN, .high = NAN, .ns = NAN};
+    const struct result_row row = row_sum_up(found, hz);
+    for (enum phase p = 0; p < PHASE_COUNT; p++) {
+        const bool is_headline = p == row.headline.phase;
+        struct result_row line = row;
+        if (row.phase[p].count == 0 && !is_headline) continue;
+        if (!is_headline) line.headline = none;
+        line.headline.phase = p;
+        csv_line(f, phase_columns,
+                 &(struct column_source){SHAPE_row, &line, phase_names[p], 1e9 / hz, (double)row.batch});
     }
 }
 
 static void put_finding(FILE *f, const json_t *x, const struct finding *found, const char *reason)
 {
-    fputs(json_text(x, "id"), f);
-    put_text(f, json_text(x, "variant"));
-    fprintf(f, ",%.0f,%s,%s,%s", json_number_value(json_object_get(x, "process")), json_text(x, "status"), found->id,
+    fprintf(f, "%s,", json_text(x, "id"));
+    csv_text(f, json_text(x, "variant"));
+    fprintf(f, ",%.0f,%s,%s,%s,", json_number_value(json_object_get(x, "process")), json_text(x, "status"), found->id,
             found->word);
-    put_number(f, found->statistic);
-    put_number(f, found->bound);
-    put_text(f, found->unit);
-    put_text(f, found->text);
-    put_text(f, reason);
+    csv_number(f, found->statistic);
+    fputc(',', f);
+    csv_number(f, found->bound);
+    const char *const texts[] = {found->unit, found->text, reason};
+    for (unsigned i = 0; i < 3; i++) {
+        fputc(',', f);
+        csv_text(f, texts[i]);
+    }
     fputc('\n', f);
 }
 
-static void put_experiments(FILE *f, const struct result *r)
+static void put_experiment(FILE *f, const json_t *x)
 {
-    fputs("experiment,variant,process,status,property,verdict,statistic,bound,unit,text,reason\n", f);
-    for (size_t i = 0; i < json_array_size(r->experiments); i++) {
-        const json_t *x = json_array_get(r->experiments, i);
-        /* An experiment that found nothing has one line, which says why. */
-        struct finding found = {.word = "", .id = "", .unit = "", .text = "", .statistic = NAN, .bound = NAN};
-        size_t n = 0;
-        for (; experiment_finding(x, n, &found); n++) put_finding(f, x, &found, found.reason);
-        if (n == 0) put_finding(f, x, &found, json_text(x, "detail"));
-    }
+    /* An experiment that found nothing has one line, which says why. */
+    struct finding found = {.word = "", .statistic = NAN, .bound = NAN};
+    size_t n = 0;
+    for (; experiment_finding(x, n, &found); n++) put_finding(f, x, &found, found.reason);
+    if (n == 0) put_finding(f, x, &found, json_text(x, "detail"));
 }
 
 void result_csv(FILE *f, const struct result *r)
 {
     if (r->kind == RESULT_EXITS)
-        put_rows(f, r);
+        csv_head(f, phase_columns);
     else
-        put_experiments(f, r);
+        fputs("experiment,variant,process,status,property,verdict,statistic,bound,unit,text,reason\n", f);
+    for (unsigned i = 0; i < r->rows; i++) put_row(f, &r->row[i], environment_hz(r));
+    for (size_t i = 0; i < json_array_size(r->experiments); i++) put_experiment(f, json_array_get(r->experiments, i));
 }

@@ -5,6 +5,8 @@
 
 #include "bench/result/model.h"
 
+const double dist_shares[DIST_QUANTILES] = {0.5, 0.9, 0.99, 0.999};
+
 uint64_t dist_top(uint64_t value)
 {
     return value >= HIST_LIMIT ? UINT64_MAX : value + (UINT64_C(1) << hist_shift(value)) - 1;
@@ -73,6 +75,17 @@ int dist_read(struct dist *out, const json_t *h, struct err *e)
     else
         dist_fini(&d);
     return rc;
+}
+
+void dist_write_buckets(struct json_out *j, const void *dist)
+{
+    const struct dist *d = dist;
+    for (unsigned i = 0; i < d->buckets; i++) {
+        json_put_array(j, NULL);
+        json_put_uint(j, NULL, d->bucket[i].value);
+        json_put_uint(j, NULL, d->bucket[i].count);
+        json_put_end(j);
+    }
 }
 
 int dist_merge(struct dist *into, const struct dist *from)

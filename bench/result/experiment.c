@@ -1,18 +1,7 @@
 /* Experiments of fairness: what each one found. */
-#include <math.h>
+#include <string.h>
 
 #include "bench/result/model.h"
-
-static double figure(const json_t *object, const char *key)
-{
-    const json_t *v = json_object_get(object, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
-static enum verdict identity_verdict(const json_t *holds)
-{
-    return json_is_true(holds) ? VERDICT_PASS : json_is_false(holds) ? VERDICT_FAIL : VERDICT_INCONCLUSIVE;
-}
 
 bool experiment_finding(const json_t *experiment, size_t index, struct finding *out)
 {
@@ -21,20 +10,39 @@ bool experiment_finding(const json_t *experiment, size_t index, struct finding *
     const size_t n = json_array_size(identities);
     const bool is_identity = index < n;
     const json_t *list = is_identity ? identities : json_object_get(experiment, "properties");
-    const json_t *f = json_array_get(list, is_identity ? index : index - n);
-    const enum verdict v = is_identity ? identity_verdict(json_object_get(f, "holds"))
-                                       : (enum verdict)word_find(verdicts, json_object_get(f, "verdict"));
-    if (!f) return false;
-    *out = (struct finding){
-        .is_identity = is_identity,
-        .verdict = v,
-        .word = is_identity ? identity_words[v] : verdicts[v],
-        .id = json_text(f, "id"),
-        .unit = json_text(f, "unit"),
-        .text = json_text(f, "text"),
-        .reason = json_text(f, "reason"),
-        .statistic = figure(f, "statistic"),
-        .bound = figure(f, "bound"),
-    };
+    const json_t *found = json_array_get(list, is_identity ? index : index - n);
+    if (!found) return false;
+    struct err none = {0}; /* it was checked when it was taken */
+    (void)shape_read(SHAPE_property, NULL, out, &none);
+    (void)shape_read(is_identity ? SHAPE_identity : SHAPE_property, found, out, &none);
+    out->is_identity = is_identity;
+    if (is_identity) out->verdict = out->holds < 0 ? VERDICT_INCONCLUSIVE : out->holds ? VERDICT_PASS : VERDICT_FAIL;
+    out->word = (is_identity ? identity_words : verdicts)[out->verdict];
     return true;
+}
+
+void result_verdicts(const struct result *r, unsigned count[VERDICT_COUNT])
+{
+    struct finding found;
+    memset(count, 0, VERDICT_COUNT * sizeof(*count));
+    for (size_t i = 0; i < json_array_size(r->experiments); i++) {
+        const json_t *x = json_array_get(r->experiments, i);
+        for (size_t k = 0; experiment_finding(x, k, &found); k++) count[found.verdict] += !found.is_identity;
+    }
+}
+
+unsigned result_failures(const struct result *r, bool has_open)
+{
+    struct finding found;
+    unsigned failed = 0, open = 0;
+    for (size_t i = 0; i < json_array_size(r->experiments); i++) {
+        const json_t *x = json_array_get(r->experiments, i);
+        size_t k = 0;
+        for (; experiment_finding(x, k, &found); k++) {
+            failed += found.verdict == VERDICT_FAIL && !found.is_identity;
+            open += found.verdict == VERDICT_INCONCLUSIVE || (found.verdict == VERDICT_FAIL && found.is_identity);
+        }
+        open += k == 0 && strcmp(json_text(x, "status"), "unsupported") != 0;
+    }
+    return failed + (has_open ? open : 0);
 }

@@ -48,6 +48,9 @@ static void hgrm_row(FILE *f, const struct result_row *r, double unit)
         distance /= 2;
     }
     hgrm_line(f, d, 1, unit);
+    for (unsigned i = 1; i < DIST_QUANTILES; i++)
+        if (!dist_interval(d, dist_shares[i]).is_known)
+            fprintf(f, "#[Note: p%g is n/a: %" PRIu64 " values are too few for it]\n", 100 * dist_shares[i], d->count);
     fprintf(f, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", mean * unit, deviation(d, mean) * unit);
     fprintf(f, "#[Max     = %12.3f, Total count    = %12" PRIu64 "]\n", (double)d->max * unit, d->count);
     fprintf(f, "#[Buckets = %12d, SubBuckets     = %12u]\n", DIST_POWERS, DIST_STEPS);

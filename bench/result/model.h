@@ -13,9 +13,9 @@
 #include "vmm/base/hist.h"
 
 #define RESULT_SCHEMA        "vireo-result-1"
-#define RESULT_ROWS_MAX      128         /* there are some 40 */
-#define RESULT_PROCESSES_MAX 200         /* an hour of measuring; at most STATISTICS_MAX, to be resampled */
-#define RESULT_SAMPLES_MAX   (1u << 28)  /* of a row: as many processes with all the samples a guest gives, ten times */
+#define RESULT_ROWS_MAX      128        /* there are some 40 */
+#define RESULT_PROCESSES_MAX 200        /* an hour of measuring; at most STATISTICS_MAX, to be resampled */
+#define RESULT_SAMPLES_MAX   (1u << 28) /* of a row: as many processes with all the samples a guest gives, ten times */
 
 /* ---- a distribution: ticks of the environment's counter, each of a whole batch ---- */
 
@@ -26,16 +26,25 @@ struct dist_bucket {
     uint64_t value, count; /* value: the lowest of its bucket (hist.h) */
 };
 
+struct quantile {
+    double ticks;     /* of one operation; unknown, above the median, with too few samples for the interval */
+    double low, high; /* with 95 % confidence; unknown with too few samples */
+};
+#define DIST_QUANTILES 4
+extern const double dist_shares[DIST_QUANTILES]; /* 0.5, 0.9, 0.99, 0.999 */
+
 struct dist {
     uint64_t count, min, max; /* count 0: nothing was recorded, and min and max mean nothing */
     double sum;
     struct dist_bucket *bucket; /* by rising value */
     unsigned buckets;
+    struct quantile quantile[DIST_QUANTILES]; /* once row_sum_up has filled them */
 };
 
 int dist_read(struct dist *out, const json_t *h, struct err *e); /* out: an empty one, and still so on error */
 int dist_merge(struct dist *into, const struct dist *from);      /* 0 or -ENOMEM: then into is as it was */
 void dist_fini(struct dist *d);
+void dist_write_buckets(struct json_out *j, const void *dist);
 uint64_t dist_top(uint64_t value); /* the highest value of the bucket that value is the lowest of */
 /* The least value that `rank` (1 to count) of the values do not exceed, to three digits. */
 uint64_t dist_at(const struct dist *d, uint64_t rank);
@@ -69,8 +78,17 @@ extern const char *const count_verdicts[]; /* "agrees", "explained", "more", "fe
 /* One process's part of a row. */
 struct row_process {
     enum row_status status;
-    double p50;      /* of its headline phase, ticks of one operation */
-    double baseline; /* ticks of a batch of the loop without the trap */
+    double p50;         /* of all its samples, ticks of one operation */
+    double undisturbed; /* the same without the disturbed ones; unknown where too few are left */
+    double baseline;    /* ticks of a batch of the loop without the trap */
+};
+
+struct headline {
+    enum phase phase; /* rtt, or kvm_run where the guest can't see a round trip; rtt_undisturbed on a disturbed host */
+    double p50;       /* ticks of one operation: the median over processes of their p50s */
+    double low, high; /* its interval over processes; unknown for fewer than STATISTICS_BOOTSTRAP_MIN */
+    double ns;        /* p50 in nanoseconds */
+    double all;       /* as p50, of all samples, with the disturbed ones */
 };
 
 struct result_row {
@@ -86,10 +104,13 @@ struct result_row {
     enum count_verdict verdict;       /* of counted against expected: the worst of the processes */
     char because[SHAPE_TEXT_MAX + 1]; /* of the first process that says why the two are not the same */
     double residual;                  /* of the legs: the largest in size */
-    double baseline;                  /* of a worker's line; row_baseline is that of all processes */
+    double baseline;                  /* of a worker's line; once summed up, the median over processes */
     struct dist phase[PHASE_COUNT];
     struct row_process *process;
     unsigned processes;
+    /* Once row_sum_up has filled them: */
+    struct headline headline;
+    uint64_t processes_ok; /* whose status is ok */
 };
 
 /* A row of a worker's line (one process) or of a result file. out: a zeroed one; the caller's on success only. */
@@ -98,36 +119,33 @@ int row_read(struct result_row *out, const json_t *row, struct err *e);
 int row_merge(struct result_row *into, struct result_row *from, struct err *e);
 void row_fini(struct result_row *r);
 
-struct headline {
-    enum phase phase; /* rtt, or kvm_run where the guest can't see a round trip */
-    double p50;       /* ticks of one operation: the median over processes of their p50s */
-    double low, high; /* its interval over processes; unknown for fewer than STATISTICS_BOOTSTRAP_MIN */
-    double ns;        /* p50 in nanoseconds */
-};
-struct quantile {
-    double ticks, low, high; /* low, high: with 95 % confidence; unknown where there are too few samples */
-};
+/* A copy of the row in which what follows from the rest is filled in, and what it does not know is COUNT_UNKNOWN. It
+ * shares lists with the row, so it is not to be emptied. hz: of the environment's counter. */
+struct result_row row_sum_up(const struct result_row *r, double hz);
 struct headline row_headline(const struct result_row *r, double hz);
-enum phase row_headline_phase(const struct result_row *r);
-double row_p50(const struct result_row *r); /* the headline's, without the work for its interval */
+enum phase row_headline_phase(const struct result_row *r); /* whose quantiles stand beside it: never the undisturbed */
+double row_p50(const struct result_row *r);                /* the headline's, without the work for its interval */
 double row_quantile(const struct result_row *r, enum phase p, double share); /* ticks of one operation */
-struct quantile row_quantile_bounds(const struct result_row *r, enum phase p, double share);
 double row_baseline(const struct result_row *r);                          /* ticks of a batch: median over processes */
 unsigned row_count_status(const struct result_row *r, enum row_status s); /* processes that ended so */
-unsigned row_p50s(const struct result_row *r, double p50[RESULT_PROCESSES_MAX]); /* those known; how many */
+/* Of the headline: those of the processes that know theirs. How many. */
+unsigned row_p50s(const struct result_row *r, double p50[RESULT_PROCESSES_MAX]);
+void row_write_p50s(struct json_out *j, const void *row);
+void row_write_processes(struct json_out *j, const void *row);
 
 /* ---- an experiment of fairness: the JSON object that SHAPE_experiment describes ---- */
 
 enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_INCONCLUSIVE, VERDICT_REPORTED, VERDICT_COUNT };
 extern const char *const verdicts[]; /* "pass", "fail", "inconclusive", "reported": of properties */
 
-/* An identity or a property. Strings are "" where there is none, and live as long as the experiment. */
+/* An identity or a property. Texts are "" where there is none. */
 struct finding {
     bool is_identity;
     enum verdict verdict;
     const char *word; /* for the verdict; that of an identity is "holds", "fails" or "unknown" */
-    const char *id, *unit, *text, *reason;
+    char id[SHAPE_NAME_MAX + 1], unit[SHAPE_TEXT_MAX + 1], text[SHAPE_TEXT_MAX + 1], reason[SHAPE_TEXT_MAX + 1];
     double statistic, bound;
+    int holds; /* of an identity; -1: unknown */
 };
 /* The index-th: identities first, then properties. false: there are no more. */
 bool experiment_finding(const json_t *experiment, size_t index, struct finding *out);
@@ -139,11 +157,12 @@ extern const char *const difference_words[]; /* "no figures", "no difference sho
 
 struct compared {
     char row[SHAPE_NAME_MAX + 1];
-    double a_ns, b_ns;       /* medians over processes */
-    double ratio, low, high; /* b over a, and its interval */
-    double p;                /* how likely chance alone makes such a difference */
-    unsigned n_a, n_b;       /* processes that have a figure */
-    enum difference verdict; /* of b */
+    double a_ns, b_ns;                 /* medians over processes */
+    double ratio, low, high;           /* b over a, and its interval */
+    double p;                          /* how likely chance alone makes such a difference */
+    uint64_t processes_a, processes_b; /* those that have a figure */
+    enum difference verdict;           /* of b */
+    int is_regression;                 /* slower by more than the margin: 0 or 1 */
 };
 
 /* ---- all of it ---- */
@@ -166,7 +185,8 @@ struct result {
     bool is_continued; /* that was given up: the next environment goes on with the same process */
 };
 
-struct result_row *result_row(const struct result *r, const char *id); /* NULL: there is none */
+void result_verdicts(const struct result *r, unsigned count[VERDICT_COUNT]); /* of its properties */
+struct result_row *result_row(const struct result *r, const char *id);       /* NULL: there is none */
 
 /* ---- environment.c: of the first process. path: "host.cpu", "arch" ---- */
 
@@ -179,7 +199,6 @@ json_t *environment_at(const struct result *r, const char *path); /* NULL: missi
 
 /* ---- the formats of result_write, one file each ---- */
 void result_text(FILE *f, const struct result *r);
-json_t *result_json(const struct result *r); /* NULL: no memory */
 void result_csv(FILE *f, const struct result *r);
 void result_hgrm(FILE *f, const struct result *r);
 void result_kut(FILE *f, const struct result *r);

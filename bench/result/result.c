@@ -160,10 +160,9 @@ static int take_line(struct result *r, json_t *line, struct err *e)
 
 int result_add(struct result *r, const char *line, size_t len, struct err *e)
 {
-    json_error_t je;
     if (len > LINE_MAX) return err_set(e, -EFBIG, "a line of %zu bytes; %u are possible", len, LINE_MAX);
-    json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &je);
-    if (!object) return err_set(e, -EINVAL, "column %d: not JSON: %s", je.column, je.text);
+    json_t *object = json_read(line, len, e);
+    if (!object) return -EINVAL;
     const int rc = take_line(r, object, e);
     json_decref(object);
     return rc;
@@ -234,11 +233,10 @@ static int load_root(struct result **out, const json_t *root, struct err *e)
 
 int result_load(struct result **out, const char *text, size_t len, struct err *e)
 {
-    json_error_t je;
     if (len > RESULT_BYTES_MAX)
         return err_set(e, -EFBIG, "%zu bytes, more than the %d a result may have", len, RESULT_BYTES_MAX);
-    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
-    if (!root) return err_set(e, -EINVAL, "line %d, column %d: not JSON: %s", je.line, je.column, je.text);
+    json_t *root = json_read(text, len, e);
+    if (!root) return -EINVAL;
     const int rc = load_root(out, root, e);
     json_decref(root);
     return rc;
@@ -248,9 +246,22 @@ int result_load(struct result **out, const char *text, size_t len, struct err *e
 
 static void print_json(FILE *f, const struct result *r)
 {
-    json_t *root = result_json(r);
-    if (!root || json_dumpf(root, f, JSON_COMPACT | JSON_REAL_PRECISION(12))) errno = ENOMEM;
-    json_decref(root);
+    struct json_out j = {.write = json_to_file, .arg = f};
+    json_put_object(&j, NULL);
+    json_put_string(&j, "schema", RESULT_SCHEMA);
+    json_put_string(&j, "kind", result_kind(r));
+    json_write(&j, "environments", r->environments);
+    if (r->kind == RESULT_FAIRNESS) {
+        json_write(&j, "experiments", r->experiments);
+    } else {
+        json_put_array(&j, "rows");
+        for (unsigned i = 0; i < r->rows; i++) {
+            const struct result_row row = row_sum_up(&r->row[i], environment_hz(r));
+            shape_write(&j, NULL, SHAPE_row, &row);
+        }
+        json_put_end(&j);
+    }
+    json_put_end(&j);
     fputc('\n', f);
 }
 

@@ -4,6 +4,7 @@
 #ifndef VIREO_BENCH_RESULT_RESULT_H
 #define VIREO_BENCH_RESULT_RESULT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "vmm/base/err.h"
@@ -34,9 +35,13 @@ const char *result_kind(const struct result *r);
 int result_write(const struct result *r, const char *format, result_write_fn *write, void *arg, struct err *e);
 /* Compare a and b, as "text" or "json": for each row that both have, the ratio with its interval, and a permutation
  * test. Results of another kind, architecture or counter are refused. Where the environments differ, or the processes
- * did not take turns, the comparison says so. */
-int result_compare(const struct result *a, const struct result *b, const char *format, result_write_fn *write,
-                   void *arg, struct err *e);
+ * did not take turns, the comparison says so. A regression is a row in which b is shown to be slower, and by more than
+ * margin: 0.05 is a twentieth of a. How many there are, or -errno. */
+int result_compare(const struct result *a, const struct result *b, double margin, const char *format,
+                   result_write_fn *write, void *arg, struct err *e);
+/* Of a result of fairness: how many properties fail; and, if wanted, how many are open: those that are inconclusive,
+ * identities that do not hold, and experiments that were begun and found nothing. */
+unsigned result_failures(const struct result *r, bool has_open);
 /* One self-contained HTML page of them all (bench/report). names: what the page calls each, as its file's name; NULL:
  * letters are enough. */
 int report_write(const struct result *const *results, const char *const *names, unsigned count, result_write_fn *write,

@@ -26,10 +26,15 @@ static int read_processes(struct result_row *r, const json_t *list, struct err *
 /* A worker's row is of one process, which has the figures of the row. */
 static int make_process(struct result_row *r, struct err *e)
 {
+    const bool is_ok = r->status == ROW_OK, has_rest = dist_interval(&r->phase[PHASE_UNDISTURBED], 0.5).is_known;
     r->process = malloc(sizeof(*r->process));
     if (!r->process) return err_set(e, -ENOMEM, "out of memory");
-    const double p50 = r->status == ROW_OK ? row_quantile(r, row_headline_phase(r), 0.5) : NAN;
-    *r->process = (struct row_process){.status = r->status, .p50 = p50, .baseline = r->baseline};
+    *r->process = (struct row_process){
+        .status = r->status,
+        .p50 = is_ok ? row_quantile(r, row_headline_phase(r), 0.5) : NAN,
+        .undisturbed = is_ok && has_rest ? row_quantile(r, PHASE_UNDISTURBED, 0.5) : NAN,
+        .baseline = r->baseline,
+    };
     r->processes = 1;
     return 0;
 }
@@ -38,6 +43,9 @@ int row_read(struct result_row *out, const json_t *row, struct err *e)
 {
     const json_t *processes = json_object_get(row, "processes");
     int rc = shape_read(SHAPE_row, row, out, e);
+    /* A file of an earlier version knows only whether the count agrees. */
+    if (rc == 0 && out->verdict == COUNT_NONE && out->agrees >= 0)
+        out->verdict = out->agrees ? COUNT_AGREES : out->counted < out->expected ? COUNT_FEWER : COUNT_MORE;
     if (rc == 0) rc = json_is_array(processes) ? read_processes(out, processes, e) : make_process(out, e);
     if (rc == 0) return 0;
     (void)err_wrap(e, rc, out->id[0] ? "row %s" : "row%s", out->id);
@@ -159,23 +167,27 @@ double row_quantile(const struct result_row *r, enum phase p, double share)
     return r->phase[p].count ? (double)dist_quantile(&r->phase[p], share) / (double)r->batch : NAN;
 }
 
-struct quantile row_quantile_bounds(const struct result_row *r, enum phase p, double share)
+/* Is the headline that of the samples in which the host was not seen to do something else? */
+static bool is_disturbed(const struct result_row *r)
 {
-    const struct interval i = dist_interval(&r->phase[p], share);
-    const double batch = (double)r->batch;
-    return (struct quantile){
-        .ticks = row_quantile(r, p, share),
-        .low = i.is_known ? i.low / batch : NAN,
-        .high = i.is_known ? i.high / batch : NAN,
-    };
+    bool is_known = false;
+    for (unsigned i = 0; i < r->processes; i++) is_known |= !isnan(r->process[i].undisturbed);
+    return is_known && r->disturbed > 0 && row_headline_phase(r) == PHASE_RTT;
+}
+
+static unsigned known_p50s(const struct result_row *r, bool is_undisturbed, double p50[RESULT_PROCESSES_MAX])
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < r->processes; i++) {
+        p50[n] = is_undisturbed ? r->process[i].undisturbed : r->process[i].p50;
+        if (!isnan(p50[n])) n++;
+    }
+    return n;
 }
 
 unsigned row_p50s(const struct result_row *r, double p50[RESULT_PROCESSES_MAX])
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < r->processes; i++)
-        if (!isnan(r->process[i].p50)) p50[n++] = r->process[i].p50;
-    return n;
+    return known_p50s(r, is_disturbed(r), p50);
 }
 
 double row_p50(const struct result_row *r)
@@ -187,14 +199,16 @@ double row_p50(const struct result_row *r)
 
 struct headline row_headline(const struct result_row *r, double hz)
 {
-    double p50[RESULT_PROCESSES_MAX] = {0};
+    double p50[RESULT_PROCESSES_MAX] = {0}, all[RESULT_PROCESSES_MAX];
     const struct interval i = statistics_bootstrap(p50, row_p50s(r, p50), statistics_median);
+    const unsigned n = known_p50s(r, false, all);
     return (struct headline){
-        .phase = row_headline_phase(r),
+        .phase = is_disturbed(r) ? PHASE_UNDISTURBED : row_headline_phase(r),
         .p50 = row_p50(r),
         .low = i.is_known ? i.low : NAN,
         .high = i.is_known ? i.high : NAN,
         .ns = row_p50(r) * 1e9 / hz,
+        .all = n ? statistics_median(all, n) : NAN,
     };
 }
 
@@ -207,9 +221,48 @@ double row_baseline(const struct result_row *r)
     return n ? statistics_median(baseline, n) : NAN;
 }
 
+static void sum_up_dist(struct dist *d, double batch)
+{
+    if (d->count == 0) d->min = d->max = COUNT_UNKNOWN;
+    for (unsigned i = 0; i < DIST_QUANTILES; i++) {
+        const struct interval bounds = dist_interval(d, dist_shares[i]);
+        const bool is_known = d->count && (bounds.is_known || dist_shares[i] <= 0.5);
+        d->quantile[i] = (struct quantile){
+            .ticks = is_known ? (double)dist_quantile(d, dist_shares[i]) / batch : NAN,
+            .low = bounds.is_known ? bounds.low / batch : NAN,
+            .high = bounds.is_known ? bounds.high / batch : NAN,
+        };
+    }
+}
+
+struct result_row row_sum_up(const struct result_row *r, double hz)
+{
+    struct result_row out = *r;
+    for (unsigned p = 0; p < PHASE_COUNT; p++) sum_up_dist(&out.phase[p], (double)r->batch);
+    out.headline = row_headline(r, hz);
+    out.baseline = row_baseline(r);
+    out.processes_ok = row_count_status(r, ROW_OK);
+    return out;
+}
+
 unsigned row_count_status(const struct result_row *r, enum row_status s)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < r->processes; i++) n += r->process[i].status == s;
     return n;
+}
+
+/* ---- writing ---- */
+
+void row_write_p50s(struct json_out *j, const void *row)
+{
+    double p50[RESULT_PROCESSES_MAX];
+    const unsigned n = row_p50s(row, p50);
+    for (unsigned i = 0; i < n; i++) json_put_real(j, NULL, p50[i], JSON_DIGITS);
+}
+
+void row_write_processes(struct json_out *j, const void *row)
+{
+    const struct result_row *r = row;
+    for (unsigned i = 0; i < r->processes; i++) shape_write(j, NULL, SHAPE_process, &r->process[i]);
 }

@@ -1,5 +1,6 @@
 #include "bench/result/shape.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -22,14 +23,21 @@ const char *const result_kinds[] = {"exits", "fairness", NULL};
 static const char *const experiment_statuses[] = {"ok",     "violated", "inconclusive", "unsupported", "timeout",
                                                   "failed", NULL};
 const char *const difference_words[] = {"no figures", "no difference shown", "slower", "faster", NULL};
+static const char *const agree_words[] = {"differ", "agree", NULL};
+static const char *const hold_words[] = {"fails", "holds", NULL};
 const char *const verdicts[] = {"pass", "fail", "inconclusive", "reported", NULL};
 
 #define AT(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 #define ROW(member)      AT(struct result_row, member)
 #define DIST(member)     AT(struct dist, member)
+#define FINDING(member)  AT(struct finding, member)
+#define QUANTILE(n)      .offset = (n) * sizeof(struct quantile), .size = sizeof(struct quantile) /* of dist_shares */
 
 #define REQUIRED .need = KEY_REQUIRED
 #define DERIVED  .need = KEY_DERIVED
+#define TICKS    .unit = UNIT_TICKS
+#define BATCH    .unit = UNIT_BATCH_TICKS
+#define NS       .unit = UNIT_NS
 #define KEY(s, name, value, ...)                                                                                       \
     {                                                                                                                  \
         .shape = SHAPE_##s, .object = #s, .key = name, .type = VALUE_##value, __VA_ARGS__                              \
@@ -71,7 +79,7 @@ const struct key result_keys[] = {
     KEY(counter, "name", TEXT, REQUIRED),
     KEY(counter, "hz", NUMBER, REQUIRED, .low = HZ_MIN, .high = HZ_MAX),
     KEY(counter, "is_shared", BOOL),
-    KEY(counter, "offset_error", NUMBER),
+    KEY(counter, "offset_error", NUMBER, TICKS),
 
     KEY(row, "row", NAME, REQUIRED, .merge = MERGE_FIRST, ROW(id)),
     KEY(row, "group", WORD, .merge = MERGE_FIRST, .words = row_groups, ROW(group)),
@@ -81,32 +89,36 @@ const struct key result_keys[] = {
     KEY(row, "samples", COUNT, .merge = MERGE_SUM_OK, .high = RESULT_SAMPLES_MAX, ROW(samples)),
     KEY(row, "disturbed", COUNT, .merge = MERGE_SUM_OK, .high = RESULT_SAMPLES_MAX, ROW(disturbed)),
     KEY(row, "exits", OBJECT, .of = SHAPE_exits),
-    KEY(row, "baseline", NUMBER, .low = 0, .high = NUMBER_MAX, .otherwise = NAN, ROW(baseline)),
+    KEY(row, "baseline", NUMBER, BATCH, .low = 0, .high = NUMBER_MAX, .otherwise = NAN, ROW(baseline)),
     KEY(row, "identity", OBJECT, .of = SHAPE_legs),
-    KEY(row, "headline", OBJECT, DERIVED, .of = SHAPE_headline),
-    KEY(row, "p50s", NUMBERS, DERIVED),
-    KEY(row, "processes", LIST, .merge = MERGE_OWN, .of = SHAPE_process),
+    KEY(row, "headline", OBJECT, DERIVED, .of = SHAPE_headline, ROW(headline)),
+    KEY(row, "p50s", NUMBERS, TICKS, DERIVED, .write = row_write_p50s),
+    KEY(row, "processes", LIST, .merge = MERGE_OWN, .of = SHAPE_process, ROW(processes), .write = row_write_processes),
+    KEY(row, "processes_ok", COUNT, DERIVED, ROW(processes_ok)),
     KEY(row, "phases", OBJECT, .of = SHAPE_phases),
 
     KEY(exits, "expected", COUNT, .merge = MERGE_SUM, .high = EXITS_MAX, .otherwise = NAN, ROW(expected)),
     KEY(exits, "counted", COUNT, .merge = MERGE_SUM, .high = EXITS_MAX, .otherwise = NAN, ROW(counted)),
     KEY(exits, "source", TEXT, .merge = MERGE_FIRST, ROW(source)),
-    KEY(exits, "agrees", BOOL, .merge = MERGE_ALL, ROW(agrees)),
+    KEY(exits, "agrees", BOOL, .merge = MERGE_ALL, .words = agree_words, ROW(agrees)),
     KEY(exits, "verdict", WORD, .merge = MERGE_WORST, .words = count_verdicts, ROW(verdict)),
     KEY(exits, "because", TEXT, .merge = MERGE_FIRST, ROW(because)),
 
-    KEY(legs, "holds", BOOL, REQUIRED, .merge = MERGE_ALL, ROW(legs_hold)),
-    KEY(legs, "residual", NUMBER, .merge = MERGE_LARGEST, .otherwise = NAN, ROW(residual)),
+    KEY(legs, "holds", BOOL, REQUIRED, .merge = MERGE_ALL, .words = hold_words, ROW(legs_hold)),
+    KEY(legs, "residual", NUMBER, BATCH, .merge = MERGE_LARGEST, .otherwise = NAN, ROW(residual)),
 
     KEY(headline, "phase", WORD, DERIVED, .words = phase_names, AT(struct headline, phase)),
-    KEY(headline, "p50", NUMBER, DERIVED, AT(struct headline, p50)),
-    KEY(headline, "low", NUMBER, DERIVED, AT(struct headline, low)),
-    KEY(headline, "high", NUMBER, DERIVED, AT(struct headline, high)),
-    KEY(headline, "ns", NUMBER, DERIVED, AT(struct headline, ns)),
+    KEY(headline, "p50", NUMBER, TICKS, DERIVED, AT(struct headline, p50)),
+    KEY(headline, "low", NUMBER, TICKS, DERIVED, AT(struct headline, low)),
+    KEY(headline, "high", NUMBER, TICKS, DERIVED, AT(struct headline, high)),
+    KEY(headline, "ns", NUMBER, NS, DERIVED, AT(struct headline, ns)),
+    KEY(headline, "all", NUMBER, TICKS, DERIVED, AT(struct headline, all)),
 
     KEY(process, "status", WORD, REQUIRED, .words = row_statuses, AT(struct row_process, status)),
-    KEY(process, "p50", NUMBER, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, p50)),
-    KEY(process, "baseline", NUMBER, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, baseline)),
+    KEY(process, "p50", NUMBER, TICKS, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, p50)),
+    KEY(process, "undisturbed", NUMBER, TICKS, .high = NUMBER_MAX, .otherwise = NAN,
+        AT(struct row_process, undisturbed)),
+    KEY(process, "baseline", NUMBER, BATCH, .high = NUMBER_MAX, .otherwise = NAN, AT(struct row_process, baseline)),
 
     KEY(phases, "rtt", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_RTT])),
     KEY(phases, "rtt_undisturbed", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_UNDISTURBED])),
@@ -116,20 +128,20 @@ const struct key result_keys[] = {
     KEY(phases, "kvm_run", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_KVM_RUN])),
 
     KEY(distribution, "count", COUNT, REQUIRED, .high = RESULT_SAMPLES_MAX, DIST(count)),
-    KEY(distribution, "min", COUNT, DIST(min)),
-    KEY(distribution, "max", COUNT, DIST(max)),
-    KEY(distribution, "sum", NUMBER, DIST(sum)),
-    KEY(distribution, "quantiles", OBJECT, DERIVED, .of = SHAPE_quantiles),
-    KEY(distribution, "hist", BUCKETS),
+    KEY(distribution, "min", COUNT, BATCH, DIST(min)),
+    KEY(distribution, "max", COUNT, BATCH, DIST(max)),
+    KEY(distribution, "sum", NUMBER, BATCH, DIST(sum)),
+    KEY(distribution, "quantiles", OBJECT, DERIVED, .of = SHAPE_quantiles, DIST(quantile)),
+    KEY(distribution, "hist", BUCKETS, .write = dist_write_buckets),
 
-    KEY(quantiles, "p50", OBJECT, DERIVED, .of = SHAPE_quantile),
-    KEY(quantiles, "p90", OBJECT, DERIVED, .of = SHAPE_quantile),
-    KEY(quantiles, "p99", OBJECT, DERIVED, .of = SHAPE_quantile),
-    KEY(quantiles, "p999", OBJECT, DERIVED, .of = SHAPE_quantile),
+    KEY(quantiles, "p50", OBJECT, DERIVED, .of = SHAPE_quantile, QUANTILE(0)),
+    KEY(quantiles, "p90", OBJECT, DERIVED, .of = SHAPE_quantile, QUANTILE(1)),
+    KEY(quantiles, "p99", OBJECT, DERIVED, .of = SHAPE_quantile, QUANTILE(2)),
+    KEY(quantiles, "p999", OBJECT, DERIVED, .of = SHAPE_quantile, QUANTILE(3)),
 
-    KEY(quantile, "ticks", NUMBER, DERIVED, AT(struct quantile, ticks)),
-    KEY(quantile, "low", NUMBER, DERIVED, AT(struct quantile, low)),
-    KEY(quantile, "high", NUMBER, DERIVED, AT(struct quantile, high)),
+    KEY(quantile, "ticks", NUMBER, TICKS, DERIVED, AT(struct quantile, ticks)),
+    KEY(quantile, "low", NUMBER, TICKS, DERIVED, AT(struct quantile, low)),
+    KEY(quantile, "high", NUMBER, TICKS, DERIVED, AT(struct quantile, high)),
 
     KEY(experiment, "id", NAME, REQUIRED),
     KEY(experiment, "variant", TEXT),
@@ -137,7 +149,7 @@ const struct key result_keys[] = {
     KEY(experiment, "detail", TEXT),
     KEY(experiment, "process", COUNT),
     KEY(experiment, "vcpus", OBJECTS, .of = SHAPE_vcpu),
-    KEY(experiment, "windows_ns", NUMBERS),
+    KEY(experiment, "windows_ns", NUMBERS, NS),
     KEY(experiment, "identities", OBJECTS, .of = SHAPE_identity),
     KEY(experiment, "properties", OBJECTS, .of = SHAPE_property),
     KEY(experiment, "plots", OBJECT, .of = SHAPE_plots),
@@ -145,34 +157,36 @@ const struct key result_keys[] = {
     KEY(vcpu, "vm", COUNT),
     KEY(vcpu, "vcpu", COUNT),
     KEY(vcpu, "share", NUMBER),
-    KEY(vcpu, "charged", NUMBERS),
+    KEY(vcpu, "charged", NUMBERS, NS),
     KEY(vcpu, "scheduling", FACTS),
 
-    KEY(identity, "id", NAME, REQUIRED),
-    KEY(identity, "holds", BOOL),
-    KEY(identity, "text", TEXT),
+    KEY(identity, "id", NAME, REQUIRED, FINDING(id)),
+    KEY(identity, "holds", BOOL, .words = hold_words, FINDING(holds)),
+    KEY(identity, "text", TEXT, FINDING(text)),
 
-    KEY(property, "id", NAME, REQUIRED),
-    KEY(property, "verdict", WORD, REQUIRED, .words = verdicts),
-    KEY(property, "statistic", NUMBER),
-    KEY(property, "bound", NUMBER),
-    KEY(property, "unit", TEXT),
-    KEY(property, "text", TEXT),
-    KEY(property, "reason", TEXT),
+    KEY(property, "id", NAME, REQUIRED, FINDING(id)),
+    KEY(property, "verdict", WORD, REQUIRED, .words = verdicts, FINDING(verdict)),
+    KEY(property, "statistic", NUMBER, .otherwise = NAN, FINDING(statistic)),
+    KEY(property, "bound", NUMBER, .otherwise = NAN, FINDING(bound)),
+    KEY(property, "unit", TEXT, FINDING(unit)),
+    KEY(property, "text", TEXT, FINDING(text)),
+    KEY(property, "reason", TEXT, FINDING(reason)),
 
     KEY(plots, "convergence", POINTS),
     KEY(plots, "share", POINTS),
     KEY(plots, "gaps", POINTS),
 
     KEY(compared, "row", NAME, DERIVED, AT(struct compared, row)),
-    KEY(compared, "a_ns", NUMBER, DERIVED, AT(struct compared, a_ns)),
-    KEY(compared, "b_ns", NUMBER, DERIVED, AT(struct compared, b_ns)),
+    KEY(compared, "a_ns", NUMBER, NS, DERIVED, AT(struct compared, a_ns)),
+    KEY(compared, "b_ns", NUMBER, NS, DERIVED, AT(struct compared, b_ns)),
     KEY(compared, "ratio", NUMBER, DERIVED, AT(struct compared, ratio)),
     KEY(compared, "low", NUMBER, DERIVED, AT(struct compared, low)),
     KEY(compared, "high", NUMBER, DERIVED, AT(struct compared, high)),
     KEY(compared, "p", NUMBER, DERIVED, AT(struct compared, p)),
-    KEY(compared, "processes", NUMBERS, DERIVED),
+    KEY(compared, "processes_a", COUNT, DERIVED, AT(struct compared, processes_a)),
+    KEY(compared, "processes_b", COUNT, DERIVED, AT(struct compared, processes_b)),
     KEY(compared, "verdict", WORD, DERIVED, .words = difference_words, AT(struct compared, verdict)),
+    KEY(compared, "is_regression", BOOL, DERIVED, AT(struct compared, is_regression)),
     {0},
 };
 
@@ -196,6 +210,13 @@ const char *key_merge_words(enum key_merge m)
         [MERGE_OWN] = "own rule",
     };
     return words[m];
+}
+
+const char *key_unit_words(enum key_unit u)
+{
+    static const char *const words[] = {
+        [UNIT_NONE] = "", [UNIT_TICKS] = "ticks", [UNIT_BATCH_TICKS] = "ticks of a batch", [UNIT_NS] = "ns"};
+    return words[u];
 }
 
 static const char *list_words(const char *const *words, char buf[KEY_WORDS_MAX])
@@ -369,7 +390,7 @@ static int read_value(const struct key *k, const json_t *v, char *out, struct er
 {
     char value[80], words[KEY_WORDS_MAX];
     if (v && !fits(k, v)) return err_set(e, -EINVAL, "%s is not %s", shown(v, value), key_words(k, words));
-    if (k->type == VALUE_OBJECT && (v || out)) return shape_read(k->of, v, out, e);
+    if (k->type == VALUE_OBJECT && (v || out)) return shape_read(k->of, v, out ? out + k->offset : NULL, e);
     if (k->type == VALUE_OBJECTS) return read_objects(k, v, e);
     if (k->type == VALUE_DIST) return v && out ? dist_read((struct dist *)(void *)(out + k->offset), v, e) : 0;
     if (out && k->size) keep(k, v, out + k->offset);
@@ -390,50 +411,116 @@ int shape_read(enum shape s, const json_t *v, void *out, struct err *e)
     return 0;
 }
 
-/* ---- writing ---- */
+json_t *json_read(const char *text, size_t len, struct err *e)
+{
+    json_error_t je;
+    json_t *v = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+    if (!v) err_set(e, -EINVAL, "line %d, column %d: not JSON: %s", je.line, je.column, je.text);
+    return v;
+}
+
+/* ---- the struct that keeps an object ---- */
+
+static bool object_is_known(const struct key *object, const void *in)
+{
+    for (const struct key *k = result_keys; k->key; k++)
+        if (k->shape == object->of && key_is_known(k, in)) return true;
+    return false;
+}
 
 bool key_is_known(const struct key *k, const void *in)
 {
-    const char *member = (const char *)in + k->offset;
-    if (k->size == 0) return false;
+    const void *member = (const char *)in + k->offset;
     switch (k->type) {
     case VALUE_NAME:
-    case VALUE_TEXT: return *member != '\0';
+    case VALUE_TEXT: return k->size && *(const char *)member != '\0';
     case VALUE_WORD:
-    case VALUE_BOOL: return *(const int *)(const void *)member >= 0;
-    case VALUE_COUNT: return *(const uint64_t *)(const void *)member != COUNT_UNKNOWN;
-    case VALUE_NUMBER: return !isnan(*(const double *)(const void *)member);
+    case VALUE_BOOL: return k->size && *(const int *)member >= 0;
+    case VALUE_COUNT: return k->size && *(const uint64_t *)member != COUNT_UNKNOWN;
+    case VALUE_NUMBER: return k->size && !isnan(*(const double *)member);
+    case VALUE_OBJECT: return k->need == KEY_DERIVED || object_is_known(k, member);
+    case VALUE_DIST:
+    case VALUE_LIST: return k->size;
     default: return false;
     }
 }
 
-static json_t *write_value(const struct key *k, const void *in)
+const struct key *key_at(enum shape s, const char *path, const char *any, const void **in)
 {
-    const void *member = (const char *)in + k->offset;
-    if (k->type == VALUE_OBJECT && k->need != KEY_DERIVED) {
-        for (const struct key *of = result_keys; of->key; of++)
-            if (of->shape == k->of && key_is_known(of, in)) return shape_write(k->of, in);
-        return json_null();
-    }
-    if (k->size && (k->type == VALUE_NAME || k->type == VALUE_TEXT)) return json_string(member);
-    if (!key_is_known(k, in)) return json_null();
-    switch (k->type) {
-    case VALUE_WORD: return json_string(k->words[*(const int *)member]);
-    case VALUE_BOOL: return json_boolean(*(const int *)member);
-    case VALUE_COUNT: return json_integer((json_int_t) * (const uint64_t *)member);
-    default: return json_real(*(const double *)member);
+    for (;;) {
+        const char *name = *path == '*' ? any : path;
+        const size_t n = strcspn(name, "."), in_path = strcspn(path, ".");
+        const struct key *k = result_keys;
+        while (k->key && !(k->shape == s && strlen(k->key) == n && memcmp(k->key, name, n) == 0)) k++;
+        assert(k->key);
+        if (!path[in_path]) return k;
+        *in = (const char *)*in + k->offset;
+        s = k->type == VALUE_DIST ? SHAPE_distribution : k->of;
+        path += in_path + 1;
     }
 }
 
-json_t *shape_write(enum shape s, const void *in)
+/* ---- writing ---- */
+
+static void write_value(struct json_out *j, const struct key *k, const void *in)
 {
-    json_t *object = json_object();
-    int rc = 0;
-    for (const struct key *k = result_keys; k->key; k++)
-        if (k->shape == s) rc |= json_object_set_new(object, k->key, write_value(k, in));
-    if (rc == 0) return object;
-    json_decref(object);
-    return NULL;
+    const void *member = (const char *)in + k->offset;
+    switch (k->type) {
+    case VALUE_NAME:
+    case VALUE_TEXT: json_put_string(j, k->key, member); break;
+    case VALUE_WORD: json_put_string(j, k->key, k->words[*(const int *)member]); break;
+    case VALUE_BOOL: json_put_bool(j, k->key, *(const int *)member); break;
+    case VALUE_COUNT: json_put_uint(j, k->key, *(const uint64_t *)member); break;
+    case VALUE_NUMBER: json_put_real(j, k->key, *(const double *)member, JSON_DIGITS); break;
+    case VALUE_OBJECT: shape_write(j, k->key, k->of, member); break;
+    case VALUE_DIST:
+        if (((const struct dist *)member)->count) shape_write(j, k->key, SHAPE_distribution, member);
+        break;
+    default: json_put_null(j, k->key);
+    }
+}
+
+void shape_write(struct json_out *j, const char *key, enum shape s, const void *in)
+{
+    json_put_object(j, key);
+    for (const struct key *k = result_keys; k->key; k++) {
+        if (k->shape != s) continue;
+        const bool is_text = k->size && (k->type == VALUE_NAME || k->type == VALUE_TEXT); /* "" is written so */
+        if (k->write) {
+            json_put_array(j, k->key);
+            k->write(j, in);
+            json_put_end(j);
+        } else if (is_text || key_is_known(k, in)) {
+            write_value(j, k, in);
+        } else {
+            json_put_null(j, k->key);
+        }
+    }
+    json_put_end(j);
+}
+
+void json_write(struct json_out *j, const char *key, const json_t *v)
+{
+    const char *name;
+    json_t *member;
+    if (json_is_object(v) && j->depth < JSON_OUT_DEPTH) {
+        json_put_object(j, key);
+        /* The macro asks for an object that may be changed, though it changes nothing. */
+        json_object_foreach((json_t *)v, name, member) json_write(j, name, member);
+        json_put_end(j);
+    } else if (json_is_array(v) && j->depth < JSON_OUT_DEPTH) {
+        json_put_array(j, key);
+        for (size_t i = 0; i < json_array_size(v); i++) json_write(j, NULL, json_array_get(v, i));
+        json_put_end(j);
+    } else if (json_is_integer(v)) {
+        json_put_int(j, key, json_integer_value(v));
+    } else if (json_is_real(v)) {
+        json_put_real(j, key, json_real_value(v), JSON_DIGITS);
+    } else if (json_is_boolean(v)) {
+        json_put_bool(j, key, json_is_true(v));
+    } else {
+        json_put_string(j, key, json_string_value(v)); /* null, where it is none */
+    }
 }
 
 const char *json_text(const json_t *object, const char *key)

@@ -6,19 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-void table_init(struct table *t, FILE *f, const char *columns)
+void table_init(struct table *t, FILE *f)
 {
     *t = (struct table){.f = f};
-    const char *at = columns;
-    do {
-        const int n = (int)strcspn(at, "|");
-        const bool is_left = n > 2 && memcmp(at + n - 2, " <", 2) == 0;
-        const unsigned i = t->columns++;
-        t->name[i] = at;
-        t->is_left[i] = is_left;
-        t->name_len[i] = t->width[i] = is_left ? n - 2 : n;
-        at += at[n] ? n + 1 : n;
-    } while (*at && t->columns < TABLE_COLUMNS_MAX);
+}
+
+void table_column(struct table *t, const char *title)
+{
+    const size_t n = strlen(title);
+    const bool is_left = n > 2 && strcmp(title + n - 2, " <") == 0;
+    assert(t->columns < TABLE_COLUMNS_MAX && t->cells == 0);
+    const unsigned i = t->columns++;
+    t->name[i] = title;
+    t->is_left[i] = is_left;
+    t->name_len[i] = t->width[i] = (int)n - (is_left ? 2 : 0);
+}
+
+void table_columns(struct table *t, const char *const *titles)
+{
+    for (; *titles; titles++) table_column(t, *titles);
 }
 
 /* NULL in place of a cell that there was no memory for. */
@@ -48,11 +54,6 @@ void table_cell(struct table *t, const char *fmt, ...)
     if (vasprintf(&text, fmt, ap) < 0) text = NULL;
     va_end(ap);
     add(t, text);
-}
-
-void table_end_row(struct table *t)
-{
-    while (t->at > 0) add(t, strdup(""));
 }
 
 static void print_cell(const struct table *t, unsigned column, const char *text, int len)

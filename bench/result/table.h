@@ -14,17 +14,18 @@
 struct table {
     FILE *f;
     unsigned columns, cells, at;         /* at: column of the next cell */
-    const char *name[TABLE_COLUMNS_MAX]; /* not terminated: name_len */
+    const char *name[TABLE_COLUMNS_MAX]; /* name_len of it */
     int name_len[TABLE_COLUMNS_MAX];
     int width[TABLE_COLUMNS_MAX];
     bool is_left[TABLE_COLUMNS_MAX];
     char **cell;
 };
-/* columns: "row <|p50|p90": names with '|' between them, " <" after those that are aligned to the left. */
-void table_init(struct table *t, FILE *f, const char *columns);
+void table_init(struct table *t, FILE *f);
+/* title: outlives the table; " <" at its end aligns the column to the left. All columns come before the first cell. */
+void table_column(struct table *t, const char *title);
+void table_columns(struct table *t, const char *const *titles); /* several; ends with NULL */
 void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void table_end_row(struct table *t); /* fills it up */
-void table_fini(struct table *t);    /* prints it, when it has rows */
+void table_fini(struct table *t); /* prints it, when it has rows */
 
 /* A text that is being made. */
 struct result_out {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "bench/report/published.h"
+#include "bench/result/column.h"
 #include "bench/result/model.h"
-#include "bench/result/table.h"
 #include "vmm/base/text.h"
 
 /* ---- provenance ---- */
@@ -110,115 +110,99 @@ static void print_provenance(FILE *f, const struct result *r)
 
 /* ---- exits ---- */
 
-static void cell_figure(struct table *t, double v)
-{
-    if (isnan(v))
-        table_cell(t, "n/a");
-    else
-        table_cell(t, v < 100 ? "%.1f" : "%.0f", v);
-}
+static const struct column latency[] = {
+    COLUMN("row <", "row"),
+    COLUMN("group <", "group"),
+    COLUMN("status <", "status"),
+    COLUMN("in <", "processes_ok", .to = "processes", .between = " of "),
+    COLUMN("samples", "samples"),
+    COLUMN("p50", "headline.p50"),
+    COLUMN("95 %", "headline.low", .to = "headline.high"),
+    COLUMN("all p50", "headline.all"),
+    COLUMN("p90", "phases.*.quantiles.p90.ticks"),
+    COLUMN("p99", "phases.*.quantiles.p99.ticks"),
+    COLUMN("p99.9", "phases.*.quantiles.p999.ticks"),
+    COLUMN("max", "phases.*.max"),
+    COLUMN("baseline", "baseline"),
+    {0},
+};
+static const struct column spread[] = {
+    COLUMN("row <", "row"),
+    COLUMN("p50", "phases.*.quantiles.p50.low", .to = "phases.*.quantiles.p50.high"),
+    COLUMN("p99", "phases.*.quantiles.p99.low", .to = "phases.*.quantiles.p99.high"),
+    COLUMN("p99.9", "phases.*.quantiles.p999.low", .to = "phases.*.quantiles.p999.high"),
+    COLUMN("disturbed", "disturbed"),
+    COLUMN("undisturbed p50", "phases.rtt_undisturbed.quantiles.p50.ticks"),
+    COLUMN("p99", "phases.rtt_undisturbed.quantiles.p99.ticks"),
+    COLUMN("p99.9", "phases.rtt_undisturbed.quantiles.p999.ticks"),
+    COLUMN("max", "phases.rtt_undisturbed.max"),
+    {0},
+};
+static const struct column phases[] = {
+    COLUMN("row <", "row"),
+    COLUMN("exit_leg", "phases.exit_leg.quantiles.p50.ticks"),
+    COLUMN("user", "phases.user.quantiles.p50.ticks"),
+    COLUMN("entry_leg", "phases.entry_leg.quantiles.p50.ticks"),
+    COLUMN("kvm_run", "phases.kvm_run.quantiles.p50.ticks"),
+    COLUMN("identity <", "identity.holds"),
+    COLUMN("residual", "identity.residual"),
+    COLUMN("expected", "exits.expected"),
+    COLUMN("counted", "exits.counted"),
+    COLUMN("counts <", "exits.verdict"),
+    {0},
+};
+static const struct layout {
+    const char *title;
+    const struct column *columns;
+    bool is_in_ticks, is_of_measured; /* only of rows that have a distribution */
+} layouts[] = {
+    {.title =
+         "ns: p50 is the median over processes of each one's p50 without disturbed samples, 95 % its interval; all p50 "
+         "the\nsame with them; the rest over all samples, n/a where there are too few",
+     .columns = latency},
+    {.title = "ticks: the same", .columns = latency, .is_in_ticks = true},
+    {.title = "ns, quantiles over all samples with their 95 % interval by order statistics; undisturbed: without the "
+              "samples in\nwhich the host was seen to do something else",
+     .columns = spread,
+     .is_of_measured = true},
+    {.title =
+         "ns, p50 of each phase; in each sample exit_leg + user + entry_leg = rtt + baseline, and the residual is the "
+         "median of\nwhat they miss. Not a part of that sum: kvm_run, from one exit's handler to the next exit, which "
+         "is entry_leg, the\nguest's own code and exit_leg. Exits as the kernel counted them; explained: the host "
+         "adds some",
+     .columns = phases},
+};
 
-static void cell_interval(struct table *t, double low, double high)
+static void print_layout(FILE *f, const struct result *summed, const struct layout *l)
 {
-    if (isnan(low))
-        table_cell(t, "n/a");
-    else
-        table_cell(t, high < 100 ? "%.1f-%.1f" : "%.0f-%.0f", low, high);
-}
-
-static void cell_count(struct table *t, uint64_t n)
-{
-    table_cell(t, n == COUNT_UNKNOWN ? "n/a" : "%" PRIu64, n);
-}
-
-static void cell_status(struct table *t, const struct result_row *r)
-{
-    const unsigned n = row_count_status(r, r->status);
-    if (n == r->processes)
-        table_cell(t, "%s", row_statuses[r->status]);
-    else
-        table_cell(t, "%s %u/%u", row_statuses[r->status], n, r->processes);
-}
-
-/* unit: what one tick is multiplied by, 1 for a table of ticks. */
-static void print_latency(FILE *f, const struct result *r, const char *title, double unit)
-{
-    static const double shares[] = {0.9, 0.99, 0.999, 1};
+    const double tick_ns = l->is_in_ticks ? 1 : 1e9 / environment_hz(summed);
     struct table t;
-    fprintf(f, "\n%s\n", title);
-    table_init(&t, f, "row <|group <|status <|samples|p50|95 %|p90|p99|p99.9|max|baseline");
-    for (unsigned i = 0; i < r->rows; i++) {
-        const struct result_row *row = &r->row[i];
-        const struct headline h = row_headline(row, environment_hz(r));
-        table_cell(&t, "%s", row->id);
-        table_cell(&t, "%s", row->group == GROUP_UNKNOWN ? "" : row_groups[row->group]);
-        cell_status(&t, row);
-        cell_count(&t, row->samples);
-        cell_figure(&t, h.p50 * unit);
-        cell_interval(&t, h.low * unit, h.high * unit);
-        for (unsigned q = 0; q < 4; q++)
-            cell_figure(&t, row->status == ROW_OK ? row_quantile(row, h.phase, shares[q]) * unit : NAN);
-        cell_figure(&t, row_baseline(row) / (double)row->batch * unit);
-        table_end_row(&t);
-    }
-    table_fini(&t);
-}
-
-static void print_spread(FILE *f, const struct result *r, double ns)
-{
-    static const double shares[] = {0.5, 0.99, 0.999, 1};
-    struct table t;
-    fputs("\nns, quantiles over all samples with their 95 % interval by order statistics; undisturbed: without the "
-          "samples in\n"
-          "which the host was seen to do something else\n",
-          f);
-    table_init(&t, f, "row <|p50|p99|p99.9|disturbed|undisturbed p50|p99|p99.9|max");
-    for (unsigned i = 0; i < r->rows; i++) {
-        const struct result_row *row = &r->row[i];
+    fprintf(f, "\n%s\n", l->title);
+    columns_begin(&t, f, l->columns);
+    for (unsigned i = 0; i < summed->rows; i++) {
+        const struct result_row *row = &summed->row[i];
         const enum phase p = row_headline_phase(row);
-        if (row->phase[p].count == 0) continue;
-        table_cell(&t, "%s", row->id);
-        for (unsigned q = 0; q < 3; q++) {
-            const struct quantile bounds = row_quantile_bounds(row, p, shares[q]);
-            cell_interval(&t, bounds.low * ns, bounds.high * ns);
-        }
-        cell_count(&t, row->disturbed);
-        for (unsigned q = 0; q < 4; q++) cell_figure(&t, row_quantile(row, PHASE_UNDISTURBED, shares[q]) * ns);
-        table_end_row(&t);
+        const char *phase = l->is_of_measured || row->status == ROW_OK ? phase_names[p] : NULL;
+        if (l->is_of_measured && row->phase[p].count == 0) continue;
+        columns_put(&t, l->columns,
+                    &(struct column_source){SHAPE_row, row, phase, tick_ns, .batch = (double)row->batch});
     }
     table_fini(&t);
 }
 
-static void print_phases(FILE *f, const struct result *r, double ns)
+static void print_layouts(FILE *f, const struct result *r)
 {
-    static const enum phase legs[] = {PHASE_EXIT_LEG, PHASE_USER, PHASE_ENTRY_LEG, PHASE_KVM_RUN};
-    struct table t;
-    fputs("\nns, p50 of each phase; exit_leg + user + entry_leg = rtt within the residual; exits as the kernel counted "
-          "them\n",
-          f);
-    table_init(&t, f, "row <|exit_leg|user|entry_leg|kvm_run|identity <|residual|expected|counted|counts <");
-    for (unsigned i = 0; i < r->rows; i++) {
-        const struct result_row *row = &r->row[i];
-        table_cell(&t, "%s", row->id);
-        for (unsigned p = 0; p < 4; p++) cell_figure(&t, row_quantile(row, legs[p], 0.5) * ns);
-        table_cell(&t, "%s", row->legs_hold < 0 ? "n/a" : row->legs_hold ? "holds" : "fails");
-        cell_figure(&t, row->residual / (double)row->batch * ns);
-        cell_count(&t, row->expected);
-        cell_count(&t, row->counted);
-        table_cell(&t, "%s", row->agrees < 0 ? "n/a" : row->agrees ? "agree" : "differ");
-        table_end_row(&t);
-    }
-    table_fini(&t);
+    struct result summed = *r;
+    summed.row = calloc(r->rows + 1, sizeof(*summed.row));
+    if (!summed.row) return; /* errno is ENOMEM, which result_out_close sees */
+    for (unsigned i = 0; i < r->rows; i++) summed.row[i] = row_sum_up(&r->row[i], environment_hz(r));
+    for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) print_layout(f, &summed, &layouts[i]);
+    free(summed.row);
 }
 
-static void print_reasons(FILE *f, const struct result *r)
+static void print_remark(FILE *f, const struct result_row *row)
 {
-    bool has_title = false;
-    for (unsigned i = 0; i < r->rows; i++) {
-        const struct result_row *row = &r->row[i];
-        if (!row->detail[0]) continue;
-        if (!has_title) fputs("\nremarks\n", f);
-        has_title = true;
+    if (row->detail[0]) {
         fprintf(f, "  %s: ", row->id);
         for (unsigned s = ROW_NO_EXIT; s < ROW_STATUS_COUNT; s++) {
             const unsigned n = row_count_status(row, s);
@@ -227,27 +211,48 @@ static void print_reasons(FILE *f, const struct result *r)
         text_put_safe(f, row->detail);
         fputc('\n', f);
     }
+    if (row->because[0]) {
+        fprintf(f, "  %s: counts: ", row->id);
+        text_put_safe(f, row->because);
+        fputc('\n', f);
+    }
+}
+
+static void print_remarks(FILE *f, const struct result *r)
+{
+    bool has_title = false;
+    for (unsigned i = 0; i < r->rows; i++) {
+        if (!r->row[i].detail[0] && !r->row[i].because[0]) continue;
+        if (!has_title) fputs("\nremarks\n", f);
+        has_title = true;
+        print_remark(f, &r->row[i]);
+    }
+}
+
+static void put_published(struct table *t, const char *row, double ticks, double ns, const struct published *p)
+{
+    table_cell(t, "%s", row);
+    table_cell(t, ticks * ns < 100 ? "%.1f" : "%.0f", ticks * ns);
+    table_cell(t, ticks < 100 ? "%.1f" : "%.0f", ticks);
+    table_cell(t, p->high > p->low ? "%.0f-%.0f" : "%.0f", p->low, p->high);
+    table_cell(t, "%s", p->unit);
+    table_cell(t, "%s", p->hardware);
+    table_cell(t, "%s", p->source);
 }
 
 static void print_published(FILE *f, const struct result *r, double ns)
 {
+    static const char *const titles[] = {"row <",  "ours ns",    "ours ticks", "published",
+                                         "unit <", "hardware <", "source <",   NULL};
     const char *arch = json_string_value(environment_at(r, "arch"));
     struct table t;
-    table_init(&t, f, "row <|ours ns|ours ticks|published|unit <|hardware <|source <");
+    table_init(&t, f);
+    table_columns(&t, titles);
     for (unsigned i = 0; arch && i < r->rows; i++) {
-        const struct result_row *row = &r->row[i];
         const struct published *p;
-        const double ticks = row_p50(row);
-        for (unsigned n = 0; !isnan(ticks) && (p = published_find(arch, row->id, n)) != NULL; n++) {
-            table_cell(&t, "%s", row->id);
-            cell_figure(&t, ticks * ns);
-            cell_figure(&t, ticks);
-            table_cell(&t, p->high > p->low ? "%.0f-%.0f" : "%.0f", p->low, p->high);
-            table_cell(&t, "%s", p->unit);
-            table_cell(&t, "%s", p->hardware);
-            table_cell(&t, "%s", p->source);
-            table_end_row(&t);
-        }
+        const double ticks = row_p50(&r->row[i]);
+        for (unsigned n = 0; !isnan(ticks) && (p = published_find(arch, r->row[i].id, n)) != NULL; n++)
+            put_published(&t, r->row[i].id, ticks, ns, p);
     }
     if (t.cells)
         fputs("\nbeside what others published, on their hardware; cycles are a core's, ticks the counter's\n", f);
@@ -260,12 +265,8 @@ static void print_exits(FILE *f, const struct result *r)
     const char *nature = json_string_value(environment_at(r, "host.nature"));
     if (nature && strcmp(nature, "bare") != 0)
         fprintf(f, "This host is not bare metal: the durations are its own; counts, order and relations carry over.\n");
-    print_latency(
-        f, r, "ns: p50 is the median over processes of their p50, 95 % its interval; the rest over all samples", ns);
-    print_latency(f, r, "ticks: the same", 1);
-    print_spread(f, r, ns);
-    print_phases(f, r, ns);
-    print_reasons(f, r);
+    print_layouts(f, r);
+    print_remarks(f, r);
     print_published(f, r, ns);
 }
 
@@ -280,11 +281,13 @@ static double sum_of(const json_t *list)
 
 static void print_shares(FILE *f, const json_t *vcpus)
 {
+    static const char *const titles[] = {"   vm", "vcpu", "charged ms", "share %", "entitled %", NULL};
     struct table t;
     double all = 0;
     for (size_t i = 0; i < json_array_size(vcpus); i++)
         all += sum_of(json_object_get(json_array_get(vcpus, i), "charged"));
-    table_init(&t, f, "   vm|vcpu|charged ms|share %|entitled %");
+    table_init(&t, f);
+    table_columns(&t, titles);
     for (size_t i = 0; i < json_array_size(vcpus) && all > 0; i++) {
         const json_t *v = json_array_get(vcpus, i), *share = json_object_get(v, "share");
         const double charged = sum_of(json_object_get(v, "charged"));
@@ -293,7 +296,6 @@ static void print_shares(FILE *f, const json_t *vcpus)
         table_cell(&t, "%.1f", charged / 1e6);
         table_cell(&t, "%.2f", 100 * charged / all);
         table_cell(&t, json_is_number(share) ? "%.2f" : "n/a", 100 * json_number_value(share));
-        table_end_row(&t);
     }
     table_fini(&t);
 }
@@ -307,12 +309,29 @@ static void print_finding(FILE *f, const struct finding *found)
     fputc('\n', f);
 }
 
+/* Its status; but an experiment in which something fails is not headed "ok", which only says that it was done. */
+static void print_outcome(FILE *f, const json_t *x)
+{
+    struct finding found;
+    const char *before = "violated: ";
+    bool is_violated = false;
+    for (size_t i = 0; experiment_finding(x, i, &found); i++) {
+        if (found.verdict != VERDICT_FAIL) continue;
+        fprintf(f, "%s%s", before, found.id);
+        before = ", ";
+        is_violated = true;
+    }
+    if (!is_violated) fputs(json_text(x, "status"), f);
+}
+
 static void print_experiment(FILE *f, const json_t *x)
 {
     struct finding found;
     fprintf(f, "\n%s ", json_text(x, "id"));
     text_put_safe(f, json_text(x, "variant"));
-    fprintf(f, ": %s%s", json_text(x, "status"), json_text(x, "detail")[0] ? "; " : "");
+    fputs(": ", f);
+    print_outcome(f, x);
+    if (json_text(x, "detail")[0]) fputs("; ", f);
     text_put_safe(f, json_text(x, "detail"));
     fputc('\n', f);
     print_shares(f, json_object_get(x, "vcpus"));
@@ -321,13 +340,9 @@ static void print_experiment(FILE *f, const json_t *x)
 
 static void print_experiments(FILE *f, const struct result *r)
 {
-    unsigned count[VERDICT_COUNT] = {0};
-    for (size_t i = 0; i < json_array_size(r->experiments); i++) {
-        const json_t *x = json_array_get(r->experiments, i);
-        struct finding found;
-        print_experiment(f, x);
-        for (size_t k = 0; experiment_finding(x, k, &found); k++) count[found.verdict] += !found.is_identity;
-    }
+    unsigned count[VERDICT_COUNT];
+    for (size_t i = 0; i < json_array_size(r->experiments); i++) print_experiment(f, json_array_get(r->experiments, i));
+    result_verdicts(r, count);
     fprintf(f, "\nproperties: %u pass, %u fail, %u inconclusive, %u reported without a bound\n", count[VERDICT_PASS],
             count[VERDICT_FAIL], count[VERDICT_INCONCLUSIVE], count[VERDICT_REPORTED]);
 }

@@ -87,7 +87,11 @@ what_was_found_is_for_programs_and_people() {
     judged 1 && is 'join " ", $o->{schema}, map { $_->{name} } @{$o->{vms}}' "vireo-fairness-1 web" &&
         is '$v = $o->{vcpus}[0]; $v->{ran_ns} > 0 && $v->{wanted_ns} <= 1.02 * $o->{duration_ns} && @{$v->{lane}} > 0 ? "yes" : "no"' yes &&
         is '$t = 0; $t += $_->{busy_ns} + $_->{idle_ns} + $_->{steal_ns} for @{$o->{cpus}}; $t > 0.8 * $o->{duration_ns} * @{$o->{cpus}} ? "yes" : "no"' yes || return 1
-    ends 0 fairness web --duration 1s -o page && grep -q '^web 0  *[0-9.]* s ' page && grep -q '^F10 ' page && grep -q "^  CPU $LAST " page && [ ! -s out ] && [ ! -s err ]
+    ends 0 fairness web --duration 1s -o page && grep -q '^web 0  *[0-9.]* s ' page && grep -q '^F10 ' page && grep -q "^  CPU $LAST " page && [ ! -s out ] && [ ! -s err ] || return 1
+    # Nobody is asked to read JSON: a page draws it.
+    ends 0 fairness web --duration 1s --json -o found.json && ends 0 report found.json -o page.html && grep -q 'Are the VMs treated fairly' page.html && grep -q 'class="due"' page.html || return 1
+    head -c 900 found.json > cut.json && ends 125 report cut.json && errs 'cut short' && ends 125 report found.json found.json && errs 'give it alone' &&
+        sed 's/vireo-fairness-1/vireo-fairness-2/' found.json > next.json && ends 125 report next.json && errs 'this program reads vireo-fairness-1'
 }
 a_verdict_decides_the_status() {
     start web hammer --cpus 2 --cpu-affinity all=$LAST --nice 1=10 && ends 1 fairness web --duration 2s --fail-on fail && ends 1 fairness web --duration 2s --fail-on inconclusive &&

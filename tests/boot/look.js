@@ -27,16 +27,19 @@ function contrast(e, isDrawn) {
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
 }
 
-/* The piece of the page that a text must not reach beyond. */
+/* The piece of the page that a text in e must not reach beyond. Elements share their parents', so each is asked once. */
+const rooms = new Map();
 function room(e, width) {
-    const out = {left: 0, right: width, top: -Infinity, bottom: Infinity};
-    for (; e && e.tagName !== 'BODY'; e = e.parentElement) {
-        const style = getComputedStyle(e), box = e.getBoundingClientRect();
-        if (e.tagName === 'svg') Object.assign(out, {top: box.top, bottom: box.bottom});
-        if (e.tagName !== 'svg' && style.overflowX === 'visible') continue;
+    if (e.tagName === 'BODY') return {left: 0, right: width, top: -Infinity, bottom: Infinity};
+    if (rooms.has(e)) return rooms.get(e);
+    const out = {...room(e.parentElement, width)}, is_drawing = e.tagName === 'svg';
+    if (is_drawing || getComputedStyle(e).overflowX !== 'visible') {
+        const box = e.getBoundingClientRect();
         out.left = Math.max(out.left, box.left);
         out.right = Math.min(out.right, box.right);
+        if (is_drawing) Object.assign(out, {top: box.top, bottom: box.bottom});
     }
+    rooms.set(e, out);
     return out;
 }
 

@@ -40,7 +40,11 @@ look() {
 }
 
 looks_well() {
-    look "$1" {exits,fairness,several}@{1280,900,390} > said || { cat said; return 1; }
+    # What paper shows, on a screen as wide as A4.
+    sed 's/@media print/@media screen/; s/prefers-color-scheme: dark/prefers-color-scheme: none/' several.html > printed.html
+    local pages=({exits,fairness,several}@{1280,900,390})
+    [ "$1" = dark ] || pages+=(printed@794)
+    look "$1" "${pages[@]}" > said || { cat said; return 1; }
     # So that a page that was not there does not pass.
     if grep -qE '^seen: [0-9]{4,} texts, [1-9][0-9]+ tables, [0-9]{3,} strips' said && [ "$(grep -c . said)" = 1 ]; then return 0; fi
     head -n 40 said

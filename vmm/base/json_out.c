@@ -26,6 +26,32 @@ static void begin_line(struct json_out *j, const char *otherwise)
     j->is_line = false;
 }
 
+/* "\u009b": of a control, which is below U+0100. */
+static void put_escape(struct json_out *j, unsigned char code)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char text[] = {'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15], '\0'};
+    put(j, text);
+}
+
+static void put_quoted(struct json_out *j, const char *s)
+{
+    unsigned bytes;
+    put(j, "\"");
+    for (size_t left = strlen(s); left > 0; s += bytes, left -= bytes) {
+        const enum text_kind kind = text_next(s, left, &bytes);
+        if (kind == TEXT_CONTROL)
+            put_escape(j, (unsigned char)s[bytes - 1]); /* of two bytes the second one is the number itself */
+        else if (kind == TEXT_BROKEN)
+            put(j, "\\ufffd");
+        else if (*s == '"' || *s == '\\')
+            put(j, *s == '"' ? "\\\"" : "\\\\");
+        else
+            j->write(j->arg, s, bytes);
+    }
+    put(j, "\"");
+}
+
 /* What stands before a value. */
 static void begin_value(struct json_out *j, const char *key)
 {
@@ -35,9 +61,8 @@ static void begin_value(struct json_out *j, const char *key)
     begin_line(j, j->has_items & level(j) ? " " : "");
     j->has_items |= level(j);
     if (!key) return;
-    put(j, "\"");
-    put(j, key);
-    put(j, "\": ");
+    put_quoted(j, key);
+    put(j, ": ");
 }
 
 static void begin_level(struct json_out *j, const char *key, bool is_array)
@@ -76,35 +101,14 @@ void json_put_line(struct json_out *j)
 
 /* ---- values ---- */
 
-/* "\u009b": of a control, which is below U+0100. */
-static void put_escape(struct json_out *j, unsigned char code)
-{
-    static const char hex[] = "0123456789abcdef";
-    const char text[] = {'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15], '\0'};
-    put(j, text);
-}
-
 void json_put_string(struct json_out *j, const char *key, const char *s)
 {
-    unsigned bytes;
     if (!s) {
         json_put_null(j, key);
         return;
     }
     begin_value(j, key);
-    put(j, "\"");
-    for (size_t left = strlen(s); left > 0; s += bytes, left -= bytes) {
-        const enum text_kind kind = text_next(s, left, &bytes);
-        if (kind == TEXT_CONTROL)
-            put_escape(j, (unsigned char)s[bytes - 1]); /* of two bytes the second one is the number itself */
-        else if (kind == TEXT_BROKEN)
-            put(j, "\\ufffd");
-        else if (*s == '"' || *s == '\\')
-            put(j, *s == '"' ? "\\\"" : "\\\\");
-        else
-            j->write(j->arg, s, bytes);
-    }
-    put(j, "\"");
+    put_quoted(j, s);
 }
 
 void json_put_uint(struct json_out *j, const char *key, uint64_t n)

@@ -24,7 +24,7 @@ struct json_out {
     bool is_line;
 };
 
-/* key: of a value in an object, text of our own that needs no escapes; NULL in an array, and of the outermost value. */
+/* key: of a value in an object, any text, as of json_put_string; NULL in an array, and of the outermost value. */
 void json_put_object(struct json_out *j, const char *key);
 void json_put_array(struct json_out *j, const char *key);
 void json_put_end(struct json_out *j);  /* of the innermost of these */

@@ -94,7 +94,7 @@ static enum anomaly_event look_for_an_end(struct anomaly_series *s, const struct
     return s->back == ANOMALY_RECENT_MIN ? ANOMALY_ENDS : ANOMALY_SETTLES;
 }
 
-static enum anomaly_event feed(struct anomaly_series *s, const struct anomaly_rule *rule, uint64_t t_ns, double value)
+static enum anomaly_event add(struct anomaly_series *s, const struct anomaly_rule *rule, uint64_t t_ns, double value)
 {
     s->value[s->count % RING] = value;
     s->at_ns[s->count % ANOMALY_RECENT_MAX] = t_ns;
@@ -109,14 +109,14 @@ static enum anomaly_event feed_slow(struct anomaly *a, const struct anomaly_rule
     a->batch[a->batched++] = value;
     if (a->batched < ANOMALY_SLOW) return ANOMALY_NONE;
     a->batched = 0;
-    return feed(&a->slow, rule, t_ns, median(a->batch, ANOMALY_SLOW));
+    return add(&a->slow, rule, t_ns, median(a->batch, ANOMALY_SLOW));
 }
 
 enum anomaly_event anomaly_feed(struct anomaly *a, const struct anomaly_rule *rule, uint64_t t_ns, double value,
                                 struct anomaly_alarm *out)
 {
     const bool was_on = a->fast.is_on;
-    enum anomaly_event event = feed(&a->fast, rule, t_ns, value);
+    enum anomaly_event event = add(&a->fast, rule, t_ns, value);
     *out = a->fast.alarm;
     if (event == ANOMALY_SETTLES && !a->slow.is_on) a->slow = (struct anomaly_series){0};
     if (was_on || event != ANOMALY_NONE) return event;

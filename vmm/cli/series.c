@@ -6,9 +6,6 @@
 #include <string.h>
 
 #define NS_PER_S 1e9
-/* Fewer exits in an interval have no median that is worth comparing; fewer requests no mean. */
-#define EXITS_LEAST    20
-#define REQUESTS_LEAST 5
 
 const char *const series_figures[SERIES_FIGURES] = {
     [FIGURE_CPU_NS] = "cpu_ns",
@@ -216,7 +213,7 @@ static void judge_exits(struct judge *j, double seconds)
         const struct top_row *row = &c->row[i];
         if (!top_is_of_all(c, row)) continue;
         feed(j, EXIT_RATE, row->name, (double)row->count / seconds);
-        if (row->count >= EXITS_LEAST) feed(j, HANDLER, row->name, top_quantile(row->handler, 0.5));
+        if (row->count > 0) feed(j, HANDLER, row->name, top_quantile(row->handler, 0.5));
     }
     feed(j, DOORBELL_RATE, "", (double)c->saved / seconds);
 }
@@ -232,7 +229,7 @@ static void judge_host(struct judge *j, double seconds)
     }
     if (h->throttled_ns != SERIES_UNTOLD) feed(j, THROTTLED, "", (double)h->throttled_ns / NS_PER_S / seconds);
     for (unsigned i = 0; i < h->disks; i++)
-        if (h->disk[i].requests >= REQUESTS_LEAST)
+        if (h->disk[i].requests > 0) /* a slow disk has few */
             feed(j, DISK_TIME, h->disk[i].name, (double)h->disk[i].ns / (double)h->disk[i].requests);
 }
 

@@ -73,7 +73,7 @@ static void one_value_may_follow_another(void **state)
     assert_string_equal(p.text, "[1][1]null");
 }
 
-static void strings_are_escaped(void **state)
+static void strings_and_keys_are_escaped(void **state)
 {
     static const struct {
         const char *text, *json;
@@ -88,6 +88,13 @@ static void strings_are_escaped(void **state)
         struct page p;
         json_put_string(begin(&p), NULL, rows[i].text);
         assert_string_equal(p.text, rows[i].json);
+        char want[64];
+        struct json_out *j = begin(&p);
+        json_put_object(j, NULL);
+        json_put_bool(j, rows[i].text, true);
+        json_put_end(j);
+        (void)snprintf(want, sizeof(want), "{%s: true}", rows[i].json);
+        assert_string_equal(p.text, want);
     }
 }
 
@@ -147,5 +154,5 @@ static void it_can_be_read_at_any_depth(void **state)
 }
 
 UNIT_MAIN(UNIT(commas_and_keys_come_by_themselves), UNIT(a_line_begins_where_it_is_asked_for),
-          UNIT(one_value_may_follow_another), UNIT(strings_are_escaped), UNIT(numbers_are_whole_at_their_ends),
+          UNIT(one_value_may_follow_another), UNIT(strings_and_keys_are_escaped), UNIT(numbers_are_whole_at_their_ends),
           UNIT(what_json_can_not_say_is_null), UNIT(it_can_be_read_at_any_depth))
