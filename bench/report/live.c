@@ -192,7 +192,7 @@ static void put_vcpus(FILE *page, const json_t *o)
     } times[] = {{"wanted", "wanted_ns"}, {"ran", "ran_ns"}, {"due", "due_ns"}, {"waited", "waited_ns"}};
     size_t i = 0;
     const json_t *v;
-    html_put(page, "<h2>The vCPUs</h2><div class=\"scroll\"><table class=\"rows\"><thead><tr><th>vCPU</th>");
+    html_put(page, "<h2>The vCPUs</h2><div class=\"scroll\"><table class=\"rows long\"><thead><tr><th>vCPU</th>");
     for (unsigned k = 0; k < sizeof(times) / sizeof(times[0]); k++) html_put(page, "<th>%s, s</th>", times[k].title);
     html_put(page, "<th>longest wait, ms</th><th>CPUs</th><th>nice</th><th>throttled</th><th class=\"t\">cgroup</th>"
                    "</tr></thead><tbody>\n");
