@@ -17,9 +17,8 @@
 #define KINDS_MAX     8   /* for the names among which the nearest is looked for; there are two */
 #define SELF          "/proc/self/exe"
 
-#define STATUS_FOUND   1    /* of --fail-on */
-#define MARGIN_DEFAULT 0.05 /* of --margin; less is often the layout of another build */
-#define MARGIN_MAX     100.0
+#define STATUS_FOUND 1 /* of --fail-on */
+#define MARGIN_MAX   100.0
 
 struct bench {
     const struct bench_kind *kind; /* NULL: none was named */
@@ -77,7 +76,7 @@ static int check_fail_on(const struct bench *b, const char *kind, struct vireo_e
 static int read_margin(struct bench *b, struct vireo_error *e)
 {
     char *end = NULL;
-    b->margin_share = MARGIN_DEFAULT;
+    b->margin_share = RESULT_MARGIN;
     if (!b->margin) return 0;
     b->margin_share = strtod(b->margin, &end) / 100;
     if (b->margin[0] < '0' || b->margin[0] > '9' || (*end && strcmp(end, "%") != 0) || !(b->margin_share <= MARGIN_MAX))

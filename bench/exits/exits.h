@@ -79,7 +79,7 @@ struct exits_run {
 struct exits_joined {
     uint64_t *phase[PHASE_COUNT]; /* count[] durations each, sorted, least first; NULL: there are none */
     uint32_t count[PHASE_COUNT];
-    uint64_t baseline;     /* median; subtracted from rtt */
+    uint64_t baseline;     /* median, of long batches the fastest tenth; subtracted from rtt */
     uint32_t disturbed;    /* samples that took long while the host interfered */
     bool has_legs;         /* guest and host share a clock, or the offset between theirs could be estimated */
     bool identity_holds;   /* the legs add up to the round trip, and none of them is negative */

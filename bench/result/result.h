@@ -38,7 +38,8 @@ int result_write(const struct result *r, const char *format, result_write_fn *wr
 /* Compare a and b, as "text" or "json": for each row that both have, the ratio with its interval, and a permutation
  * test. Results of another kind, architecture or counter are refused. Where the environments differ, or the processes
  * did not take turns, the comparison says so. A regression is a row in which b is shown to be slower, and by more than
- * margin: 0.05 is a twentieth of a. How many there are, or -errno. */
+ * margin, a share of a. How many there are, or -errno. */
+#define RESULT_MARGIN 0.05 /* unless the user says another; less is often the layout of another build */
 int result_compare(const struct result *a, const struct result *b, double margin, const char *format,
                    result_write_fn *write, void *arg, struct err *e);
 /* Of a result of fairness: how many properties fail; and, if wanted, how many are open: those that are inconclusive,
