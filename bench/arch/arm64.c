@@ -17,7 +17,7 @@
 /* KVM has a statistic for each kind of exit; "exits" counts all, those for the host's interrupts included. */
 static const struct arch_bench_row rows[] = {
     {ROW(nop), BENCH_CONTROL, "NOP", .exits = 0},
-    {ROW(counter), BENCH_CONTROL, "ISB and MRS of CNTVCT_EL0", .exits = 0},
+    {ROW(counter), BENCH_CONTROL, "MRS of CNTVCT_EL0", .exits = 0},
     {ROW(load), BENCH_CONTROL, "a load from memory that is mapped", .exits = 0},
     {ROW(eoi_spurious), BENCH_CONTROL, "end of interrupt 1023, which is none", .exits = 0},
 

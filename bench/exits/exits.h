@@ -109,6 +109,7 @@ struct exits_duty {
     uint32_t stride;      /* between the addresses of two samples, bytes; a row that has one has no warm-up */
     bool is_touching;     /* it loads or stores in the guest's memory, from BENCH_TOUCH_OFFSET on */
     bool is_sample;       /* the guest's code reads the counter itself: no baseline, no batch */
+    bool is_single;       /* each repetition needs something before it that is not measured: no batch */
     bool needs_cpus;      /* two of the host's; with one it would measure the scheduler */
     bool has_halt_poll;   /* tell KVM to poll for halt_poll_ns before a halted vCPU sleeps */
     uint64_t halt_poll_ns;

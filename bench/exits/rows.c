@@ -164,7 +164,7 @@ static const struct exits_duty duties[BENCH_ROW_COUNT] = {
     [BENCH_pio_ioeventfd] = {.fit = fit_pio_doorbell},
     [BENCH_mmio_ioeventfd] = {.fit = fit_mmio_doorbell},
     [BENCH_ipi_rtt] = {.needs_cpus = true},
-    [BENCH_hlt_pending] = {.is_sample = true},
+    [BENCH_hlt_pending] = {.is_single = true},
     [BENCH_hlt_wake_running] = {.is_sample = true, .needs_cpus = true, .argument_ns = WAKE_NS},
     [BENCH_hlt_wake_polling] =
         {.is_sample = true, .needs_cpus = true, .has_halt_poll = true, .halt_poll_ns = POLL_NS, .argument_ns = WAKE_NS},

@@ -245,7 +245,7 @@ static uint32_t batch_for(const struct exits_run *run, const struct exits_duty *
 {
     const struct exits_options *o = run->side.options;
     struct arch_bench_host host;
-    if (duty->is_sample) return 1;
+    if (duty->is_sample || duty->is_single) return 1;
     if (o->batch) return o->batch;
     arch_bench_host(&host);
     const bool is_short =

@@ -88,7 +88,7 @@ static unsigned log_ticks(const struct plot_axis *a, struct axis_tick out[AXIS_T
             const double value = mantissas[m] * pow(10, power);
             if (value < a->low * (1 - ROUNDING) || value > a->high * (1 + ROUNDING)) continue;
             if (!has_mantissa(a, power, mantissas[m])) continue;
-            out[n++] = (struct axis_tick){value, m > 0 ? 2 : (power - first) % stride ? 1 : 0};
+            out[n++] = (struct axis_tick){value, m > 0 ? 2u : (power - first) % stride ? 1u : 0u};
         }
     }
     return n;

@@ -152,6 +152,7 @@ static void forget_guest(struct net *n)
     n->pool.bytes = 0;
     n->rx_waiting = 0;
     net_tx_settle(n);
+    net_tx_end_stream(n);
     n->rx_is_starved = true; /* until the first notification */
     n->tx_is_blocked = false;
 }
@@ -161,6 +162,7 @@ static int net_prepare(struct virtio_dev *d, struct err *e)
     struct net *n = net_of(d);
     n->source = (struct loop_source){.fd = n->host->frame_fd, .fn = on_frames, .arg = n};
     n->tx_timer = (struct loop_timer){.fn = net_tx_tell, .arg = n};
+    n->tx_stream_timer = (struct loop_timer){.fn = net_tx_look_at_stream, .arg = n};
     n->link_source = (struct loop_source){.fd = n->host->link_fd, .fn = on_link, .arg = n};
     const int rc = loop_reserve(d->loop, &n->source, e);
     return rc || n->host->link_fd < 0 ? rc : loop_reserve(d->loop, &n->link_source, e);

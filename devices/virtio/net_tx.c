@@ -8,6 +8,9 @@
 #define TX_UNTOLD_BYTES (128u << 10) /* less than a socket may have unsent by default (net.core.wmem_default) */
 /* What a frame of some 1,000 bytes costs its socket: Linux counts the memory that holds it (truesize). */
 #define TX_FRAME_COST 2304
+/* A frame of so many bytes is part of a stream: twenty and more segments that the driver leaves to the host to cut. */
+#define TX_STREAM_FRAME (32u << 10)
+#define TX_STREAM_NS    10000000 /* a stream has ended when it sends nothing for so long, or for twice that at most */
 
 /* ---- telling the driver ---- */
 
@@ -30,6 +33,33 @@ static void tell_tx_in_time(struct net *n)
         net_tx_tell(n);
     else if (!loop_timer_is_set(&n->tx_timer) && virtq_asks_interrupt(&n->dev.vq[TX]))
         loop_timer_set(n->dev.loop, &n->tx_timer, TX_UNTOLD_NS);
+}
+
+/* ---- streams ---- */
+
+static void note_stream(struct net *n)
+{
+    n->tx_has_streamed = true;
+    if (loop_timer_is_set(&n->tx_stream_timer)) return;
+    loop_ask_patience(n->dev.loop);
+    loop_timer_set(n->dev.loop, &n->tx_stream_timer, TX_STREAM_NS);
+}
+
+void net_tx_look_at_stream(void *arg)
+{
+    struct net *n = arg;
+    if (n->tx_has_streamed)
+        loop_timer_set(n->dev.loop, &n->tx_stream_timer, TX_STREAM_NS);
+    else
+        loop_end_patience(n->dev.loop);
+    n->tx_has_streamed = false;
+}
+
+void net_tx_end_stream(struct net *n)
+{
+    if (!loop_timer_is_set(&n->tx_stream_timer)) return;
+    loop_timer_cancel(n->dev.loop, &n->tx_stream_timer);
+    loop_end_patience(n->dev.loop);
 }
 
 /* ---- frames ---- */
@@ -107,6 +137,7 @@ static int send_one(struct net *n, uint64_t *left)
         return 0;
     }
     *left -= c.out_bytes < *left ? c.out_bytes : *left;
+    if (c.out_bytes >= TX_STREAM_FRAME) note_stream(n);
     n->tx_untold_bytes += c.out_bytes > TX_FRAME_COST ? c.out_bytes : TX_FRAME_COST;
     n->tx_untold_segs += c.out_count + c.in_count; /* a guest may offer buffers that can't be sent, too */
     virtq_push(q, c.head, 0);

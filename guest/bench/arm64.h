@@ -6,7 +6,7 @@
 
 /* arm64_gic.c */
 bool prepare_spurious(struct bench_run *r);
-void do_spurious(uint64_t address); /* end an interrupt that there is not */
+bool prepare_ipi(struct bench_run *r);
 bool prepare_vgic(struct bench_run *r);
 
 #endif

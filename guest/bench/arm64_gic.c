@@ -18,14 +18,7 @@
 
 extern const uint8_t bench_vectors[];
 void bench_interrupt(uint64_t at);
-
-void do_spurious(uint64_t address)
-{
-    if (address)
-        mmio_write32(address, SPURIOUS);
-    else
-        WRITE_SYSTEM(ICC_EOIR1_EL1, SPURIOUS);
-}
+extern const struct bench_span span_ipi_rtt_v2, span_ipi_send_v2, span_eoi_spurious_v2;
 
 /* From the vectors, with the counter as it was at the first instruction. */
 void bench_interrupt(uint64_t at)
@@ -69,18 +62,28 @@ bool bench_open_line(uint32_t gsi)
 /* ---- sending ---- */
 
 /* Processors 0 and 1 are KVM's affinities 0 and 1 at the lowest level. */
-void bench_send(uint32_t cpu)
+const struct bench_span *bench_sending(uint32_t cpu, struct bench_operands *out)
 {
-    __asm__ volatile("dsb ishst" : : : "memory"); /* what was written is seen by who is woken */
-    if (machine_gic.is_v3)
-        WRITE_SYSTEM(ICC_SGI1R_EL1, (uint64_t)SGI << SGI1R_ID | 1u << cpu);
-    else
-        mmio_write32(machine_gic.distributor + GICD_SGIR, 1u << (SGIR_TARGETS + cpu) | SGI);
+    const uint64_t v3 = (uint64_t)SGI << SGI1R_ID | 1u << cpu, v2 = 1u << (SGIR_TARGETS + cpu) | SGI;
+    *out = (struct bench_operands){{machine_gic.distributor + GICD_SGIR, machine_gic.is_v3 ? v3 : v2}};
+    return machine_gic.is_v3 ? &span_ipi_send : &span_ipi_send_v2;
+}
+
+bool prepare_ipi(struct bench_run *r)
+{
+    (void)bench_sending(1, &r->operands);
+    if (!machine_gic.is_v3) r->span = &span_ipi_rtt_v2;
+    return prepare_interrupt(r);
 }
 
 void bench_send_self(void)
 {
-    bench_send(0);
+    struct bench_operands o;
+    struct bench_sample scrap;
+    const struct bench_span *span = bench_sending(0, &o);
+
+    bench_take(span->once, &o, &scrap, 1, 0);
+    __asm__ volatile("dsb sy" : : : "memory"); /* it is pending when this returns */
 }
 
 void bench_set_timer(uint64_t deadline)
@@ -92,12 +95,13 @@ void bench_set_timer(uint64_t deadline)
 
 bool prepare_spurious(struct bench_run *r)
 {
-    r->address = machine_gic.is_v3 ? 0 : machine_gic.other + GICC_EOIR;
+    r->operands = (struct bench_operands){{machine_gic.other + GICC_EOIR, SPURIOUS}};
+    if (!machine_gic.is_v3) r->span = &span_eoi_spurious_v2;
     return bench_open();
 }
 
 bool prepare_vgic(struct bench_run *r)
 {
-    r->address = machine_gic.distributor + GICD_IIDR;
+    r->operands.reg[0] = machine_gic.distributor + GICD_IIDR;
     return true;
 }

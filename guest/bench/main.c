@@ -6,15 +6,9 @@
 /* The least of so many is free of interrupts, and emulated they still take microseconds only. */
 #define COST_READS 100
 #define PAGE_SIZE  4096
-#define HOT_ALIGN  2048 /* the loop and all ops take less: the x86 linker script puts them side by side */
 
 static struct bench_run run;
 static uint8_t second_stack[MACHINE_STACK_SIZE] __attribute__((section(".bss.noinit"), aligned(16)));
-
-static void nothing(uint64_t address)
-{
-    __asm__ volatile("" : : "r"(address));
-}
 
 static uint64_t counter_cost(void)
 {
@@ -27,34 +21,22 @@ static uint64_t counter_cost(void)
     return least;
 }
 
-/* One piece of code for every op and for none, so that what is not the op's is the same in both: the compiler must not
- * know which one it is, nor compute ahead where the addresses end. */
-__attribute__((noinline, aligned(HOT_ALIGN))) static void one_sample(struct bench_run *r, void (*op)(uint64_t),
-                                                                     struct bench_sample *s)
+/* The baseline is taken the same way, by a span of nothing. */
+static void take_span(struct bench_run *r, const struct bench_span *span, struct bench_sample *s)
 {
+    const uint32_t n = r->page->batch;
     const uint64_t stride = r->page->stride;
-    uint64_t address = r->address;
-    uint32_t n = r->page->batch;
 
-    __asm__("" : "+r"(op));
-    const uint64_t g0 = bench_counter();
-    do {
-        op(address);
-        address += stride;
-        __asm__("" : "+r"(address));
-    } while (--n);
-    const uint64_t g1 = bench_counter();
-    r->address = address;
-    s->g0 = g0;
-    s->g1 = g1;
+    bench_take(n == 1 ? span->once : span->many, &r->operands, s, n, stride);
+    r->operands.reg[0] += n * stride;
 }
 
 static void take(struct bench_run *r, const struct bench_code *code, struct bench_sample *s)
 {
-    if (code->op)
-        one_sample(r, code->op, s);
-    else
+    if (code->sample)
         code->sample(r, s);
+    else
+        take_span(r, r->span, s);
 }
 
 /* No page of these is met for the first time, or unwritable, in the middle of a measurement. */
@@ -75,14 +57,14 @@ static void measure(struct bench_run *r, const struct bench_code *code)
     struct bench_sample *baseline = (void *)(uintptr_t)(bench_ram_base + BENCH_BASELINE_OFFSET);
     struct bench_sample *sample = (void *)(uintptr_t)(bench_ram_base + BENCH_SAMPLE_OFFSET);
     struct bench_sample scrap;
-    const uint64_t first = r->address;
+    const uint64_t first = r->operands.reg[0];
 
     p->counter_hz = bench_counter_hz();
     p->counter_cost = counter_cost();
     touch(baseline, p->baselines);
     touch(sample, p->samples);
-    for (uint32_t i = 0; i < p->baselines; i++) one_sample(r, nothing, &baseline[i]);
-    r->address = first;
+    for (uint32_t i = 0; i < p->baselines; i++) take_span(r, &span_nothing, &baseline[i]);
+    r->operands.reg[0] = first;
     for (uint32_t i = 0; i < p->warm_up; i++) take(r, code, &scrap);
     reach(p, BENCH_PREPARED);
     touch(sample, p->samples);
@@ -110,9 +92,10 @@ _Noreturn void guest_main(const void *boot)
     if (p->magic != BENCH_MAGIC || p->row >= BENCH_ROW_COUNT || !p->batch || p->samples > BENCH_SAMPLES_MAX ||
         p->baselines > BENCH_SAMPLES_MAX)
         fail(GUEST_BAD_TABLE, "the page at 0x%lx asks for no row of the bench", (uint64_t)(uintptr_t)p);
-    run = (struct bench_run){.page = p, .address = p->address};
     const struct bench_code *code = &bench_code[p->row];
-    if ((!code->op && !code->sample) || (code->prepare && !code->prepare(&run))) {
+    run = (struct bench_run){.page = p, .span = code->span, .operands = code->operands};
+    if (p->address) run.operands.reg[code->address] = p->address;
+    if ((!code->span && !code->sample) || (code->prepare && !code->prepare(&run))) {
         p->is_unsupported = 1;
         machine_exit(GUEST_OK);
     }

@@ -1,35 +1,16 @@
-/* Rows that are the same on every architecture: loads and stores, and being called out. */
+/* Rows that are the same on every architecture: a page that was touched before, and being called out. */
 #include "bench.h"
 
 #include "counter.h" /* the architecture's */
-
-void do_load(uint64_t address)
-{
-    (void)*(const volatile uint64_t *)(uintptr_t)address;
-}
-
-void do_store_byte(uint64_t address)
-{
-    *(volatile uint8_t *)(uintptr_t)address = 1;
-}
 
 /* Every page is there, so that what is met later is not its absence. */
 bool prepare_touched(struct bench_run *r)
 {
     const struct bench_page *p = r->page;
 
-    for (uint64_t i = 0; i < (uint64_t)p->samples * p->batch; i++) do_store_byte(p->address + i * p->stride);
+    for (uint64_t i = 0; i < (uint64_t)p->samples * p->batch; i++)
+        *(volatile uint8_t *)(uintptr_t)(p->address + i * p->stride) = 1;
     return true;
-}
-
-void do_read(uint64_t address)
-{
-    (void)mmio_read32(address);
-}
-
-void do_write(uint64_t address)
-{
-    mmio_write32(address, 0);
 }
 
 /* From the monitor's kick to the end of the longest time without a look at the counter. The monitor says that it has
@@ -52,10 +33,4 @@ void sample_kick(struct bench_run *r, struct bench_sample *s)
         last = now;
     } while (!is_last);
     s->g0 = p->host_stamp;
-}
-
-void do_forever(uint64_t address)
-{
-    (void)address;
-    for (;;) machine_relax();
 }

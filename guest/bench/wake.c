@@ -8,8 +8,8 @@
 #include "interrupt.h" /* and this too */
 
 volatile uint64_t bench_taken, bench_taken_at;
-/* For the second processor: the row it is asked to wake the first one in, and when it did. */
-static uint64_t asked, sent_at;
+/* For the second processor: how often it was asked to wake the first one, how often it has, and when it last did. */
+static uint64_t asked, sent, sent_at;
 
 static void spin_until_after(uint64_t taken)
 {
@@ -29,14 +29,19 @@ bool prepare_interrupt(struct bench_run *r)
     return bench_open();
 }
 
+/* The one that waits, if it was not let in already. */
+static void let_in(void)
+{
+    interrupts_on();
+    interrupts_off();
+}
+
 /* Asleep with an interrupt that waits already: there is nothing to sleep for. */
 void sample_pending(struct bench_run *r, struct bench_sample *s)
 {
-    (void)r;
     bench_send_self();
-    s->g0 = bench_counter();
-    sleep_once();
-    s->g1 = bench_counter();
+    bench_take(r->span->once, &r->operands, s, 1, 0);
+    let_in();
 }
 
 /* ---- from and to the second processor ---- */
@@ -50,28 +55,24 @@ void second_answers(struct bench_page *p)
     interrupts_off();
 }
 
-void do_ipi(uint64_t address)
-{
-    const uint64_t taken = bench_taken;
-    (void)address;
-    bench_send(1);
-    while (bench_taken == taken) machine_relax();
-}
-
 /* It sends one when asked, after p->argument ticks in which the first may fall asleep. */
 void second_wakes(struct bench_page *p)
 {
+    struct bench_operands operands;
+    struct bench_sample sample;
+    const struct bench_span *span = bench_sending(0, &operands);
+
     bench_open_second();
     for (uint64_t done = 0; !bench_is_over(p);) {
         if (__atomic_load_n(&asked, __ATOMIC_ACQUIRE) == done) {
             machine_relax();
             continue;
         }
-        done++;
         const uint64_t start = bench_counter();
         while (bench_counter() - start < p->argument) machine_relax();
-        sent_at = bench_counter();
-        bench_send(0);
+        bench_take(span->once, &operands, &sample, 1, 0);
+        sent_at = sample.g0;
+        __atomic_store_n(&sent, ++done, __ATOMIC_RELEASE);
     }
 }
 
@@ -81,6 +82,7 @@ static void sample_woken(struct bench_sample *s, void (*wait)(uint64_t))
 
     __atomic_store_n(&asked, asked + 1, __ATOMIC_RELEASE);
     wait(taken);
+    while (__atomic_load_n(&sent, __ATOMIC_ACQUIRE) != asked) machine_relax(); /* it says when after it has */
     s->g0 = sent_at;
     s->g1 = bench_taken_at;
 }

@@ -17,33 +17,7 @@ uint64_t bench_counter_hz(void)
     return 0; /* CPUID 0x15 is rarely told truly: the monitor measures */
 }
 
-/* ---- controls ---- */
-
-static void do_nop(uint64_t address)
-{
-    (void)address;
-    __asm__ volatile("nop");
-}
-
-static void do_counter(uint64_t address)
-{
-    (void)address;
-    (void)bench_counter();
-}
-
-static void do_fs_base(uint64_t address)
-{
-    (void)address;
-    (void)rdmsr(MSR_FS_BASE);
-}
-
-/* ---- handled by the kernel ---- */
-
-static void do_cpuid(uint64_t address)
-{
-    (void)address;
-    (void)cpuid_ecx(0);
-}
+extern const struct bench_span span_hypercall_null_amd;
 
 /* The vendor's own instruction: KVM has to rewrite the other one. */
 static bool is_amd(void)
@@ -55,52 +29,8 @@ static bool is_amd(void)
 
 static bool prepare_hypercall(struct bench_run *r)
 {
-    r->address = is_amd();
+    if (is_amd()) r->span = &span_hypercall_null_amd;
     return true;
-}
-
-static void do_hypercall(uint64_t address)
-{
-    uint64_t number = HYPERCALL_NONE;
-    if (address)
-        __asm__ volatile("vmmcall" : "+a"(number) : : "memory");
-    else
-        __asm__ volatile("vmcall" : "+a"(number) : : "memory");
-}
-
-static void do_apic_base(uint64_t address)
-{
-    (void)address;
-    (void)rdmsr(MSR_APIC_BASE);
-}
-
-static void do_deadline(uint64_t address)
-{
-    wrmsr(MSR_TSC_DEADLINE, address);
-}
-
-static void do_cr8(uint64_t address)
-{
-    (void)address;
-    __asm__ volatile("mov %0, %%cr8" : : "r"(0ull) : "memory");
-}
-
-static void do_dr7(uint64_t address)
-{
-    (void)address;
-    __asm__ volatile("mov %0, %%dr7" : : "r"((uint64_t)DR7_RESERVED_ON) : "memory");
-}
-
-static void do_wbinvd(uint64_t address)
-{
-    (void)address;
-    __asm__ volatile("wbinvd" : : : "memory");
-}
-
-static void do_elcr(uint64_t address)
-{
-    (void)address;
-    (void)inb(PORT_ELCR);
 }
 
 /* From x2APIC mode back to the window there is only the way through off (SDM volume 3, 11.12.5). */
@@ -112,60 +42,40 @@ static bool prepare_lapic(struct bench_run *r)
         wrmsr(MSR_APIC_BASE, base & ~(uint64_t)(APIC_BASE_X2APIC | APIC_BASE_ENABLE));
         wrmsr(MSR_APIC_BASE, (base & ~(uint64_t)APIC_BASE_X2APIC) | APIC_BASE_ENABLE);
     }
-    r->address = LAPIC_WINDOW + LAPIC_ID;
+    r->operands.reg[RDI] = LAPIC_WINDOW + LAPIC_ID;
     return true;
 }
 
-/* ---- handled by the monitor ---- */
+static uint8_t string[STRING_BYTES];
 
-static void do_out(uint64_t address)
+static bool prepare_string(struct bench_run *r)
 {
-    outb((uint16_t)address, 0);
+    r->operands.reg[RDI] = (uintptr_t)string;
+    return true;
 }
 
-static void do_in(uint64_t address)
-{
-    (void)inb((uint16_t)address);
-}
-
-static void do_string(uint64_t address)
-{
-    uint8_t to[STRING_BYTES], *at = to;
-    uint64_t count = sizeof(to);
-    __asm__ volatile("rep insb" : "+D"(at), "+c"(count) : "d"((uint16_t)address) : "memory");
-}
-
-static void do_msr(uint64_t address)
-{
-    (void)address;
-    (void)rdmsr(MSR_FILTERED);
-}
-
-static void do_hlt(uint64_t address)
-{
-    (void)address;
-    __asm__ volatile("hlt" : : : "memory");
-}
+#define SPAN(name, ...) [BENCH_##name] = {.span = &span_##name, __VA_ARGS__}
+#define WITH(a, c, d)   .operands = {{[RAX] = (a), [RCX] = (c), [RDX] = (d)}}
 
 const struct bench_code bench_code[BENCH_ROW_COUNT] = {
-    [BENCH_nop] = {.op = do_nop},
-    [BENCH_counter] = {.op = do_counter},
-    [BENCH_msr_passthrough] = {.op = do_fs_base},
-    [BENCH_load] = {.op = do_load},
-    [BENCH_cpuid] = {.op = do_cpuid},
-    [BENCH_hypercall_null] = {.prepare = prepare_hypercall, .op = do_hypercall},
-    [BENCH_msr_rd_k] = {.op = do_apic_base},
-    [BENCH_msr_wr_tscdl] = {.prepare = prepare_deadline, .op = do_deadline},
-    [BENCH_cr8] = {.op = do_cr8},
-    [BENCH_dr7_wr] = {.op = do_dr7},
-    [BENCH_wbinvd] = {.op = do_wbinvd},
-    [BENCH_pio_in_kernel] = {.op = do_elcr},
-    [BENCH_pio_ioeventfd] = {.op = do_out},
-    [BENCH_mmio_ioeventfd] = {.op = do_write},
-    [BENCH_mmio_lapic] = {.prepare = prepare_lapic, .op = do_read},
-    [BENCH_ipi_rtt] = {.prepare = prepare_interrupt, .op = do_ipi, .second = second_answers},
-    [BENCH_ipi_self] = {.prepare = prepare_self_ipi, .op = do_self_ipi},
-    [BENCH_hlt_pending] = {.prepare = prepare_interrupt, .sample = sample_pending},
+    SPAN(nop),
+    SPAN(counter),
+    SPAN(msr_passthrough, WITH(0, MSR_FS_BASE, 0)),
+    SPAN(load),
+    SPAN(cpuid),
+    SPAN(hypercall_null, WITH(HYPERCALL_NONE, 0, 0), .prepare = prepare_hypercall),
+    SPAN(msr_rd_k, WITH(0, MSR_APIC_BASE, 0)),
+    SPAN(msr_wr_tscdl, WITH(0, MSR_TSC_DEADLINE, 0), .prepare = prepare_deadline),
+    SPAN(cr8),
+    SPAN(dr7_wr, WITH(DR7_RESERVED_ON, 0, 0)),
+    SPAN(wbinvd),
+    SPAN(pio_in_kernel, WITH(0, 0, PORT_ELCR)),
+    SPAN(pio_ioeventfd, .address = RDX),
+    SPAN(mmio_ioeventfd),
+    SPAN(mmio_lapic, .prepare = prepare_lapic),
+    SPAN(ipi_rtt, .prepare = prepare_ipi, .second = second_answers),
+    SPAN(ipi_self, WITH(VECTOR_DEVICE, MSR_X2APIC_SELF, 0), .prepare = prepare_self_ipi),
+    SPAN(hlt_pending, .prepare = prepare_interrupt, .sample = sample_pending),
     [BENCH_hlt_wake_running] = {.prepare = prepare_interrupt, .sample = sample_woken_running, .second = second_wakes},
     [BENCH_hlt_wake_polling] = {.prepare = prepare_interrupt, .sample = sample_woken_halted, .second = second_wakes},
     [BENCH_hlt_wake_descheduled] = {.prepare = prepare_interrupt,
@@ -174,16 +84,16 @@ const struct bench_code bench_code[BENCH_ROW_COUNT] = {
     [BENCH_irqfd_running] = {.prepare = prepare_irqfd, .sample = sample_irqfd_running},
     [BENCH_irqfd_halted] = {.prepare = prepare_irqfd, .sample = sample_irqfd_halted},
     [BENCH_timer_lat] = {.prepare = prepare_deadline, .sample = sample_timer},
-    [BENCH_first_touch_4k] = {.op = do_store_byte},
-    [BENCH_first_touch_2m] = {.op = do_store_byte},
-    [BENCH_dirty_log_wp] = {.prepare = prepare_touched, .op = do_store_byte},
-    [BENCH_pio_out_user] = {.op = do_out},
-    [BENCH_pio_in_user] = {.op = do_in},
-    [BENCH_pio_string_user] = {.op = do_string},
-    [BENCH_mmio_rd_user] = {.op = do_read},
-    [BENCH_mmio_wr_user] = {.op = do_write},
-    [BENCH_msr_user] = {.op = do_msr},
-    [BENCH_hlt_user] = {.op = do_hlt},
+    SPAN(first_touch_4k),
+    SPAN(first_touch_2m),
+    SPAN(dirty_log_wp, .prepare = prepare_touched),
+    SPAN(pio_out_user, .address = RDX),
+    SPAN(pio_in_user, .address = RDX),
+    SPAN(pio_string_user, WITH(0, STRING_BYTES, 0), .address = RDX, .prepare = prepare_string),
+    SPAN(mmio_rd_user),
+    SPAN(mmio_wr_user),
+    SPAN(msr_user, WITH(0, MSR_FILTERED, 0)),
+    SPAN(hlt_user),
     [BENCH_kick_user] = {.sample = sample_kick},
-    [BENCH_never_exits] = {.op = do_forever},
+    SPAN(never_exits),
 };

@@ -18,11 +18,13 @@
 #define LVT_MASKED       (1u << 16)
 #define LVT_DEADLINE     (2u << 17) /* SDM volume 3, 11.5.4.1 */
 
+enum { RDI, RAX, RCX, RDX }; /* of a span's operands */
+
 void bench_interrupt(void); /* x86_interrupt.S */
 
 /* x86_apic.c: rows that only x86 has, in which an interrupt is on its way. */
 bool prepare_deadline(struct bench_run *r);
 bool prepare_self_ipi(struct bench_run *r);
-void do_self_ipi(uint64_t address);
+bool prepare_ipi(struct bench_run *r);
 
 #endif

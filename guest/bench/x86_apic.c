@@ -26,9 +26,16 @@ bool bench_open_line(uint32_t gsi)
     return true;
 }
 
-void bench_send(uint32_t cpu)
+const struct bench_span *bench_sending(uint32_t cpu, struct bench_operands *out)
 {
-    wrmsr(MSR_X2APIC_ICR, (uint64_t)cpu << 32 | VECTOR_DEVICE);
+    *out = (struct bench_operands){{[RAX] = VECTOR_DEVICE, [RCX] = MSR_X2APIC_ICR, [RDX] = cpu}};
+    return &span_ipi_send;
+}
+
+bool prepare_ipi(struct bench_run *r)
+{
+    (void)bench_sending(1, &r->operands);
+    return prepare_interrupt(r);
 }
 
 void bench_send_self(void)
@@ -43,14 +50,6 @@ bool prepare_self_ipi(struct bench_run *r)
     return true;
 }
 
-void do_self_ipi(uint64_t address)
-{
-    const uint64_t taken = bench_taken;
-    (void)address;
-    bench_send_self();
-    while (bench_taken == taken) machine_relax();
-}
-
 /* For the timer's own row, and for the one that only arms it, far ahead. */
 bool prepare_deadline(struct bench_run *r)
 {
@@ -58,7 +57,9 @@ bool prepare_deadline(struct bench_run *r)
 
     if (!has_deadline || !bench_open()) return false;
     wrmsr(MSR_X2APIC_TIMER, VECTOR_DEVICE | LVT_DEADLINE | (r->page->row == BENCH_timer_lat ? 0 : LVT_MASKED));
-    r->address = bench_counter() + (1ull << 37); /* a minute at 2 GHz: the row is over by then */
+    const uint64_t far = bench_counter() + (1ull << 37); /* a minute at 2 GHz: the row is over by then */
+    r->operands.reg[RAX] = (uint32_t)far;
+    r->operands.reg[RDX] = far >> 32;
     return true;
 }
 

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 
 const struct bare_kind bare_kinds[] = {
-    {"mmio", KVM_EXIT_MMIO, 8, {0x1f, 0x00, 0x00, 0xb9, 0xff, 0xff, 0xff, 0x17}, 0}, /* str wzr, [x0]; b back */
+    {"mmio", KVM_EXIT_MMIO, 8, {0x1f, 0x00, 0x00, 0xb9, 0xff, 0xff, 0xff, 0x17}}, /* str wzr, [x0]; b back */
     {0},
 };
 
@@ -15,13 +15,7 @@ const uint64_t bare_page_gpa = 0x10000; /* whatever the host's page size */
 const uint64_t bare_memory_gpa = 0x40000000;
 const uint32_t bare_code_offset = 0;
 
-int bare_init_vm(int vm_fd, const struct bare_kind *kind)
-{
-    (void)vm_fd, (void)kind;
-    return 0;
-}
-
-int bare_init_vcpu(int vm_fd, int vcpu_fd, const struct bare_kind *kind)
+int bare_init_vcpu(int vm_fd, int vcpu_fd)
 {
     struct kvm_vcpu_init init;
     const struct kvm_one_reg pc = {
@@ -29,7 +23,6 @@ int bare_init_vcpu(int vm_fd, int vcpu_fd, const struct bare_kind *kind)
         .addr = (uintptr_t)&bare_page_gpa,
     };
 
-    (void)kind;
     if (ioctl(vm_fd, KVM_ARM_PREFERRED_TARGET, &init) < 0 || ioctl(vcpu_fd, KVM_ARM_VCPU_INIT, &init) < 0 ||
         ioctl(vcpu_fd, KVM_SET_ONE_REG, &pc) < 0)
         return -errno;

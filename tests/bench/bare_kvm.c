@@ -74,13 +74,11 @@ static void open_guest(struct bare *b)
     unsigned char *page = add_memory(b, 0, bare_page_gpa, BARE_PAGE);
     memcpy(page + bare_code_offset, b->kind->code, b->kind->code_size);
     if (b->memory_mib) (void)add_memory(b, 1, bare_memory_gpa, b->memory_mib << 20);
-    errno = -bare_init_vm(b->vm_fd, b->kind);
-    if (errno) die("set up the VM");
     b->vcpu_fd = checked(ioctl(b->vm_fd, KVM_CREATE_VCPU, 0ul), "KVM_CREATE_VCPU");
     const int size = checked(ioctl(b->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0ul), "KVM_GET_VCPU_MMAP_SIZE");
     b->run =
         checked_map(mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, b->vcpu_fd, 0), "mmap of kvm_run");
-    errno = -bare_init_vcpu(b->vm_fd, b->vcpu_fd, b->kind);
+    errno = -bare_init_vcpu(b->vm_fd, b->vcpu_fd);
     if (errno) die("set up the vCPU");
 }
 

@@ -6,9 +6,13 @@ BENCH_OUT := $(BUILD)/tests/bench
 BENCH_CC = $(CC) $(TARGET_FLAGS) -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS)
 BENCH_BINS := $(BENCH_OUT)/bare_kvm $(BENCH_OUT)/compare $(BENCH_OUT)/meter $(BENCH_OUT)/record_cost \
 	$(BENCH_OUT)/create_cost $(BENCH_OUT)/trust \
-	$(if $(filter x86,$(ARCH)),$(BENCH_OUT)/first $(BENCH_OUT)/first-16m $(BENCH_OUT)/hammer)
+	$(if $(filter x86,$(ARCH)),$(BENCH_OUT)/bare_row $(BENCH_OUT)/first $(BENCH_OUT)/first-16m $(BENCH_OUT)/hammer)
 
 $(BENCH_OUT)/bare_kvm: tests/bench/bare_kvm.c tests/bench/bare_$(ARCH).c tests/bench/bare.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD)$(BENCH_CC) -o $@ $(filter %.c,$^)
+
+$(BENCH_OUT)/bare_row: tests/bench/bare_row.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,LD)$(BENCH_CC) -o $@ $(filter %.c,$^)
 

@@ -19,6 +19,7 @@
 
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/thread.h"
 
 /* At loop_stop jobs are run in rounds, since one may post another; one that posts itself for ever must not keep the
  * loop from ending. What is left then waits for the next loop_run. */
@@ -253,6 +254,23 @@ void loop_post(struct loop *l, struct loop_job *job)
     pthread_mutex_lock(&l->lock);
     if (!job->is_queued) enqueue(l, job);
     pthread_mutex_unlock(&l->lock);
+}
+
+void loop_ask_patience(struct loop *l)
+{
+    assert(loop_is_here(l));
+    if (l->patience++ > 0) return;
+    l->is_patient = thread_be_patient();
+    l->patient_thread = pthread_self();
+}
+
+/* While the loop does not run, another thread may call this. It was not made patient, and the one that was has gone. */
+void loop_end_patience(struct loop *l)
+{
+    assert(loop_is_here(l) && l->patience > 0);
+    if (--l->patience > 0) return;
+    if (l->is_patient && pthread_equal(l->patient_thread, pthread_self())) thread_be_ordinary();
+    l->is_patient = false;
 }
 
 void loop_on_poke(struct loop *l, void (*fn)(void *arg), void *arg)

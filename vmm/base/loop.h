@@ -56,6 +56,9 @@ struct loop {
     void *poke_arg;
     struct epoll_event batch[LOOP_BATCH]; /* current batch, so that remove can forget */
     int batch_next, batch_count;
+    unsigned patience; /* how many sources ask for it */
+    bool is_patient;   /* and patient_thread was made so */
+    pthread_t patient_thread;
 };
 
 int loop_init(struct loop *l, struct err *e);
@@ -83,6 +86,12 @@ void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t ns);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t);
 /* Any thread, without a lock: is it set, and fn's last call, if there was one, not begun? */
 bool loop_timer_is_set(const struct loop_timer *t);
+
+/* From the first ask to the last end the loop's thread is a patient one (thread.h): for a source that moves so much
+ * that being woken late is better than interrupting whoever makes it. Each ask has one end. Loop's thread, or while the
+ * loop does not run. */
+void loop_ask_patience(struct loop *l);
+void loop_end_patience(struct loop *l);
 
 /* What loop_poke calls. Before the loop runs. */
 void loop_on_poke(struct loop *l, void (*fn)(void *arg), void *arg);

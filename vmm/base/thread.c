@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,25 @@ int thread_make(pthread_t *out, const struct thread_start *start)
     else
         (void)pthread_detach(thread);
     return 0;
+}
+
+/* A nice value and a slice of its own stay as they are. false: its policy is not `from`, or the kernel refuses. */
+static bool change_policy(int from, int to)
+{
+    const struct sched_param none = {0};
+    const int now = sched_getscheduler(0);
+    if (now < 0 || (now & ~SCHED_RESET_ON_FORK) != from) return false;
+    return sched_setscheduler(0, to | (now & SCHED_RESET_ON_FORK), &none) == 0;
+}
+
+bool thread_be_patient(void)
+{
+    return change_policy(SCHED_OTHER, SCHED_BATCH);
+}
+
+void thread_be_ordinary(void)
+{
+    (void)change_policy(SCHED_BATCH, SCHED_OTHER);
 }
 
 /* ---- what the scheduler knows ---- */

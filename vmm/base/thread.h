@@ -25,6 +25,13 @@ struct thread_start {
  * and *out is untouched. */
 int thread_make(pthread_t *out, const struct thread_start *start);
 
+/* A patient thread lets the thread that runs on a CPU go on when it wakes up there itself, and waits until that one
+ * waits or its time is up (SCHED_BATCH, sched(7)). Both are for the calling thread. thread_be_patient changes only one
+ * of SCHED_OTHER, and then returns true: somebody chose any other policy. Threads that it makes meanwhile are patient
+ * too. thread_be_ordinary undoes it. */
+bool thread_be_patient(void);
+void thread_be_ordinary(void);
+
 /* ---- of any thread of this process, by the id that gettid(2) gives ---- */
 
 /* How often it has left its CPU: because it waited, and because another was put in its place. */

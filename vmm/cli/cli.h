@@ -45,7 +45,7 @@ struct command {
     int (*set_key)(void *ctx, const char *key, const char *value, struct vireo_error *e);
     int (*run)(const struct command *c, char **words, uint64_t started_ns); /* the words after the name; exit status */
 };
-extern const struct command command_run, command_stat, command_top, command_doctor, command_help;
+extern const struct command command_run, command_stat, command_top, command_metrics, command_doctor, command_help;
 extern const struct command *const program_commands[]; /* the table; ends with NULL */
 extern const char program_about[];                     /* what the help text says above and below it */
 extern const char program_hint[];
@@ -161,6 +161,8 @@ int client_fetch(const char *name, const char *target, struct page *out, struct 
 /* The names of VMs that run, sorted; NULL-terminated, each and the array the caller's to free: client_names_free. NULL:
  * none. 0, or *e says what this host lacks to look. */
 int client_names(char ***out, struct vireo_error *e);
+/* The same of all sockets, also those that nobody listens at: nothing is asked, so nothing is waited for. */
+int client_sockets(char ***out, struct vireo_error *e);
 void client_names_free(char **names);
 void client_list(FILE *f, const char *word); /* a command's list: them, where none is named yet */
 int client_pid(const char *name);            /* whose socket it is; 0: not known */

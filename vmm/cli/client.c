@@ -35,14 +35,23 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The name in NAME.sock if a process listens there, or NULL. */
-static char *living(const char *file, int *rc)
+/* The name in NAME.sock, or NULL: it is no VM's, or memory is out (*rc). */
+static char *name_in(const char *file, int *rc)
 {
     const size_t len = strlen(file), tail = sizeof(suffix) - 1;
     if (len <= tail || strcmp(file + len - tail, suffix) != 0) return NULL;
-    if (strspn(file, NAME_CHARS) != len) return NULL; /* no VM's */
+    if (strspn(file, NAME_CHARS) != len) return NULL;
     char *name = strndup(file, len - tail);
-    *rc = name ? connect_to(name) : -ENOMEM;
+    if (!name) *rc = -ENOMEM;
+    return name;
+}
+
+/* The same, if a process listens there. */
+static char *living(const char *file, int *rc)
+{
+    char *name = name_in(file, rc);
+    if (!name) return NULL;
+    *rc = connect_to(name);
     if (*rc >= 0) {
         close(*rc);
         return name;
@@ -57,7 +66,7 @@ static bool is_lack(int rc)
     return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS;
 }
 
-int client_names(char ***out, struct vireo_error *e)
+static int list(char ***out, char *(*name_of)(const char *file, int *rc), struct vireo_error *e)
 {
     char dir[PATH_MAX]; /* what is in it are hints: each is asked by its name */
     char **names = calloc(NAMES_MAX + 1, sizeof(*names));
@@ -68,7 +77,7 @@ int client_names(char ***out, struct vireo_error *e)
     DIR *d = rc == 0 ? opendir(dir) : NULL;
     if (rc == 0 && !d) rc = -errno;
     while (d && n < NAMES_MAX && !is_lack(rc) && (entry = readdir(d)) != NULL) {
-        names[n] = living(entry->d_name, &rc);
+        names[n] = name_of(entry->d_name, &rc);
         if (names[n]) n++;
     }
     if (d) closedir(d);
@@ -79,6 +88,16 @@ int client_names(char ***out, struct vireo_error *e)
     }
     *out = names;
     return is_lack(rc) ? bad_call(e, -rc, "list the VMs that run") : 0;
+}
+
+int client_names(char ***out, struct vireo_error *e)
+{
+    return list(out, living, e);
+}
+
+int client_sockets(char ***out, struct vireo_error *e)
+{
+    return list(out, name_in, e);
 }
 
 void client_names_free(char **names)

@@ -10,7 +10,7 @@ void bus_init(struct bus *b)
 }
 
 /* How many ranges start at or below addr: the last of them is the only one that can hold it. */
-static unsigned ranges_below(const struct bus *b, uint64_t addr)
+static inline unsigned ranges_below(const struct bus *b, uint64_t addr)
 {
     unsigned low = 0;
     unsigned n = b->count;
@@ -56,7 +56,7 @@ void bus_freeze(struct bus *b)
     b->is_frozen = true; /* bus_add keeps the table sorted */
 }
 
-const struct bus_range *bus_find(const struct bus *b, uint64_t addr, unsigned size)
+static inline const struct bus_range *find(const struct bus *b, uint64_t addr, unsigned size)
 {
     const unsigned at = ranges_below(b, addr);
     if (at == 0) return NULL;
@@ -65,9 +65,14 @@ const struct bus_range *bus_find(const struct bus *b, uint64_t addr, unsigned si
     return off < r->size && size <= r->size - off ? r : NULL;
 }
 
+const struct bus_range *bus_find(const struct bus *b, uint64_t addr, unsigned size)
+{
+    return find(b, addr, size);
+}
+
 static uint64_t mask_of(unsigned size)
 {
-    return size >= sizeof(uint64_t) ? UINT64_MAX : (UINT64_C(1) << (8 * size)) - 1;
+    return UINT64_MAX >> (64 - 8 * (size < BUS_MAX_ACCESS ? size : BUS_MAX_ACCESS)); /* of 1 byte or more */
 }
 
 /* What of an access goes to a device at once. */
@@ -92,7 +97,19 @@ static unsigned within_space(uint64_t addr, unsigned size)
     return size - 1 > UINT64_MAX - addr ? (unsigned)(UINT64_MAX - addr) + 1 : size;
 }
 
-uint64_t bus_read(const struct bus *b, uint64_t addr, unsigned size)
+/* Most accesses are taken at once, by this path, which is part of every exit. What needs more than registers is kept
+ * out of it. */
+
+/* The range that takes an access at once. NULL: it goes in pieces. */
+static inline const struct bus_range *taker(const struct bus *b, uint64_t addr, unsigned size)
+{
+    const struct bus_range *r = find(b, addr, size);
+    const bool is_power = size - 1 < BUS_MAX_ACCESS && (size & (size - 1)) == 0;
+    if (!r || !is_power) return NULL;
+    return size - 1 <= r->ops->width - 1u ? r : NULL; /* a width of 0 is none: it wraps to the most there is */
+}
+
+__attribute__((noinline)) static uint64_t read_pieces(const struct bus *b, uint64_t addr, unsigned size)
 {
     const unsigned there = within_space(addr, size);
     uint64_t value = mask_of(size);
@@ -108,7 +125,7 @@ uint64_t bus_read(const struct bus *b, uint64_t addr, unsigned size)
     return value;
 }
 
-void bus_write(const struct bus *b, uint64_t addr, unsigned size, uint64_t value)
+__attribute__((noinline)) static void write_pieces(const struct bus *b, uint64_t addr, unsigned size, uint64_t value)
 {
     const unsigned there = within_space(addr, size);
     for (unsigned done = 0; done < there;) {
@@ -118,4 +135,19 @@ void bus_write(const struct bus *b, uint64_t addr, unsigned size, uint64_t value
                                 value >> (8 * done) & mask_of(p.size));
         done += p.size;
     }
+}
+
+uint64_t bus_read(const struct bus *b, uint64_t addr, unsigned size)
+{
+    const struct bus_range *r = taker(b, addr, size);
+    return r ? r->ops->read(r->dev, addr - r->base, size) & mask_of(size) : read_pieces(b, addr, size);
+}
+
+void bus_write(const struct bus *b, uint64_t addr, unsigned size, uint64_t value)
+{
+    const struct bus_range *r = taker(b, addr, size);
+    if (r)
+        r->ops->write(r->dev, addr - r->base, size, value & mask_of(size));
+    else
+        write_pieces(b, addr, size, value);
 }

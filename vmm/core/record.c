@@ -36,6 +36,7 @@ struct record *record_create(void)
         hist_init(&c->run, l->bucket[2 * i], l->group[2 * i]);
         hist_init(&c->handler, l->bucket[2 * i + 1], l->group[2 * i + 1]);
     }
+    l->record.latest = &l->record.reg[0];
     return &l->record;
 }
 
@@ -57,7 +58,7 @@ static void raise_to(_Atomic uint64_t *at, uint64_t value)
 
 /* The register's place, taken if it is new; NULL: all its places are others'. Multiplying by an odd number near 2^64
  * over the golden ratio spreads addresses that differ in few bits (Knuth, TAOCP vol. 3, 6.4). */
-static struct record_register *find(struct record *r, uint64_t key)
+__attribute__((noinline)) static struct record_register *find(struct record *r, uint64_t key)
 {
     const uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> 32;
     for (unsigned i = 0; i < RECORD_PROBES; i++) {
@@ -71,14 +72,19 @@ static struct record_register *find(struct record *r, uint64_t key)
     return NULL;
 }
 
-static void record_register(struct record *r, const struct record_exit *x)
+/* Most exits are of the same register as the one before. */
+static void record_register(struct record *r, const struct record_exit *x, uint64_t run, uint64_t handler)
 {
-    struct record_register *reg = find(r, x->addr * RECORD_CLASSES + (uint64_t)x->class + 1);
-    if (!reg) {
-        hist_bump(&r->lost, 1);
-        return;
+    const uint64_t key = x->addr * RECORD_CLASSES + (uint64_t)x->class + 1;
+    struct record_register *reg = r->latest;
+    if (atomic_load_explicit(&reg->key, memory_order_relaxed) != key) {
+        reg = find(r, key);
+        if (!reg) {
+            hist_bump(&r->lost, 1);
+            return;
+        }
+        r->latest = reg;
     }
-    const uint64_t run = ticks(x->from, x->left), handler = ticks(x->left, x->done);
     hist_bump(&reg->count, 1);
     hist_bump(&reg->run, run);
     hist_bump(&reg->handler, handler);
@@ -97,12 +103,14 @@ static void trace_exit(struct record_trace *t, const struct record_exit *x)
 void record_exit(struct record *r, const struct record_exit *x)
 {
     struct record_class_stats *c = &r->of[x->class];
-    hist_record(&c->run, ticks(x->from, x->left));
-    hist_record(&c->handler, ticks(x->left, x->done));
+    __asm__("" : "+r"(c)); /* else each figure's address is computed anew, from r and the class */
+    const uint64_t run = ticks(x->from, x->left), handler = ticks(x->left, x->done);
+    hist_record(&c->run, run);
+    hist_record(&c->handler, handler);
     if (atomic_load_explicit(&c->first, memory_order_relaxed) == 0)
         atomic_store_explicit(&c->first, x->left, memory_order_relaxed);
     atomic_store_explicit(&c->last, x->left, memory_order_relaxed);
-    if (x->has_addr) record_register(r, x);
+    if (x->has_addr) record_register(r, x, run, handler);
     if (r->trace) trace_exit(r->trace, x);
 }
 

@@ -70,7 +70,8 @@ struct record_trace {
 struct record {
     struct record_trace *trace; /* NULL: none. Set before the writer starts */
     struct record_class_stats of[RECORD_CLASSES];
-    _Atomic uint64_t lost; /* exits whose register found no place */
+    _Atomic uint64_t lost;          /* exits whose register found no place */
+    struct record_register *latest; /* the writer's: of the latest exit that has one */
     struct record_register reg[RECORD_REGISTERS];
 };
 

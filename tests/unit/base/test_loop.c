@@ -1,6 +1,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -644,6 +645,52 @@ static void a_poke_before_the_run_is_heard_in_it(void **state)
     loop_fini(&l);
 }
 
+static void end_patience(void *arg)
+{
+    loop_end_patience(arg);
+}
+
+static void it_is_patient_from_the_first_ask_to_the_last_end(void **state)
+{
+    struct loop l;
+    (void)state;
+    assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0}), 0);
+    assert_int_equal(loop_init(&l, NULL), 0);
+    loop_ask_patience(&l);
+    loop_ask_patience(&l);
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
+    loop_end_patience(&l);
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
+    loop_end_patience(&l);
+    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+    loop_fini(&l);
+}
+
+static void *ask_patience(void *arg)
+{
+    loop_ask_patience(arg);
+    return NULL;
+}
+
+/* At tear-down the thread that was patient has gone. */
+static void who_ends_it_in_place_of_another_stays_as_it_is(void **state)
+{
+    struct loop l;
+    pthread_t t;
+    (void)state;
+    assert_int_equal(loop_init(&l, NULL), 0);
+    assert_int_equal(pthread_create(&t, NULL, ask_patience, &l), 0);
+    assert_int_equal(pthread_join(t, NULL), 0);
+    assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0}), 0);
+    loop_call(&l, end_patience, &l);
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
+    assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0}), 0);
+    loop_ask_patience(&l); /* and it can be asked for anew */
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
+    loop_end_patience(&l);
+    loop_fini(&l);
+}
+
 UNIT_MAIN(UNIT(a_signal_handler_may_poke_at_any_moment), UNIT(a_poke_before_the_run_is_heard_in_it),
           UNIT(init_that_fails_leaves_nothing), UNIT(ready_source_is_called_until_it_is_read),
           UNIT(add_modify_remove_report_misuse), UNIT(removed_source_is_not_called_again),
@@ -653,4 +700,5 @@ UNIT_MAIN(UNIT(a_signal_handler_may_poke_at_any_moment), UNIT(a_poke_before_the_
           UNIT(job_may_free_itself), UNIT(one_stop_ends_one_run), UNIT(call_runs_here_when_nobody_runs_the_loop),
           UNIT(call_runs_on_the_loop_thread), UNIT(no_wake_up_is_lost_under_eight_posting_threads),
           UNIT(calls_survive_start_and_stop), UNIT(stopper_does_not_touch_a_loop_it_has_ended),
-          UNIT(fd_events_and_calls_share_the_loop))
+          UNIT(fd_events_and_calls_share_the_loop), UNIT(it_is_patient_from_the_first_ask_to_the_last_end),
+          UNIT(who_ends_it_in_place_of_another_stays_as_it_is))

@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -111,5 +112,45 @@ static void one_that_has_ended_tells_nothing(void **state)
     close(fd);
 }
 
+static void set_policy(int policy)
+{
+    assert_int_equal(sched_setscheduler(0, policy, &(struct sched_param){0}), 0);
+}
+
+static void only_an_ordinary_thread_becomes_patient(void **state)
+{
+    (void)state;
+    set_policy(SCHED_OTHER);
+    assert_true(thread_be_patient());
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
+    assert_false(thread_be_patient());
+    thread_be_ordinary();
+    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+    set_policy(SCHED_OTHER | SCHED_RESET_ON_FORK); /* what a child shall have stays said */
+    assert_true(thread_be_patient());
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH | SCHED_RESET_ON_FORK);
+    thread_be_ordinary();
+    assert_int_equal(sched_getscheduler(0), SCHED_OTHER | SCHED_RESET_ON_FORK);
+}
+
+static void *be_idle(void *arg)
+{
+    (void)arg;
+    set_policy(SCHED_IDLE); /* not every user may leave it again, so in a thread of its own */
+    assert_false(thread_be_patient());
+    thread_be_ordinary();
+    assert_int_equal(sched_getscheduler(0), SCHED_IDLE);
+    return NULL;
+}
+
+static void a_policy_that_somebody_chose_stays(void **state)
+{
+    pthread_t t;
+    (void)state;
+    assert_int_equal(pthread_create(&t, NULL, be_idle, NULL), 0);
+    assert_int_equal(pthread_join(t, NULL), 0);
+}
+
 UNIT_MAIN(UNIT(it_takes_faults_and_the_signal_it_was_given), UNIT(it_has_its_name_and_stack_and_nobody_need_join_it),
-          UNIT(switches_are_counted_where_it_waits), UNIT(one_that_has_ended_tells_nothing))
+          UNIT(switches_are_counted_where_it_waits), UNIT(one_that_has_ended_tells_nothing),
+          UNIT(only_an_ordinary_thread_becomes_patient), UNIT(a_policy_that_somebody_chose_stays))
