@@ -26,8 +26,10 @@
 struct exits_options {
     bool has_rows; /* false: measure all but never_exits */
     bool is_wanted[BENCH_ROW_COUNT];
-    uint32_t samples, batch; /* batch 0: chosen by the counter's rate */
-    uint32_t timeout_ms;     /* of a row */
+    bool is_quick;           /* few samples, and what it says below where the user says nothing */
+    uint32_t samples, batch; /* samples 0: not said; batch 0: chosen by the counter's rate */
+    uint32_t timeout_ms;     /* of a row; 0: not said */
+    uint32_t enough_ms;      /* a row that takes samples for so long ends with those it has; 0: with all */
     int pin;                 /* CPU of the measured vCPU; -1: none */
     uint64_t delay_ns;       /* added on purpose in our handler, to check that it shows in `user` alone */
 };

@@ -155,7 +155,10 @@ static void take_each(const struct moment *m, const json_t *sample, const char *
 {
     size_t i;
     const json_t *one;
-    json_array_foreach(json_object_get(sample, key), i, one) take(m, one);
+    json_array_foreach(json_object_get(sample, key), i, one)
+    {
+        take(m, one);
+    }
 }
 
 /* A kind of exit that did not come is none, where it has come before. */

@@ -26,6 +26,8 @@ const char *result_pending(const struct result *r, unsigned *timeout_ms);
 /* Give up what is pending: its status becomes "timeout" or "failed", and `why` is one sentence. The next environment is
  * then of a worker that goes on in place of this process. -ENOENT: nothing is pending. */
 int result_give_up(struct result *r, const char *status, const char *why, struct err *e);
+/* Has no process got a single sample of that row before its time was up? Then the next one will not either. */
+bool result_is_hopeless(const struct result *r, const char *row);
 /* Make a result of the text of a file. An error says which object and key of the file has which value, and what is
  * wanted. */
 int result_load(struct result **out, const char *text, size_t len, struct err *e);
