@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "vmm/base/err.h"
 #include "vmm/base/setting.h"
@@ -32,6 +33,9 @@ struct bench_kind {
     const char *select;            /* the option that takes a list of items, with commas between them */
     /* How many fresh processes measure, unless the user says how many. An interval over them needs ten. */
     unsigned processes;
+    /* No further process begins when it would end later than so long after the first began; 0: no limit. May be NULL.
+     */
+    uint32_t (*budget_ms)(const void *options);
     /* What is measured on this architecture when no item is named; NULL past the end. An item that is only measured by
      * its name is not among them. */
     const struct bench_item *(*item)(unsigned index);

@@ -17,9 +17,8 @@
 #define KINDS_MAX     8   /* for the names among which the nearest is looked for; there are two */
 #define SELF          "/proc/self/exe"
 
-#define STATUS_FOUND   1    /* of --fail-on */
-#define MARGIN_DEFAULT 0.05 /* of --margin; less is often the layout of another build */
-#define MARGIN_MAX     100.0
+#define STATUS_FOUND 1 /* of --fail-on */
+#define MARGIN_MAX   100.0
 
 struct bench {
     const struct bench_kind *kind; /* NULL: none was named */
@@ -77,7 +76,7 @@ static int check_fail_on(const struct bench *b, const char *kind, struct vireo_e
 static int read_margin(struct bench *b, struct vireo_error *e)
 {
     char *end = NULL;
-    b->margin_share = MARGIN_DEFAULT;
+    b->margin_share = RESULT_MARGIN;
     if (!b->margin) return 0;
     b->margin_share = strtod(b->margin, &end) / 100;
     if (b->margin[0] < '0' || b->margin[0] > '9' || (*end && strcmp(end, "%") != 0) || !(b->margin_share <= MARGIN_MAX))
@@ -223,6 +222,15 @@ static int write_results(const struct bench *b, struct measurement *m, bool has_
     return status ? status : judge(b, NULL, rc);
 }
 
+/* For one process more, of each side: will it be over within the kind's budget, if it takes as long as those before? */
+static bool has_time(const struct bench *b, const struct measurement *m, const struct bench_progress *p)
+{
+    const uint32_t budget_ms = b->kind->budget_ms ? b->kind->budget_ms(b->settings) : 0;
+    if (!budget_ms || !p->process || p->process % m->sides) return true;
+    const uint64_t spent_ms = (now_ns() - p->started_ns) / 1000000;
+    return spent_ms + spent_ms * m->sides / p->process <= budget_ms;
+}
+
 static int measure(const struct bench *b, struct measurement *m, struct vireo_error *e)
 {
     struct bench_progress progress = {
@@ -235,7 +243,7 @@ static int measure(const struct bench *b, struct measurement *m, struct vireo_er
     struct bench_watch watch = {.order = &b->order, .progress = &progress, .signals = signals_catch(no_more)};
     int rc = watch.signals < 0 ? bad_call(e, -watch.signals, "catch signals") : 0;
     if (rc) return say_error(e);
-    for (; rc == 0 && progress.process < progress.processes; progress.process++)
+    for (; rc == 0 && progress.process < progress.processes && has_time(b, m, &progress); progress.process++)
         rc = watch_process(&watch, &m->side[progress.process % m->sides], e);
     progress_clear(&progress);
     close(watch.signals);
@@ -246,6 +254,8 @@ static int measure(const struct bench *b, struct measurement *m, struct vireo_er
         say("ended by signal %d (%s) in process %u of %u: what was measured until then is written", watch.signal,
             strsignal(watch.signal), progress.process, progress.processes);
     }
+    if (rc == 0 && progress.process < progress.processes)
+        say("there was time for %u of %u processes", progress.process, progress.processes);
     if (rc && progress.done < 2) return status; /* nothing was measured to its end, so there is nothing to write */
     return write_results(b, m, rc == 0, status);
 }

@@ -257,10 +257,20 @@ static int on_end(struct worker *w, struct result *r, struct vireo_error *e)
     return e->code;
 }
 
+/* An item that never came to anything costs one time-out, not one of each process. */
+static void skip_hopeless(const struct bench_watch *watch, const struct result *r, bool *begun)
+{
+    for (unsigned i = 0; i < watch->order->items; i++) {
+        begun[i] = result_is_hopeless(r, watch->order->item[i]);
+        watch->progress->done += begun[i];
+    }
+}
+
 int watch_process(struct bench_watch *watch, const struct bench_side *side, struct vireo_error *e)
 {
     bool begun[BENCH_ITEMS_MAX] = {false};
     int rc = 0;
+    skip_hopeless(watch, side->result, begun);
     while (rc == 0 && !is_begun(watch->order, begun)) { /* each round begins an item, or sets rc */
         struct worker w;
         rc = start(&w, side->program, watch->order, begun, e);

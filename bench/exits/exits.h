@@ -26,8 +26,10 @@
 struct exits_options {
     bool has_rows; /* false: measure all but never_exits */
     bool is_wanted[BENCH_ROW_COUNT];
-    uint32_t samples, batch; /* batch 0: chosen by the counter's rate */
-    uint32_t timeout_ms;     /* of a row */
+    bool is_quick;           /* few samples, and what it says below where the user says nothing */
+    uint32_t samples, batch; /* samples 0: not said; batch 0: chosen by the counter's rate */
+    uint32_t timeout_ms;     /* of a row; 0: not said */
+    uint32_t enough_ms;      /* a row that takes samples for so long ends with those it has; 0: with all */
     int pin;                 /* CPU of the measured vCPU; -1: none */
     uint64_t delay_ns;       /* added on purpose in our handler, to check that it shows in `user` alone */
 };
@@ -77,7 +79,7 @@ struct exits_run {
 struct exits_joined {
     uint64_t *phase[PHASE_COUNT]; /* count[] durations each, sorted, least first; NULL: there are none */
     uint32_t count[PHASE_COUNT];
-    uint64_t baseline;     /* median; subtracted from rtt */
+    uint64_t baseline;     /* median, of long batches the fastest tenth; subtracted from rtt */
     uint32_t disturbed;    /* samples that took long while the host interfered */
     bool has_legs;         /* guest and host share a clock, or the offset between theirs could be estimated */
     bool identity_holds;   /* the legs add up to the round trip, and none of them is negative */

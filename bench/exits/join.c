@@ -5,16 +5,17 @@
  *                      `left` `done` of the exit
  *
  * kvm_run lasts from the U1 of the exit before to this U0. With a batch of one, the three parts add up to G1 - G0,
- * which is rtt and the baseline together. A longer batch has no legs. Its user and kvm_run are those of its median
- * repetition, times the repetitions: so neither the guest's way from one batch to the next nor a single slow exit is in
- * them. */
+ * which is rtt and the baseline together. A longer batch has no legs. Its user, its kvm_run and, of exits to us, its
+ * undisturbed round trip are those of its median repetition, times the repetitions: so neither the guest's way from one
+ * batch to the next nor a single slow exit is in them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/exits/exits.h"
 
-#define GAP_SHARE      2   /* a disturbed sample takes half a median longer than the median: a host's tick costs more */
+#define GAP_SHARE      2   /* a disturbed sample takes half longer than is usual: a host's tick costs more */
+#define QUIET_SHARE    10  /* one part in so many of the samples, taken in quiet, tells what is usual */
 #define ORDER_PERCENT  99  /* with a shared clock, so many samples must have no leg below zero */
 #define RESIDUAL_SHARE 100 /* the legs may miss the round trip by one part in so many */
 #define TICKS_MAX      (HIST_LIMIT - 1) /* what a hostile guest writes is cut to what a histogram holds */
@@ -62,28 +63,56 @@ static int median_baseline(struct exits_joined *j, const struct exits_run *run)
     if (!ticks) return -ENOMEM;
     for (uint32_t i = 0; i < run->baselines; i++) ticks[i] = clamp(between(run->baseline[i].g0, run->baseline[i].g1));
     sort(ticks, run->baselines);
-    j->baseline = ticks[(run->baselines - 1) / 2];
+    /* On a busy host most long batches are interrupted. Nothing in this loop varies, so a fast one tells as much. */
+    j->baseline = ticks[(run->baselines - 1) / (run->batch > 1 ? QUIET_SHARE : 2)];
     free(ticks);
     return 0;
+}
+
+/* Was the host seen to interfere while sample i was taken? For rising i; *w: the window where the search goes on. */
+static bool is_in_window(const struct exits_run *run, uint32_t i, uint32_t *w)
+{
+    while (*w < run->windows && i >= run->window[*w].end) ++*w;
+    return *w < run->windows && i >= run->window[*w].first;
+}
+
+/* What a sample takes when the host leaves it alone: the median of those outside of all windows. Where there are few,
+ * as on a busy host, most samples may be long ones, so the median of all says nothing: then the fastest tenth tells.
+ * Uses `room`, of as many as there are samples. */
+static uint64_t usual(const struct exits_joined *j, const struct exits_run *run, const uint64_t *ticks, uint64_t *room)
+{
+    uint32_t w = 0, n = 0;
+    for (uint32_t i = 0; i < run->samples; i++)
+        if (!is_in_window(run, i, &w)) room[n++] = ticks[i];
+    if (n <= run->samples / QUIET_SHARE) return j->phase[PHASE_RTT][(run->samples - 1) / QUIET_SHARE];
+    sort(room, n);
+    return room[(n - 1) / 2];
+}
+
+static bool is_long(uint64_t ticks, uint64_t than)
+{
+    return ticks > than + than / GAP_SHARE;
 }
 
 /* Count as disturbed what took long in a window in which the host interfered. The rest is the undisturbed view. */
 static void tag(struct exits_joined *j, const struct exits_run *run, const uint64_t *ticks)
 {
-    const uint64_t *sorted = j->phase[PHASE_RTT];
-    const uint64_t median = sorted[(run->samples - 1) / 2], limit = median + median / GAP_SHARE;
     uint64_t *kept = j->phase[PHASE_UNDISTURBED];
+    const uint64_t least = usual(j, run, ticks, kept);
     uint32_t w = 0, n = 0;
     for (uint32_t i = 0; i < run->samples; i++) {
-        while (w < run->windows && i >= run->window[w].end) w++;
-        const bool is_disturbed = w < run->windows && i >= run->window[w].first && ticks[i] > limit;
-        if (is_disturbed)
+        if (is_in_window(run, i, &w) && is_long(ticks[i], least))
             j->disturbed++;
         else
             kept[n++] = ticks[i];
     }
     j->count[PHASE_UNDISTURBED] = n;
     sort(kept, n);
+}
+
+static uint64_t round_trip(const struct exits_joined *j, uint64_t ticks)
+{
+    return ticks > j->baseline ? ticks - j->baseline : 0;
 }
 
 static int join_round_trips(struct exits_joined *j, const struct exits_run *run)
@@ -94,10 +123,8 @@ static int join_round_trips(struct exits_joined *j, const struct exits_run *run)
         free(in_order);
         return -ENOMEM;
     }
-    for (uint32_t i = 0; i < run->samples; i++) {
-        const uint64_t raw = clamp(between(run->sample[i].g0, run->sample[i].g1));
-        ticks[i] = in_order[i] = raw > j->baseline ? raw - j->baseline : 0;
-    }
+    for (uint32_t i = 0; i < run->samples; i++)
+        ticks[i] = in_order[i] = round_trip(j, clamp(between(run->sample[i].g0, run->sample[i].g1)));
     j->count[PHASE_RTT] = run->samples;
     sort(ticks, run->samples);
     if (run->samples) tag(j, run, in_order);
@@ -185,6 +212,30 @@ static uint64_t of_batch(uint64_t *ticks, uint32_t batch)
     return all > TICKS_MAX ? TICKS_MAX : all;
 }
 
+/* A batch is long on a busy host, so hardly one is left alone. But the host interferes with few of its repetitions: the
+ * median one, from the end of our handler to the end of the next, tells what the batch takes without. */
+static void tag_batches(struct exits_joined *j, const struct exits_run *run, uint32_t pairs)
+{
+    uint64_t *undisturbed = j->phase[PHASE_UNDISTURBED];
+    j->disturbed = 0;
+    for (uint32_t i = 0; i < pairs; i++) {
+        undisturbed[i] = round_trip(j, undisturbed[i]);
+        j->disturbed += is_long(round_trip(j, clamp(between(run->sample[i].g0, run->sample[i].g1))), undisturbed[i]);
+    }
+    j->count[PHASE_UNDISTURBED] = pairs;
+    sort(undisturbed, pairs);
+}
+
+/* Fill what repetition n of a batch takes, from its exit. */
+enum part { PART_USER, PART_KVM, PART_ALL, PART_COUNT };
+
+static void split(uint64_t *part[PART_COUNT], uint32_t n, const struct record_exit *x)
+{
+    part[PART_USER][n] = clamp(between(x->left, x->done));
+    part[PART_KVM][n] = clamp(between(x->from, x->left));
+    part[PART_ALL][n] = clamp(between(x->from, x->done));
+}
+
 static int join_exits(struct exits_joined *j, const struct exits_run *run, const struct record_exit **exit,
                       uint64_t exits)
 {
@@ -192,24 +243,23 @@ static int join_exits(struct exits_joined *j, const struct exits_run *run, const
     const uint64_t there = exits > skip ? (exits - skip) / run->batch : 0;
     const uint32_t pairs = there < run->samples ? (uint32_t)there : run->samples;
     uint64_t *user = claim(j, PHASE_USER, pairs), *in_kvm = claim(j, PHASE_KVM_RUN, pairs);
-    uint64_t *of_us = malloc(run->batch * sizeof(*of_us)), *of_kvm = malloc(run->batch * sizeof(*of_kvm));
-    const bool has_memory = user && in_kvm && of_us && of_kvm;
+    uint64_t *room = calloc((size_t)PART_COUNT * run->batch, sizeof(*room));
+    const bool has_memory = user && in_kvm && room;
     for (uint32_t i = 0; has_memory && i < pairs; i++) {
-        for (uint32_t n = 0; n < run->batch; n++) {
-            const struct record_exit *x = exit[skip + (uint64_t)i * run->batch + n];
-            of_us[n] = clamp(between(x->left, x->done));
-            of_kvm[n] = clamp(between(x->from, x->left));
-        }
-        user[i] = of_batch(of_us, run->batch);
-        in_kvm[i] = of_batch(of_kvm, run->batch);
+        uint64_t *part[] = {room, room + run->batch, room + 2 * (size_t)run->batch};
+        for (uint32_t n = 0; n < run->batch; n++) split(part, n, exit[skip + (uint64_t)i * run->batch + n]);
+        user[i] = of_batch(part[PART_USER], run->batch);
+        in_kvm[i] = of_batch(part[PART_KVM], run->batch);
+        if (run->batch > 1) j->phase[PHASE_UNDISTURBED][i] = of_batch(part[PART_ALL], run->batch);
     }
-    free(of_us);
-    free(of_kvm);
+    free(room);
     if (!has_memory) return -ENOMEM;
     j->count[PHASE_USER] = j->count[PHASE_KVM_RUN] = pairs;
     sort(user, pairs);
     sort(in_kvm, pairs);
-    return run->batch == 1 ? join_legs(j, run, exit + skip, pairs) : 0;
+    if (run->batch == 1) return join_legs(j, run, exit + skip, pairs);
+    tag_batches(j, run, pairs);
+    return 0;
 }
 
 int exits_join(struct exits_joined *out, const struct exits_run *run)

@@ -19,14 +19,15 @@
 /* How long a window of disturbance lasts: half of the shortest tick that hosts use, so that few samples share one. */
 #define WINDOW_NS 2000000u
 /* 8 s of samples, disturbed all along. Samples of windows beyond count as undisturbed. */
-#define WINDOWS_MAX  4096
-#define WARM_UP      200 /* repetitions in which caches, and what KVM sets up on first use, settle */
-#define SLOW_HZ      1e9 /* a counter below this ticks less often than the guest executes instructions */
-#define SLOW_BATCH   64
-#define BASELINES    1000
-#define TRACE_SLACK  65536 /* exits of a guest on its way to the row, and kicks */
-#define GUEST_FAULT  15    /* guest.h: it took an exception */
-#define GUEST_NO_CPU 14    /* guest.h: a processor did not start */
+#define WINDOWS_MAX   4096
+#define WARM_UP       200 /* repetitions in which caches, and what KVM sets up on first use, settle */
+#define SLOW_HZ       1e9 /* a counter below this ticks less often than the guest executes instructions */
+#define SLOW_BATCH    64
+#define BASELINES     1000
+#define SAMPLES_LEAST 10u
+#define TRACE_SLACK   65536 /* exits of a guest on its way to the row, and kicks */
+#define GUEST_FAULT   15    /* guest.h: it took an exception */
+#define GUEST_NO_CPU  14    /* guest.h: a processor did not start */
 
 /* ---- does the host interfere? ---- */
 
@@ -83,6 +84,7 @@ struct walk {
     struct machine *machine;
     const atomic_bool *is_stopped;
     uint64_t deadline_ns, turn;
+    uint64_t enough_ns; /* when the row ends with the samples it has; 0: nobody has said yet */
     struct ending ending;
     bool has_ended;
 };
@@ -96,6 +98,18 @@ static void act_if_asked(struct walk *w)
 {
     if (__atomic_load_n(&w->run->side.page->guest_turn, __ATOMIC_ACQUIRE) != w->turn + 1) return;
     w->duty->act(&w->run->side, w->machine, ++w->turn);
+}
+
+/* Ask the guest for no more than the samples that it has by now, but for as many as make a median. */
+static void end_if_enough(struct walk *w)
+{
+    const uint32_t ms = w->run->side.options->enough_ms, begun = progress_of(w->run) + 1;
+    if (!ms) return;
+    if (!w->enough_ns) w->enough_ns = now_ns() + ms * UINT64_C(1000000);
+    if (now_ns() < w->enough_ns || begun >= w->run->samples) return;
+    if (w->run->samples > SAMPLES_LEAST)
+        __atomic_store_n(&w->run->side.page->samples, begun > SAMPLES_LEAST ? begun : SAMPLES_LEAST, __ATOMIC_RELAXED);
+    w->enough_ns = UINT64_MAX;
 }
 
 /* Wait for the machine's end. 0: all samples are taken; -ECHILD: it ended without. -ETIMEDOUT, -ECANCELED: it still
@@ -112,7 +126,10 @@ static int follow(struct walk *w, struct watch *watch)
         } else {
             nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
         }
-        if (reached(w) == BENCH_READY) watch_look(watch, w->run, false);
+        if (reached(w) == BENCH_READY) {
+            watch_look(watch, w->run, false);
+            end_if_enough(w);
+        }
     }
     w->has_ended = true;
     return reached(w) == BENCH_SAMPLED ? 0 : -ECHILD;
@@ -203,10 +220,12 @@ static int conclude(struct walk *w, int rc, struct err *e)
     }
     if (rc == -ECANCELED) return err_set(e, rc, "stopped");
     if (rc == -ECHILD) explain_end(run, &w->ending);
-    if (rc == -ETIMEDOUT)
+    if (rc == -ETIMEDOUT && !progress_of(run))
+        say(run, ROW_TIMEOUT, "not one sample within %u ms, so no other process tries", run->side.options->timeout_ms);
+    else if (rc == -ETIMEDOUT)
         say(run, ROW_TIMEOUT, "%u of %u samples within %u ms", progress_of(run), run->samples,
             run->side.options->timeout_ms);
-    if (rc) run->samples = reached(w) >= BENCH_READY ? progress_of(run) : 0;
+    run->samples = reached(w) >= BENCH_READY ? progress_of(run) : 0;
     /* KVM answers for a vCPU only when that vCPU is out of KVM_RUN. */
     if (!rc && w->has_ended)
         run->is_clock_shared = arch_bench_shares_clock(b->parts.vm, b->parts.vcpu, b->parts.vcpu_count);

@@ -5,6 +5,8 @@
  *   run.c          a plan becomes machines, their threads are sampled, and a record remains (run.h)
  *   host.c         what the host says: CPU time, tick, slice, cgroup
  *   properties.c   a record is held against the properties (judge.h)
+ *   verdict.c      a figure becomes a verdict in spite of noise
+ *   cause.c        how the kernel was told to schedule a thread, and where that differs from its peers
  *   line.c         what was found, as lines of JSON
  *   fair.c         the bench: all of it in order
  *

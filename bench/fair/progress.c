@@ -5,7 +5,8 @@
 #include "bench/fair/judge.h"
 #include "bench/statistics.h"
 
-#define SCATTER_ERRORS 3 /* standard errors that chance may account for */
+#define SCATTER_ERRORS 3  /* standard errors that chance may account for */
+#define SCATTER_SEEN   20 /* samples of a speed that tell how much it scatters */
 
 /* ---- F6 ---- */
 
@@ -96,7 +97,8 @@ static double speed_of_others(const struct judge *j, unsigned accused, struct sp
     return all > 0 ? all / time : 0;
 }
 
-/* How far chance may move a vCPU's speed away from the others': three standard errors of a run's mean.
+/* How far chance may move a vCPU's speed away from the others': three standard errors of the difference of two means.
+ * Infinitely far where too few samples tell.
  *
  * A busy sibling or another VM makes a CPU change its own speed, and it need not do so in turn with the vCPUs. The
  * vCPUs that are not accused tell how much: from one sample to the next the speed of each is held against the speed of
@@ -104,23 +106,27 @@ static double speed_of_others(const struct judge *j, unsigned accused, struct sp
 static double speed_scatter(const struct judge *j, unsigned accused)
 {
     const unsigned others = j->p->vcpu_count - 1;
-    double squares = 0;
+    double squares = 0, time = 0;
     unsigned seen = 0;
 
-    for (struct span s = {0, 1}; s.to < j->r->samples; s.from++, s.to++) {
-        const double speed = speed_of_others(j, accused, others > 1 ? s : judge_run(j));
-        for (unsigned i = 0; i <= others && speed > 0; i++) {
+    for (unsigned i = 0; i <= others; i++) {
+        if (i == accused) continue;
+        for (struct span s = {0, 1}; s.to < j->r->samples; s.to++) {
             const double charged = judge_charged(j, i, s);
-            if (i == accused || charged < (double)j->r->tick_ns) continue;
-            const double off = loops(j, i, s) / charged / speed - 1;
+            if (charged < (double)j->r->tick_ns) continue; /* over more samples then */
+            const double speed = speed_of_others(j, accused, others > 1 ? s : judge_run(j));
+            const double off = speed > 0 ? loops(j, i, s) / charged / speed - 1 : 0;
             squares += off * off;
+            time += charged;
             seen++;
+            s.from = s.to;
         }
     }
-    if (!seen) return 0;
-    /* Each is a part of the mean that it is held against; and the accused's mean scatters as that of another does. */
+    const double mine = judge_charged(j, accused, judge_run(j)), all = judge_charged_all(j, judge_run(j));
+    if (seen < SCATTER_SEEN || mine <= 0) return INFINITY;
+    /* Each is a part of the mean that it is held against. Two means are compared, each of so much time. */
     const double variance = squares / seen * (others > 1 ? others / (others - 1.0) : 1);
-    return SCATTER_ERRORS * sqrt(2 * variance * others / seen);
+    return SCATTER_ERRORS * sqrt(variance * time / seen * (1 / mine + others / (all - mine)));
 }
 
 /* Is a the worse distance from the median? Of two that are equally far off, the slower vCPU is worse. */
@@ -158,10 +164,13 @@ void measure_progress(const struct judge *j, struct fair_finding *f)
     if (f->verdict != FAIR_FAIL) return;
     const double scatter = speed_scatter(j, accused), stalled = j->stalled[accused];
     f->figures.explained_ns = scatter * f->figures.unit_ns + stalled;
-    if (fair_verdict(AT_MOST, &f->figures) == FAIR_INCONCLUSIVE)
+    if (isinf(scatter))
+        judge_doubt(
+            f, "these vCPUs ran too little to tell how much the speed of their CPUs changes by itself: run longer");
+    else if (fair_verdict(AT_MOST, &f->figures) == FAIR_INCONCLUSIVE)
         judge_doubt(
             f,
-            "these CPUs' own speed changes: 3 standard errors of it are %.3f, and %.1f ms in which the CPU stood "
-            "still would explain it too; run longer",
+            "these CPUs' own speed changes, which could explain %.3f of it, and the CPU stood still under it for "
+            "%.1f ms: run longer",
             scatter, ms(stalled));
 }

@@ -3,8 +3,8 @@
  * What a property claims is in its row; its arithmetic is the one function that the row names. That says what was found
  * and what the bound is, in a sentence with the numbers of both, from which a reader can recompute the verdict.
  *
- * A property that can't be seen (too little data) is inconclusive. So is one that fails on a host that others disturbed
- * or where what others took would explain it. Where the host itself was stolen from, nothing is judged. */
+ * A property that can't be seen (too little data) is inconclusive. So is one that fails by no more than noise could
+ * explain (verdict.h). */
 #include <math.h>
 
 #include "bench/fair/judge.h"

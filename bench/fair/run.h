@@ -38,8 +38,9 @@ struct run {
     struct run_vm vm[FAIR_VMS];
     struct run_vcpu vcpu[FAIR_THREADS];
     struct counter counter;
-    cpu_set_t home; /* where this thread ran before */
-    bool is_aside;  /* it runs on none of the plan's CPUs */
+    uint64_t clock_ns, clock_ticks; /* one moment, by our clock and by the first vCPU's counter */
+    cpu_set_t home;                 /* where this thread ran before */
+    bool is_aside;                  /* it runs on none of the plan's CPUs */
 };
 
 int run_make_machines(struct run *u, struct err *e);

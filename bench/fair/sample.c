@@ -22,9 +22,10 @@ static uint64_t run_delay(const struct run_vcpu *v)
     return sscanf(text, "%llu %llu", &charged, &delay) == 2 ? delay : 0;
 }
 
-/* The vCPU whose guest looked at its counter last. It runs, or did until this thread took its CPU. Of one VM only:
- * guests of two need not have the same counter. */
-static unsigned newest(const struct run *u)
+/* The vCPU whose guest looked at its counter last, if that was just now: it runs, or did until this thread took its
+ * CPU. Half a tick ago others may have taken it. Of one VM only: guests of two need not have the same counter. -1:
+ * none. */
+static int newest(const struct run *u)
 {
     unsigned best = 0;
     uint64_t most = 0;
@@ -34,7 +35,8 @@ static unsigned newest(const struct run *u)
         most = now;
         best = i;
     }
-    return best;
+    const double age = (double)(now_ns() - u->clock_ns) - ((double)most - (double)u->clock_ticks) / u->r->ticks_per_ns;
+    return age < (double)u->r->tick_ns / 2 ? (int)best : -1;
 }
 
 /* A guest tells what was stolen from it when it looks at its counter, so after the second look from now it has told
@@ -73,13 +75,15 @@ static void read_waits(const struct run *u, unsigned i, struct fair_count *c)
 static uint64_t read_all(const struct run *u, struct fair_count *c)
 {
     const uint64_t start = now_ns();
+    const int last = newest(u); /* before this thread has done anything else */
+
     for (unsigned i = 0; i < u->p->vcpu_count; i++) {
         c[i].charged = clock_ns(u->vcpu[i].clock);
         c[i].progress = run_look(&u->vcpu[i].guest->progress);
     }
     const uint64_t width = now_ns() - start;
     for (unsigned i = 0; i < u->p->vcpu_count; i++) read_waits(u, i, &c[i]);
-    if (!u->is_aside && u->p->vm_count == 1) c[newest(u)].is_running = true;
+    if (!u->is_aside && u->p->vm_count == 1 && last >= 0) c[last].is_running = true;
     return width;
 }
 

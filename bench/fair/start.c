@@ -154,6 +154,8 @@ int run_begin(struct run *u, struct err *e)
     for (unsigned i = 0; i < u->p->vcpu_count && !rc; i++) rc = open_thread(u, i, e);
     if (rc) return rc;
     see_clock(u, &ns, &ticks);
+    u->clock_ns = ns;
+    u->clock_ticks = ticks;
     rc = find_rate(u, ns, ticks, e);
     if (rc) return rc;
     const uint64_t since_tick = (ns - tick_phase(u->r->tick_ns)) % u->r->tick_ns;

@@ -8,11 +8,22 @@
 #include "vmm/base/fd.h"
 
 /* Fields as proc_pid_stat(5) numbers them. The third follows the name. */
-enum { FIELD_STATE = 3, FIELD_UTIME = 14, FIELD_STIME = 15, FIELD_THREADS = 20, FIELD_BEGAN = 22, FIELD_CPU = 39 };
+enum {
+    FIELD_STATE = 3,
+    FIELD_PARENT,
+    FIELD_UTIME = 14,
+    FIELD_STIME,
+    FIELD_CUTIME,
+    FIELD_CSTIME,
+    FIELD_THREADS = 20,
+    FIELD_BEGAN = 22,
+    FIELD_CPU = 39
+};
 
 bool proc_stat_parse(const char *text, struct proc_stat *out)
 {
     const char *open = strchr(text, '('), *at = strrchr(text, ')');
+    const uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
     uint64_t value[FIELD_CPU + 1] = {0};
     *out = (struct proc_stat){.cpu = -1};
     if (!open || !at || at < open || at[1] != ' ') return false;
@@ -27,7 +38,9 @@ bool proc_stat_parse(const char *text, struct proc_stat *out)
         value[n] = strtoull(at, NULL, 10);
         at = strchr(at + 1, ' ');
     }
-    out->ran_ns = (value[FIELD_UTIME] + value[FIELD_STIME]) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+    out->parent = (pid_t)value[FIELD_PARENT];
+    out->ran_ns = (value[FIELD_UTIME] + value[FIELD_STIME]) * tick_ns;
+    out->reaped_ns = (value[FIELD_CUTIME] + value[FIELD_CSTIME]) * tick_ns;
     out->began = value[FIELD_BEGAN];
     out->threads = (unsigned)value[FIELD_THREADS];
     out->cpu = (int)value[FIELD_CPU];

@@ -11,9 +11,11 @@
 
 struct proc_stat {
     pid_t id;
-    char name[16];          /* as the kernel has it, at most 15 bytes of anything */
-    char state;             /* R: it runs or waits for a CPU */
-    uint64_t ran_ns, began; /* user and kernel time, to 10 ms; in ticks since the host booted */
+    char name[16]; /* as the kernel has it, at most 15 bytes of anything */
+    char state;    /* R: it runs or waits for a CPU */
+    pid_t parent;
+    uint64_t ran_ns, reaped_ns; /* user and kernel time, to 10 ms: its own; of children that it has waited for */
+    uint64_t began;             /* in ticks since the host booted */
     unsigned threads;
     int cpu; /* that it is, or was last, on */
 };

@@ -15,13 +15,15 @@
 #include "bench/live/proc.h"
 #include "vmm/base/fd.h"
 
-#define SEEN_MAX  65536 /* processes; a host may have more, and the rest is then left over */
-#define ROWS_MAX  8192  /* of a process on a CPU */
-#define TASKS_MAX 512   /* threads of one process that are looked at */
+#define SEEN_MAX    32768 /* processes; a host may have more, and the rest is then left over */
+#define ROWS_MAX    8192  /* of a process on a CPU */
+#define GENERATIONS 8     /* that end between two looks: a shell, make, a compiler's driver, the compiler */
+#define TASKS_MAX   512   /* threads of one process that are looked at */
 
 struct seen {
-    pid_t pid;
-    uint64_t began, ran; /* ticks since boot; ns */
+    pid_t pid, parent;
+    uint64_t began, ran; /* ticks since boot; ns, with children that have ended */
+    uint64_t known;      /* ns of `ran`'s growth that were put down to children already */
 };
 
 struct live_takers {
@@ -29,6 +31,7 @@ struct live_takers {
     pid_t self;
     bool has_looked;
     struct seen *seen, *next; /* of the last look, and of this one */
+    struct proc_stat *stat;   /* of this one */
     unsigned count, next_count;
     struct live_taker *row;
     unsigned rows;
@@ -41,8 +44,9 @@ struct live_takers *live_takers_create(const struct live_record *r)
     *t = (struct live_takers){.r = r, .self = getpid()};
     t->seen = calloc(SEEN_MAX, sizeof(*t->seen));
     t->next = calloc(SEEN_MAX, sizeof(*t->next));
+    t->stat = calloc(SEEN_MAX, sizeof(*t->stat));
     t->row = calloc(ROWS_MAX, sizeof(*t->row));
-    if (t->seen && t->next && t->row) return t;
+    if (t->seen && t->next && t->stat && t->row) return t;
     live_takers_destroy(t);
     return NULL;
 }
@@ -52,6 +56,7 @@ void live_takers_destroy(struct live_takers *t)
     if (!t) return;
     free(t->seen);
     free(t->next);
+    free(t->stat);
     free(t->row);
     free(t);
 }
@@ -108,37 +113,78 @@ static int by_pid(const void *a, const void *b)
     return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-static void look_at(struct live_takers *t, const struct proc_stat *p)
+static int by_id(const void *a, const void *b)
 {
-    const struct seen key = {.pid = p->id};
-    const struct seen *before = bsearch(&key, t->seen, t->count, sizeof(key), by_pid);
-    uint64_t ns = p->ran_ns;
-    if (t->next_count == SEEN_MAX) return;
-    t->next[t->next_count++] = (struct seen){p->id, p->began, p->ran_ns};
-    if (!t->has_looked) return;
-    if (before && before->began == p->began) ns = ns > before->ran ? ns - before->ran : 0;
-    if (ns > 0) put_down(t, p, ns);
+    const struct proc_stat *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static struct seen *find(struct seen *list, unsigned count, pid_t pid)
+{
+    const struct seen key = {.pid = pid};
+    return count > 0 ? bsearch(&key, list, count, sizeof(key), by_pid) : NULL;
+}
+
+/* Who has waited for a process that has ended: its parent, or if that has ended too, whoever waited for that. NULL:
+ * nobody that is seen. */
+static struct seen *reaper(const struct live_takers *t, const struct seen *old)
+{
+    for (unsigned i = 0; old && i < GENERATIONS; i++) {
+        struct seen *parent = find(t->next, t->next_count, old->parent);
+        if (parent) return parent;
+        old = find(t->seen, t->count, old->parent);
+    }
+    return NULL;
+}
+
+/* What was put down to those that have ended since the look before comes again in the time of who waited for them. */
+static void settle_ended(const struct live_takers *t)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct seen *old = &t->seen[i], *now = find(t->next, t->next_count, old->pid);
+        if (now && now->began == old->began) continue;
+        struct seen *parent = reaper(t, old);
+        if (parent) parent->known += old->ran;
+    }
+}
+
+/* A parent may have been looked at before it waited for a child that was found gone: then that child's time comes with
+ * the next look, and is known until then. */
+static void put_down_growth(struct live_takers *t, struct seen *now, const struct proc_stat *p)
+{
+    const struct seen *before = find(t->seen, t->count, now->pid);
+    const uint64_t known = now->known + (before && before->began == now->began ? before->ran : 0);
+    if (now->ran > known)
+        put_down(t, p, now->ran - known);
+    else
+        now->ran = known;
 }
 
 void live_takers_look(struct live_takers *t)
 {
     const struct dirent *entry;
     DIR *d = opendir("/proc");
-    t->next_count = 0;
-    while (d && (entry = readdir(d)) != NULL) {
+    unsigned n = 0;
+    while (d && n < SEEN_MAX && (entry = readdir(d)) != NULL) {
         char path[64];
-        struct proc_stat p;
         const long pid = strtol(entry->d_name, NULL, 10);
         if (pid <= 0 || is_ours(t, (pid_t)pid)) continue;
         (void)snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-        if (proc_stat_read(path, &p)) look_at(t, &p);
+        struct proc_stat *p = &t->stat[n];
+        if (!proc_stat_read(path, p)) continue;
+        t->next[n++] = (struct seen){p->id, p->parent, p->began, p->ran_ns + p->reaped_ns, 0};
     }
     if (d) closedir(d);
-    if (t->next_count > 0) qsort(t->next, t->next_count, sizeof(*t->next), by_pid);
+    /* The kernel lists them by number, so both lists are in order; nothing depends on its going on to. */
+    if (n > 0) qsort(t->next, n, sizeof(*t->next), by_pid);
+    if (n > 0) qsort(t->stat, n, sizeof(*t->stat), by_id);
+    t->next_count = n;
+    if (t->has_looked) settle_ended(t);
+    for (unsigned i = 0; t->has_looked && i < n; i++) put_down_growth(t, &t->next[i], &t->stat[i]);
     struct seen *const old = t->seen;
     t->seen = t->next;
     t->next = old;
-    t->count = t->next_count;
+    t->count = n;
     t->has_looked = true;
 }
 

@@ -32,7 +32,7 @@ static json_t *compare(const struct report *r)
     struct err e;
     struct text t = {NULL, 0};
     if (r->count != 2) return NULL;
-    const int rc = result_compare(r->view[0].result, r->view[1].result, 0, "json", keep, &t, &e);
+    const int rc = result_compare(r->view[0].result, r->view[1].result, RESULT_MARGIN, "json", keep, &t, &e);
     json_t *out = rc >= 0 && t.s ? json_loadb(t.s, t.len, 0, NULL) : NULL;
     free(t.s);
     return out;

@@ -9,6 +9,7 @@
 #include "bench/report/axis.h"
 #include "bench/report/published.h"
 
+#define P90_MIN  36
 #define P99_MIN  368 /* samples that p99 needs, as its confidence interval does; with fewer it is luck */
 #define P999_MIN 3688
 
@@ -153,6 +154,7 @@ struct cell {
 struct column {
     const char *title;
     void (*put)(const struct cell *c); /* what stands in the cell */
+    bool is_text;                      /* sentences, which may be broken */
 };
 
 static void put_quantile(const struct cell *c, enum phase p, double share, uint64_t enough)
@@ -198,14 +200,9 @@ static void put_processes(const struct cell *c)
              c->row->processes);
 }
 
-/* Old results only know whether the two agree. */
 static void put_agrees(const struct cell *c)
 {
-    const struct result_row *row = c->row;
-    put_coloured(c, row->verdict != COUNT_NONE ? count_verdicts[row->verdict]
-                    : row->agrees < 0          ? "n/a"
-                    : row->agrees              ? "agrees"
-                                               : "differs");
+    put_coloured(c, c->row->verdict == COUNT_NONE ? "n/a" : count_verdicts[c->row->verdict]);
 }
 
 static void put_because(const struct cell *c)
@@ -215,11 +212,15 @@ static void put_because(const struct cell *c)
 
 /* clang-format off */
 static void put_median(const struct cell *c) { report_put_number(c->page, exit_median(c->view, c->row)); }
-static void put_p90(const struct cell *c) { put_headline(c, 0.9, 1); }
+static void put_all(const struct cell *c)
+{
+    report_put_number(c->page, row_headline(c->row, 1e9 / c->view->tick_ns).all * c->view->tick_ns);
+}
+static void put_p90(const struct cell *c) { put_headline(c, 0.9, P90_MIN); }
 static void put_p99(const struct cell *c) { put_headline(c, 0.99, P99_MIN); }
 static void put_p999(const struct cell *c) { put_headline(c, 0.999, P999_MIN); }
 static void put_max(const struct cell *c) { put_headline(c, 1, 1); }
-static void put_rtt(const struct cell *c) { put_quantile(c, PHASE_RTT, 0.5, 1); }
+static void put_p50(const struct cell *c) { put_headline(c, 0.5, 1); }
 static void put_undisturbed(const struct cell *c) { put_quantile(c, PHASE_UNDISTURBED, 0.5, 1); }
 static void put_undisturbed_p99(const struct cell *c) { put_quantile(c, PHASE_UNDISTURBED, 0.99, P99_MIN); }
 static void put_undisturbed_max(const struct cell *c) { put_quantile(c, PHASE_UNDISTURBED, 1, 1); }
@@ -241,7 +242,7 @@ static void put_line(FILE *page, const struct report_view *v, const char *id, co
     const struct cell c = {page, v, row, v->tick_ns / (double)row->batch};
     html_put(page, "<tr><th scope=\"row\">%s</th>", id);
     for (; columns->title; columns++) {
-        html_put(page, "<td data-t=\"%s\">", columns->title);
+        html_put(page, columns->is_text ? "<td class=\"t\" data-t=\"%s\">" : "<td data-t=\"%s\">", columns->title);
         columns->put(&c);
         html_put(page, "</td>");
     }
@@ -265,31 +266,29 @@ static void put_table(FILE *page, const struct report_view *v, const struct colu
 }
 
 static const struct column figures[] = {
-    {"median", put_median},
-    {"95\xc2\xa0%", put_interval},
-    {"undisturbed", put_undisturbed},
-    {"p99", put_p99},
-    {"p99.9", put_p999},
-    {"max", put_max},
-    {"processes", put_processes},
-    {NULL, NULL},
+    {"median", .put = put_median},       {"95\xc2\xa0%", .put = put_interval},
+    {"all samples", .put = put_all},     {"p99", .put = put_p99},
+    {"p99.9", .put = put_p999},          {"max", .put = put_max},
+    {"processes", .put = put_processes}, {0},
 };
 static const struct column spread[] = {
-    {"all samples: p50", put_rtt},         {"p90", put_p90},
-    {"undisturbed: p50", put_undisturbed}, {"p99", put_undisturbed_p99},
-    {"max", put_undisturbed_max},          {"disturbed", put_disturbed},
-    {"of samples", put_samples},           {NULL, NULL},
+    {"all samples: p50", .put = put_p50},         {"p90", .put = put_p90},
+    {"undisturbed: p50", .put = put_undisturbed}, {"p99", .put = put_undisturbed_p99},
+    {"max", .put = put_undisturbed_max},          {"disturbed", .put = put_disturbed},
+    {"of samples", .put = put_samples},           {0},
 };
 static const struct column phases[] = {
-    {"exit_leg", put_exit_leg}, {"user", put_user},         {"entry_leg", put_entry_leg}, {"kvm_run", put_kvm_run},
-    {"baseline", put_baseline}, {"residual", put_residual}, {"identity", put_identity},   {NULL, NULL},
+    {"exit_leg", .put = put_exit_leg},   {"user", .put = put_user},
+    {"entry_leg", .put = put_entry_leg}, {"kvm_run", .put = put_kvm_run},
+    {"baseline", .put = put_baseline},   {"residual", .put = put_residual},
+    {"identity", .put = put_identity},   {0},
 };
 static const struct column checks[] = {
-    {"exits counted", put_counted},
-    {"expected", put_expected},
-    {"count", put_agrees},
-    {"because", put_because},
-    {NULL, NULL},
+    {"exits counted", .put = put_counted},
+    {"expected", .put = put_expected},
+    {"count", .put = put_agrees},
+    {"because", .put = put_because, .is_text = true},
+    {0},
 };
 
 /* ---- what has no figure ---- */
@@ -381,11 +380,12 @@ static void put_published(FILE *page, const struct report_view *v)
 static void put_figures(FILE *page, const struct report_view *v)
 {
     put_table(page, v, figures);
-    html_put(page, "<p class=\"note\">Nanoseconds, to four digits: the round trip as the guest sees it, less what the "
-                   "same loop takes without the trap. Median: over processes; 95 %%: its bootstrap interval, where "
-                   "there are ten. The other quantiles are over all samples, where there are enough of them. "
-                   "Undisturbed: the median without the samples in which the host was seen to do something else. "
-                   "Processes: in how many of them the row was measured.</p>\n");
+    html_put(page,
+             "<p class=\"note\">Nanoseconds, to four digits: the round trip as the guest sees it, less what the "
+             "same loop takes without the trap. Median: over processes, without the samples in which the host was "
+             "seen to do something else; 95 %%: its bootstrap interval, where there are ten. All samples: the "
+             "median with those too; the other quantiles are over all of them, where there are enough. "
+             "Processes: in how many of them the row was measured.</p>\n");
     put_remarks(page, v);
 }
 

@@ -63,7 +63,7 @@ struct lane {
 /* Each part of the time is a step: how much of a CPU it ran, and was due, in parts of `top`. */
 static void make_lane(const json_t *vcpu, double top, struct lane *out)
 {
-    size_t i;
+    size_t i = 0;
     const json_t *part;
     out->points = 0;
     json_array_foreach(json_object_get(vcpu, "lane"), i, part)
@@ -82,7 +82,7 @@ static void make_lane(const json_t *vcpu, double top, struct lane *out)
 static double highest(const json_t *vcpus)
 {
     double top = LEAST_TOP;
-    size_t i;
+    size_t i = 0;
     const json_t *vcpu;
     json_array_foreach(vcpus, i, vcpu)
     {
@@ -116,7 +116,7 @@ static void put_lanes(FILE *page, const json_t *o)
     const double top = highest(vcpus);
     const char *last = NULL;
     struct strips s;
-    size_t i;
+    size_t i = 0;
     report_legend(page, looks, sizeof(looks) / sizeof(looks[0]));
     strips_begin(&s, page, "vCPUs over time: the share of a CPU that each ran, and was due", &x, LANE_PX);
     json_array_foreach(vcpus, i, vcpu)
@@ -138,7 +138,7 @@ static void put_lanes(FILE *page, const json_t *o)
 
 static void put_properties(FILE *page, const json_t *o)
 {
-    size_t i;
+    size_t i = 0;
     const json_t *p;
     html_put(page, "<h2>What was judged</h2><table class=\"rows\"><thead><tr><th></th><th class=\"t\">verdict</th>"
                    "<th class=\"t\">measured, and why</th></tr></thead><tbody>\n");
@@ -161,7 +161,7 @@ static void put_share(FILE *page, const char *title, double ns, double of)
 
 static void put_cpus(FILE *page, const json_t *o)
 {
-    size_t i, k;
+    size_t i = 0, k = 0;
     const json_t *cpu, *other;
     html_put(page, "<h2>Who had the CPUs</h2><table class=\"rows\"><thead><tr><th>CPU</th><th>busy</th><th>idle</th>"
                    "<th>steal</th><th class=\"t\">processes that are no VM of these</th></tr></thead><tbody>\n");
@@ -190,9 +190,9 @@ static void put_vcpus(FILE *page, const json_t *o)
     static const struct {
         const char *title, *key;
     } times[] = {{"wanted", "wanted_ns"}, {"ran", "ran_ns"}, {"due", "due_ns"}, {"waited", "waited_ns"}};
-    size_t i;
+    size_t i = 0;
     const json_t *v;
-    html_put(page, "<h2>The vCPUs</h2><div class=\"scroll\"><table class=\"rows\"><thead><tr><th>vCPU</th>");
+    html_put(page, "<h2>The vCPUs</h2><div class=\"scroll\"><table class=\"rows long\"><thead><tr><th>vCPU</th>");
     for (unsigned k = 0; k < sizeof(times) / sizeof(times[0]); k++) html_put(page, "<th>%s, s</th>", times[k].title);
     html_put(page, "<th>longest wait, ms</th><th>CPUs</th><th>nice</th><th>throttled</th><th class=\"t\">cgroup</th>"
                    "</tr></thead><tbody>\n");

@@ -81,7 +81,7 @@ int report_write(const struct result *const *results, const char *const *names, 
         view[k] = (struct report_view){
             .result = results[k],
             .name = names ? names[k] : "",
-            .letter = {count > 1 ? (char)('A' + k) : '\0'},
+            .letter = {count > 1 ? "ABCDEFGHIJKLMNOP"[k] : '\0'},
             .arch = text_at(results[k], "arch"),
             .nature = text_at(results[k], "host.nature"),
             .tick_ns = 1e9 / environment_hz(results[k]),

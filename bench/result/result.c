@@ -299,3 +299,9 @@ int result_write(const struct result *r, const char *format, result_write_fn *wr
     found->print(out.f, r);
     return result_out_close(&out, write, arg, e);
 }
+
+bool result_is_hopeless(const struct result *r, const char *row)
+{
+    const struct result_row *found = result_row(r, row);
+    return found && found->status == ROW_TIMEOUT && found->samples == 0;
+}

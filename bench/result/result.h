@@ -26,6 +26,8 @@ const char *result_pending(const struct result *r, unsigned *timeout_ms);
 /* Give up what is pending: its status becomes "timeout" or "failed", and `why` is one sentence. The next environment is
  * then of a worker that goes on in place of this process. -ENOENT: nothing is pending. */
 int result_give_up(struct result *r, const char *status, const char *why, struct err *e);
+/* Has no process got a single sample of that row before its time was up? Then the next one will not either. */
+bool result_is_hopeless(const struct result *r, const char *row);
 /* Make a result of the text of a file. An error says which object and key of the file has which value, and what is
  * wanted. */
 int result_load(struct result **out, const char *text, size_t len, struct err *e);
@@ -36,7 +38,8 @@ int result_write(const struct result *r, const char *format, result_write_fn *wr
 /* Compare a and b, as "text" or "json": for each row that both have, the ratio with its interval, and a permutation
  * test. Results of another kind, architecture or counter are refused. Where the environments differ, or the processes
  * did not take turns, the comparison says so. A regression is a row in which b is shown to be slower, and by more than
- * margin: 0.05 is a twentieth of a. How many there are, or -errno. */
+ * margin, a share of a. How many there are, or -errno. */
+#define RESULT_MARGIN 0.05 /* unless the user says another; less is often the layout of another build */
 int result_compare(const struct result *a, const struct result *b, double margin, const char *format,
                    result_write_fn *write, void *arg, struct err *e);
 /* Of a result of fairness: how many properties fail; and, if wanted, how many are open: those that are inconclusive,

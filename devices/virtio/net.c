@@ -1,22 +1,30 @@
 /* virtio-net (VIRTIO 1.2, 5.1) on a host side (backend/net_backend.h): one pair of queues, no control queue.
  *
- * Frames are read straight into the guest's buffers and written straight from them; only the 12-byte headers are copied
+ * Frames are read straight into the guest's buffers and written straight from them. Only the 12-byte headers are copied
  * and checked, both ways. Neither header tells the other side anything that was not negotiated.
  *
  * Receiving. The size of the next frame is not known before it is read, and with merged buffers it may be 64 KiB. So
- * buffers are popped ahead into a pool, as many as the largest frame needs, if the guest has offered so many; behind
- * them in the read comes `spill`, our own memory. A frame that ran over into it waits for more buffers and is completed
- * then: nothing is lost, however little the guest offers at a time. With no buffer at all the host's side is not
- * polled; the kernel queues and, in the end, drops. Without merged buffers a frame that exceeds its one buffer is
- * dropped.
+ * buffers are popped ahead into a pool: as many as the largest frame needs, if the guest has offered so many. Behind
+ * them the read has `spill`, our own memory. A frame that ran over into spill waits for more buffers and is completed
+ * then. So nothing is lost, however little the guest offers at a time. With no buffer at all the host's side is not
+ * polled; the kernel queues the frames and, in the end, drops them. Without merged buffers a frame that exceeds its one
+ * buffer is dropped.
  *
- * Sending. In order, one at a time; a host's side that takes no more is waited for with EPOLLOUT. An interrupt for
- * frames that were sent brings a driver nothing but their memory, and costs a guest exits of its own. Where frames are
- * answered, as TCP's are, the next received one has an interrupt anyway. So word of sent frames waits for that one, but
- * never longer than TX_UNTOLD_NS, nor until the driver may run short of memory or descriptors.
+ * Sending. Frames are sent in order, one at a time. When the host's side takes no more, EPOLLOUT is waited for. An
+ * interrupt for frames that were sent gives the driver only their memory back, and it costs a guest exits of its own.
+ * Where frames are answered, as TCP's are, the next received one brings an interrupt anyway. So word of sent frames
+ * waits for that one. But it waits never longer than TX_UNTOLD_NS, nor until the driver may run short of memory or
+ * descriptors.
  *
- * The host's side may go, as a tap that is deleted. For the guest that is a cable that was pulled: the link is down
- * (NET_F_STATUS), what it sends is dropped and counted, and whatever it does, resets too, it stays so. */
+ * Streams. Where the loop's thread and a vCPU share a processor, a doorbell takes it from the guest at once, and so
+ * does each frame that comes in. In a stream that is bad for both sides. The guest's TCP sees a frame acknowledged
+ * before it has put the next one together, and then sends what is left of a write as a small frame of its own. And each
+ * frame costs a doorbell, an interrupt, and the switches between the threads. So while large frames come or go the loop
+ * is patient (loop.h): the guest goes on until it waits or its time is up, and frames are served many at a time.
+ * Requests and their answers are small, and find the thread as it was.
+ *
+ * The host's side may go, as a tap that is deleted. For the guest that is a cable that was pulled. The link is down
+ * (NET_F_STATUS), what the guest sends is dropped and counted, and it stays so whatever the guest does, a reset too. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +37,9 @@ enum { NET_S_LINK_UP = 1 }; /* 5.1.4 */
 
 #define NET_QUEUE_SIZE 256
 #define WHY_MAX        128 /* a sentence and an errno's */
+/* A frame of so many bytes is part of a stream: twenty and more segments, which one side leaves to the other to cut. */
+#define STREAM_FRAME (32u << 10)
+#define STREAM_NS    10000000 /* a stream has ended when nothing of it comes for so long, or for twice that at most */
 
 struct net_config { /* 5.1.4 */
     uint8_t mac[6];
@@ -66,7 +77,7 @@ static void net_config_read(const struct virtio_dev *d, uint32_t off, void *buf,
     memcpy(buf, (const uint8_t *)&c + off, len);
 }
 
-/* What the host's side may hand us, from what the driver takes. Each depends on checksums (5.1.3.1). */
+/* What the host's side may hand us, by what the driver takes. Each offload depends on checksums (5.1.3.1). */
 static unsigned offloads_of(uint64_t features)
 {
     unsigned bits = 0;
@@ -86,8 +97,8 @@ static void set_link(struct net *n, bool is_up)
     if (n->is_active && (n->dev.features & NET_F_STATUS)) n->dev.up->config_changed(n->dev.up_arg);
 }
 
-/* It is out of the loop for good, since its descriptor would report the error for ever, and so is the news of its link,
- * which nobody reads from now on. */
+/* Both descriptors leave the loop for good. The one of frames would report the error for ever, and nobody reads the
+ * news of the link any more. */
 void net_lose_host(struct net *n, int error)
 {
     char why[WHY_MAX];
@@ -114,13 +125,41 @@ static void update_link(struct net *n)
 static void poll_for(struct net *n, uint32_t want)
 {
     if (n->is_gone || want == n->polled) return;
-    (void)loop_modify(n->dev.loop, &n->source, want); /* it has its place */
+    (void)loop_modify(n->dev.loop, &n->source, want); /* can't fail: its place in the loop is reserved */
     n->polled = want;
 }
 
 void net_update_polling(struct net *n)
 {
     poll_for(n, (uint32_t)(n->rx_is_starved ? 0 : EPOLLIN) | (uint32_t)(n->tx_is_blocked ? EPOLLOUT : 0));
+}
+
+/* ---- streams ---- */
+
+void net_note_stream(struct net *n, uint64_t bytes)
+{
+    if (bytes < STREAM_FRAME) return;
+    n->has_streamed = true;
+    if (loop_timer_is_set(&n->stream_timer)) return;
+    loop_ask_patience(n->dev.loop);
+    loop_timer_set(n->dev.loop, &n->stream_timer, STREAM_NS);
+}
+
+static void look_at_stream(void *arg)
+{
+    struct net *n = arg;
+    if (n->has_streamed)
+        loop_timer_set(n->dev.loop, &n->stream_timer, STREAM_NS);
+    else
+        loop_end_patience(n->dev.loop);
+    n->has_streamed = false;
+}
+
+static void end_stream(struct net *n)
+{
+    if (!loop_timer_is_set(&n->stream_timer)) return;
+    loop_timer_cancel(n->dev.loop, &n->stream_timer);
+    loop_end_patience(n->dev.loop);
 }
 
 /* ---- life ---- */
@@ -136,7 +175,7 @@ static void on_frames(void *arg, uint32_t events)
     struct net *n = arg;
     if (n->tx_is_blocked && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) net_tx_drain(n);
     if (!n->rx_is_starved && (events & (EPOLLIN | EPOLLERR | EPOLLHUP))) net_rx_drain(n);
-    /* They come unasked and without end, whether or not a driver runs. */
+    /* epoll reports these two unasked and for ever, whether or not a driver runs. */
     if (events & (EPOLLERR | EPOLLHUP)) net_lose_host(n, EBADFD);
 }
 
@@ -152,7 +191,7 @@ static void forget_guest(struct net *n)
     n->pool.bytes = 0;
     n->rx_waiting = 0;
     net_tx_settle(n);
-    net_tx_end_stream(n);
+    end_stream(n);
     n->rx_is_starved = true; /* until the first notification */
     n->tx_is_blocked = false;
 }
@@ -162,7 +201,7 @@ static int net_prepare(struct virtio_dev *d, struct err *e)
     struct net *n = net_of(d);
     n->source = (struct loop_source){.fd = n->host->frame_fd, .fn = on_frames, .arg = n};
     n->tx_timer = (struct loop_timer){.fn = net_tx_tell, .arg = n};
-    n->tx_stream_timer = (struct loop_timer){.fn = net_tx_look_at_stream, .arg = n};
+    n->stream_timer = (struct loop_timer){.fn = look_at_stream, .arg = n};
     n->link_source = (struct loop_source){.fd = n->host->link_fd, .fn = on_link, .arg = n};
     const int rc = loop_reserve(d->loop, &n->source, e);
     return rc || n->host->link_fd < 0 ? rc : loop_reserve(d->loop, &n->link_source, e);
@@ -188,7 +227,7 @@ static bool net_deactivate(struct virtio_dev *d)
     poll_for(n, 0);
     (void)loop_modify(d->loop, &n->link_source, 0);
     forget_guest(n);
-    (void)n->host->ops->set_offloads(n->host, 0); /* it handed out more before; one that is gone needs nothing */
+    (void)n->host->ops->set_offloads(n->host, 0); /* one that is gone needs nothing */
     return true;
 }
 

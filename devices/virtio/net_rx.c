@@ -9,7 +9,7 @@
 
 /* ---- the pool ---- */
 
-/* The buffers a frame of any size needs, if the guest has offered them. Without merging: one. */
+/* How many bytes of buffers a frame of any size needs. Without merging it gets one buffer, so 1 byte asks for one. */
 static uint64_t pool_goal(const struct net *n)
 {
     if (!(n->dev.features & NET_F_MRG_RXBUF)) return 1;
@@ -41,13 +41,13 @@ static void pool_drop_first(struct rx_pool *p, unsigned buffers)
     memmove(p->seg, p->seg + segs, p->segs * sizeof(p->seg[0]));
 }
 
-/* No more fits, or the guest can have no more. */
+/* No more buffers fit, or the guest can have no more. */
 static bool pool_is_full(const struct net *n)
 {
     return n->pool.buffers == n->dev.vq[RX].size || n->pool.segs > POOL_SEGS - VIRTQ_MAX_SIZE;
 }
 
-/* Pop until `goal` bytes are there or the guest has no more. 0, or <0: the queue is broken. */
+/* Pop buffers until they have `goal` bytes or the guest has no more. 0, or <0: the queue is broken. */
 static int pool_fill(struct net *n, uint64_t goal)
 {
     struct virtq *q = &n->dev.vq[RX];
@@ -93,8 +93,8 @@ static void pool_write(const struct rx_pool *p, size_t off, const void *buf, siz
 
 /* ---- frames ---- */
 
-/* The kernel keeps to the offloads that are set, but frames that were queued under an earlier driver's may still come,
- * and it marks checksums as checked unasked. false: nothing that this driver can take. */
+/* Can this driver take the frame? The kernel keeps to the offloads that are set. But frames that it queued under an
+ * earlier driver's offloads may still come, and it marks checksums as checked unasked. */
 static bool accept_rx_hdr(const struct net *n)
 {
     const uint64_t f = n->dev.features;
@@ -109,8 +109,8 @@ static bool accept_rx_hdr(const struct net *n)
     }
 }
 
-/* Read a frame into rx_hdr, the pool behind where its first header goes, and spill. Bytes, header included, or
- * -errno. */
+/* Read a frame: its header into rx_hdr, the rest into the pool behind the room of that header, then into spill. Its
+ * bytes, header included, or -errno. */
 static ssize_t read_frame(struct net *n)
 {
     struct iovec v[1 + POOL_SEGS + 1];
@@ -153,8 +153,9 @@ static void finish_frame(struct net *n)
     pool_write(p, n->rx_placed, n->spill, n->rx_waiting - n->rx_placed);
     virtq_publish(q, k);
     pool_drop_first(p, k);
-    n->rx_waiting = 0;
     net_count(&n->rx_frames);
+    net_note_stream(n, n->rx_waiting);
+    n->rx_waiting = 0;
 }
 
 /* 1: go on; 0: nothing more now; <0: the queue is broken. */
@@ -175,7 +176,7 @@ static int receive_one(struct net *n)
         finish_frame(n);
         return 1;
     }
-    if (n->rx_waiting > 0 && pool_is_full(n)) { /* and still too little */
+    if (n->rx_waiting > 0 && pool_is_full(n)) { /* and it is still too little */
         net_count(&n->rx_dropped);
         n->rx_waiting = 0;
         return 1;
@@ -184,7 +185,7 @@ static int receive_one(struct net *n)
     return 0;
 }
 
-/* An interrupt names no queue, and a driver looks at each: what was sent is told by it too. */
+/* An interrupt names no queue, and a driver looks at each. So this one tells of sent frames too. */
 static void tell_rx(struct net *n)
 {
     if (!virtq_wants_interrupt(&n->dev.vq[RX])) return;

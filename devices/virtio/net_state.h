@@ -67,8 +67,8 @@ struct net {
     bool rx_is_starved, tx_is_blocked;
     struct loop_timer tx_timer;               /* set while the driver is owed word of frames that were sent */
     uint64_t tx_untold_bytes, tx_untold_segs; /* of those */
-    struct loop_timer tx_stream_timer;        /* set while a stream goes out, and the loop is patient for it */
-    bool tx_has_streamed;                     /* since that timer was set */
+    struct loop_timer stream_timer;           /* set while a stream comes or goes, and the loop is patient for it */
+    bool has_streamed;                        /* since that timer was set */
     bool is_active, is_gone;                  /* a driver runs; the host's side is no more */
     struct rx_pool pool;
     struct net_hdr rx_hdr;
@@ -89,6 +89,9 @@ void net_update_polling(struct net *n);
 /* The guest broke a queue. No timer may look at one until the driver has reset the device. */
 void net_give_up(struct net *n, const char *why);
 
+/* A frame of so many bytes, header included, came or went. */
+void net_note_stream(struct net *n, uint64_t bytes);
+
 /* ---- net_rx.c and net_tx.c: a turn of the loop each ---- */
 
 void net_rx_drain(struct net *n);
@@ -97,8 +100,5 @@ void net_tx_drain(struct net *n);
 /* The driver is told of sent frames by the interrupt that comes now, or need not be told any more. */
 void net_tx_settle(struct net *n);
 void net_tx_tell(void *net); /* tx_timer's */
-/* Forget the stream that went out, if there is one. */
-void net_tx_end_stream(struct net *n);
-void net_tx_look_at_stream(void *net); /* tx_stream_timer's */
 
 #endif

@@ -6,11 +6,8 @@
 #define TX_DRAIN_BYTES  (1u << 20) /* a turn of the loop, so that other devices get theirs: 16 of the largest frames */
 #define TX_UNTOLD_NS    1000000    /* as much as a TCP of Linux gives a driver to hold (tcp_small_queue_check) */
 #define TX_UNTOLD_BYTES (128u << 10) /* less than a socket may have unsent by default (net.core.wmem_default) */
-/* What a frame of some 1,000 bytes costs its socket: Linux counts the memory that holds it (truesize). */
+/* What a frame of some 1,000 bytes costs the guest's socket. Linux counts the memory that holds it (truesize). */
 #define TX_FRAME_COST 2304
-/* A frame of so many bytes is part of a stream: twenty and more segments that the driver leaves to the host to cut. */
-#define TX_STREAM_FRAME (32u << 10)
-#define TX_STREAM_NS    10000000 /* a stream has ended when it sends nothing for so long, or for twice that at most */
 
 /* ---- telling the driver ---- */
 
@@ -35,36 +32,9 @@ static void tell_tx_in_time(struct net *n)
         loop_timer_set(n->dev.loop, &n->tx_timer, TX_UNTOLD_NS);
 }
 
-/* ---- streams ---- */
-
-static void note_stream(struct net *n)
-{
-    n->tx_has_streamed = true;
-    if (loop_timer_is_set(&n->tx_stream_timer)) return;
-    loop_ask_patience(n->dev.loop);
-    loop_timer_set(n->dev.loop, &n->tx_stream_timer, TX_STREAM_NS);
-}
-
-void net_tx_look_at_stream(void *arg)
-{
-    struct net *n = arg;
-    if (n->tx_has_streamed)
-        loop_timer_set(n->dev.loop, &n->tx_stream_timer, TX_STREAM_NS);
-    else
-        loop_end_patience(n->dev.loop);
-    n->tx_has_streamed = false;
-}
-
-void net_tx_end_stream(struct net *n)
-{
-    if (!loop_timer_is_set(&n->tx_stream_timer)) return;
-    loop_timer_cancel(n->dev.loop, &n->tx_stream_timer);
-    loop_end_patience(n->dev.loop);
-}
-
 /* ---- frames ---- */
 
-/* The header as the kernel may see it. false: it asks for what was not negotiated, or points outside the frame. */
+/* Make *h a header that the kernel may see. false: it asks for what was not negotiated, or points outside the frame. */
 static bool check_tx_hdr(const struct net *n, struct net_hdr *h, size_t frame_len)
 {
     const uint64_t f = n->dev.features;
@@ -87,7 +57,7 @@ static bool check_tx_hdr(const struct net *n, struct net_hdr *h, size_t frame_le
     return h->flags && le16_get(h->gso_size) > 0 && le16_get(h->hdr_len) <= frame_len; /* 5.1.6.2.1 */
 }
 
-/* The readable part of c behind its header, as an iovec. */
+/* The frame in c, without its header, as an iovec. Returns the number of entries. */
 static unsigned frame_segments(const struct virtq_chain *c, struct iovec *v)
 {
     size_t off = sizeof(struct net_hdr);
@@ -100,7 +70,8 @@ static unsigned frame_segments(const struct virtq_chain *c, struct iovec *v)
     return used;
 }
 
-/* 0: sent, or dropped for the guest's or the host's reason; -EAGAIN: the host's side takes no more now. */
+/* 0: the frame is sent, or it was dropped because of the guest or the host. -EAGAIN: the host's side takes no more now.
+ */
 static int send_frame(struct net *n, const struct virtq_chain *c)
 {
     struct iovec v[1 + VIRTQ_MAX_SIZE];
@@ -124,7 +95,7 @@ drop:
     return 0;
 }
 
-/* 1: served one; 0: there is none, or the host's side is full; <0: the queue is broken. */
+/* 1: one frame was served; 0: there is none, or the host's side is full; <0: the queue is broken. */
 static int send_one(struct net *n, uint64_t *left)
 {
     struct virtq *q = &n->dev.vq[TX];
@@ -137,9 +108,9 @@ static int send_one(struct net *n, uint64_t *left)
         return 0;
     }
     *left -= c.out_bytes < *left ? c.out_bytes : *left;
-    if (c.out_bytes >= TX_STREAM_FRAME) note_stream(n);
+    net_note_stream(n, c.out_bytes);
     n->tx_untold_bytes += c.out_bytes > TX_FRAME_COST ? c.out_bytes : TX_FRAME_COST;
-    n->tx_untold_segs += c.out_count + c.in_count; /* a guest may offer buffers that can't be sent, too */
+    n->tx_untold_segs += c.out_count + c.in_count; /* a guest may also offer buffers that can't be sent */
     virtq_push(q, c.head, 0);
     return 1;
 }

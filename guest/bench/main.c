@@ -71,7 +71,7 @@ static void measure(struct bench_run *r, const struct bench_code *code)
     scrap.g0 = 0;
     p->progress = 0;
     for (uint32_t step = BENCH_COUNTED; step <= BENCH_READY; step++) reach(p, step);
-    for (uint32_t i = 0; i < p->samples; i++) {
+    for (uint32_t i = 0; i < __atomic_load_n(&p->samples, __ATOMIC_RELAXED); i++) {
         take(r, code, &sample[i]);
         __atomic_store_n(&p->progress, i + 1, __ATOMIC_RELEASE);
     }

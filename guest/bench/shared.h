@@ -41,7 +41,7 @@ struct bench_page {
     /* The monitor's, const while the guest runs. */
     uint64_t magic;
     uint32_t row;       /* enum bench_row */
-    uint32_t samples;   /* at most BENCH_SAMPLES_MAX */
+    uint32_t samples;   /* at most BENCH_SAMPLES_MAX; may be lowered while they are taken */
     uint32_t baselines; /* as many samples of the loop without the trap; at most BENCH_SAMPLES_MAX */
     uint32_t warm_up;   /* not recorded, before them */
     uint32_t batch;     /* repetitions between the two reads */

@@ -133,6 +133,16 @@ endless_guest_times_out() {
     ends 0 bench exits --rows never_exits,mmio_wr_user --samples 100 --timeout 500ms --processes 1 --format json &&
         is out 'join " ", sort map { "$_->{row} $_->{status}" } @{$j->{rows}}' "mmio_wr_user ok never_exits timeout"
 }
+one_timeout() {
+    ends 0 bench exits --rows never_exits,nop --samples 100 --timeout 300ms --processes 3 --format json &&
+        is out 'join " ", sort map { "$_->{row} " . scalar @{$_->{processes}} } @{$j->{rows}}' "never_exits 1 nop 3"
+}
+# With 20 ms in the handler, 100 samples and their warm-up would take 4 s.
+quick_takes_few() {
+    ends 0 bench exits --quick --rows nop,mmio_wr_user --processes 2 --timeout 20s --delay 20ms --format json &&
+        is out 'join " ", sort map { "$_->{row} " . ($_->{samples} <= 200 ? "few" : "many") } @{$j->{rows}}' "mmio_wr_user few nop few" &&
+        is out '(grep { $_->{row} eq "mmio_wr_user" } @{$j->{rows}})[0]{samples} < 100 ? "fewer" : "not"' fewer
+}
 # Not "no difference": one in twenty comparisons of the same says there is one. But none should be large.
 itself_is_much_the_same() {
     ends 0 bench exits --rows mmio_wr_user --samples 1000 --processes 3 --against "$VIREO" --output a.json --output-against b.json &&
@@ -218,6 +228,8 @@ kvm_tests=(
     "text goes to standard output, and nothing else anywhere|text_goes_to_stdout"
     "a terminal sees how far it is|terminal_shows_progress"
     "a guest that never ends is a timeout, and the next row still runs|endless_guest_times_out"
+    "a row that comes to nothing costs one time-out, not one of each process|one_timeout"
+    "--quick takes few samples, and fewer of what takes long|quick_takes_few"
     "the same program against itself takes turns and is much the same|itself_is_much_the_same"
     "a slower build is found, and by how much|slower_build_is_found"
     "a worker that hangs is killed, and the next one goes on|hung_worker_is_killed"

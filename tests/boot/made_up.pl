@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# made_up.pl exits|fairness SEED: a result as `vireo bench` writes it, of a host that never was: every row there is, long reasons, ten
-# processes, and of experiments one that fails. The same seed makes the same file.
+# made_up.pl exits|fairness|live|recording SEED: what `vireo bench`, `vireo fairness` and `vireo top --record` write, of a host that never was:
+# every row there is, long reasons, ten processes, an experiment and a VM that fail. The same seed makes the same file.
 use strict;
 use warnings;
 use JSON::PP;
@@ -38,9 +38,11 @@ sub row {
     my ($id, $group, $middle, $ok) = @_;
     my %row = (row => $id, group => $group, status => $ok ? 'ok' : 'unsupported', samples => $ok ? 4200 : 0, disturbed => $ok ? 200 : 0,
         detail => $ok == 10 ? '' : "this host lacks what $id needs, and a sentence says what that is", processes => []);
-    push @{ $row{processes} }, { status => $_ < $ok ? 'ok' : 'unsupported', p50 => $_ < $ok ? $middle * (1 + rand() / 50) : undef } for 0 .. 9;
+    push @{ $row{processes} }, { status => $_ < $ok ? 'ok' : 'unsupported', p50 => $_ < $ok ? $middle * (1.1 + rand() / 50) : undef,
+        undisturbed => $_ < $ok ? $middle * (1 + rand() / 50) : undef } for 0 .. 9;
     return \%row if !$ok;
-    $row{exits} = { expected => 100000, counted => 100000 + int(rand(3)), agrees => JSON::PP::true };
+    $row{exits} = { expected => 100000, counted => 100345, verdict => 'explained', source => 'exits',
+        because => '345 more, less than one a repetition: this KVM counts the interrupts of the host among its exits' };
     $row{identity} = { holds => JSON::PP::true, residual => 3 };
     $row{phases} = { rtt => distribution($middle, 0.3, 200), rtt_undisturbed => distribution($middle, 0.3, 1), user => distribution($middle / 9, 0.1, 1),
         exit_leg => distribution($middle / 3, 0.2, 1), entry_leg => distribution($middle / 2, 0.2, 1), kvm_run => distribution($middle, 0.3, 9) };
@@ -64,6 +66,52 @@ sub experiment {
         plots => { convergence => [map { [5e7 * 2**$_, 0.1 / 2**$_] } 0 .. 8], gaps => [map { [1e6 * 2**$_, 1 + int(rand(1000))] } 0 .. 8] } };
 }
 
+# The schema comes first, by which a file's kind is seen.
+sub object {
+    my ($schema, %o) = @_;
+    return qq({"schema": "$schema", ) . substr($json->encode(\%o), 1) . "\n";
+}
+
+my $long = 'a-virtual-machine-whose-name-is-as-long-as-a-name-may-be-of-63-b';
+my $cgroup = '/sys/fs/cgroup/machine.slice/vireo-0123456789abcdef.scope/tenant-with-a-long-name';
+
+sub live_vcpu {
+    my ($vm, $number, $part) = @_;
+    my @lane = map { [$_ * 1e9, ($_ + 1) * 1e9, int(1e9 * $part * (1 + rand() / 5)), 5e8] } 0 .. 9;
+    return { vm => $vm, vcpu => $number, tid => 1000, wanted_ns => 9.9e9, ran_ns => $part * 1e10, waited_ns => (1 - $part) * 1e10, due_ns => 5e9,
+        longest_wait_ns => 1.2e8, cpus => '0-1', policy => 0, nice => 1, cgroup => $cgroup, cgroup_weight => 100, throttled => 3, throttled_ns => 1e7,
+        lane => \@lane };
+}
+
+sub live {
+    my $text = "vm $long ran 3.00 s; of the 9.90 s that all VMs got, weight 1 of 2 (equal) while it wanted to run is 4.95 s: it lacks 1950 ms > 66 ms";
+    my @cpus = map { { cpu => $_, busy_ns => 1e10, idle_ns => 1e8, steal_ns => 0, others => [map { { pid => 10000 + $_, name => "process-$_", ran_ns => 1e8 } } 1 .. 8] } } 0, 1;
+    return object('vireo-fairness-1', verdict => 'fail', summary => "No: $text. Why: its vCPU 0 runs at nice 1, the others at 0", note => '',
+        time => '2026-01-31T12:00:00Z', host => 'made-up', kernel => '6.1.0', duration_ns => 1e10, samples => 100, tick_ns => 4e6, slice_ns => 3e6,
+        weights => 'equal', vms => [{ name => $long, weight => 1 }, { name => 'web', weight => 1 }], cpus => \@cpus,
+        vcpus => [live_vcpu($long, 0, 0.3), map { live_vcpu('web', $_, 0.65) } 0 .. 3],
+        properties => [map { { id => $_, title => 'VMs by their weights', verdict => $_ eq 'F10' ? 'fail' : 'pass', text => $text, cause => 'nice 1', reason => '' } } qw(F1 F10 P1 T1 F6 F7 C1 C4)]);
+}
+
+sub class {
+    my ($name, $rate) = @_;
+    return { name => $name, count => int($rate * (1 + rand())), run_ns => 1e8, handler_ns => 1e6, run_p50_ns => 9000, run_p99_ns => 30000 * (1 + rand()),
+        handler_p50_ns => 41.5, handler_p99_ns => 181 * (1 + rand()) };
+}
+
+sub recording {
+    my $out = object('vireo-recording-1', vireo => '0.2.0', time => '2026-01-31T12:00:00Z', interval_ns => 1e9, host => { name => 'made-up', kernel => '6.1.0', cpu => 'Made Up 9000' });
+    $out .= $json->encode({ type => 'vm', t_ns => 1e7, vm => 0, name => $long, uuid => '89c5b78b-53aa-4c64-a284-feb0a5a1bfac', pid => 44, vcpus => 2, age_ns => 3e9 }) . "\n";
+    for my $second (1 .. 90) {
+        my @vcpus = map { { vcpu => $_, exits => 1000, cpu_ns => 4e8 * (1 + rand()), run_delay_ns => 1e8 * rand(), steal_ns => 1e7 } } 0, 1;
+        $out .= $json->encode({ type => 'sample', t_ns => $second * 1e9, vm => 0, interval_ns => 1e9, saved => 500, throttled_ns => 1e7, vcpus => \@vcpus,
+            classes => [map { class($_, 1000) } 'port out', 'mmio read', 'mmio write', 'halt'], disks => [{ disk => 0, count => 100, p99_ns => 1e6 * (1 + rand()) }] }) . "\n";
+    }
+    return $out;
+}
+
+print(live()), exit if $kind eq 'live';
+print(recording()), exit if $kind eq 'recording';
 my %result = (schema => 'vireo-result-1', kind => $kind, environments => [(\%env) x 10]);
 if ($kind eq 'exits') {
     my ($group, %group) = ('');

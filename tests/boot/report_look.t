@@ -16,6 +16,8 @@ cd "$work" || exit 1
 
 make_pages() {
     "$HERE/made_up.pl" exits 1 > a.json && "$HERE/made_up.pl" exits 2 > b.json && "$HERE/made_up.pl" fairness 1 > f.json &&
+        "$HERE/made_up.pl" live 1 > l.json && "$HERE/made_up.pl" recording 1 > r.jsonl &&
+        "$VIREO" report l.json -o live.html && "$VIREO" report r.jsonl -o recording.html &&
         "$VIREO" report a.json -o exits.html && "$VIREO" report f.json -o fairness.html &&
         "$VIREO" report a.json b.json f.json -o several.html
 }
@@ -42,7 +44,7 @@ look() {
 looks_well() {
     # What paper shows, on a screen as wide as A4.
     sed 's/@media print/@media screen/; s/prefers-color-scheme: dark/prefers-color-scheme: none/' several.html > printed.html
-    local pages=({exits,fairness,several}@{1280,900,390})
+    local pages=({exits,fairness,several,live,recording}@{1280,900,390})
     [ "$1" = dark ] || pages+=(printed@794)
     look "$1" "${pages[@]}" > said || { cat said; return 1; }
     # So that a page that was not there does not pass.

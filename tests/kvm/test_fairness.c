@@ -187,7 +187,7 @@ static void *make_nicer(void *arg)
 {
     struct meddler *m = arg;
     while (!m->is_done && !atomic_load(&m->may_end)) {
-        const pid_t tid = find_thread("vcpu1\n");
+        const pid_t tid = find_thread("vireo:vcpu1\n");
         if (tid && setpriority(PRIO_PROCESS, (id_t)tid, getpriority(PRIO_PROCESS, 0) + NICER) == 0)
             m->is_done = true;
         else

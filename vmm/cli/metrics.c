@@ -215,8 +215,8 @@ static int serve(struct metrics *m, struct vireo_error *e)
         if (fds[0].revents && signals_read(signals)) break;
         if (fds[1].revents) http_server_serve(m->server);
     }
+    metrics_gather_end(m->gather); /* first: it is on the server's loop */
     http_server_destroy(m->server);
-    metrics_gather_end(m->gather);
     close_listener(m);
     close(signals);
     return rc;

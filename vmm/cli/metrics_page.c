@@ -16,7 +16,7 @@ struct piece { /* of a page: no NUL behind it */
 
 static bool is(struct piece t, const char *word)
 {
-    return t.len == strlen(word) && memcmp(t.at, word, t.len) == 0;
+    return t.len == strlen(word) && (t.len == 0 || memcmp(t.at, word, t.len) == 0);
 }
 
 static bool take_word(struct piece *t, const char *word)
@@ -168,6 +168,7 @@ static bool look_at_sample(void *arg, const struct family *f, struct piece line)
 static bool add_sample(void *arg, const struct family *f, struct piece line)
 {
     struct metrics_family *to = family_of(arg, f);
+    if (!to) return false;
     if (!is(f->type, to->type)) return true;
     return fprintf(to->f, "%.*s\n", (int)line.len, line.at) >= 0;
 }

@@ -78,12 +78,14 @@ static void load_host(struct series_host *h, const json_t *page)
     const json_t *vcpus = json_object_get(page, "vcpus"), *one;
     size_t i;
     memset(h->vcpu, 0xff, sizeof(h->vcpu)); /* SERIES_UNTOLD */
+    memset(h->cpu, 0xff, sizeof(h->cpu));
     h->disks = 0;
     h->throttled_ns = told(page, "throttled_ns");
     load_disks(h, json_object_get(page, "rows"));
     json_array_foreach(vcpus, i, one)
     {
         const uint64_t vcpu = told(one, "vcpu");
+        if (vcpu < TOP_VCPUS_MAX) h->cpu[vcpu] = told(one, "cpu");
         for (unsigned k = 0; k < SERIES_FIGURES && vcpu < TOP_VCPUS_MAX; k++)
             h->vcpu[vcpu][k] = told(one, series_figures[k]);
     }

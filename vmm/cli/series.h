@@ -33,6 +33,7 @@ struct series_disk {
 /* What a page tells beside top_sample; or its growth in an interval. */
 struct series_host {
     uint64_t vcpu[TOP_VCPUS_MAX][SERIES_FIGURES]; /* by vCPU; SERIES_UNTOLD */
+    uint64_t cpu[TOP_VCPUS_MAX];                  /* the CPU that each is on; SERIES_UNTOLD */
     uint64_t throttled_ns;                        /* by cgroups; SERIES_UNTOLD */
     struct series_disk disk[SERIES_DISKS_MAX];
     unsigned disks;

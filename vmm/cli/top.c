@@ -37,6 +37,7 @@ struct top {
     bool has_screen;
     int signals;
     struct series series;
+    struct top_history history;
 };
 
 static void set_name(void *ctx, const char *word)
@@ -147,6 +148,8 @@ static void show(const struct top *t)
     if (!f) return;
     (void)series_put_alarms(f, &t->series, now_ns());
     top_draw(f, t->name, &t->series.now, &t->series.change);
+    top_vcpus_draw(f, &t->series);
+    top_history_draw(f, &t->history);
     const bool is_good = fclose(f) == 0;
     if (is_good && t->has_screen) put_on_screen(text);
     if (is_good && !t->has_screen) {
@@ -165,7 +168,8 @@ static int look(struct top *t, struct vireo_error *e)
     const int rc = series_look(&t->series, t->name, e);
     if (rc == -ENOENT && !is_first) return 0;
     if (rc < 0) return rc;
-    if (rc == SERIES_NEW && !is_first) return 0; /* another one has its name now */
+    if (rc == SERIES_NEW && !is_first) return 0;             /* another one has its name now */
+    if (!is_first) top_history_add(&t->history, &t->series); /* the first look shows all since the VM began */
     return series_judge(&t->series, now_ns(), NULL, NULL) ? 1 : bad_call(e, ENOMEM, "keep what is usual");
 }
 

@@ -42,12 +42,29 @@ bool top_sample_subtract(struct top_sample *change, const struct top_sample *fro
 
 /* ---- top_draw.c ---- */
 
-/* The block for one interval; lines end with '\n', and the most telling come first, since a window may cut the rest. */
+/* The first part of the block for one interval; lines end with '\n', and the most telling come first, since a window
+ * may cut the rest. */
 void top_draw(FILE *f, const char *name, const struct top_sample *now, const struct top_sample *change);
 /* Is the row one of all vCPUs together? With a single vCPU there are no rows of all. */
 bool top_is_of_all(const struct top_sample *s, const struct top_row *row);
 /* The least step's end that a share of the durations does not exceed, in ns; 0: there are none. */
 double top_quantile(const uint64_t steps[TOP_STEPS], double share);
+
+/* ---- top_vcpus.c ---- */
+
+struct series;
+
+/* The last looks, for a line that shows where now stands among them. Zeroed to begin with. */
+#define TOP_LOOKS 48
+struct top_history {
+    double exits[TOP_LOOKS],
+        delay[TOP_LOOKS]; /* a second; of the time that vCPUs wanted to run, in which they couldn't */
+    unsigned count;       /* of looks that were kept; the last is at (count - 1) % TOP_LOOKS */
+};
+void top_history_add(struct top_history *h, const struct series *s);
+void top_history_draw(FILE *f, const struct top_history *h); /* nothing, when there are fewer than two looks */
+/* A line for each vCPU, those that waited longest for a CPU first. */
+void top_vcpus_draw(FILE *f, const struct series *s);
 
 /* ---- top_record.c ---- */
 

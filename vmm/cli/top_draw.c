@@ -1,4 +1,4 @@
-/* What `vireo top` shows of an interval: the VM in a line, each class of exits of all vCPUs, each vCPU. */
+/* What `vireo top` shows of an interval: the VM in a line, and each class of exits of all vCPUs. */
 #include "vmm/cli/top.h"
 
 #define NS_PER_S   1e9
@@ -24,7 +24,6 @@ bool top_is_of_all(const struct top_sample *s, const struct top_row *row)
 
 struct sums {
     double count, run_ns, handler_ns;
-    uint64_t run[TOP_STEPS];
 };
 
 static void add_row(struct sums *to, const struct top_row *row)
@@ -32,7 +31,6 @@ static void add_row(struct sums *to, const struct top_row *row)
     to->count += (double)row->count;
     to->run_ns += (double)row->run_ns;
     to->handler_ns += (double)row->handler_ns;
-    for (unsigned i = 0; i < TOP_STEPS; i++) to->run[i] += row->run[i];
 }
 
 static double share_of(double part, double whole)
@@ -54,16 +52,6 @@ static void draw_classes(FILE *f, const struct top_sample *c, double seconds, do
     }
 }
 
-static void draw_vcpu(FILE *f, const struct top_sample *c, int vcpu, double seconds)
-{
-    struct sums s = {0};
-    for (size_t i = 0; i < c->count; i++)
-        if (c->row[i].vcpu == vcpu) add_row(&s, &c->row[i]);
-    fprintf(f, "vCPU %-13d %10.0f %5.1f %% %10.1f %10.1f\n", vcpu, s.count / seconds,
-            share_of(s.handler_ns, s.run_ns + s.handler_ns), top_quantile(s.run, 0.5) / US,
-            top_quantile(s.run, 0.99) / US);
-}
-
 void top_draw(FILE *f, const char *name, const struct top_sample *now, const struct top_sample *c)
 {
     struct sums all = {0};
@@ -74,6 +62,4 @@ void top_draw(FILE *f, const char *name, const struct top_sample *now, const str
             (double)now->age_ns / NS_PER_S, now->vcpus, now->vcpus == 1 ? "" : "s", all.count / seconds,
             (double)c->saved / seconds, now->sum);
     draw_classes(f, c, seconds, all.run_ns + all.handler_ns);
-    fprintf(f, "%-18s %10s %7s %10s %10s\n", "", "exits/s", "monitor", "run p50", "p99 us");
-    for (unsigned i = 0; i < now->vcpus; i++) draw_vcpu(f, c, (int)i, seconds);
 }

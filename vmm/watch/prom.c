@@ -10,20 +10,22 @@
 
 #define SECONDS(ns)   ((double)(ns) / 1e9)
 #define KERNEL_FAMILY (KERNEL_NAME_MAX + 32) /* "kvm_", the kernel's name, "_seconds_total" */
+#define HELP_MAX      160
 
 struct prom {
     FILE *f;
     const struct stats_snapshot *s;
     /* The family that is written; its head comes with its first sample. */
-    const char *name, *type, *help;
+    char name[KERNEL_FAMILY], help[HELP_MAX];
+    const char *type;
     bool has_head;
 };
 
 static void begin(struct prom *p, const char *name, const char *type, const char *help)
 {
-    p->name = name;
+    (void)snprintf(p->name, sizeof(p->name), "%s", name);
+    (void)snprintf(p->help, sizeof(p->help), "%s", help);
     p->type = type;
-    p->help = help;
     p->has_head = false;
 }
 
@@ -314,7 +316,7 @@ static void put_kernels(struct prom *p)
     static const char *const types[] = {
         [KVM_STAT_CUMULATIVE] = "cumulative", [KVM_STAT_INSTANT] = "as it is now", [KVM_STAT_PEAK] = "its peak"};
     const struct stats_snapshot *s = p->s;
-    char name[KERNEL_FAMILY], help[KERNEL_NAME_MAX + 64];
+    char name[KERNEL_FAMILY], help[HELP_MAX];
     size_t each = 0;
     while (each < s->kernel_count && s->kernel[each].vcpu == s->kernel[0].vcpu) each++;
     for (size_t i = 0; i < each; i++) {
@@ -354,7 +356,7 @@ static bool sum_of(const struct stats_snapshot *s, const struct stats_kernel_his
 
 static void put_kernel_hist(struct prom *p, const struct stats_kernel_hist *h)
 {
-    char name[KERNEL_FAMILY], help[KERNEL_NAME_MAX + 64];
+    char name[KERNEL_FAMILY], help[HELP_MAX];
     uint64_t below = 0;
     double sum;
     name_kernel(name, h->name, h->unit, false);
@@ -393,7 +395,7 @@ static void put_figures(struct prom *p)
         [FIGURE_SWITCHES] = {"overhead_context_switches_per_second", 1},
         [FIGURE_CACHE_MISSES] = {"overhead_cache_miss_ratio", 1},
     };
-    char help[160];
+    char help[HELP_MAX];
     for (unsigned i = 0; i < FIGURES; i++) {
         const struct figure *figure = &p->s->figure[i];
         if (figure->why_not) continue;

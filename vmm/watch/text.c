@@ -11,12 +11,40 @@ static double us(uint64_t ns)
     return (double)ns / 1e3;
 }
 
-static void put_sum(FILE *f, const struct stats_row *r)
+static void put_told(FILE *f, const char *before, uint64_t n, const char *behind)
+{
+    if (n != THREAD_UNTOLD) fprintf(f, "%s%" PRIu64 "%s", before, n, behind);
+}
+
+static void put_time(FILE *f, const char *before, uint64_t ns, const char *behind)
+{
+    if (ns != THREAD_UNTOLD) fprintf(f, "%s%.3f s%s", before, (double)ns / 1e9, behind);
+}
+
+/* What the host's scheduler knows of a vCPU, as far as it tells. */
+static void put_host(FILE *f, const struct machine_vcpu *v)
+{
+    const struct thread_counts *host = &v->host;
+    if (host->cpu_ns == THREAD_UNTOLD) return;
+    put_time(f, "  scheduler: ", host->cpu_ns, " on a CPU");
+    put_time(f, " (sampled: ", host->guest_ns, " guest,");
+    put_time(f, " ", host->kernel_ns, " kernel)");
+    put_time(f, ", waited ", host->run_delay_ns, " for one");
+    put_time(f, " (its guest was told ", v->steal_ns, ")");
+    put_told(f, ",\n             switched ", host->voluntary, " times to wait,");
+    put_told(f, " ", host->involuntary, " times for another");
+    put_told(f, ", moved ", host->migrations, " times");
+    if (host->cpu >= 0) fprintf(f, ", on CPU %d", host->cpu);
+    fputc('\n', f);
+}
+
+static void put_sum(FILE *f, const struct stats_snapshot *s, const struct stats_row *r)
 {
     fprintf(f, "%s", r->name);
     if (r->vcpu >= 0) fprintf(f, " %d", r->vcpu);
     fprintf(f, ": %" PRIu64 " exits, %.3f ms in KVM_RUN, %.3f ms in the monitor\n", r->count,
             (double)r->run.total / 1e6, (double)r->handler.total / 1e6);
+    if (r->vcpu >= 0 && r->vcpu < CONFIG_MAX_CPUS) put_host(f, &s->vcpu[r->vcpu].told);
     fprintf(f, "%-26s %10s %7s %9s %9s %9s %10s  %8s %8s %8s %9s\n", "  microseconds", "count", "share", "run mean",
             "p50", "p99", "max", "handler", "p50", "p99", "max");
 }
@@ -138,7 +166,7 @@ static void put_vcpus(FILE *f, const struct stats_snapshot *s)
         switch (r->kind) {
         case STATS_VCPU:
             vcpu_ns = (double)(r->run.total + r->handler.total);
-            put_sum(f, r);
+            put_sum(f, s, r);
             break;
         case STATS_CLASS: put_class(f, r, vcpu_ns); break;
         case STATS_REGISTER: put_register(f, r, vcpu_ns); break;

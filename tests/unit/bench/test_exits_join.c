@@ -195,6 +195,47 @@ static void disturbed_samples_are_tagged_and_kept(void **state)
     exits_joined_fini(&j);
 }
 
+/* Most samples are long, and the host interfered with nearly all: the fastest tenth still tells what is usual. */
+static void samples_of_a_busy_host_are_tagged_though_most_are_long(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    (void)state;
+    make(&m, 1, 0, 0);
+    m.window[0] = (struct exits_window){0, 95};
+    m.run.windows = 1;
+    for (unsigned i = 20; i < 95; i++) m.sample[i].g1 += 300;
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_int_equal(j.disturbed, 75);
+    assert_int_equal(median(&j, PHASE_RTT), TO_US + OURS + BACK + 300);
+    assert_int_equal(median(&j, PHASE_UNDISTURBED), TO_US + OURS + BACK);
+    exits_joined_fini(&j);
+}
+
+/* In each batch the third repetition of four takes eleven times as long. */
+static void undisturbed_batch_is_its_median_repetition(void **state)
+{
+    static struct made_up m;
+    struct exits_joined j;
+    const uint64_t one = TO_US + OURS + BACK, late = 10 * one;
+    (void)state;
+    make(&m, 4, 0, 0);
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        for (unsigned n = 2; n < 4; n++) {
+            struct record_exit *x = &m.exit[1 + 4 * i + n];
+            x->left += late;
+            x->done += late;
+            if (n == 3) x->from += late;
+        }
+        m.sample[i].g1 += late;
+    }
+    assert_int_equal(exits_join(&j, &m.run), 0);
+    assert_int_equal(median(&j, PHASE_RTT), 4 * one + late);
+    assert_int_equal(median(&j, PHASE_UNDISTURBED), 4 * (IN_KVM + OURS));
+    assert_int_equal(j.disturbed, SAMPLES);
+    exits_joined_fini(&j);
+}
+
 /* What a guest writes may be anything: nothing overflows, nothing is read beyond. */
 static void hostile_samples_are_cut_to_size(void **state)
 {
@@ -291,6 +332,8 @@ int main(void)
         cmocka_unit_test(clock_that_is_not_shared_though_said_to_be_fails_the_identity),
         cmocka_unit_test(clock_that_jumps_has_no_legs),
         cmocka_unit_test(disturbed_samples_are_tagged_and_kept),
+        cmocka_unit_test(samples_of_a_busy_host_are_tagged_though_most_are_long),
+        cmocka_unit_test(undisturbed_batch_is_its_median_repetition),
         cmocka_unit_test(hostile_samples_are_cut_to_size),
         cmocka_unit_test(row_without_samples_has_no_phases),
         cmocka_unit_test(counts_may_have_more_where_the_row_says_so_and_fewer_never),

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/live/live.h"
@@ -447,13 +449,15 @@ static void a_stat_line_is_taken_apart_behind_its_name(void **state)
     struct proc_stat s;
     (void)state;
     assert_true(
-        proc_stat_parse("77 (a) b (c) R 1 1 1 0 -1 4194560 1 2 3 4 250 50 0 0 20 0 3 0 4321 5 6 7 8 9 10 11 12 13 "
+        proc_stat_parse("77 (a) b (c) R 8 1 1 0 -1 4194560 1 2 3 4 250 50 60 10 20 0 3 0 4321 5 6 7 8 9 10 11 12 13 "
                         "14 15 16 17 18 19 20 5 0 0 0 0 0\n",
                         &s));
     assert_int_equal(s.id, 77);
     assert_string_equal(s.name, "a) b (c");
     assert_int_equal(s.state, 'R');
     assert_int_equal(s.ran_ns, 3000000000);
+    assert_int_equal(s.reaped_ns, 700000000);
+    assert_int_equal(s.parent, 8);
     assert_int_equal(s.threads, 3);
     assert_int_equal(s.began, 4321);
     assert_int_equal(s.cpu, 5);
@@ -596,6 +600,11 @@ static int watch_spinner(pthread_t *thread, uint64_t *end_ns)
                    "{\"schema\":\"vireo-stats-1\",\"pid\":%d,\"threads\":[{\"tid\":%d,\"vcpu\":0}]}", getpid(),
                    atomic_load(&tid));
     assert_int_equal(add(page), 0);
+    /* Another VM of the same process, whose vCPU is the thread that watches. */
+    (void)snprintf(page, sizeof(page),
+                   "{\"schema\":\"vireo-stats-1\",\"pid\":%d,\"threads\":[{\"tid\":%d,\"vcpu\":0}]}", getpid(),
+                   gettid());
+    assert_int_equal(live_add_vm(&r, "db", page, strlen(page), &e), 0);
     assert_int_equal(live_weigh(&r, NULL, &e), 0);
     return live_sample(&r, &w, &e);
 }
@@ -614,6 +623,8 @@ static void a_thread_that_spins_is_seen_to_run_or_wait(void **state)
     assert_true(h->charged + h->waited > 0.7 * live_wall(&r));
     assert_true(h->charged + h->waited < 1.01 * live_wall(&r));
     assert_true(found.all_ns > 0 && r.own_ns > 0);
+    assert_int_equal(r.vm[1].own_ns, 0); /* both threads of the process are vCPUs, and it is counted once */
+    assert_true((double)r.vm[0].own_ns < 0.05 * live_wall(&r));
 }
 
 static void a_vm_that_ends_too_soon_is_one_sentence(void **state)
@@ -625,6 +636,35 @@ static void a_vm_that_ends_too_soon_is_one_sentence(void **state)
     (void)pthread_join(thread, NULL);
     assert_int_equal(rc, -ESRCH);
     assert_contains(e.text, "vm web ended after");
+}
+
+/* A shell that does nothing itself, but starts one program after another that spins for a moment. */
+static void time_of_processes_between_two_looks_is_their_parents(void **state)
+{
+    (void)state;
+    forget();
+    const pid_t shell = fork();
+    if (shell == 0) {
+        (void)execl("/bin/sh", "sh", "-c", "while :; do sh -c 'i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done'; done",
+                    NULL);
+        _exit(127);
+    }
+    struct live_takers *t = live_takers_create(&r);
+    assert_non_null(t);
+    (void)usleep(100000);
+    live_takers_look(t);
+    uint64_t ns = 0;
+    for (unsigned i = 0; i < 100 && ns < 200 * MS; i++) { /* a busy machine gives them time late */
+        (void)usleep(100000);
+        live_takers_look(t);
+        live_takers_tell(t, &r);
+        ns = 0;
+        for (unsigned k = 0; k < r.takers; k++) ns += r.taker[k].pid == shell ? r.taker[k].ns : 0;
+    }
+    (void)kill(shell, SIGKILL);
+    (void)waitpid(shell, NULL, 0);
+    live_takers_destroy(t);
+    assert_true(ns >= 200 * MS);
 }
 
 static int gone(void **state)
@@ -664,6 +704,7 @@ int main(void)
         UNIT(json_holds_what_was_found),
         UNIT(a_thread_that_spins_is_seen_to_run_or_wait),
         UNIT(a_vm_that_ends_too_soon_is_one_sentence),
+        UNIT(time_of_processes_between_two_looks_is_their_parents),
     };
     return cmocka_run_group_tests(tests, NULL, gone);
 }

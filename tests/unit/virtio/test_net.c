@@ -2,6 +2,7 @@
 #include "tests/unit/virtio/net_rig.h"
 
 #include <errno.h>
+#include <sched.h>
 
 static void a_received_frame_tells_of_the_sent_ones_too(void **state)
 {
@@ -56,6 +57,69 @@ static void with_event_idx_the_driver_rings_only_when_we_starve(void **state)
     for (unsigned i = 0; i < 10; i++) add_buffer(&n, 2000);
     rig_notify(&n.r, RX);
     assert_int_equal(ring_avail_event(&n.r.ring[RX]), 1);
+    net_fini(&n);
+}
+
+static void set_ordinary(void)
+{
+    assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0}), 0);
+}
+
+static void a_stream_does_not_interrupt_its_guest_and_ends_by_itself(void **state)
+{
+    struct net_rig n;
+    (void)state;
+    set_ordinary();
+    net_init(&n, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        add_frame(&n, BIG, 1);
+        rig_notify(&n.r, TX);
+        assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
+    }
+    for (unsigned turns = 0; turns < 1000 && sched_getscheduler(0) == SCHED_BATCH; turns++) rig_run(&n.r, 5);
+    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+    assert_null(n.r.loop.timers);
+    add_frame(&n, BIG, 1); /* and another one begins */
+    rig_notify(&n.r, TX);
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
+    rig_reset(&n.r);
+    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+    assert_null(n.r.loop.timers);
+    net_fini(&n);
+}
+
+static void a_stream_that_comes_in_does_not_either(void **state)
+{
+    struct net_rig n;
+    const struct hdr h = {0};
+    (void)state;
+    set_ordinary();
+    net_init(&n, F_MRG_RXBUF | F_GUEST_CSUM | F_GUEST_TSO4);
+    add_buffer(&n, BIG + HDR);
+    assert_true(send_frame(&n, &h, BIG, 1));
+    rig_notify(&n.r, RX);
+    expect_frame(&n, BIG, 1, 1);
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
+    for (unsigned turns = 0; turns < 1000 && sched_getscheduler(0) == SCHED_BATCH; turns++) rig_run(&n.r, 5);
+    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+    net_fini(&n);
+}
+
+static void requests_are_no_stream(void **state)
+{
+    struct net_rig n;
+    const struct hdr h = {0};
+    (void)state;
+    set_ordinary();
+    net_init(&n, 0);
+    for (unsigned i = 0; i < 50; i++) {
+        add_frame(&n, 1514, 1);
+        rig_notify(&n.r, TX);
+        add_buffer(&n, 2000);
+        assert_true(send_frame(&n, &h, 1514, i));
+        rig_notify(&n.r, RX);
+        assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+    }
     net_fini(&n);
 }
 
@@ -148,7 +212,8 @@ static void configuration_shows_mac_status_and_mtu(void **state)
     }
 }
 
-UNIT_MAIN(UNIT(a_received_frame_tells_of_the_sent_ones_too), UNIT(broken_rings_are_faults),
-          UNIT(with_event_idx_the_driver_rings_only_when_we_starve), UNIT(reset_forgets_buffers_and_offloads),
-          UNIT(the_host_is_told_what_was_negotiated), UNIT(a_wire_that_is_cut_is_told_once_and_the_guest_lives_on),
-          UNIT(configuration_shows_mac_status_and_mtu))
+UNIT_MAIN(UNIT(a_stream_does_not_interrupt_its_guest_and_ends_by_itself), UNIT(a_stream_that_comes_in_does_not_either),
+          UNIT(requests_are_no_stream), UNIT(a_received_frame_tells_of_the_sent_ones_too),
+          UNIT(broken_rings_are_faults), UNIT(with_event_idx_the_driver_rings_only_when_we_starve),
+          UNIT(reset_forgets_buffers_and_offloads), UNIT(the_host_is_told_what_was_negotiated),
+          UNIT(a_wire_that_is_cut_is_told_once_and_the_guest_lives_on), UNIT(configuration_shows_mac_status_and_mtu))

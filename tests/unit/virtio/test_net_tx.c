@@ -2,7 +2,6 @@
 #include "tests/unit/virtio/net_rig.h"
 
 #include <errno.h>
-#include <sched.h>
 
 static void frames_leave_in_order_with_one_interrupt(void **state)
 {
@@ -287,53 +286,10 @@ static void a_send_that_fails_loses_its_frame_or_the_host(void **state)
     }
 }
 
-static void set_ordinary(void)
-{
-    assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0}), 0);
-}
-
-static void a_stream_does_not_interrupt_its_guest_and_ends_by_itself(void **state)
-{
-    struct net_rig n;
-    (void)state;
-    set_ordinary();
-    net_init(&n, 0);
-    for (unsigned i = 0; i < 3; i++) {
-        add_frame(&n, BIG, 1);
-        rig_notify(&n.r, TX);
-        assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
-    }
-    for (unsigned turns = 0; turns < 1000 && sched_getscheduler(0) == SCHED_BATCH; turns++) rig_run(&n.r, 5);
-    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-    assert_null(n.r.loop.timers);
-    add_frame(&n, BIG, 1); /* and another one begins */
-    rig_notify(&n.r, TX);
-    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
-    rig_reset(&n.r);
-    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-    assert_null(n.r.loop.timers);
-    net_fini(&n);
-}
-
-static void requests_are_no_stream(void **state)
-{
-    struct net_rig n;
-    (void)state;
-    set_ordinary();
-    net_init(&n, 0);
-    for (unsigned i = 0; i < 50; i++) {
-        add_frame(&n, 1514, 1);
-        rig_notify(&n.r, TX);
-        assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-    }
-    net_fini(&n);
-}
-
 UNIT_MAIN(UNIT(frames_leave_in_order_with_one_interrupt), UNIT(much_that_was_sent_is_told_of_at_once),
           UNIT(a_driver_that_asks_for_no_word_costs_no_timer),
           UNIT(a_sender_of_middling_frames_hears_before_its_socket_is_full),
           UNIT(chains_with_nothing_to_send_are_told_of_too), UNIT(a_reset_forgets_what_the_driver_was_not_told),
           UNIT(segments_may_split_anywhere), UNIT(headers_pass_as_negotiated_or_the_frame_is_dropped),
           UNIT(runts_and_giants_are_dropped_and_counted), UNIT(a_full_wire_is_waited_for_and_order_is_kept),
-          UNIT(a_drain_is_bounded_in_bytes_too), UNIT(a_send_that_fails_loses_its_frame_or_the_host),
-          UNIT(a_stream_does_not_interrupt_its_guest_and_ends_by_itself), UNIT(requests_are_no_stream))
+          UNIT(a_drain_is_bounded_in_bytes_too), UNIT(a_send_that_fails_loses_its_frame_or_the_host))

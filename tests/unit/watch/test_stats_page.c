@@ -410,6 +410,9 @@ static void text_has_the_table_the_doorbells_the_threads_and_the_figures(void **
     static const char *const parts[] = {
         "vireo: where the time went\nweb, VM u-u, process ",
         "vCPU 0: 1000 exits, 3.000 ms in KVM_RUN, 0.500 ms in the monitor\n",
+        "  scheduler: 1.500 s on a CPU (sampled: 1.000 s guest, 0.400 s kernel), waited 0.250 s for one"
+        " (its guest was told 0.240 s),\n             switched 150 times to wait, 50 times for another, moved 7 times,"
+        " on CPU 3\n",
         "  kernel: exits 5000\n",
         "  disk 0 (root), queue 1: 77\n",
         "  console 0: 4321 output_dropped\n",
