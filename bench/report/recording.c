@@ -47,13 +47,16 @@ static uint64_t whole(const json_t *object, const char *key)
 /* Twice the time has to find room in the same steps. */
 static void fold_curve(struct recording_curve *c)
 {
-    for (unsigned i = 0; i < RECORDING_STEPS; i++) {
+    const unsigned half = RECORDING_STEPS / 2;
+    for (unsigned i = 0; i < half; i++) {
         const unsigned a = 2 * i, b = a + 1;
-        const bool is_inside = a < RECORDING_STEPS;
-        c->sum[i] = is_inside ? c->sum[a] + c->sum[b] : 0;
-        c->peak[i] = is_inside ? fmax(c->peak[a], c->peak[b]) : 0;
-        c->count[i] = is_inside ? c->count[a] + c->count[b] : 0;
+        c->sum[i] = c->sum[a] + c->sum[b];
+        c->peak[i] = fmax(c->peak[a], c->peak[b]);
+        c->count[i] = c->count[a] + c->count[b];
     }
+    memset(c->sum + half, 0, half * sizeof(c->sum[0]));
+    memset(c->peak + half, 0, half * sizeof(c->peak[0]));
+    memset(c->count + half, 0, half * sizeof(c->count[0]));
 }
 _Static_assert(RECORDING_STEPS % 2 == 0, "steps are folded in pairs");
 
