@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "vmm/base/concat.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread.h"
 
@@ -225,8 +226,8 @@ static unsigned list_values(const struct trait *t, const char *mine, const struc
     }
     *out = '\0';
     for (unsigned k = 0; k < n; k++) {
-        const size_t len = strlen(out);
-        (void)snprintf(out + len, CAUSE_TEXT - len, "%s%s", k ? " or " : "", seen[k]);
+        (void)concat(out, CAUSE_TEXT, k ? " or " : "");
+        (void)concat(out, CAUSE_TEXT, seen[k]);
     }
     return n;
 }
