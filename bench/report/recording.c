@@ -72,11 +72,9 @@ static bool make_room(struct recording_seen *r, uint64_t t_ns)
 const struct recording_curve *recording_curve(const struct recording_seen *r, unsigned vm, enum recording_kind kind,
                                               const char *of)
 {
-    for (unsigned i = 0; i < r->curves; i++) {
-        const struct recording_curve *c = r->curve[i];
-        if (c->vm == vm && c->kind == kind && strncmp(c->of, of, TOP_WORD - 1) == 0) return c;
-    }
-    return NULL;
+    const struct recording_curve *c = r->vm[vm].curve;
+    while (c && (c->kind != kind || strncmp(c->of, of, TOP_WORD - 1) != 0)) c = c->next;
+    return c;
 }
 
 static struct recording_curve *add_curve(struct recording_seen *r, unsigned vm, enum recording_kind kind,
@@ -88,6 +86,8 @@ static struct recording_curve *add_curve(struct recording_seen *r, unsigned vm, 
     c->vm = vm;
     c->kind = kind;
     (void)snprintf(c->of, sizeof(c->of), "%s", of);
+    c->next = r->vm[vm].curve;
+    r->vm[vm].curve = c;
     r->curve[r->curves++] = c;
     return c;
 }
@@ -105,12 +105,13 @@ struct moment { /* where a sample's values go */
     double seconds;
 };
 
-/* A value that is not told, or for which there is no room, is left out. */
+/* A value that is not told is left out, and so is one for whose curve there is no room, which the note then says. */
 static void put(const struct moment *m, enum recording_kind kind, const char *of, double value)
 {
     struct recording_curve *c = (struct recording_curve *)recording_curve(m->r, m->vm, kind, of);
     if (isnan(value)) return;
     if (!c) c = add_curve(m->r, m->vm, kind, of);
+    if (!c) m->r->has_lost = true;
     if (!c) return;
     c->sum[m->step] += value;
     c->peak[m->step] = fmax(c->peak[m->step], value);
@@ -167,10 +168,8 @@ static void take_each(const struct moment *m, const json_t *sample, const char *
 /* A kind of exit that did not come is none, where it has come before. */
 static void take_absent(const struct moment *m)
 {
-    for (unsigned i = 0; i < m->r->curves; i++) {
-        struct recording_curve *c = m->r->curve[i];
-        if (c->vm == m->vm && c->kind == CURVE_EXITS && c->count[m->step] == 0) c->count[m->step] = 1;
-    }
+    for (struct recording_curve *c = m->r->vm[m->vm].curve; c; c = c->next)
+        if (c->kind == CURVE_EXITS && c->count[m->step] == 0) c->count[m->step] = 1;
 }
 
 static const char *take_sample(struct recording_seen *r, unsigned vm, uint64_t t_ns, const json_t *line)
@@ -325,6 +324,10 @@ static void put_note(struct reader *in)
     else if (!in->has_end)
         (void)snprintf(r->note, sizeof(r->note), "The recording was cut short, after %.1f s: its last line is missing.",
                        seconds);
+    else if (r->has_lost)
+        (void)snprintf(r->note, sizeof(r->note),
+                       "It has more than the %d curves that are drawn: those that came last are missing.",
+                       RECORDING_CURVES_MAX);
 }
 
 int recording_read(struct recording_seen **out, FILE *f, struct err *e)

@@ -37,13 +37,15 @@ struct recording_curve {
     char of[TOP_WORD]; /* "port out", "vCPU 0", "disk 0"; "" of the VM */
     double sum[RECORDING_STEPS], peak[RECORDING_STEPS];
     unsigned count[RECORDING_STEPS]; /* samples of the step; 0: there is no value */
+    struct recording_curve *next;    /* of the same VM */
 };
 
 struct recording_vm {
     char name[TOP_WORD], uuid[TOP_WORD];
     unsigned vcpus, lives; /* lives: how many VMs had the name, one after the other */
     uint64_t samples;
-    bool is_there; /* a line has told of it */
+    struct recording_curve *curve; /* one of them, with the others behind it; NULL: none */
+    bool is_there;                 /* a line has told of it */
 };
 
 struct recording_alarm_seen {
@@ -63,6 +65,7 @@ struct recording_seen {
     struct recording_vm vm[RECORDING_VMS_MAX];
     struct recording_curve **curve; /* by when they first came */
     unsigned curves;
+    bool has_lost;                      /* values for whose curve there was no room */
     struct recording_alarm_seen *alarm; /* RECORDING_ALARMS_MAX */
     unsigned alarms, alarms_lost;
 };

@@ -187,7 +187,28 @@ static void a_line_without_end_is_bounded(void **state)
     free(text);
 }
 
+/* A page that lacks what was recorded says so. */
+static void figures_without_room_are_told_of(void **state)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    (void)state;
+    assert_non_null(f);
+    fputs(HEADER VM, f);
+    for (unsigned i = 0; i <= RECORDING_CURVES_MAX; i++)
+        fprintf(f, SAMPLE("2000000000", "{\"name\": \"n%u\", \"count\": 1}"), i);
+    fputs(END, f);
+    assert_int_equal(fclose(f), 0);
+    struct recording_seen *r = seen(text);
+    assert_int_equal(r->curves, RECORDING_CURVES_MAX);
+    assert_contains(r->note, "more than the 4096 curves that are drawn");
+    recording_destroy(r);
+    free(text);
+}
+
 UNIT_MAIN(UNIT(curves_hold_what_the_lines_say), UNIT(a_long_time_is_folded_into_the_same_steps),
           UNIT(an_alarm_lasts_from_its_beginning_to_its_end), UNIT(what_is_cut_says_so_and_keeps_what_is_whole),
           UNIT(a_line_that_is_none_ends_it_with_its_number), UNIT(a_type_of_a_later_version_is_let_through),
-          UNIT(what_is_no_recording_of_this_version_is_refused), UNIT(a_line_without_end_is_bounded))
+          UNIT(what_is_no_recording_of_this_version_is_refused), UNIT(a_line_without_end_is_bounded),
+          UNIT(figures_without_room_are_told_of))
