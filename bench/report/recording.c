@@ -80,7 +80,7 @@ const struct recording_curve *recording_curve(const struct recording_seen *r, un
 static struct recording_curve *add_curve(struct recording_seen *r, unsigned vm, enum recording_kind kind,
                                          const char *of)
 {
-    if (r->curves == RECORDING_CURVES_MAX) return NULL;
+    if (r->curves == RECORDING_CURVES_MAX || r->vm[vm].curves == RECORDING_OF_VM_MAX) return NULL;
     struct recording_curve *c = calloc(1, sizeof(*c));
     if (!c) return NULL;
     c->vm = vm;
@@ -88,6 +88,7 @@ static struct recording_curve *add_curve(struct recording_seen *r, unsigned vm, 
     (void)snprintf(c->of, sizeof(c->of), "%s", of);
     c->next = r->vm[vm].curve;
     r->vm[vm].curve = c;
+    r->vm[vm].curves++;
     r->curve[r->curves++] = c;
     return c;
 }
@@ -108,8 +109,8 @@ struct moment { /* where a sample's values go */
 /* A value that is not told is left out, and so is one for whose curve there is no room, which the note then says. */
 static void put(const struct moment *m, enum recording_kind kind, const char *of, double value)
 {
-    struct recording_curve *c = (struct recording_curve *)recording_curve(m->r, m->vm, kind, of);
     if (isnan(value)) return;
+    struct recording_curve *c = (struct recording_curve *)recording_curve(m->r, m->vm, kind, of);
     if (!c) c = add_curve(m->r, m->vm, kind, of);
     if (!c) m->r->has_lost = true;
     if (!c) return;
@@ -326,8 +327,7 @@ static void put_note(struct reader *in)
                        seconds);
     else if (r->has_lost)
         (void)snprintf(r->note, sizeof(r->note),
-                       "It has more than the %d curves that are drawn: those that came last are missing.",
-                       RECORDING_CURVES_MAX);
+                       "It has more curves than are drawn: those that came last are missing.");
 }
 
 int recording_read(struct recording_seen **out, FILE *f, struct err *e)

@@ -13,6 +13,7 @@
 #define RECORDING_STEPS      480  /* of time: a strip is about so many pixels wide */
 #define RECORDING_VMS_MAX    64   /* as the writer takes */
 #define RECORDING_CURVES_MAX 4096 /* of all VMs: 24 MB */
+#define RECORDING_OF_VM_MAX  384  /* a VM has five of each of 11 kinds of exits, three a vCPU, two a disk, and two */
 #define RECORDING_ALARMS_MAX 1000 /* that are kept; more are counted */
 #define RECORDING_NOTE_MAX   256
 
@@ -45,7 +46,8 @@ struct recording_vm {
     unsigned vcpus, lives; /* lives: how many VMs had the name, one after the other */
     uint64_t samples;
     struct recording_curve *curve; /* one of them, with the others behind it; NULL: none */
-    bool is_there;                 /* a line has told of it */
+    unsigned curves;
+    bool is_there; /* a line has told of it */
 };
 
 struct recording_alarm_seen {

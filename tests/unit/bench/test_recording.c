@@ -196,13 +196,13 @@ static void figures_without_room_are_told_of(void **state)
     (void)state;
     assert_non_null(f);
     fputs(HEADER VM, f);
-    for (unsigned i = 0; i <= RECORDING_CURVES_MAX; i++)
+    for (unsigned i = 0; i <= RECORDING_OF_VM_MAX; i++)
         fprintf(f, SAMPLE("2000000000", "{\"name\": \"n%u\", \"count\": 1}"), i);
     fputs(END, f);
     assert_int_equal(fclose(f), 0);
     struct recording_seen *r = seen(text);
-    assert_int_equal(r->curves, RECORDING_CURVES_MAX);
-    assert_contains(r->note, "more than the 4096 curves that are drawn");
+    assert_int_equal(r->vm[0].curves, RECORDING_OF_VM_MAX);
+    assert_contains(r->note, "more curves than are drawn");
     recording_destroy(r);
     free(text);
 }
