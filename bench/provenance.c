@@ -56,11 +56,9 @@ static const char *cpuinfo(const char *key, char line[TEXT_MAX])
     const char *found = NULL;
     FILE *f = fopen("/proc/cpuinfo", "re");
     while (f && !found && fgets(line, TEXT_MAX, f)) {
-        char *value = strchr(line, ':');
-        if (strncmp(line, key, len) != 0 || !value) continue;
-        value += 1 + strspn(value + 1, " \t");
-        value[strcspn(value, "\n")] = '\0';
-        found = value;
+        const char *value = strchr(line, ':');
+        line[strcspn(line, "\n")] = '\0';
+        if (value && strncmp(line, key, len) == 0) found = value + 1 + strspn(value + 1, " \t");
     }
     if (f) (void)fclose(f);
     return found;
