@@ -70,7 +70,7 @@ static int want(struct exits_options *o, const char *name, struct err *e)
     if (is_found) return 0;
     err_set(e, -EINVAL, "rows: there is no row \"%.60s\" on this architecture", name);
     nearest_err_hint(e, name, WORDS_IN(names));
-    err_hint(e, "\"all\" names every one");
+    err_hint(e, "`vireo bench exits --list` names them, and \"all\" means every one");
     return -EINVAL;
 }
 

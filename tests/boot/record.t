@@ -104,6 +104,10 @@ ends_with_the_vm_and_after_its_time() {
     wait
     ends 0 top --record none --duration 0.5 --interval 0.2 && [ "$(wc -l < none)" = 2 ]
 }
+a_wrong_name_leaves_the_file_alone() {
+    echo kept > old
+    ends 125 top nobody --record old && errs 'no VM called "nobody" runs' && [ "$(cat old)" = kept ] && ends 125 top nobody --record new && [ ! -e new ]
+}
 bad_words_are_refused() {
     ends 125 top nobody --record x && errs 'no VM called "nobody" runs' && ends 125 top --record no/x && errs 'no/x: No such file' &&
         ends 125 top --record x --duration 0 && errs '0.1 to 31536000' && ends 125 top --record && errs 'no value given' && ends 125 top && errs 'which VM?'
@@ -118,5 +122,6 @@ check "another version is one sentence" what_is_of_another_version_is_a_sentence
 check "a pipe takes a recording" a_pipe_takes_a_recording
 kill_all
 check "a recording ends with its VM, or after its time" ends_with_the_vm_and_after_its_time
+check "a name that no VM has leaves the file as it was" a_wrong_name_leaves_the_file_alone
 check "commands that make no sense are refused" bad_words_are_refused
 tap_done
