@@ -58,10 +58,8 @@ static int check_words(const struct live_words *w, uint64_t *duration_ns, struct
     *duration_ns = DURATION_NS;
     if (w->names.count > ARGS_WORDS_MAX)
         return bad_command(e, "%u VMs: at most %d are watched at once", w->names.count, ARGS_WORDS_MAX);
-    for (unsigned i = 0; i < w->names.count; i++)
-        for (unsigned k = 0; k < i; k++)
-            if (strcmp(w->names.word[i], w->names.word[k]) == 0)
-                return bad_command(e, "\"%.200s\" is named twice; once is enough", w->names.word[i]);
+    const int rc = args_check_once(&w->names, e);
+    if (rc) return rc;
     if (w->duration &&
         (!value_time(w->duration, duration_ns) || *duration_ns < LIVE_LEAST_NS || *duration_ns > LIVE_MOST_NS))
         return bad_command(e, "duration %.200s: a time from 1s to 600s, as 30s", w->duration);

@@ -106,10 +106,10 @@ ends_with_the_vm_and_after_its_time() {
 }
 a_wrong_name_leaves_the_file_alone() {
     echo kept > old
-    ends 125 top nobody --record old && errs 'no VM called "nobody" runs' && [ "$(cat old)" = kept ] && ends 125 top nobody --record new && [ ! -e new ]
+    ends 125 top nobody --record old && errs 'no VM called "nobody" runs' && [ "$(cat old)" = kept ] && ends 125 top web nobody --record old && [ "$(cat old)" = kept ] && ends 125 top nobody --record new && [ ! -e new ]
 }
 bad_words_are_refused() {
-    ends 125 top nobody --record x && errs 'no VM called "nobody" runs' && ends 125 top --record no/x && errs 'no/x: No such file' &&
+    ends 125 top nobody --record x && errs 'no VM called "nobody" runs' && ends 125 top web db web --record x && errs '"web" is named twice' && ends 125 top --record no/x && errs 'no/x: No such file' &&
         ends 125 top --record x --duration 0 && errs '0.1 to 31536000' && ends 125 top --record && errs 'no value given' && ends 125 top && errs 'which VM?'
 }
 

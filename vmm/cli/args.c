@@ -138,6 +138,15 @@ void args_add(struct args_words *w, const char *word)
     w->count++;
 }
 
+int args_check_once(const struct args_words *w, struct vireo_error *e)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (strcmp(w->word[i], w->word[k]) == 0)
+                return bad_command(e, "\"%.200s\" is named twice; once is enough", w->word[i]);
+    return 0;
+}
+
 bool args_want_help(const struct command *c, char **words)
 {
     for (; *words; words++) {

@@ -77,6 +77,8 @@ struct args_words {
     unsigned count; /* those that found no room too */
 };
 void args_add(struct args_words *w, const char *word);
+/* 0; -EINVAL, with *e filled: a word stands there twice. Of no more than ARGS_WORDS_MAX. */
+int args_check_once(const struct args_words *w, struct vireo_error *e);
 
 /* ---- what the user reads: text.c, help_text.c ---- */
 

@@ -181,19 +181,27 @@ static bool count_sample(void *arg, const struct family *f, struct piece line)
     return true;
 }
 
-bool metrics_page_add(struct metrics_page *p, const char *vm, const char *text, size_t len)
+static bool take_page(struct metrics_page *p, const char *vm, const char *text, size_t len)
 {
     const struct piece page = {text, len};
     /* Looked at whole before a family is made for it, and then before a sample is taken. */
     return walk(page, vm, count_sample, NULL) && walk(page, vm, look_at_sample, p) && walk(page, vm, add_sample, p);
 }
 
+#define UP "# HELP vireo_up "
+
+/* Whether a VM is up is said by metrics_page_up alone: a sample that stands twice is dropped by Prometheus. */
+bool metrics_page_add(struct metrics_page *p, const char *vm, const char *text, size_t len)
+{
+    return !memmem(text, len, UP, strlen(UP)) && take_page(p, vm, text, len);
+}
+
 bool metrics_page_up(struct metrics_page *p, const char *vm, bool is_up)
 {
-    static const char head[] = "# HELP vireo_up Whether the VM gave its figures.\n# TYPE vireo_up gauge\n";
+    static const char head[] = UP "Whether the VM gave its figures.\n# TYPE vireo_up gauge\n";
     char text[sizeof(head) + METRICS_NAME_MAX + 32];
     const int n = snprintf(text, sizeof(text), "%svireo_up{vm=\"%.*s\"} %d\n", head, METRICS_NAME_MAX, vm, is_up);
-    return metrics_page_add(p, vm, text, (size_t)n);
+    return take_page(p, vm, text, (size_t)n);
 }
 
 char *metrics_page_end(struct metrics_page *p, size_t *len)

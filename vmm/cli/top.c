@@ -72,6 +72,8 @@ static int parse(struct top *t, const struct command *self, char **words, struct
     if (t->words.count > ARGS_WORDS_MAX)
         return bad_command(e, "%u VMs: at most %d can be named; without a name all are recorded", t->words.count,
                            ARGS_WORDS_MAX);
+    rc = args_check_once(&t->words, e);
+    if (rc) return rc;
     if (!t->name && !t->record)
         return bad_command(e, "which VM? write vireo top NAME; `vireo stat` lists those that run");
     if (!parse_number(t->interval, INTERVAL_MIN_S, INTERVAL_MAX_S, &seconds))

@@ -85,6 +85,8 @@ static void a_page_that_lies_is_left_out_whole(void **state)
         "# HELP vireo_age_seconds Age.\n# TYPE vireo_age_seconds summary\n",
         "# HELP vireo_age_seconds Age.\n# TYPE vireo_exits_total gauge\n",
         "# HELP up Age.\n# TYPE up gauge\nup{vm=\"a\"} 1\n", /* Prometheus' own */
+        AGE "vireo_age_seconds{vm=\"a\"} 1\n"
+            "# HELP vireo_up Up.\n# TYPE vireo_up gauge\nvireo_up{vm=\"a\"} 1\n", /* ours to say */
         "# HELP vireo_age_seconds A\\ge.\n",
         "# a comment\n",
         AGE "\n",
