@@ -106,7 +106,7 @@ ends_with_the_vm_and_after_its_time() {
 }
 a_wrong_name_leaves_the_file_alone() {
     echo kept > old
-    ends 125 top nobody --record old && errs 'no VM called "nobody" runs' && [ "$(cat old)" = kept ] && ends 125 top web nobody --record old && [ "$(cat old)" = kept ] && ends 125 top nobody --record new && [ ! -e new ]
+    ends 125 top nobody --record old && errs 'no VM called "nobody" runs' && [ "$(cat old)" = kept ] && ends 125 top second nobody --record old && [ "$(cat old)" = kept ] && ends 125 top nobody --record new && [ ! -e new ]
 }
 bad_words_are_refused() {
     ends 125 top nobody --record x && errs 'no VM called "nobody" runs' && ends 125 top web db web --record x && errs '"web" is named twice' && ends 125 top --record no/x && errs 'no/x: No such file' &&
@@ -120,8 +120,8 @@ check "vireo report draws it" report_draws_it
 check "what is cut is drawn as far as it goes, and said" what_is_cut_is_drawn_and_said
 check "another version is one sentence" what_is_of_another_version_is_a_sentence
 check "a pipe takes a recording" a_pipe_takes_a_recording
+check "a name that no VM has leaves the file as it was" a_wrong_name_leaves_the_file_alone
 kill_all
 check "a recording ends with its VM, or after its time" ends_with_the_vm_and_after_its_time
-check "a name that no VM has leaves the file as it was" a_wrong_name_leaves_the_file_alone
 check "commands that make no sense are refused" bad_words_are_refused
 tap_done
