@@ -63,7 +63,7 @@ records_vms_that_come_and_go() {
     errs 'storm: exits by port out: ' && errs ' usual was '
 }
 # shellcheck disable=SC2016  # Perl's
-lines_say_what_the_issue_asks() {
+lines_say_what_happened() {
     [ "$(lines all '$o->{schema} eq "vireo-recording-1" && $o->{interval_ns} == 1e8 && $o->{host}{kernel} && $o->{host}{cpu}')" = 1 ] &&
         [ "$(lines all '$o->{type} eq "vm" && $o->{uuid} =~ /^[0-9a-f-]{36}$/ && $o->{vcpus} == 1')" = 3 ] &&
         [ "$(lines all '$o->{type} eq "sample" && $o->{vcpus}[0]{run_delay_ns} >= 0 && $o->{classes}[0]{handler_p99_ns} > 0')" -gt 30 ] &&
@@ -115,7 +115,7 @@ bad_words_are_refused() {
 
 check "VMs that come and go are recorded, and a storm of exits is told" records_vms_that_come_and_go
 check "vireo top shows the alarm with its evidence" top_shows_the_alarm_with_its_evidence
-check "each line is an object and says what happened" lines_say_what_the_issue_asks
+check "each line is an object and says what happened" lines_say_what_happened
 check "vireo report draws it" report_draws_it
 check "what is cut is drawn as far as it goes, and said" what_is_cut_is_drawn_and_said
 check "another version is one sentence" what_is_of_another_version_is_a_sentence
