@@ -33,36 +33,35 @@ static bool read_line(const char *path, char out[TEXT_MAX])
     return n > 0;
 }
 
-static json_t *text_of(const char *path)
+static void put_text(struct json_out *j, const char *key, const char *path)
 {
     char line[TEXT_MAX];
-    return read_line(path, line) ? json_string(line) : json_null();
+    json_put_string(j, key, read_line(path, line) ? line : NULL);
 }
 
-static json_t *number_of(const char *path)
+static void put_number(struct json_out *j, const char *key, const char *path)
 {
-    char line[TEXT_MAX], *end;
-    if (!read_line(path, line)) return json_null();
-    const long long n = strtoll(line, &end, 10);
-    return *end ? json_null() : json_integer(n);
+    char line[TEXT_MAX], *end = line;
+    const long long n = read_line(path, line) ? strtoll(line, &end, 10) : 0;
+    if (end == line || *end)
+        json_put_null(j, key);
+    else
+        json_put_int(j, key, n);
 }
 
-/* The value of the first "key : value" in /proc/cpuinfo; null: there is none. */
-static json_t *cpuinfo(const char *key)
+/* The value of the first "key : value" in /proc/cpuinfo. NULL: there is none. */
+static const char *cpuinfo(const char *key, char line[TEXT_MAX])
 {
-    char line[TEXT_MAX];
     const size_t len = strlen(key);
-    json_t *found = NULL;
+    const char *found = NULL;
     FILE *f = fopen("/proc/cpuinfo", "re");
-    while (f && !found && fgets(line, sizeof(line), f)) {
-        char *value = strchr(line, ':');
-        if (strncmp(line, key, len) != 0 || !value) continue;
-        value += 1 + strspn(value + 1, " \t");
-        value[strcspn(value, "\n")] = '\0';
-        found = json_string(value);
+    while (f && !found && fgets(line, TEXT_MAX, f)) {
+        const char *value = strchr(line, ':');
+        line[strcspn(line, "\n")] = '\0';
+        if (value && strncmp(line, key, len) == 0) found = value + 1 + strspn(value + 1, " \t");
     }
     if (f) (void)fclose(f);
-    return found ? found : json_null();
+    return found;
 }
 
 /* The module by which KVM uses the processor. NULL: it is built in, and nothing tells which one. */
@@ -77,22 +76,27 @@ static const char *kvm_module(void)
     return NULL;
 }
 
-static void add_parameters(json_t *out, const char *module)
+/* skip: those that this module has as well; NULL: none. */
+static void put_parameters(struct json_out *j, const char *module, const char *skip)
 {
-    char path[TEXT_MAX * 2];
+    char path[TEXT_MAX * 2], value[TEXT_MAX];
+    unsigned n = 0;
     (void)snprintf(path, sizeof(path), "/sys/module/%s/parameters", module);
     DIR *dir = opendir(path);
     const struct dirent *entry;
-    while (dir && json_object_size(out) < PARAMETERS_MAX && (entry = readdir(dir)) != NULL) {
-        char value[TEXT_MAX];
+    while (dir && n < PARAMETERS_MAX && (entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] == '.') continue;
+        (void)snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", skip ? skip : "", entry->d_name);
+        if (skip && access(path, F_OK) == 0) continue;
         (void)snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, entry->d_name);
-        if (read_line(path, value)) json_object_set_new(out, entry->d_name, json_string(value));
+        if (!read_line(path, value)) continue;
+        json_put_string(j, entry->d_name, value);
+        n++;
     }
     if (dir) closedir(dir);
 }
 
-static json_t *mitigations(void)
+static void put_mitigations(struct json_out *j)
 {
     static const char where[] = "/sys/devices/system/cpu/vulnerabilities";
     char all[MITIGATION_MAX];
@@ -108,9 +112,9 @@ static json_t *mitigations(void)
         if (n < 0 || (size_t)n >= sizeof(all) - len) break;
         len += (size_t)n;
     }
-    if (!dir) return json_null();
-    closedir(dir);
-    return len ? json_stringn(all, len) : json_string("none needed");
+    all[len] = '\0'; /* what did not fit is not begun */
+    json_put_string(j, "mitigations", !dir ? NULL : len ? all : "none needed");
+    if (dir) closedir(dir);
 }
 
 /* Bochs gives its name only by its firmware. */
@@ -121,42 +125,56 @@ static bool is_bochs(void)
            (read_line("/sys/class/dmi/id/sys_vendor", line) && strcasestr(line, "bochs"));
 }
 
-static json_t *host(void)
+static void put_host(struct json_out *j)
 {
     struct arch_bench_host h;
     struct utsname u = {0};
+    char line[TEXT_MAX];
     arch_bench_host(&h);
     (void)uname(&u);
     if (!h.hypervisor[0] && is_bochs()) {
         h.nature = "emulated";
         (void)snprintf(h.hypervisor, sizeof(h.hypervisor), "Bochs");
     }
-    const char *module = kvm_module();
-    json_t *parameters = json_object();
-    add_parameters(parameters, "kvm");
-    if (module) add_parameters(parameters, module);
-    json_t *cpu = cpuinfo("model name");
-    if (json_is_null(cpu)) cpu = cpuinfo("CPU part");
-    return json_pack("{s:s, s:o, s:o, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:i, s:s?}", "nature", h.nature, "cpu", cpu,
-                     "microcode", cpuinfo("microcode"), "kernel", u.release, "module", module, "parameters", parameters,
-                     "halt_poll_ns", number_of("/sys/module/kvm/parameters/halt_poll_ns"), "mitigations", mitigations(),
-                     "governor", text_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), "smt",
-                     text_of("/sys/devices/system/cpu/smt/control"), "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN),
-                     "hypervisor", h.hypervisor[0] ? h.hypervisor : NULL);
+    const char *module = kvm_module(), *cpu = cpuinfo("model name", line);
+    json_put_object(j, "host");
+    json_put_string(j, "nature", h.nature);
+    json_put_string(j, "cpu", cpu ? cpu : cpuinfo("CPU part", line));
+    json_put_string(j, "microcode", cpuinfo("microcode", line));
+    json_put_string(j, "kernel", u.release);
+    json_put_string(j, "module", module);
+    json_put_object(j, "parameters");
+    put_parameters(j, "kvm", NULL);
+    if (module) put_parameters(j, module, "kvm");
+    json_put_end(j);
+    put_number(j, "halt_poll_ns", "/sys/module/kvm/parameters/halt_poll_ns");
+    put_mitigations(j);
+    put_text(j, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    put_text(j, "smt", "/sys/devices/system/cpu/smt/control");
+    json_put_int(j, "cpus", sysconf(_SC_NPROCESSORS_ONLN));
+    json_put_string(j, "hypervisor", h.hypervisor[0] ? h.hypervisor : NULL);
+    json_put_end(j);
 }
 
-json_t *provenance_environment(const char *kind)
+void provenance_put(struct json_out *j, const char *kind)
 {
     char now[32];
     struct tm tm;
     const time_t t = time(NULL);
     if (!gmtime_r(&t, &tm) || !strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%SZ", &tm)) now[0] = '\0';
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "type", "environment", "kind", kind, "arch", arch_info.name,
-                     "vireo", BUILD_VERSION, "time", now, "host", host());
+    json_put_string(j, "kind", kind);
+    json_put_string(j, "arch", arch_info.name);
+    json_put_string(j, "vireo", BUILD_VERSION);
+    json_put_string(j, "time", now);
+    put_host(j);
 }
 
-json_t *provenance_counter(const struct counter *c, bool is_shared, uint64_t offset_error)
+void provenance_put_counter(struct json_out *j, const struct counter *c, bool is_shared, uint64_t offset_error)
 {
-    return json_pack("{s:s, s:f, s:b, s:I}", "name", c->name, "hz", counter_hz(c), "is_shared", is_shared,
-                     "offset_error", (json_int_t)offset_error);
+    json_put_object(j, "counter");
+    json_put_string(j, "name", c->name);
+    json_put_real(j, "hz", counter_hz(c), 15);
+    json_put_bool(j, "is_shared", is_shared);
+    json_put_uint(j, "offset_error", offset_error);
+    json_put_end(j);
 }

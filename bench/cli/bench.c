@@ -391,7 +391,8 @@ static int set_kind(struct bench *b, const char *name, struct vireo_error *e)
         const char *names[KINDS_MAX + 1] = {NULL};
         for (unsigned i = 0; i < KINDS_MAX && bench_kind_at(i); i++) names[i] = bench_kind_at(i)->name;
         bad_command(e, "unknown bench \"%.200s\"", name);
-        (void)nearest_hint(e->hint, sizeof(e->hint), "", name, WORDS_IN(names));
+        if (!nearest_hint(e->hint, sizeof(e->hint), "", name, WORDS_IN(names)))
+            (void)snprintf(e->hint, sizeof(e->hint), "`vireo bench` lists them");
         return e->code;
     }
     b->settings = calloc(1, b->kind->options_size);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/line.h"
 #include "bench/provenance.h"
 #include "guest/embed.h"
 #include "vmm/base/groups.h"
@@ -30,6 +30,7 @@
 #define DELAY_MAX_NS     1000000000
 #define BEGIN_GRACE_MS   (2 * EXITS_IDLE_MS + 1000) /* beyond a row's own time, to make its machine and to end it */
 #define COST_READS       1000
+#define COST_DIGITS      9
 
 /* ---- items ---- */
 
@@ -69,7 +70,7 @@ static int want(struct exits_options *o, const char *name, struct err *e)
     if (is_found) return 0;
     err_set(e, -EINVAL, "rows: there is no row \"%.60s\" on this architecture", name);
     nearest_err_hint(e, name, WORDS_IN(names));
-    err_hint(e, "\"all\" names every one");
+    err_hint(e, "`vireo bench exits --list` names them, and \"all\" means every one");
     return -EINVAL;
 }
 
@@ -176,16 +177,6 @@ static const struct setting options[] = {
 
 /* ---- lines ---- */
 
-static int emit(const struct bench_sink *sink, json_t *line, struct err *e)
-{
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    json_decref(line);
-    if (!text) return err_set(e, -ENOMEM, "no memory for a line of results");
-    sink->line(sink->arg, text);
-    free(text);
-    return 0;
-}
-
 struct costs {
     const struct exits_options *options;
     struct counter counter;
@@ -231,13 +222,21 @@ static int measure_costs(void *arg, const struct machine_parts *p, struct err *e
     return 0;
 }
 
-static json_t *options_json(const struct exits_options *o)
+static void put_options(struct json_out *j, const struct exits_options *o)
 {
-    json_t *j = json_pack("{s:i, s:i, s:I}", "samples", (int)o->samples, "timeout_ms", (int)o->timeout_ms, "delay_ns",
-                          (json_int_t)o->delay_ns);
-    json_object_set_new(j, "batch", o->batch ? json_integer(o->batch) : json_null());
-    json_object_set_new(j, "pin", o->pin < 0 ? json_null() : json_integer(o->pin));
-    return j;
+    json_put_object(j, "options");
+    json_put_uint(j, "samples", o->samples);
+    json_put_uint(j, "timeout_ms", o->timeout_ms);
+    json_put_uint(j, "delay_ns", o->delay_ns);
+    if (o->batch)
+        json_put_uint(j, "batch", o->batch);
+    else
+        json_put_null(j, "batch");
+    if (o->pin >= 0)
+        json_put_int(j, "pin", o->pin);
+    else
+        json_put_null(j, "pin");
+    json_put_end(j);
 }
 
 static int emit_environment(const struct exits_options *o, const struct bench_sink *sink, struct err *e)
@@ -256,14 +255,19 @@ static int emit_environment(const struct exits_options *o, const struct bench_si
     if (rc) return rc;
     (void)machine_stats(m, &info, NULL, NULL);
     machine_destroy(m);
-    json_t *env = provenance_environment("exits");
-    json_object_set_new(env, "options", options_json(o));
-    json_object_set_new(env, "counter", provenance_counter(&c.counter, c.is_shared, 0));
-    json_object_set_new(env, "cost",
-                        json_pack("{s:I, s:I, s:I, s:f}", "counter_read", (json_int_t)c.counter_read, "vm_ioctl",
-                                  (json_int_t)c.vm_ioctl, "kvm_run_immediate", (json_int_t)c.kvm_run, "recorder_ns",
-                                  info.cost_ns));
-    return emit(sink, env, e);
+    struct bench_line l;
+    rc = bench_line_begin(&l, "environment", e);
+    if (rc) return rc;
+    provenance_put(&l.json, "exits");
+    put_options(&l.json, o);
+    provenance_put_counter(&l.json, &c.counter, c.is_shared, 0);
+    json_put_object(&l.json, "cost");
+    json_put_uint(&l.json, "counter_read", c.counter_read);
+    json_put_uint(&l.json, "vm_ioctl", c.vm_ioctl);
+    json_put_uint(&l.json, "kvm_run_immediate", c.kvm_run);
+    json_put_real(&l.json, "recorder_ns", info.cost_ns, COST_DIGITS);
+    json_put_end(&l.json);
+    return bench_line_end(&l, sink, e);
 }
 
 /* The lowest value of the histogram's bucket that this one is in. */
@@ -273,62 +277,86 @@ static uint64_t bucket_of(uint64_t value)
     return value >> shift << shift;
 }
 
-static json_t *histogram(const uint64_t *sorted, uint32_t count)
+static void put_histogram(struct json_out *j, const char *key, const uint64_t *sorted, uint32_t count)
 {
-    json_t *buckets = json_array();
     uint64_t sum = 0;
+    for (uint32_t i = 0; i < count; i++) sum += sorted[i];
+    json_put_object(j, key);
+    json_put_uint(j, "count", count);
+    json_put_uint(j, "min", sorted[0]);
+    json_put_uint(j, "max", sorted[count - 1]);
+    json_put_uint(j, "sum", sum);
+    json_put_array(j, "hist");
     for (uint32_t i = 0; i < count;) {
         const uint64_t bucket = bucket_of(sorted[i]);
         uint32_t n = 0;
-        for (; i < count && bucket_of(sorted[i]) == bucket; i++, n++) sum += sorted[i];
-        json_array_append_new(buckets, json_pack("[I, I]", (json_int_t)bucket, (json_int_t)n));
+        for (; i < count && bucket_of(sorted[i]) == bucket; i++) n++;
+        json_put_array(j, NULL);
+        json_put_uint(j, NULL, bucket);
+        json_put_uint(j, NULL, n);
+        json_put_end(j);
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "count", (json_int_t)count, "min", (json_int_t)sorted[0], "max",
-                     (json_int_t)sorted[count - 1], "sum", (json_int_t)sum, "hist", buckets);
+    json_put_end(j);
+    json_put_end(j);
 }
 
-static json_t *phases(const struct exits_joined *j)
+static void put_phases(struct json_out *j, const struct exits_joined *joined)
 {
-    json_t *all = json_object();
+    json_put_object(j, "phases");
     for (unsigned p = 0; p < PHASE_COUNT; p++)
-        if (j->count[p]) json_object_set_new(all, phase_names[p], histogram(j->phase[p], j->count[p]));
-    return all;
+        if (joined->count[p]) put_histogram(j, phase_names[p], joined->phase[p], joined->count[p]);
+    json_put_end(j);
 }
 
-static json_t *counts(const struct exits_run *run)
+static void put_counts(struct json_out *j, const struct exits_run *run)
 {
-    if (!run->has_count || !run->samples) return json_null();
+    if (!run->has_count || !run->samples) return;
     const struct exits_count c = exits_count_judge(run);
-    json_t *j = json_pack("{s:I, s:s}", "counted", (json_int_t)run->counted, "source", run->source);
-    if (c.verdict == COUNT_NONE) return j;
-    json_object_set_new(j, "expected", json_integer((json_int_t)c.expected));
-    json_object_set_new(j, "verdict", json_string(count_verdicts[c.verdict]));
-    json_object_set_new(j, "agrees",
-                        c.verdict == COUNT_EXPLAINED ? json_null() : json_boolean(c.verdict == COUNT_AGREES));
-    if (c.because[0]) json_object_set_new(j, "because", json_string(c.because));
-    return j;
+    json_put_object(j, "exits");
+    json_put_uint(j, "counted", run->counted);
+    json_put_string(j, "source", run->source);
+    if (c.verdict != COUNT_NONE) {
+        json_put_uint(j, "expected", c.expected);
+        json_put_string(j, "verdict", count_verdicts[c.verdict]);
+        if (c.verdict != COUNT_EXPLAINED) json_put_bool(j, "agrees", c.verdict == COUNT_AGREES);
+        if (c.because[0]) json_put_string(j, "because", c.because);
+    }
+    json_put_end(j);
+}
+
+static void put_row(struct json_out *j, const struct exits_run *run, const struct exits_joined *joined)
+{
+    json_put_string(j, "row", run->what->id);
+    json_put_string(j, "group", row_groups[run->what->group]);
+    json_put_string(j, "status", row_statuses[run->status]);
+    json_put_string(j, "detail", run->detail);
+    json_put_uint(j, "batch", run->batch ? run->batch : 1);
+    json_put_uint(j, "samples", run->samples);
+    json_put_uint(j, "disturbed", joined->disturbed);
+    put_counts(j, run);
+    put_phases(j, joined);
+    if (run->baselines) json_put_uint(j, "baseline", joined->baseline);
+    if (!joined->count[PHASE_EXIT_LEG]) return;
+    json_put_object(j, "identity");
+    json_put_bool(j, "holds", joined->identity_holds);
+    json_put_int(j, "residual", joined->residual);
+    json_put_uint(j, "offset_error", joined->offset_error);
+    json_put_end(j);
 }
 
 static int emit_row(const struct exits_run *run, const struct bench_sink *sink, struct err *e)
 {
-    struct exits_joined j;
-    const int rc = exits_join(&j, run);
-    if (rc) {
-        exits_joined_fini(&j);
-        return err_set(e, rc, "no memory for %u samples", run->samples);
+    struct exits_joined joined;
+    struct bench_line l;
+    int rc = exits_join(&joined, run);
+    if (rc) err_set(e, rc, "no memory for %u samples", run->samples);
+    if (!rc) rc = bench_line_begin(&l, "row", e);
+    if (!rc) {
+        put_row(&l.json, run, &joined);
+        rc = bench_line_end(&l, sink, e);
     }
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "type", "row", "row", run->what->id,
-                            "group", row_groups[run->what->group], "status", row_statuses[run->status], "detail",
-                            run->detail, "batch", (int)(run->batch ? run->batch : 1), "samples", (int)run->samples,
-                            "disturbed", (int)j.disturbed, "exits", counts(run), "phases", phases(&j));
-    json_object_set_new(row, "baseline", run->baselines ? json_integer((json_int_t)j.baseline) : json_null());
-    json_object_set_new(row, "identity",
-                        j.count[PHASE_EXIT_LEG]
-                            ? json_pack("{s:b, s:I, s:I}", "holds", j.identity_holds, "residual",
-                                        (json_int_t)j.residual, "offset_error", (json_int_t)j.offset_error)
-                            : json_null());
-    exits_joined_fini(&j);
-    return emit(sink, row, e);
+    exits_joined_fini(&joined);
+    return rc;
 }
 
 /* A note and no failure: the samples that the quota stopped are outliers, and the quantiles below them stand. */
@@ -348,10 +376,7 @@ static int measure_row(const struct arch_bench_row *what, const struct exits_opt
     struct groups_throttled before;
     struct exits_run run;
     struct machine *m;
-    int rc = emit(sink,
-                  json_pack("{s:s, s:s, s:i}", "type", "begin", "item", what->id, "timeout_ms",
-                            (int)(o->timeout_ms + BEGIN_GRACE_MS)),
-                  e);
+    int rc = bench_line_item(sink, what->id, o->timeout_ms + BEGIN_GRACE_MS, e);
     if (rc) return rc;
     groups_throttled_here(&before);
     rc = exits_run(&run, &m, what, o, sink->is_stopped, e);

@@ -102,6 +102,11 @@ struct fair_plan {
 extern const struct bench_item fair_item[FAIR_ITEM_COUNT + 1]; /* ends with a NULL id */
 /* Variant `variant` of item `item`. false: it has no more. */
 bool fair_plan_make(const struct fair_options *o, unsigned item, unsigned variant, struct fair_plan *out);
+/* Does --hold-back mean this vCPU of the plan? Only one that spins is held back. */
+static inline bool fair_is_held_back(const struct fair_options *o, const struct fair_plan *p, unsigned vcpu)
+{
+    return o->has_hold && o->hold_vcpu == vcpu && vcpu < p->vcpu_count && p->vcpu[vcpu].work == FAIR_SPIN;
+}
 /* The first vCPU of the VM that this one belongs to. */
 static inline unsigned fair_first_vcpu(const struct fair_plan *p, unsigned vcpu)
 {

@@ -231,6 +231,21 @@ static int check_cgroup(const struct fair_options *o, struct err *e)
     return err_set(e, -EINVAL, "cgroup %.400s: not a cgroup directory; they lie below /sys/fs/cgroup", o->cgroup);
 }
 
+/* A vCPU that no run has could not be found either. */
+static int check_hold(const struct fair_options *o, struct err *e)
+{
+    struct fair_plan p;
+
+    if (!o->has_hold) return 0;
+    for (unsigned i = 0; i < FAIR_ITEM_COUNT; i++) {
+        if (!(o->experiments >> i & 1)) continue;
+        for (unsigned v = 0; fair_plan_make(o, i, v, &p); v++)
+            if (fair_is_held_back(o, &p, o->hold_vcpu)) return 0;
+    }
+    return err_set(e, -EINVAL, "hold-back: no experiment that was asked for has a vCPU %u that spins; name a lower one",
+                   o->hold_vcpu);
+}
+
 int fair_options_check(struct fair_options *o, struct err *e)
 {
     int rc = check_windows(o, e);
@@ -239,5 +254,6 @@ int fair_options_check(struct fair_options *o, struct err *e)
     if (!rc && o->vcpus && o->weight_count && o->vcpus != o->weight_count)
         rc = err_set(e, -EINVAL, "weights: %u of them do not match %u vcpus; give one a vCPU", o->weight_count,
                      o->vcpus);
+    if (!rc) rc = check_hold(o, e);
     return rc;
 }

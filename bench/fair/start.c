@@ -21,7 +21,7 @@
 
 static bool is_held_back(const struct run *u, unsigned i)
 {
-    return u->o->has_hold && u->o->hold_vcpu == i && u->p->vcpu[i].work == FAIR_SPIN;
+    return fair_is_held_back(u->o, u->p, i);
 }
 
 static bool has_to_sleep(const struct run *u, unsigned i)

@@ -326,12 +326,12 @@ static void hold_bound(const struct live_record *r, struct live_report *out, str
     const char *plural = CPU_COUNT(&r->vcpu[f->vcpu].cpus) > 1 ? "s" : "";
     if (is_idle)
         say(f->text,
-            "on CPU%s %s alone, %s and whoever shares them waited %.2f s while other CPUs were idle for %.2f s: "
-            "%.0f ms %s %.0f ms",
+            "on CPU%s %s alone, %s and whoever else is bound there waited %.2f s while other CPUs were idle for "
+            "%.2f s: %.0f ms %s %.0f ms",
             plural, cpus, who, s(worst.waited), s(worst.idle), f->statistic / 1e6, sign(f), f->bound / 1e6);
     else
         say(f->text,
-            "on CPU%s %s alone, %s and whoever shares them ran %.2f s; an even division over all CPUs would "
+            "on CPU%s %s alone, %s and whoever else is bound there ran %.2f s; an even division over all CPUs would "
             "give %.2f s: %.0f ms %s %.0f ms",
             plural, cpus, who, s(worst.lack.got), s(worst.lack.due), f->statistic / 1e6, sign(f), f->bound / 1e6);
     if (f->verdict != FAIR_PASS) (void)live_blame(r, (unsigned)f->vcpu, NULL, 0, f->cause);

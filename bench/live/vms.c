@@ -97,7 +97,7 @@ static int weigh_one(struct live_record *r, const char *word, size_t len, struct
         for (unsigned i = 0; i < r->vms; i++) names[i] = r->vm[i].name;
         (void)err_set(e, -EINVAL, "weights: \"%s\" is none of the VMs that are watched", one);
         nearest_err_hint(e, one, WORDS_IN(names));
-        err_hint(e, "name it before the options, too");
+        err_hint(e, "it must be one of those that the command names, or of all that run when it names none");
         return -EINVAL;
     }
     const double weight = strtod(equals + 1, &end);

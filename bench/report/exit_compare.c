@@ -127,7 +127,7 @@ static void put_ratio(FILE *page, const json_t *row)
     html_put(page, isfinite(ratio) ? "<td data-t=\"B/A\">%.3f</td>" : "<td data-t=\"B/A\">n/a</td>", ratio);
     html_put(page, isfinite(low) ? "<td data-t=\"95 %%\">%.3f\xe2\x80\x93%.3f</td>" : "<td data-t=\"95 %%\">n/a</td>",
              low, high);
-    report_put_word_cell(page, "B is", json_text(row, "verdict"));
+    report_put_word_cell(page, "verdict", json_text(row, "verdict"));
 }
 
 /* A median, and how many times the unit row's of the same host it is. */
@@ -157,6 +157,13 @@ static void put_group(const struct report *r, const json_t *found, enum row_grou
     }
 }
 
+static bool has_unit(const struct report *r)
+{
+    for (unsigned k = 0; k < r->count; k++)
+        if (exit_median(&r->view[k], result_row(r->view[k].result, ROW_OF_UNIT)) > 0) return true;
+    return false;
+}
+
 void exit_put_side_by_side(const struct report *r)
 {
     static const enum row_group order[] = {GROUP_USER, GROUP_KERNEL, GROUP_CONTROL};
@@ -164,10 +171,10 @@ void exit_put_side_by_side(const struct report *r)
     html_put(r->page, "<div class=\"scroll\"><table class=\"rows\"><thead><tr><th>row</th>");
     for (unsigned k = 0; k < r->count; k++)
         html_put(r->page, "<th>%s: %s, %s</th>", r->view[k].letter, r->view[k].arch, r->view[k].nature);
-    if (found) html_put(r->page, "<th>B/A</th><th>95\xc2\xa0%%</th><th class=\"t\">B is</th>");
+    if (found) html_put(r->page, "<th>B/A</th><th>95\xc2\xa0%%</th><th class=\"t\">verdict</th>");
     html_put(r->page, "</tr></thead><tbody>\n");
     for (unsigned g = 0; g < sizeof(order) / sizeof(order[0]); g++) put_group(r, found, order[g]);
-    html_put(r->page, "</tbody></table></div>\n<p class=\"note\">Medians in nanoseconds. The small number is the ratio "
-                      "to " ROW_OF_UNIT " on the same host.</p>\n");
+    html_put(r->page, "</tbody></table></div>\n<p class=\"note\">Medians in nanoseconds.%s</p>\n",
+             has_unit(r) ? " The small number is the ratio to " ROW_OF_UNIT " on the same host." : "");
     json_decref(found);
 }

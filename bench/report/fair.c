@@ -197,7 +197,7 @@ static void put_all_lanes(FILE *page, const struct trials *all)
                    "experiment got together. Where what it should have had is not a share of that, no line is "
                    "drawn.</p>\n");
     if (rest == 0) return;
-    (void)snprintf(title, sizeof(title), "%u more experiments%s", rest,
+    (void)snprintf(title, sizeof(title), "%u more experiment%s%s", rest, rest == 1 ? "" : "s",
                    count_all(all, VERDICT_FAIL) ? ", in which nothing failed" : "");
     report_fold(page, title);
     put_lanes(page, all->at + open, all->count - open);

@@ -163,13 +163,13 @@ static void put_cpus(FILE *page, const json_t *o)
 {
     size_t i = 0, k = 0;
     const json_t *cpu, *other;
-    html_put(page, "<h2>Who had the CPUs</h2><table class=\"rows\"><thead><tr><th>CPU</th><th>busy</th><th>idle</th>"
+    html_put(page, "<h2>Who had the CPUs</h2><table class=\"rows\"><thead><tr><td></td><th>busy</th><th>idle</th>"
                    "<th>steal</th><th class=\"t\">processes that are no VM of these</th></tr></thead><tbody>\n");
     json_array_foreach(json_object_get(o, "cpus"), i, cpu)
     {
         const double busy = figure_of(cpu, "busy_ns"), idle = figure_of(cpu, "idle_ns");
         const double steal = figure_of(cpu, "steal_ns"), all = busy + idle + steal;
-        html_put(page, "<tr><th scope=\"row\">%.0f</th>", figure_of(cpu, "cpu"));
+        html_put(page, "<tr><th scope=\"row\">CPU %.0f</th>", figure_of(cpu, "cpu"));
         put_share(page, "busy", busy, all);
         put_share(page, "idle", idle, all);
         put_share(page, "steal", steal, all);

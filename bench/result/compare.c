@@ -37,7 +37,11 @@ static int check(const struct result *a, const struct result *b, struct err *e)
     if (a->kind != RESULT_EXITS)
         return err_set(e, -EINVAL, "results of kind %s are verdicts, not durations: there is no ratio of them",
                        result_kind(a));
-    if (!arch_of(a) || !arch_of(b)) return err_set(e, -EINVAL, "a result without a process can't be compared");
+    if (!arch_of(a) || !arch_of(b)) {
+        (void)err_set(e, -EINVAL, "%s is a result without a process, which can't be compared", arch_of(a) ? "B" : "A");
+        err_hint(e, "no process of the program that made it told what it measured: is that a vireo?");
+        return -EINVAL;
+    }
     if (strcmp(arch_of(a), arch_of(b)) != 0)
         return err_set(e, -EINVAL, "results of %s and %s can't be compared; vireo report sets them side by side",
                        arch_of(a), arch_of(b));

@@ -34,7 +34,7 @@ kinds_are_listed() { ends 0 bench && says out exits && says out fairness; }
 rows_are_listed() { ends 0 bench exits --list && says out nop && says out mmio_wr_user && ! grep -q never_exits out && [ ! -s err ]; }
 options_are_explained() { ends 0 bench --help && says out --rows && says out --against; }
 bad_words() {
-    refuses 'unknown bench "exts"' exts && says err 'did you mean "exits"' && refuses 'no kind of bench given' --format text &&
+    refuses 'unknown bench "exts"' exts && says err 'did you mean "exits"' && refuses 'unknown bench "zzzzzz"' zzzzzz && says err '`vireo bench` lists them' && refuses 'no kind of bench given' --format text &&
         refuses 'unknown option --row' exits --row nop && says err 'did you mean "--rows"' && refuses '"nop" is not an option' exits nop &&
         refuses 'processes 0: a number from 1 to 200' exits --processes 0 && refuses 'processes 1x:' exits --processes 1x &&
         refuses 'processes 201:' exits --processes 201 && refuses 'there is none without --against' exits --output-against x &&
@@ -124,6 +124,7 @@ measured_and_written() {
         is few.json 'join " ", map { $_->{exits}{verdict} =~ /agrees|explained/ ? "right" : $_->{exits}{because} } @{$j->{rows}}' "right right" &&
         is few.json '$j->{rows}[0]{headline}{p50} < $j->{rows}[1]{headline}{p50} ? 1 : 0' 1
 }
+no_vireo_is_told() { refuses 'B is a result without a process' exits --rows nop --samples 10 --processes 1 --against /bin/true && says err 'is that a vireo?'; }
 text_goes_to_stdout() { ends 0 bench exits "${few[@]}" --processes 1 && says out 'vireo bench exits:' && says out mmio_wr_user && [ ! -s err ]; }
 terminal_shows_progress() {
     timeout $RUN_LIMIT_S script -qec "$VIREO bench exits ${few[*]} --processes 1 --output text" /dev/null < /dev/null > seen
@@ -225,6 +226,7 @@ check "other architectures are not compared, other environments are said" what_m
 
 kvm_tests=(
     "rows are measured in fresh processes, and written as JSON|measured_and_written"
+    "a program that is no vireo is told as the reason|no_vireo_is_told"
     "text goes to standard output, and nothing else anywhere|text_goes_to_stdout"
     "a terminal sees how far it is|terminal_shows_progress"
     "a guest that never ends is a timeout, and the next row still runs|endless_guest_times_out"

@@ -177,7 +177,7 @@ top_in_a_terminal_fits_it_and_gives_it_back() {
 }
 bad_commands_of_top() {
     ends 125 top && errs 'which VM?' && ends 125 top web --interval 0 && errs '0.1 to 3600' && ends 125 top web --count 1.5 && errs 'whole number' &&
-        ends 125 top web web && errs 'one VM at a time' && ends 125 stat web web && errs 'one VM at a time'
+        ends 125 top web db && errs '"db" beside "web": one VM at a time' && ends 125 stat web web && errs 'one VM at a time'
 }
 
 list_names_those_that_run() {

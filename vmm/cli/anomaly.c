@@ -26,7 +26,7 @@ static double median(double *value, unsigned n)
 /* Of the n samples before the k last ones. */
 static void baseline(const struct anomaly_series *s, unsigned k, struct anomaly_alarm *out)
 {
-    double value[ANOMALY_WINDOW];
+    double value[ANOMALY_WINDOW] = {0}; /* which is the median of none */
     for (unsigned i = 0; i < out->before; i++) value[i] = sample(s, k + i);
     out->median = median(value, out->before);
     for (unsigned i = 0; i < out->before; i++)

@@ -130,7 +130,7 @@ int client_pid(const char *name)
 int client_name(const struct args_words *w, const char **name, struct vireo_error *e)
 {
     *name = w->word[0];
-    return w->count > 1 ? bad_command(e, "\"%.200s\": one VM at a time", w->word[1]) : 0;
+    return w->count > 1 ? bad_command(e, "\"%.200s\" beside \"%.200s\": one VM at a time", w->word[1], w->word[0]) : 0;
 }
 
 /* ---- what it says ---- */

@@ -165,7 +165,9 @@ static int open_listener(struct metrics *m, struct vireo_error *e)
         close(m->fd);
         m->fd = -1;
         if (error == EADDRINUSE)
-            return bad_command(e, "listen %.200s: somebody listens there already, or a file is there", m->listen);
+            return bad_command(e, "listen %.200s: somebody listens there already%s; name another %s", m->listen,
+                               family == AF_UNIX ? ", or a file is there" : "",
+                               family == AF_UNIX ? "path" : "port, or 0 for any that is free");
         return bad_call(e, error, "listen %s", m->listen);
     }
     return 0;

@@ -20,7 +20,8 @@ static const struct setting options[] = {
     {"verbose", NULL, "say what is going on, on standard error", CLI_SWITCH(struct run, is_verbose)},
     {"boot-times", NULL, "at the end print when each phase was reached (in the object with --json)",
      CLI_SWITCH(struct run, has_boot_times)},
-    {"stats", "FILE|-", "at the end and on SIGUSR1, where the time went, exit by exit (JSON with --json)",
+    {"stats", "FILE|-",
+     "at the end and on SIGUSR1, where the time went, exit by exit (JSON with --json); - is standard error",
      CLI_TEXT(struct run, stats_path)},
     {0},
 };

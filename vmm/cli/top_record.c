@@ -191,14 +191,14 @@ static int run(struct record_run *r, struct vireo_error *e)
     return rc;
 }
 
-/* Do those that the user named run? This is asked before the file is emptied: a slip in a name must not cost a
- * recording that was made earlier. */
-static int ask_named(const struct top_record *o, struct vireo_error *e)
+/* Those that the user named run: asked before the file is emptied, since a slip of the keyboard in a name must not cost
+ * the recording that is there. */
+static int check_names(const struct top_record *o, struct vireo_error *e)
 {
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < o->names_count; i++) {
-        struct page p = {0};
-        rc = client_fetch(o->names[i], "/stats?steps=1", &p, e);
+        struct page p = {NULL, 0};
+        rc = client_fetch(o->names[i], "/stats", &p, e);
         free(p.text);
     }
     return rc;
@@ -218,7 +218,8 @@ int top_record(const struct top_record *o)
 {
     struct vireo_error e;
     struct record_run r = {.order = o, .watched = calloc(WATCHED_MAX, sizeof(*r.watched))};
-    int rc = r.watched ? ask_named(o, &e) : bad_call(&e, ENOMEM, "record");
+    int rc = r.watched ? 0 : bad_call(&e, ENOMEM, "record");
+    if (!rc) rc = check_names(o, &e);
     r.recording.f = rc ? NULL : open_file(o, &e);
     if (!r.recording.f) {
         free(r.watched);

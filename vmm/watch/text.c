@@ -1,5 +1,6 @@
 /* The page for people: a table for each vCPU, what ioeventfd saved, the threads, the six figures. */
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/watch/snapshot.h"
@@ -108,6 +109,17 @@ static void put_doorbells(FILE *f, const struct stats_snapshot *s)
     }
 }
 
+/* Of a name such as "requests_ns" the unit is said as in the rest of the text. */
+static void put_device_count(FILE *f, const struct stats_row *r)
+{
+    static const char unit[] = "_ns";
+    const size_t len = strlen(r->name), of = sizeof(unit) - 1;
+    if (len > of && strcmp(r->name + len - of, unit) == 0)
+        fprintf(f, "  %s: %.3f ms in %.*s\n", r->device, (double)r->count / 1e6, (int)(len - of), r->name);
+    else
+        fprintf(f, "  %s: %" PRIu64 " %s\n", r->device, r->count, r->name);
+}
+
 static void put_devices(FILE *f, const struct stats_snapshot *s)
 {
     bool has_any = false;
@@ -115,7 +127,7 @@ static void put_devices(FILE *f, const struct stats_snapshot *s)
         const struct stats_row *r = &s->entry[i].row;
         if (r->kind != STATS_DEVICE) continue;
         if (!has_any) fprintf(f, "counted by devices\n");
-        fprintf(f, "  %s: %" PRIu64 " %s\n", r->device, r->count, r->name);
+        put_device_count(f, r);
         has_any = true;
     }
 }

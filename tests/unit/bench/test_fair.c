@@ -822,6 +822,23 @@ static void what_does_not_fit_together_is_refused(void **state)
     refused_together("not a cgroup directory");
 }
 
+static void a_vcpu_held_back_is_one_that_spins(void **state)
+{
+    (void)state;
+    ask("hold-back", "8:10");
+    refused_together("no experiment that was asked for has a vCPU 8 that spins");
+    ask("hold-back", "7:10");
+    assert_int_equal(fair_options_check(&o, &e), 0);
+    ask("vcpus", "2");
+    ask("experiments", "E1,E14");
+    refused_together("vCPU 7");
+    ask("hold-back", "1:10");
+    assert_int_equal(fair_options_check(&o, &e), 0);
+    ask("experiments", "E5");
+    ask("hold-back", "0:10");
+    refused_together("vCPU 0");
+}
+
 static void defaults_fit_the_run(void **state)
 {
     (void)state;
@@ -924,6 +941,7 @@ int main(void)
         T(every_experiment_judges_what_the_documentation_says),
         T(wrong_values_get_a_sentence),
         T(what_does_not_fit_together_is_refused),
+        T(a_vcpu_held_back_is_one_that_spins),
         T(defaults_fit_the_run),
         T(every_plan_fits_its_limits),
         T(what_needs_two_cpus_says_so_on_one),

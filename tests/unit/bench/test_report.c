@@ -267,7 +267,7 @@ static void page_tells_failures_first_and_draws_lanes(void **state)
     assert_contains(t.s, "<b class=\"bad\">E2: 2 on 1</b>, F1 proportional share: 90 &gt;= 8; at nice 1.");
     assert_contains(t.s, "60.0 of 50.0 %");
     assert_contains(t.s, "Farthest below its share was <b>vCPU 1</b> in E2: 2 on 1: 40.0 of 50.0 %.");
-    assert_contains(t.s, "1 more experiments, in which nothing failed");
+    assert_contains(t.s, "1 more experiment, in which nothing failed");
     assert_true(strstr(t.s, "E2: 2 on 1: fail") < strstr(t.s, "E1: 2 on 1: pass"));
     assert_null(strstr(t.s, "bad\" data-t=\"\">reported")); /* what has no bound can't break it */
     assert_contains(t.s, "open\" data-t=\"\">reported");

@@ -112,6 +112,9 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
     const struct stats_row dropped = {
         .kind = STATS_DEVICE, .vcpu = -1, .name = "output_dropped", .device = "console 0", .count = 4321};
     fn(arg, &dropped);
+    const struct stats_row took = {
+        .kind = STATS_DEVICE, .vcpu = -1, .name = "requests_ns", .device = "disk 0 (root)", .count = 25732637};
+    fn(arg, &took);
     return 0;
 }
 
@@ -416,6 +419,7 @@ static void text_has_the_table_the_doorbells_the_threads_and_the_figures(void **
         "  kernel: exits 5000\n",
         "  disk 0 (root), queue 1: 77\n",
         "  console 0: 4321 output_dropped\n",
+        "  disk 0 (root): 25.733 ms in requests\n",
         "  4711 web:io\n",
         "unavailable: no vCPU runs\n",
         "recording an exit takes 30 ns here",
