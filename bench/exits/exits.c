@@ -171,7 +171,8 @@ static const struct setting options[] = {
     {"pin", "CPU", "the measured vCPU runs on this CPU alone", .set = set_pin},
     {"timeout", "TIME", "a row may take so long, e.g. 5s (default 20s)", .set = set_timeout},
     {"delay", "TIME", "self-check: so much more in our handlers, which must show in `user` alone", .set = set_delay},
-    {"quick", NULL, "100 samples of a row, or those of 50 ms, in the processes that end within 28 s", .set = set_quick},
+    {"quick", NULL, "under 30 s in all: 100 samples of a row or fewer, and only the processes that there is time for",
+     .set = set_quick},
     {0},
 };
 

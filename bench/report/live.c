@@ -163,7 +163,7 @@ static void put_cpus(FILE *page, const json_t *o)
 {
     size_t i = 0, k = 0;
     const json_t *cpu, *other;
-    html_put(page, "<h2>Who had the CPUs</h2><table class=\"rows\"><thead><tr><td></td><th>busy</th><th>idle</th>"
+    html_put(page, "<h2>Who had the CPUs</h2><table class=\"rows\"><thead><tr><th></th><th>busy</th><th>idle</th>"
                    "<th>steal</th><th class=\"t\">processes that are no VM of these</th></tr></thead><tbody>\n");
     json_array_foreach(json_object_get(o, "cpus"), i, cpu)
     {

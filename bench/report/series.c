@@ -288,10 +288,14 @@ static void put_alarm_row(const struct view *v, const struct recording_alarm_see
 {
     char figure[FIGURE_TEXT_MAX], value[PLOT_TEXT_MAX], usual[PLOT_TEXT_MAX], spread[PLOT_TEXT_MAX];
     figure_text(a, figure, sizeof(figure));
-    html_put(v->page, "<tr><th scope=\"row\">%s</th><td class=\"t\">%s</td><td>%s</td><td>%s</td><td>%s</td>",
+    html_put(v->page,
+             "<tr><th scope=\"row\">%s</th><td class=\"t\">%s</td><td data-t=\"rose to\">%s</td>"
+             "<td data-t=\"usual was\">%s</td><td data-t=\"spread\">%s</td>",
              v->r->vm[a->vm].name, figure, value_text(a->value, a->unit, value), value_text(a->median, a->unit, usual),
              value_text(a->mad, a->unit, spread));
-    html_put(v->page, "<td>%.1f s</td><td class=\"t\">%.1f s%s</td><td>%u%s</td><td>%.2g</td></tr>\n",
+    html_put(v->page,
+             "<td data-t=\"at\">%.1f s</td><td class=\"t\" data-t=\"lasted\">%.1f s%s</td>"
+             "<td data-t=\"samples\">%u%s</td><td data-t=\"once in\">%.2g</td></tr>\n",
              (double)a->since_ns / NS_PER_S, (until_ns(v, a) - (double)a->since_ns) / NS_PER_S,
              !a->until_ns     ? ", to the end"
              : a->has_settled ? ", then usual"
@@ -306,9 +310,10 @@ static void put_alarms(const struct view *v)
              "<h2>Changes that chance does not explain</h2><p class=\"note\">A change is told when the last 4 to 8 "
              "samples lie above nearly all of up to 120 before them, which were they alike would happen once in "
              "so many times; and when it is large and far from what is usual. Spread is the median distance "
-             "from the median.</p><div class=\"scroll\"><table><thead><tr><th>VM</th><th class=\"t\">figure</th>"
+             "from the median.</p><div class=\"scroll\"><table class=\"rows long\"><thead><tr><th>VM</th><th "
+             "class=\"t\">figure</th>"
              "<th>rose to</th><th>usual was</th><th>spread</th><th>at</th><th class=\"t\">lasted</th>"
-             "<th>samples</th><th>by chance once in</th></tr></thead><tbody>\n");
+             "<th>samples</th><th>once in</th></tr></thead><tbody>\n");
     for (unsigned i = 0; i < v->r->alarms; i++) put_alarm_row(v, &v->r->alarm[i]);
     html_put(v->page, "</tbody></table></div>\n");
     if (v->r->alarms_lost > 0) html_put(v->page, "<p class=\"note\">%u more are not shown.</p>\n", v->r->alarms_lost);

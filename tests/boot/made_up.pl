@@ -105,7 +105,12 @@ sub recording {
     for my $second (1 .. 90) {
         my @vcpus = map { { vcpu => $_, exits => 1000, cpu_ns => 4e8 * (1 + rand()), run_delay_ns => 1e8 * rand(), steal_ns => 1e7 } } 0, 1;
         $out .= $json->encode({ type => 'sample', t_ns => $second * 1e9, vm => 0, interval_ns => 1e9, saved => 500, throttled_ns => 1e7, vcpus => \@vcpus,
-            classes => [map { class($_, 1000) } 'port out', 'mmio read', 'mmio write', 'halt'], disks => [{ disk => 0, count => 100, p99_ns => 1e6 * (1 + rand()) }] }) . "\n";
+            classes => [map { class($_, 1000) } 'port out', 'mmio read', 'mmio write', 'halt'], disks => [{ name => 'disk 0 (root)', requests => 100, requests_ns => 1e8 * (1 + rand()) }] }) . "\n";
+    }
+    for ([exit_rate => 'mmio write', '1/s', 18099.6, 99.1, 1.1], [run_delay => 'vCPU 1', 's/s', 0.487, 0.0637, 0.0431]) {
+        my ($metric, $of, $unit, $value, $median, $mad) = @$_;
+        $out .= $json->encode({ type => 'alarm', t_ns => 90e9, vm => 0, event => 'begins', metric => $metric, of => $of, unit => $unit, since_ns => 60e9,
+            value => $value, median => $median, mad => $mad, samples => 120, is_slow => JSON::PP::false, odds => 9.4e6 }) . "\n";
     }
     return $out;
 }

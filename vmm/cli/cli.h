@@ -53,7 +53,7 @@ extern const char program_hint[];
 const struct command *command_find(const char *name);
 /* What both programs say of the laboratory's commands. */
 #define HELP_BENCH    "Measure what VM exits cost here, and how vCPUs share processors"
-#define HELP_REPORT   "Make an HTML page of results of vireo bench or vireo fairness, or of a recording of vireo top"
+#define HELP_REPORT   "Make an HTML page of what vireo bench, fairness or top --record wrote"
 #define HELP_FAIRNESS "Say whether running VMs get what they are due, and why not"
 /* Go on as c->program, which lies beside this one; words are its argv. Returns, with an exit status, only when it is
  * not there. */
