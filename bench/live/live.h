@@ -41,6 +41,7 @@ struct live_vm {
     char name[LIVE_NAME];
     pid_t pid;
     double weight;         /* against the other VMs' */
+    bool is_weighed;       /* by the user */
     unsigned first, vcpus; /* in the record's list */
     uint64_t own_ns;       /* charged to the threads of its process that are no vCPU; of the first VM of a process */
 };

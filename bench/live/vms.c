@@ -103,7 +103,9 @@ static int weigh_one(struct live_record *r, const char *word, size_t len, struct
     const double weight = strtod(equals + 1, &end);
     if (end == equals + 1 || *end || !(weight >= 1e-3 && weight <= 1e6))
         return err_set(e, -EINVAL, "weights: %s=%s: a number from 0.001 to 1000000", one, equals + 1);
+    if (r->vm[k].is_weighed) return err_set(e, -EINVAL, "weights: \"%s\" is given twice; leave one out", one);
     r->vm[k].weight = weight;
+    r->vm[k].is_weighed = true;
     return 0;
 }
 

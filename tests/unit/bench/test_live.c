@@ -509,6 +509,7 @@ static void weights_that_do_not_fit_are_refused(void **state)
     refuses(live_weigh(&r, "a=0", &e), -EINVAL, "0.001 to 1000000");
     refuses(live_weigh(&r, "a=nan", &e), -EINVAL, "0.001 to 1000000");
     refuses(live_weigh(&r, "a=1,", &e), -EINVAL, "write NAME=NUMBER");
+    refuses(live_weigh(&r, "database=2,database=3", &e), -EINVAL, "given twice");
     assert_int_equal(live_weigh(&r, "databse=2", &e), -EINVAL);
     assert_contains(e.text, "\"databse\" is none of the VMs");
     assert_contains(e.hint, "database");
