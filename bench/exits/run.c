@@ -12,7 +12,7 @@
 #include "arch/arch.h"
 #include "bench/exits/build.h"
 #include "vmm/base/clock.h"
-#include "vmm/base/thread.h"
+#include "vmm/base/thread_counts.h"
 
 /* Between two looks at a guest that works by itself. Not less, as each look may take the guest's CPU away. */
 #define POLL_NS 1000000u
@@ -32,25 +32,28 @@
 /* ---- does the host interfere? ---- */
 
 struct watch {
-    int status_fd; /* of the vCPU's thread; below 0: not to be had */
+    struct thread_files files;
+    pid_t tid; /* of the vCPU's thread; 0: not to be had */
     int stats_fd;
     uint64_t next_ns, switches, irq;
     uint32_t from; /* the first sample of this window */
 };
 
-static uint64_t involuntary_switches(int fd)
+static uint64_t involuntary_switches(struct watch *w)
 {
-    struct thread_switches s = {0};
-    return fd >= 0 && thread_switches(fd, &s) ? s.involuntary : 0;
+    struct thread_counts counts;
+    thread_count_switches(&w->files, w->tid, &counts);
+    return counts.involuntary;
 }
 
 static void watch_open(struct watch *w, struct machine *m, int stats_fd)
 {
     struct machine_thread t;
-    *w = (struct watch){.status_fd = -1, .stats_fd = stats_fd};
+    *w = (struct watch){.stats_fd = stats_fd};
+    thread_files_init(&w->files);
     if (!machine_thread(m, 0, &t)) return;
-    w->status_fd = thread_status_open(t.tid);
-    w->switches = involuntary_switches(w->status_fd);
+    w->tid = t.tid;
+    w->switches = involuntary_switches(w);
     w->irq = exits_counts_read(stats_fd, NULL).irq;
 }
 
@@ -66,7 +69,7 @@ static void watch_look(struct watch *w, struct exits_run *run, bool is_last)
     const uint64_t now = now_ns();
     if (now < w->next_ns && !is_last) return;
     w->next_ns = now + WINDOW_NS;
-    const uint64_t switches = involuntary_switches(w->status_fd), irq = exits_counts_read(w->stats_fd, NULL).irq;
+    const uint64_t switches = involuntary_switches(w), irq = exits_counts_read(w->stats_fd, NULL).irq;
     const uint32_t at = progress_of(run);
     if ((switches != w->switches || irq != w->irq) && run->windows < WINDOWS_MAX && at >= w->from)
         run->window[run->windows++] = (struct exits_window){w->from, at + 1};
@@ -154,7 +157,7 @@ static int take_samples(struct walk *w)
     const int rc = follow(w, &watch);
     if (CPU_COUNT(&old)) (void)sched_setaffinity(0, sizeof(old), &old);
     watch_look(&watch, w->run, true);
-    if (watch.status_fd >= 0) close(watch.status_fd);
+    thread_files_close(&watch.files);
     if (reached(w) == BENCH_SAMPLED) exits_build_compare(w->build);
     return rc;
 }

@@ -12,8 +12,6 @@
 
 #include "vmm/base/fd.h"
 
-#define STATUS_MAX_BYTES 4096 /* of a thread's status file: some 1,500 bytes on Linux 6 */
-
 /* A blocked fault ends the process before its handler could restore a terminal (signal(7)), so these stay open. */
 static void signals_of(const struct thread_start *start, sigset_t *blocked)
 {
@@ -65,29 +63,6 @@ void thread_be_ordinary(void)
 }
 
 /* ---- what the scheduler knows ---- */
-
-int thread_status_open(pid_t tid)
-{
-    char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
-    const int fd = fd_own(open(path, O_RDONLY | O_CLOEXEC));
-    return fd < 0 ? -errno : fd;
-}
-
-bool thread_switches(int status_fd, struct thread_switches *out)
-{
-    char text[STATUS_MAX_BYTES];
-    const ssize_t n = pread(status_fd, text, sizeof(text) - 1, 0);
-    if (n <= 0) return false;
-    text[n] = '\0';
-    /* The second name holds the first, so each is looked for from the beginning of its line (proc(5)). */
-    const char *voluntary = strstr(text, "\nvoluntary_ctxt_switches:");
-    const char *involuntary = strstr(text, "\nnonvoluntary_ctxt_switches:");
-    if (!voluntary || !involuntary) return false;
-    out->voluntary = strtoull(strchr(voluntary, ':') + 1, NULL, 10);
-    out->involuntary = strtoull(strchr(involuntary, ':') + 1, NULL, 10);
-    return true;
-}
 
 /* sched_setattr(2), its first version. linux/sched/types.h has it too, but can't be included beside sched.h. */
 struct attr {

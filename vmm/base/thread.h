@@ -34,14 +34,6 @@ void thread_be_ordinary(void);
 
 /* ---- of any thread of this process, by the id that gettid(2) gives ---- */
 
-/* How often it has left its CPU: because it waited, and because another was put in its place. */
-struct thread_switches {
-    uint64_t voluntary, involuntary;
-};
-/* A descriptor that thread_switches reads again and again, the caller's to close; -ENOENT: it has ended. */
-int thread_status_open(pid_t tid);
-bool thread_switches(int status_fd, struct thread_switches *out); /* false: it has ended */
-
 /* The time slice that it has of its own, ns; 0: the kernel's, which Linux 6.12 and later tell, or not told. */
 uint64_t thread_slice_ns(pid_t tid);
 /* 0: back to the kernel's. Before Linux 6.12 nothing comes of it. are_children_ordinary: threads that it makes have

@@ -62,9 +62,10 @@ static uint64_t number_of(const char *text, const char *name)
 }
 
 /* `sched` has all three, where the kernel has that file. */
-static void count_switches(struct thread_files *f, pid_t tid, struct thread_counts *out)
+void thread_count_switches(struct thread_files *f, pid_t tid, struct thread_counts *out)
 {
     char text[FILE_MAX_BYTES];
+    memset(out, 0xff, sizeof(*out)); /* THREAD_UNTOLD and -1 */
     if (read_file(f, THREAD_FILE_SCHED, tid, text)) {
         out->migrations = number_of(text, "\nse.nr_migrations");
         out->voluntary = number_of(text, "\nnr_voluntary_switches");
@@ -97,14 +98,14 @@ static void count_stat(struct thread_files *f, pid_t tid, struct thread_counts *
 void thread_counts(struct thread_files *f, pid_t tid, struct thread_counts *out)
 {
     char text[FILE_MAX_BYTES], *rest;
-    memset(out, 0xff, sizeof(*out)); /* THREAD_UNTOLD and -1 */
     const uint64_t cpu_ns = tid ? clock_ns(clock_of_thread(tid)) : 0;
+    memset(out, 0xff, sizeof(*out));
     if (!cpu_ns) return;
+    thread_count_switches(f, tid, out);
     out->cpu_ns = cpu_ns;
     if (read_file(f, THREAD_FILE_SCHEDSTAT, tid, text)) {
         (void)strtoull(text, &rest, 10); /* time on a CPU as of the last tick: the clock has it as of now */
         out->run_delay_ns = strtoull(rest, NULL, 10);
     }
     count_stat(f, tid, out);
-    count_switches(f, tid, out);
 }

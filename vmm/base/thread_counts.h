@@ -31,5 +31,7 @@ void thread_files_close(struct thread_files *f); /* after the last look; legal t
 
 /* tid 0 or of a thread that has ended: all is untold. f is of this thread alone. */
 void thread_counts(struct thread_files *f, pid_t tid, struct thread_counts *out);
+/* The same of its switches and migrations alone: one system call. */
+void thread_count_switches(struct thread_files *f, pid_t tid, struct thread_counts *out);
 
 #endif

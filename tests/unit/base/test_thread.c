@@ -11,7 +11,6 @@
 
 #include "vmm/base/thread.h"
 
-#define MANY        1000
 #define STACK_USUAL (8u << 20) /* of a thread that asks for none */
 
 struct seen {
@@ -75,43 +74,6 @@ static void it_has_its_name_and_stack_and_nobody_need_join_it(void **state)
     (void)sem_destroy(&s.is_named);
 }
 
-static void switches_are_counted_where_it_waits(void **state)
-{
-    struct thread_switches before, after;
-    const int fd = thread_status_open(gettid());
-    (void)state;
-    assert_true(fd >= 0);
-    assert_true(thread_switches(fd, &before));
-    for (int i = 0; i < 5; i++) (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    assert_true(thread_switches(fd, &after));
-    close(fd);
-    assert_true(after.voluntary >= before.voluntary + 5);
-    assert_true(after.involuntary >= before.involuntary);
-}
-
-static void *tell_id(void *arg)
-{
-    *(int *)arg = thread_status_open(gettid());
-    return NULL;
-}
-
-static void one_that_has_ended_tells_nothing(void **state)
-{
-    struct thread_switches s = {.voluntary = MANY};
-    pthread_t t;
-    int fd = -1;
-    (void)state;
-    assert_int_equal(thread_make(&t, &(struct thread_start){.fn = tell_id, .arg = &fd}), 0);
-    pthread_join(t, NULL);
-    assert_true(fd >= 0);
-    for (int i = 0; i < MANY && thread_switches(fd, &s); i++) /* the kernel may need a moment more than the join */
-        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    s = (struct thread_switches){.voluntary = MANY};
-    assert_false(thread_switches(fd, &s));
-    assert_int_equal(s.voluntary, MANY);
-    close(fd);
-}
-
 static void set_policy(int policy)
 {
     assert_int_equal(sched_setscheduler(0, policy, &(struct sched_param){0}), 0);
@@ -152,5 +114,4 @@ static void a_policy_that_somebody_chose_stays(void **state)
 }
 
 UNIT_MAIN(UNIT(it_takes_faults_and_the_signal_it_was_given), UNIT(it_has_its_name_and_stack_and_nobody_need_join_it),
-          UNIT(switches_are_counted_where_it_waits), UNIT(one_that_has_ended_tells_nothing),
           UNIT(only_an_ordinary_thread_becomes_patient), UNIT(a_policy_that_somebody_chose_stays))

@@ -116,6 +116,8 @@ static void one_that_has_ended_tells_nothing(void **state)
         thread_counts(&files, s.tid, &counts);
     }
     assert_true(counts.cpu_ns == THREAD_UNTOLD && counts.run_delay_ns == THREAD_UNTOLD && counts.cpu == -1);
+    thread_count_switches(&files, s.tid, &counts);
+    assert_true(counts.involuntary == THREAD_UNTOLD && counts.migrations == THREAD_UNTOLD);
     thread_files_close(&files);
     thread_files_close(&files);
 }
