@@ -14,7 +14,7 @@ check on_amd_v_rows_counts_phases_watchdog_and_delay_are_as_promised \
 
 # The worker's lines, since what was measured before it might be ended counts.
 scripts/lab vtx --timeout 500 -- build/vireo-bench bench exits --worker --samples 10 > "$work/lines" 2> "$work/err" < /dev/null
-tr -d '\r' < "$work/lines" > "$work/vtx"
+tr -d '\r' < "$work/lines" | sed 's/": /":/g; s/, "/,"/g' > "$work/vtx"
 
 every_row_has_a_status() {
     local row said

@@ -1,10 +1,12 @@
 #include "vmm/base/thread_counts.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
@@ -42,10 +44,10 @@ static int file_of(struct thread_files *f, unsigned which, pid_t tid)
     return there;
 }
 
-/* false: there is no such file, or the thread has ended. */
+/* tid 0: only if the file is open. false: there is no such file, or the thread has ended. */
 static bool read_file(struct thread_files *f, unsigned which, pid_t tid, char text[FILE_MAX_BYTES])
 {
-    const int fd = file_of(f, which, tid);
+    const int fd = tid ? file_of(f, which, tid) : atomic_load(&f->fd[which]);
     const ssize_t n = fd < 0 ? -1 : pread(fd, text, FILE_MAX_BYTES - 1, 0);
     text[n > 0 ? n : 0] = '\0';
     return n > 0;
@@ -95,17 +97,34 @@ static void count_stat(struct thread_files *f, pid_t tid, struct thread_counts *
     }
 }
 
-void thread_counts(struct thread_files *f, pid_t tid, struct thread_counts *out)
+static void count_files(struct thread_files *f, pid_t tid, struct thread_counts *out)
 {
     char text[FILE_MAX_BYTES], *rest;
-    const uint64_t cpu_ns = tid ? clock_ns(clock_of_thread(tid)) : 0;
-    memset(out, 0xff, sizeof(*out));
-    if (!cpu_ns) return;
     thread_count_switches(f, tid, out);
-    out->cpu_ns = cpu_ns;
     if (read_file(f, THREAD_FILE_SCHEDSTAT, tid, text)) {
         (void)strtoull(text, &rest, 10); /* time on a CPU as of the last tick: the clock has it as of now */
         out->run_delay_ns = strtoull(rest, NULL, 10);
     }
     count_stat(f, tid, out);
+}
+
+void thread_counts(struct thread_files *f, pid_t tid, struct thread_counts *out)
+{
+    const uint64_t cpu_ns = tid ? clock_ns(clock_of_thread(tid)) : 0;
+    memset(out, 0xff, sizeof(*out));
+    if (!cpu_ns) return;
+    count_files(f, tid, out);
+    out->cpu_ns = cpu_ns;
+}
+
+void thread_counts_last(struct thread_files *f, struct thread_counts *out)
+{
+    struct rusage used;
+    count_files(f, 0, out);
+    out->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    out->cpu = sched_getcpu();
+    if (getrusage(RUSAGE_THREAD, &used) < 0) return;
+    out->voluntary = (uint64_t)used.ru_nvcsw;
+    out->involuntary = (uint64_t)used.ru_nivcsw;
+    out->kernel_ns = (uint64_t)used.ru_stime.tv_sec * 1000000000u + (uint64_t)used.ru_stime.tv_usec * 1000u;
 }

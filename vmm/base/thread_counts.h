@@ -31,7 +31,10 @@ void thread_files_close(struct thread_files *f); /* after the last look; legal t
 
 /* tid 0 or of a thread that has ended: all is untold. f is of this thread alone. */
 void thread_counts(struct thread_files *f, pid_t tid, struct thread_counts *out);
-/* The same of its switches and migrations alone: one system call. */
+/* Of the calling thread, which is about to end. It opens no file: what only a file tells is untold unless somebody has
+ * looked before. */
+void thread_counts_last(struct thread_files *f, struct thread_counts *out);
+/* As thread_counts, of its switches and migrations alone: one system call. */
 void thread_count_switches(struct thread_files *f, pid_t tid, struct thread_counts *out);
 
 #endif

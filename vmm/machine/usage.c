@@ -42,7 +42,7 @@ void usage_vcpu_gone(struct machine *m, unsigned vcpu)
 {
     struct thread_counts last;
     if (!m->account) return; /* no recorder: nobody can ask */
-    thread_counts(&m->account[vcpu].files, gettid(), &last);
+    thread_counts_last(&m->account[vcpu].files, &last);
     pthread_mutex_lock(&m->lock);
     m->account[vcpu].last = last;
     m->over_ns = now_ns();

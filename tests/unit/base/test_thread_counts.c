@@ -122,5 +122,33 @@ static void one_that_has_ended_tells_nothing(void **state)
     thread_files_close(&files);
 }
 
+static bool has_open_file(const struct thread_files *files)
+{
+    for (unsigned i = 0; i < THREAD_FILES; i++)
+        if (atomic_load(&files->fd[i]) >= 0) return true;
+    return false;
+}
+
+/* So that an end needs nothing of the host. */
+static void the_last_counts_open_no_file(void **state)
+{
+    struct thread_files files;
+    struct thread_counts before, last;
+    (void)state;
+    thread_files_init(&files);
+    (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    thread_counts_last(&files, &last);
+    assert_false(has_open_file(&files));
+    assert_true(last.voluntary > 0 && last.voluntary != THREAD_UNTOLD && last.involuntary != THREAD_UNTOLD);
+    assert_true(last.cpu_ns > 0 && last.kernel_ns <= clock_ns(CLOCK_MONOTONIC) && last.cpu >= 0);
+    assert_true(last.run_delay_ns == THREAD_UNTOLD && last.migrations == THREAD_UNTOLD);
+    thread_counts(&files, gettid(), &before);
+    thread_counts_last(&files, &last);
+    assert_true(last.cpu_ns >= before.cpu_ns && last.voluntary >= before.voluntary);
+    assert_int_equal(last.run_delay_ns == THREAD_UNTOLD, before.run_delay_ns == THREAD_UNTOLD);
+    assert_int_equal(last.migrations == THREAD_UNTOLD, before.migrations == THREAD_UNTOLD);
+    thread_files_close(&files);
+}
+
 UNIT_MAIN(UNIT(counts_grow_by_what_the_thread_did), UNIT(a_wait_for_a_cpu_is_a_run_delay),
-          UNIT(one_that_has_ended_tells_nothing))
+          UNIT(one_that_has_ended_tells_nothing), UNIT(the_last_counts_open_no_file))
