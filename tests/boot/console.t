@@ -318,12 +318,14 @@ resize_reaches_the_guest() {
     equal status "$(cat status)" 101
 }
 
-# pasted COUNT OPTION...: so many bytes typed at once once the guest is there, then ./more.keys; the exit status is in ./status.
+# pasted COUNT OPTION...: so many bytes typed at once once the guest is there, then ./more.keys; the exit status is in ./status. Whoever types
+# stays until the end: script(1) of util-linux 2.38 forgets what it has not read yet when its input is closed.
 pasted() {
     local count=$1
     shift
     rm -f status screen
-    (while ! grep -q ready screen 2> /dev/null; do sleep 0.1; done; head -c "$count" /dev/zero | tr '\0' a; cat more.keys) |
+    (while ! grep -q ready screen 2> /dev/null; do sleep 0.1; done; head -c "$count" /dev/zero | tr '\0' a; cat more.keys
+        for ((n = 0; n < 10 * RUN_LIMIT_S; n++)); do [ ! -s status ] || break; sleep 0.1; done) |
         timeout -k 5 $RUN_LIMIT_S script -qfec "$VIREO run $*; echo \$? > status" screen > /dev/null
     equal status "$(cat status)" "$WANT"
 }
