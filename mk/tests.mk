@@ -55,7 +55,7 @@ endif
 .PHONY: fuzz test-fuzz
 fuzz: ## the fuzz targets, into build/fuzz
 	+$(SUBMAKE) SAN=fuzz CC=clang fuzz-bins
-test-fuzz: fuzz ## replay every corpus, then fuzz each target for 20 s (FUZZ_SECONDS=N)
+test-fuzz: fuzz ## replay every corpus, then fuzz each target for 10 s (FUZZ_SECONDS=N)
 	tests/run tests/fuzz/fuzz.t
 
 # ---- what takes longer than `make check` may: the same promises, held for longer

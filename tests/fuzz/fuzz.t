@@ -1,11 +1,11 @@
 #!/bin/bash
 # time limit: 900
-# Every fuzz target replays its corpus (tests/fuzz/corpus/NAME, small inputs that reach far), then goes on from there for FUZZ_SECONDS (20), two
+# Every fuzz target replays its corpus (tests/fuzz/corpus/NAME, small inputs that reach far), then goes on from there for FUZZ_SECONDS (10), two
 # targets side by side. `make fuzz` builds them into build/fuzz. An input that breaks one is left there as crash-NAME-*.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
-seconds=${FUZZ_SECONDS-20}
+seconds=${FUZZ_SECONDS-10}
 out=build/fuzz
 jobs=2
 limits=(-timeout=10 -rss_limit_mb=1024)     # an input that takes seconds or a gigabyte is a finding
