@@ -311,7 +311,10 @@ static void put_phases(struct json_out *j, const struct exits_joined *joined)
 
 static void put_counts(struct json_out *j, const struct exits_run *run)
 {
-    if (!run->has_count || !run->samples) return;
+    if (!run->has_count || !run->samples) {
+        json_put_null(j, "exits");
+        return;
+    }
     const struct exits_count c = exits_count_judge(run);
     json_put_object(j, "exits");
     json_put_uint(j, "counted", run->counted);
@@ -319,9 +322,25 @@ static void put_counts(struct json_out *j, const struct exits_run *run)
     if (c.verdict != COUNT_NONE) {
         json_put_uint(j, "expected", c.expected);
         json_put_string(j, "verdict", count_verdicts[c.verdict]);
-        if (c.verdict != COUNT_EXPLAINED) json_put_bool(j, "agrees", c.verdict == COUNT_AGREES);
+        if (c.verdict == COUNT_EXPLAINED)
+            json_put_null(j, "agrees");
+        else
+            json_put_bool(j, "agrees", c.verdict == COUNT_AGREES);
         if (c.because[0]) json_put_string(j, "because", c.because);
     }
+    json_put_end(j);
+}
+
+static void put_identity(struct json_out *j, const struct exits_joined *joined)
+{
+    if (!joined->count[PHASE_EXIT_LEG]) {
+        json_put_null(j, "identity");
+        return;
+    }
+    json_put_object(j, "identity");
+    json_put_bool(j, "holds", joined->identity_holds);
+    json_put_int(j, "residual", joined->residual);
+    json_put_uint(j, "offset_error", joined->offset_error);
     json_put_end(j);
 }
 
@@ -336,13 +355,11 @@ static void put_row(struct json_out *j, const struct exits_run *run, const struc
     json_put_uint(j, "disturbed", joined->disturbed);
     put_counts(j, run);
     put_phases(j, joined);
-    if (run->baselines) json_put_uint(j, "baseline", joined->baseline);
-    if (!joined->count[PHASE_EXIT_LEG]) return;
-    json_put_object(j, "identity");
-    json_put_bool(j, "holds", joined->identity_holds);
-    json_put_int(j, "residual", joined->residual);
-    json_put_uint(j, "offset_error", joined->offset_error);
-    json_put_end(j);
+    if (run->baselines)
+        json_put_uint(j, "baseline", joined->baseline);
+    else
+        json_put_null(j, "baseline");
+    put_identity(j, joined);
 }
 
 static int emit_row(const struct exits_run *run, const struct bench_sink *sink, struct err *e)
