@@ -9,6 +9,7 @@
 #include "bench/live/live.h"
 #include "vmm/config/value.h"
 
+#define NS_PER_S      UINT64_C(1000000000)
 #define DURATION_NS   (10 * 1000000000ull)
 #define STATUS_UNFAIR 1 /* what --fail-on asks for has come */
 
@@ -53,6 +54,19 @@ static void list_vms(FILE *f, const char *word)
 
 /* ---- the words ---- */
 
+/* A bare number is of seconds, as elsewhere. */
+static bool parse_duration(const char *text, uint64_t *ns)
+{
+    uint64_t seconds;
+    if (value_u64(text, &seconds)) {
+        if (seconds > LIVE_MOST_NS / NS_PER_S) return false;
+        *ns = seconds * NS_PER_S;
+    } else if (!value_time(text, ns)) {
+        return false;
+    }
+    return *ns >= LIVE_LEAST_NS && *ns <= LIVE_MOST_NS;
+}
+
 static int check_words(const struct live_words *w, uint64_t *duration_ns, struct vireo_error *e)
 {
     *duration_ns = DURATION_NS;
@@ -60,9 +74,8 @@ static int check_words(const struct live_words *w, uint64_t *duration_ns, struct
         return bad_command(e, "%u VMs: at most %d are watched at once", w->names.count, ARGS_WORDS_MAX);
     const int rc = args_check_once(&w->names, e);
     if (rc) return rc;
-    if (w->duration &&
-        (!value_time(w->duration, duration_ns) || *duration_ns < LIVE_LEAST_NS || *duration_ns > LIVE_MOST_NS))
-        return bad_command(e, "duration %.200s: a time from 1s to 600s, as 30s", w->duration);
+    if (w->duration && !parse_duration(w->duration, duration_ns))
+        return bad_command(e, "duration %.200s: a time from 1s to 600s, as 30s or 30", w->duration);
     if (w->fail_on && strcmp(w->fail_on, "fail") != 0 && strcmp(w->fail_on, "inconclusive") != 0)
         return bad_command(e, "fail-on %.200s: fail or inconclusive", w->fail_on);
     return 0;

@@ -4,24 +4,11 @@
 # time limit: 600
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-# shellcheck source=tests/boot/tap.sh
-. tests/boot/tap.sh
-# shellcheck source=tests/boot/program.sh
-. tests/boot/program.sh
-VIREO=$PWD/build/vireo
-TREE=$PWD
+# shellcheck source=tests/boot/named_vms.sh
+. tests/boot/named_vms.sh
 RUN_LIMIT_S=500         # half a minute, and much longer beside other work
-work=$(mktemp -d)
-mkdir -m 700 "$work/run"
-export XDG_RUNTIME_DIR=$work/run
-trap 'kill_all; rm -rf "$work"' EXIT
-cd "$work" || exit 1
 
-if [ ! -w /dev/kvm ] || [ "$(uname -m)" != x86_64 ]; then
-    echo "1..0 # SKIP no /dev/kvm, or no x86-64, to run these guests on"
-    exit 0
-fi
-pulse() { gcc -nostdlib -static -no-pie -Wl,--build-id=none,-z,noseparate-code,-Ttext=0x101000 "$@" "$TREE/tests/bench/pulse_x86.S"; }
+pulse() { make_guest "$@" "$TREE/tests/bench/pulse_x86.S"; }
 # A hundred exits a second; one of them 20,000 a second from its twelfth second on, for a minute.
 pulse -o quiet && pulse -o storm -DSTORM_AT=1200 -DSTORM_TICKS=6000 || exit 1
 
@@ -102,7 +89,7 @@ ends_with_the_vm_and_after_its_time() {
     (sleep 1; kill_one short) > /dev/null 2>&1 &
     ends 0 top short --record one --interval 0.1 && errs 'short has ended' && tail -n 1 one | grep -q '"end"' || return 1
     wait
-    ends 0 top --record none --duration 0.5 --interval 0.2 && [ "$(wc -l < none)" = 2 ]
+    ends 0 top --record none --duration 500ms --interval 0.2 && [ "$(wc -l < none)" = 2 ]
 }
 a_wrong_name_leaves_the_file_alone() {
     echo kept > old
@@ -110,7 +97,7 @@ a_wrong_name_leaves_the_file_alone() {
 }
 bad_words_are_refused() {
     ends 125 top nobody --record x && errs 'no VM called "nobody" runs' && ends 125 top web db web --record x && errs '"web" is named twice' && ends 125 top --record no/x && errs 'no/x: No such file' &&
-        ends 125 top --record x --duration 0 && errs '0.1 to 31536000' && ends 125 top --record && errs 'no value given' && ends 125 top && errs 'which VM?'
+        ends 125 top --record x --duration 0 && errs '0.1 to 31536000' && ends 125 top --record x --duration 3x && errs 'as 60 or 30m' && ends 125 top --record && errs 'no value given' && ends 125 top && errs 'which VM?'
 }
 
 check "VMs that come and go are recorded, and a storm of exits is told" records_vms_that_come_and_go
