@@ -4,28 +4,16 @@
 # time limit: 300
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-# shellcheck source=tests/boot/tap.sh
-. tests/boot/tap.sh
-# shellcheck source=tests/boot/program.sh
-. tests/boot/program.sh
-VIREO=$PWD/build/vireo
-TREE=$PWD
+# shellcheck source=tests/boot/named_vms.sh
+. tests/boot/named_vms.sh
 RUN_LIMIT_S=120
 CPU_GROUP=/sys/fs/cgroup/cpu    # version 1, where the root may hold threads of any process
 [ -d $CPU_GROUP ] || CPU_GROUP=/sys/fs/cgroup
-work=$(mktemp -d)
-mkdir -m 700 "$work/run"
-export XDG_RUNTIME_DIR=$work/run
-trap 'kill_all; rmdir $CPU_GROUP/vireo-live-$$ 2> /dev/null; rm -rf "$work"' EXIT
-cd "$work" || exit 1
 
-if [ ! -w /dev/kvm ] || [ "$(uname -m)" != x86_64 ]; then
-    echo "1..0 # SKIP no /dev/kvm, or no x86-64, to run these guests on"
-    exit 0
-fi
-gcc -nostdlib -static -no-pie -Wl,--build-id=none,-z,noseparate-code,-Ttext=0x101000 "$TREE/tests/bench/hammer_x86.S" -o hammer || exit 1
+make_guest "$TREE/tests/bench/hammer_x86.S" -o hammer || exit 1
 printf '.globl _start\n_start: jmp _start\n' > endless.S
-gcc -nostdlib -static -no-pie -Wl,--build-id=none,-Ttext=0x101000 endless.S -o endless || exit 1
+make_guest endless.S -o endless || exit 1
+clean_up() { rmdir $CPU_GROUP/vireo-live-$$ 2> /dev/null; }
 LAST=$(($(nproc) - 1))
 
 running=()

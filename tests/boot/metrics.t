@@ -4,24 +4,11 @@
 # time limit: 300
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-# shellcheck source=tests/boot/tap.sh
-. tests/boot/tap.sh
-# shellcheck source=tests/boot/program.sh
-. tests/boot/program.sh
-VIREO=$PWD/build/vireo
-TREE=$PWD
+# shellcheck source=tests/boot/named_vms.sh
+. tests/boot/named_vms.sh
 RUN_LIMIT_S=200
-work=$(mktemp -d)
-mkdir -m 700 "$work/run"
-export XDG_RUNTIME_DIR=$work/run
-trap 'kill_all; rm -rf "$work"' EXIT
-cd "$work" || exit 1
 
-if [ ! -w /dev/kvm ] || [ "$(uname -m)" != x86_64 ]; then
-    echo "1..0 # SKIP no /dev/kvm, or no x86-64, to run these guests on"
-    exit 0
-fi
-gcc -nostdlib -static -no-pie -Wl,--build-id=none,-z,noseparate-code,-Ttext=0x101000 "$TREE/tests/bench/hammer_x86.S" -o hammer || exit 1
+make_guest "$TREE/tests/bench/hammer_x86.S" -o hammer || exit 1
 
 declare -A pid=()
 kill_all() { [ ${#pid[@]} = 0 ] || kill -CONT "${pid[@]}" 2> /dev/null; [ ${#pid[@]} = 0 ] || kill "${pid[@]}" 2> /dev/null; pid=(); wait; }

@@ -1,4 +1,3 @@
-#include "tests/unit/unit.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -10,29 +9,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "tests/unit/base/loop_rig.h"
 #include "vmm/base/clock.h"
-#include "vmm/base/loop.h"
 
 #define THREADS 8
-
-static void loop_thread_stop(struct loop *l, pthread_t t)
-{
-    loop_stop(l);
-    assert_int_equal(pthread_join(t, NULL), 0);
-}
-
-static void *run(void *arg)
-{
-    loop_run(arg);
-    return NULL;
-}
-
-static pthread_t start(struct loop *l)
-{
-    pthread_t t;
-    assert_int_equal(pthread_create(&t, NULL, run, l), 0);
-    return t;
-}
 
 static void nothing(void *arg)
 {
@@ -360,7 +340,7 @@ static void one_stop_ends_one_run(void **state)
     assert_int_equal(loop_init(&l, NULL), 0);
     loop_stop(&l);
     loop_run(&l);
-    const pthread_t t = start(&l);
+    const pthread_t t = loop_thread_start(&l);
     struct tally tally = tally_on(&l);
     loop_call(&l, add_one, &tally); /* either before the run or in it, but it comes back */
     assert_int_equal(tally.calls, 1);
@@ -418,7 +398,7 @@ static void call_runs_on_the_loop_thread(void **state)
     (void)state;
     struct loop l;
     assert_int_equal(loop_init(&l, NULL), 0);
-    const pthread_t t = start(&l);
+    const pthread_t t = loop_thread_start(&l);
     wait_until_it_runs(&l);
     struct where w = {.loop = &l};
     assert_false(loop_is_here(&l));
@@ -483,7 +463,7 @@ static void no_wake_up_is_lost_under_eight_posting_threads(void **state)
     struct shared s = {.loop = &l};
     struct worker w[THREADS];
     pthread_t threads[THREADS];
-    const pthread_t t = start(&l);
+    const pthread_t t = loop_thread_start(&l);
     for (int i = 0; i < THREADS; i++) {
         w[i] = (struct worker){.shared = &s, .rounds = ROUNDS, .job = {.fn = touch_posted, .arg = &w[i]}};
         assert_int_equal(pthread_create(&threads[i], NULL, work, &w[i]), 0);
@@ -518,7 +498,7 @@ static void calls_survive_start_and_stop(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, call_many, &w[i]), 0);
     }
     for (int i = 0; i < RUNS; i++) {
-        const pthread_t t = start(&l);
+        const pthread_t t = loop_thread_start(&l);
         if (i % 2) wait_until_it_runs(&l);
         loop_thread_stop(&l, t);
     }
@@ -585,7 +565,7 @@ static void fd_events_and_calls_share_the_loop(void **state)
     c.source.fn = drain;
     c.source.arg = &c;
     assert_int_equal(loop_add(&l, &c.source, EPOLLIN), 0);
-    const pthread_t t = start(&l);
+    const pthread_t t = loop_thread_start(&l);
     pthread_t signaller;
     assert_int_equal(pthread_create(&signaller, NULL, signal_many, &c.source.fd), 0);
     for (int i = 0; i < 200; i++) loop_call(&l, nothing, NULL);
@@ -616,7 +596,7 @@ static void a_signal_handler_may_poke_at_any_moment(void **state)
     atomic_uint pokes = 0;
     assert_int_equal(loop_init(&l, &e), 0);
     loop_on_poke(&l, count_poke, &pokes);
-    const pthread_t t = start(&l);
+    const pthread_t t = loop_thread_start(&l);
     const struct itimerval often = {.it_interval.tv_usec = 200, .it_value.tv_usec = 200}, never = {0};
     to_poke = &l;
     signal(SIGALRM, on_signal);

@@ -1,34 +1,14 @@
 /* Timers of the event loop: when they are called, and what they ask of the kernel. */
-#include "tests/unit/unit.h"
 
 #include <semaphore.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "tests/unit/base/loop_rig.h"
 #include "vmm/base/clock.h"
-#include "vmm/base/loop.h"
 
 #define THREADS 8
-
-static void loop_thread_stop(struct loop *l, pthread_t t)
-{
-    loop_stop(l);
-    assert_int_equal(pthread_join(t, NULL), 0);
-}
-
-static void *run(void *arg)
-{
-    loop_run(arg);
-    return NULL;
-}
-
-static pthread_t start(struct loop *l)
-{
-    pthread_t t;
-    assert_int_equal(pthread_create(&t, NULL, run, l), 0);
-    return t;
-}
 
 #define MS    UINT64_C(1000000) /* in ns */
 #define NEVER (3600 * 1000 * MS)
@@ -222,7 +202,7 @@ static void a_timer_of_another_thread_is_heard(void **state)
     (void)state;
     assert_int_equal(loop_init(&l, NULL), 0);
     assert_int_equal(sem_init(&called, 0, 0), 0);
-    const pthread_t thread = start(&l);
+    const pthread_t thread = loop_thread_start(&l);
     for (int i = 0; i < 500; i++) {
         loop_timer_set(&l, &t, i % 2 ? 0 : MS / 10);
         while (sem_wait(&called) < 0) continue;
@@ -247,7 +227,7 @@ static void threads_may_set_timers_at_once(void **state)
     pthread_t setter[THREADS];
     (void)state;
     assert_int_equal(loop_init(&l, NULL), 0);
-    const pthread_t thread = start(&l);
+    const pthread_t thread = loop_thread_start(&l);
     for (unsigned i = 0; i < THREADS; i++) {
         init_alarm(&a[i], &l, 'a', NULL);
         assert_int_equal(pthread_create(&setter[i], NULL, set_many, &a[i]), 0);

@@ -6,113 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bench/result/result.h"
 #include "bench/result/shape.h"
-#include "tests/unit/text.h"
+#include "tests/unit/bench/result_rig.h"
 
 #define GOLDEN_DIR "tests/unit/golden/"
-
-static char *written(const struct result *r, const char *format)
-{
-    struct text t = {0};
-    struct err e = {0};
-    if (result_write(r, format, text_add, &t, &e)) fail_msg("%s: %s", format, e.text);
-    return t.s;
-}
-
-static void add(struct result *r, const char *line)
-{
-    struct err e = {0};
-    if (result_add(r, line, strlen(line), &e)) fail_msg("%s: %s", line, e.text);
-}
-
-/* ---- what is measured in this file: made up, the same each time ---- */
-
-#define ENVIRONMENT                                                                                                    \
-    "\"arch\":\"x86_64\",\"vireo\":\"0.1.0\",\"host\":{\"nature\":\"virtual\",\"cpu\":\"Made Up 9000\",\"microcode\":" \
-    "null,\"kernel\":\"6.1.0\",\"module\":\"kvm_amd\",\"parameters\":{\"avic\":\"0\",\"npt\":\"1\"},"                  \
-    "\"halt_poll_ns\":200000,\"mitigations\":\"spectre_v2: Retpolines\",\"governor\":null,\"smt\":\"off\","            \
-    "\"cpus\":2,\"hypervisor\":\"KVM\"},"
-
-static void add_environment(struct result *r, unsigned second)
-{
-    char line[1024];
-    (void)snprintf(
-        line, sizeof(line),
-        "{\"type\":\"environment\",\"kind\":\"exits\",\"time\":\"2026-01-31T12:00:%02uZ\"," ENVIRONMENT
-        "\"options\":{\"samples\":1000,\"pin\":\"0\"},\"counter\":{\"name\":\"TSC\",\"hz\":2e9,\"is_shared\":"
-        "true,\"offset_error\":0},\"cost\":{\"counter_read\":40,\"vm_ioctl\":300,\"kvm_run_immediate\":900,"
-        "\"recorder_ns\":25}}",
-        second);
-    add(r, line);
-}
-
-/* 1000 samples: 900 of `ticks`, 90 of 10 more, 9 twice as long, one of a million. ticks: 1024 or less, so exact. */
-static void add_row(struct result *r, const char *id, const char *group, unsigned ticks)
-{
-    char h[512], line[4096];
-    (void)snprintf(
-        h, sizeof(h),
-        "{\"count\":1000,\"min\":%u,\"max\":1000000,\"sum\":%u,\"hist\":[[%u,900],[%u,90],[%u,9],[999936,1]]}", ticks,
-        ticks * 1000 + 900 + ticks * 9 + 1000000 - ticks, ticks, ticks + 10, 2 * ticks);
-    (void)snprintf(
-        line, sizeof(line),
-        "{\"type\":\"row\",\"row\":\"%s\",\"group\":\"%s\",\"status\":\"ok\",\"detail\":\"\",\"batch\":1,"
-        "\"samples\":1000,\"disturbed\":1,\"exits\":{\"expected\":1000,\"counted\":1000,\"source\":\"exits\","
-        "\"agrees\":true,\"verdict\":\"agrees\"},\"baseline\":18,\"identity\":{\"holds\":true,\"residual\":3},"
-        "\"phases\":{\"rtt\":%s,\"rtt_undisturbed\":{\"count\":999,\"min\":%u,\"max\":%u,\"sum\":%u,\"hist\":"
-        "[[%u,900],[%u,90],[%u,9]]},\"kvm_run\":%s}}",
-        id, group, h, ticks, 2 * ticks, ticks * 1008 + 900, ticks, ticks + 10, 2 * ticks, h);
-    add(r, line);
-}
-
-static struct result *new_result(const char *kind)
-{
-    struct result *r = result_create(kind);
-    assert_non_null(r);
-    return r;
-}
-
-/* pio_out_user takes `ticks` and up to 4 more, by process; one process could not do mmio_rd_user, none
- * hypercall_null. */
-static struct result *exits(unsigned processes, unsigned ticks, unsigned second)
-{
-    struct result *r = new_result("exits");
-    for (unsigned p = 0; p < processes; p++) {
-        add_environment(r, second + 2 * p);
-        add(r, "{\"type\":\"begin\",\"item\":\"pio_out_user\",\"timeout_ms\":5000}");
-        add_row(r, "pio_out_user", "user", ticks + p % 5);
-        if (p != 1) add_row(r, "mmio_rd_user", "user", 900);
-        if (p == 1)
-            add(r,
-                "{\"type\":\"row\",\"row\":\"mmio_rd_user\",\"group\":\"user\",\"status\":\"no-exit\",\"detail\":\"the "
-                "kernel counted no exit\",\"exits\":{\"expected\":1000,\"counted\":0,\"source\":\"exits\",\"agrees\":"
-                "false,\"verdict\":\"fewer\",\"because\":\"1000 of 1000 are missing\"}}");
-        add(r,
-            "{\"type\":\"row\",\"row\":\"hypercall_null\",\"group\":\"kernel\",\"status\":\"timeout\",\"detail\":\"not "
-            "done after 5 s\",\"batch\":1,\"samples\":0,\"phases\":{}}");
-    }
-    return r;
-}
-
-static struct result *fairness(void)
-{
-    struct result *r = new_result("fairness");
-    add(r, "{\"type\":\"environment\",\"kind\":\"fairness\",\"time\":\"2026-01-31T12:00:00Z\"," ENVIRONMENT
-           "\"scheduler\":{\"slice_ns\":3000000},\"options\":{\"duration\":\"5\"}}");
-    add(r, "{\"type\":\"begin\",\"item\":\"E1\",\"timeout_ms\":9000}");
-    add(r,
-        "{\"type\":\"experiment\",\"id\":\"E1\",\"variant\":\"2 vCPUs on 1 CPU\",\"status\":\"ok\",\"detail\":\"\","
-        "\"vcpus\":[{\"vm\":0,\"vcpu\":0,\"share\":0.5,\"charged\":[25000000,26000000]},{\"vm\":0,\"vcpu\":1,\"share\":"
-        "0.5,\"charged\":[24000000,25000000]}],\"windows_ns\":[50000000],\"identities\":[{\"id\":\"C1\",\"holds\":true,"
-        "\"text\":\"0.9987 = 1 within "
-        "0.005\"}],\"properties\":[{\"id\":\"F1\",\"verdict\":\"pass\",\"statistic\":4.4e6,"
-        "\"bound\":8e6,\"unit\":\"ns\",\"text\":\"|C - share*sum| = 4.4 ms <= 2*max(3 ms, 4 ms) = 8 ms\",\"reason\":"
-        "\"\"},{\"id\":\"F5\",\"verdict\":\"inconclusive\",\"unit\":\"\",\"text\":\"\",\"reason\":\"too few, \\\"2\\\","
-        " windows\"}],\"plots\":{\"convergence\":[[5e7,0.01]],\"share\":[[\"0.0\",0.51,0.5]],\"gaps\":[[1000,4]]}}");
-    add(r, "{\"type\":\"experiment\",\"id\":\"E7\",\"status\":\"unsupported\",\"detail\":\"no cgroup can be made\"}");
-    return r;
-}
 
 /* ---- formats ---- */
 
@@ -289,16 +186,6 @@ static void text_moves_no_cursor(void **state)
     free(text);
     free(csv);
     result_destroy(r);
-}
-
-static char *compared(struct result *a, struct result *b, const char *format)
-{
-    struct text t = {0};
-    struct err e = {0};
-    if (result_compare(a, b, 0.05, format, text_add, &t, &e) < 0) fail_msg("%s", e.text);
-    result_destroy(a);
-    result_destroy(b);
-    return t.s;
 }
 
 /* ---- what is merged ---- */
@@ -652,143 +539,6 @@ static void a_list_that_is_too_long_is_refused(void **state)
     result_destroy(r);
 }
 
-/* ---- comparing ---- */
-
-static void the_same_shows_no_difference(void **state)
-{
-    (void)state;
-    char *text = compared(exits(10, 1000, 0), exits(10, 1000, 1), "text");
-    assert_contains(text, "no difference shown");
-    assert_contains(text, "no figures"); /* hypercall_null */
-    assert_null(strstr(text, "slower"));
-    assert_contains(text, "Regressions of more than 5 %: none.");
-    assert_null(strstr(text, "did not take turns"));
-    assert_null(strstr(text, "Different environments"));
-    free(text);
-}
-
-/* 1000 to 1004 against 1010 to 1014 ticks of 0.5 ns: medians 501 and 506 ns. */
-static void one_percent_slower_is_found_and_its_size_said(void **state)
-{
-    (void)state;
-    char *json = compared(exits(10, 1000, 0), exits(10, 1010, 1), "json");
-    assert_contains(json, "{\"row\": \"pio_out_user\", \"a_ns\": 501, \"b_ns\": 506, \"ratio\": 1.00998003992,");
-    assert_contains(json,
-                    "\"processes_a\": 10, \"processes_b\": 10, \"verdict\": \"slower\", \"is_regression\": false}");
-    assert_contains(json, "\"is_interleaved\": true, \"different\": []");
-    free(json);
-    json = compared(exits(10, 1010, 0), exits(10, 1000, 1), "json");
-    assert_contains(json, "\"verdict\": \"faster\"");
-    free(json);
-}
-
-static void slower_by_more_than_the_margin_is_a_regression(void **state)
-{
-    (void)state;
-    static const struct {
-        unsigned ticks;
-        double margin;
-        int regressions;
-    } cases[] = {{1020, 0.05, 0}, {1020, 0.01, 1}, {1020, 0, 1}, {980, 0, 0}, {1000, 0, 0}};
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct result *a = exits(10, 1000, 0), *b = exits(10, cases[i].ticks, 1);
-        struct text t = {0};
-        struct err e = {0};
-        assert_int_equal(result_compare(a, b, cases[i].margin, "text", text_add, &t, &e), cases[i].regressions);
-        assert_contains(t.s, cases[i].regressions ? " %: pio_out_user.\n" : " %: none.\n");
-        free(t.s);
-        result_destroy(a);
-        result_destroy(b);
-    }
-}
-
-static void rows_of_one_result_alone_are_named_and_those_that_differ_come_first(void **state)
-{
-    (void)state;
-    struct result *a = new_result("exits"), *b = new_result("exits");
-    for (unsigned p = 0; p < 10; p++) {
-        add_environment(a, 2 * p);
-        add_row(a, "same", "user", 900);
-        add_row(a, "gone", "user", 900);
-        add_row(a, "worse", "user", 900 + p % 5);
-        add_environment(b, 2 * p + 1);
-        add_row(b, "same", "user", 900);
-        add_row(b, "worse", "user", 990 + p % 5);
-        add_row(b, "new", "user", 900);
-    }
-    char *text = compared(a, b, "text");
-    assert_contains(text, "Only in A: gone.\nOnly in B: new.\n");
-    assert_contains(text, "Regressions of more than 5 %: worse.\n");
-    assert_true(strstr(text, "\nworse ") && strstr(text, "\nworse ") < strstr(text, "\nsame "));
-    free(text);
-}
-
-static void runs_one_after_the_other_are_said(void **state)
-{
-    (void)state;
-    char *text = compared(exits(10, 1000, 0), exits(10, 1000, 40), "text");
-    assert_contains(text, "did not take turns");
-    free(text);
-}
-
-static void three_processes_have_a_ratio_but_no_interval(void **state)
-{
-    (void)state;
-    char *json = compared(exits(3, 1000, 0), exits(3, 1010, 1), "json");
-    assert_contains(json,
-                    "\"low\": null, \"high\": null, \"p\": 0.1, \"processes_a\": 3, \"processes_b\": 3, \"verdict\": "
-                    "\"no difference shown\"");
-    free(json);
-}
-
-static void another_environment_is_said(void **state)
-{
-    (void)state;
-    struct result *r = new_result("exits");
-    add(r,
-        "{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\",\"host\":{\"kernel\":\"6.18\"},\"counter\":{"
-        "\"name\":\"TSC\",\"hz\":1e9}}");
-    add_row(r, "pio_out_user", "user", 1000);
-    char *text = compared(exits(1, 1000, 0), r, "text");
-    assert_contains(text, "Different environments: host.kernel is 6.1.0 in A, 6.18 in B.\n");
-    free(text);
-}
-
-static void what_must_not_be_compared_is_refused(void **state)
-{
-    (void)state;
-    struct result *arm = new_result("exits"), *clock = new_result("exits"), *empty = new_result("exits");
-    add(arm, "{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"aarch64\",\"host\":{},\"counter\":{\"name\":"
-             "\"CNTVCT\","
-             "\"hz\":1e9}}");
-    add(clock,
-        "{\"type\":\"environment\",\"kind\":\"exits\",\"arch\":\"x86_64\",\"host\":{},\"counter\":{\"name\":\"CLOCK\","
-        "\"hz\":1e9}}");
-    add_environment(empty, 0);
-    struct result *a = exits(1, 1000, 0), *fair = fairness();
-    const struct {
-        const struct result *b;
-        const char *says;
-    } cases[] = {{arm, "results of x86_64 and aarch64 can't be compared"},
-                 {clock, "results timed by TSC and CLOCK can't be compared"},
-                 {fair, "results of kind exits and fairness can't be compared"},
-                 {empty, "no row in common"}};
-    struct text t = {0};
-    struct err e = {0};
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        assert_int_equal(result_compare(a, cases[i].b, 0.05, "text", text_add, &t, &e), -EINVAL);
-        assert_contains(e.text, cases[i].says);
-        if (cases[i].b != fair) result_destroy((struct result *)(uintptr_t)cases[i].b);
-    }
-    assert_int_equal(result_compare(fair, fair, 0.05, "text", text_add, &t, &e), -EINVAL);
-    assert_contains(e.text, "there is no ratio of them");
-    assert_int_equal(result_compare(a, a, 0.05, "csv", text_add, &t, &e), -EINVAL);
-    assert_contains(e.text, "a comparison is text or json");
-    assert_null(t.s);
-    result_destroy(a);
-    result_destroy(fair);
-}
-
 UNIT_MAIN(UNIT(formats_are_as_the_golden_files), UNIT(the_document_has_the_table_that_files_are_read_by),
           UNIT(what_json_says_is_what_load_reads), UNIT(what_others_put_into_an_environment_is_kept),
           UNIT(unknown_formats_hear_which_there_are), UNIT(hgrm_lines_rise_to_the_total), UNIT(text_moves_no_cursor),
@@ -800,8 +550,4 @@ UNIT_MAIN(UNIT(formats_are_as_the_golden_files), UNIT(the_document_has_the_table
           UNIT(an_experiment_in_which_something_fails_is_not_headed_ok), UNIT(what_found_nothing_is_open),
           UNIT(batches_are_divided), UNIT(what_is_given_up_is_said_and_the_next_worker_goes_on),
           UNIT(lines_that_fit_nothing_are_refused_and_change_nothing), UNIT(files_of_another_form_are_refused),
-          UNIT(a_list_that_is_too_long_is_refused), UNIT(the_same_shows_no_difference),
-          UNIT(one_percent_slower_is_found_and_its_size_said), UNIT(slower_by_more_than_the_margin_is_a_regression),
-          UNIT(rows_of_one_result_alone_are_named_and_those_that_differ_come_first),
-          UNIT(runs_one_after_the_other_are_said), UNIT(three_processes_have_a_ratio_but_no_interval),
-          UNIT(another_environment_is_said), UNIT(what_must_not_be_compared_is_refused))
+          UNIT(a_list_that_is_too_long_is_refused))
