@@ -120,6 +120,13 @@ uint64_t user_tls(struct user *u);
 
 /* AT_HWCAP and AT_HWCAP2 (which) of the auxiliary vector: what the program may use. */
 uint64_t user_hwcap(unsigned which);
+/* The architecture by its names: the ELF's number and what uname -m says. */
+struct user_machine {
+    uint16_t number;
+    const char *name;
+};
+const struct user_machine *user_machine(void);
+uint64_t user_signal_size(void); /* the most bytes that a signal's frame takes: AT_MINSIGSTKSZ */
 
 void user_flush(struct user *u); /* before the next instruction no translation is remembered */
 

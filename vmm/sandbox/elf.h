@@ -55,6 +55,7 @@ struct elf_start {
     const char *const *argv, *const *envp;
     uint64_t stack_size;
     const uint8_t *random;
+    bool is_placed_randomly; /* a position-independent program: where in memory, from `random` */
 };
 int elf_load(const struct elf *elf, struct space *s, const struct elf_start *start, struct elf_image *out,
              struct err *e);

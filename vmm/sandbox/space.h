@@ -59,8 +59,12 @@ bool space_is_mapped(const struct space *s, uint64_t va, uint64_t len, unsigned 
 /* The program break, from where the program's image ends. Returns the break as it is now, moved or not, as Linux. */
 uint64_t space_brk(struct space *s, uint64_t wanted);
 void space_set_brk(struct space *s, uint64_t start);
-/* A fault below a mapping that grows down, within `limit` bytes of its top: it grows. true: try again. */
+/* The mapping that grows down ends at top and may have max bytes. A fault at va below it: it grows. true: try again. */
+void space_set_stack(struct space *s, uint64_t top, uint64_t max);
 bool space_grow(struct space *s, uint64_t va);
+
+/* Something was taken away since the last call: user_flush before the program goes on. */
+bool space_wants_flush(struct space *s);
 
 struct space_area {
     uint64_t start, end;
@@ -70,7 +74,7 @@ bool space_area(const struct space *s, unsigned index, struct space_area *out); 
 
 /* Host memory that the program sees at an address of ours, shared with the host; bytes, whole pages; it stays the
  * caller's and outlives the space. Of a slot of its own. Not part of templates and resets. */
-int64_t space_share(struct space *s, void *host, uint64_t len, bool is_writable, struct err *e);
+int64_t space_share(struct space *s, struct vm *vm, void *host, uint64_t len, bool is_writable, struct err *e);
 
 /* ---- bytes ---- */
 
