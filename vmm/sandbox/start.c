@@ -126,8 +126,8 @@ static void add_aux(struct vector *v, const struct elf *elf, const struct elf_im
     }
 }
 
-static int fill_stack(const struct elf *elf, struct space *s, const struct elf_start *start, struct elf_image *image,
-                      struct err *e)
+static int fill_stack(const struct elf *elf, struct space *s, const struct elf_start *start, struct vector *v,
+                      struct elf_image *image, struct err *e)
 {
     const struct user_machine *own = user_machine();
     struct stack k = {.space = s, .sp = STACK_TOP};
