@@ -113,7 +113,8 @@ uint64_t space_template_hash(const struct space_template *t);
 int space_copy(struct space **out, struct space *s, struct err *e);
 /* Take what the dirty ring has (USER_RING_FULL, and before a reset). */
 int space_collect(struct space *s, struct vm *vm);
-/* Back to the template that s was made from; *pages: how many were put back. The caller calls user_flush. */
+/* Back to the template that s was made from; *pages: how many were put back. Where an entry lost something,
+ * space_wants_flush() says so. -errno: the space is not usable any more. */
 int space_reset(struct space *s, struct vm *vm, uint64_t *pages);
 
 #endif

@@ -258,6 +258,7 @@ int space_reset(struct space *s, struct vm *vm, uint64_t *pages)
     int rc = space_collect(s, vm);
     if (rc) return rc;
     const uint32_t since = s->ledger.next - t->file_pages;
+    if (since || s->leaves.count || s->leaves.is_all) s->wants_flush = true;
     *pages = since;
     if (s->written.is_all || s->leaves.is_all) {
         put_back_all(s);
