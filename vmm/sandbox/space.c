@@ -471,5 +471,9 @@ bool space_grow(struct space *s, uint64_t va)
 
 void space_use(const struct space *s, struct space_use *out)
 {
-    *out = (struct space_use){s->now.mapped * SPACE_PAGE, s->peak * SPACE_PAGE, s->now.tables_end * SPACE_PAGE};
+    *out = (struct space_use){.mapped = s->now.mapped * SPACE_PAGE,
+                              .peak = s->peak * SPACE_PAGE,
+                              .tables = s->now.tables_end * SPACE_PAGE,
+                              .limit = (s->pages - s->table_pages) * SPACE_PAGE,
+                              .stack = s->now.stack_max};
 }

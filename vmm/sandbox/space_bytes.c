@@ -91,6 +91,15 @@ int space_pieces(struct space *s, uint64_t va, uint64_t len, unsigned access, st
     return *done || !len ? (int)count : -EFAULT;
 }
 
+void space_wrote(struct space *s, uint64_t va, uint64_t len)
+{
+    uint64_t here, gpa;
+    for (uint64_t at = 0; at < len; at += here) {
+        if (!look_up(s, va + at, 0, &here, &gpa)) return;
+        space_mark(s, gpa / SPACE_PAGE);
+    }
+}
+
 static int mem_read(void *arg, uint64_t va, void *buf, uint64_t len)
 {
     return space_read(arg, va, buf, len);
