@@ -126,7 +126,8 @@ struct user_machine {
     const char *name;
 };
 const struct user_machine *user_machine(void);
-uint64_t user_signal_size(void); /* the most bytes that a signal's frame takes: AT_MINSIGSTKSZ */
+bool user_clone_has_tid_first(void); /* clone(2): the child's tid comes before the TLS among its arguments */
+uint64_t user_signal_size(void);     /* the most bytes that a signal's frame takes: AT_MINSIGSTKSZ */
 
 void user_flush(struct user *u); /* before the next instruction no translation is remembered */
 

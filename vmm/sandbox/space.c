@@ -123,6 +123,8 @@ void space_use(const struct space *s, struct space_use *out)
     out->mapped = s->ledger.used * SPACE_PAGE;
     out->peak = s->ledger.peak * SPACE_PAGE;
     out->tables = s->ledger.table_count * SPACE_PAGE;
+    out->limit = s->memory;
+    out->stack = s->ledger.stack_limit;
 }
 
 bool space_area(const struct space *s, unsigned index, struct space_area *out)

@@ -91,7 +91,8 @@ int space_read_string(const struct space *s, uint64_t va, char *buf, uint64_t si
  * read twice. How many, or -EFAULT when the first byte is not there. */
 int space_pieces(struct space *s, uint64_t va, uint64_t len, unsigned access, struct iovec *iov, unsigned max,
                  uint64_t *done);
-struct user_mem space_mem(struct space *s); /* for arch/user.h */
+void space_wrote(struct space *s, uint64_t va, uint64_t len); /* by pieces that were asked for without USER_WRITE */
+struct user_mem space_mem(struct space *s);                   /* for arch/user.h */
 
 /* ---- figures ---- */
 
@@ -99,6 +100,8 @@ struct space_use {
     uint64_t mapped; /* bytes with a frame now */
     uint64_t peak;
     uint64_t tables; /* bytes of page tables */
+    uint64_t limit;  /* what mapped can become */
+    uint64_t stack;  /* what the stack can become */
 };
 void space_use(const struct space *s, struct space_use *out);
 

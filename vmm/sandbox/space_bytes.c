@@ -108,6 +108,16 @@ int space_pieces(struct space *s, uint64_t va, uint64_t len, unsigned access, st
     return len && !n && max ? -EFAULT : (int)n;
 }
 
+void space_wrote(struct space *s, uint64_t va, uint64_t len)
+{
+    struct page page;
+    for (uint64_t n; len; va += n, len -= n) {
+        if (!find_page(s, va, &page)) return;
+        n = left_of_page(va, len);
+        page_set_add(&s->written, page.gpa / SPACE_PAGE);
+    }
+}
+
 static int mem_read(void *arg, uint64_t va, void *buf, uint64_t len)
 {
     return space_read(arg, va, buf, len);
