@@ -14,7 +14,7 @@ MAN_PAGES := $(wildcard docs/man/*.[1-9])
 install: all ## programs, headers, libraries, pkg-config file, man pages and shell completions, under PREFIX (/usr/local) and DESTDIR
 	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(INCDIR)
 	for p in $(PROGRAMS); do install -m 755 $(BUILD)/$$p $(BINDIR)/$$p || exit; done
-	install -m 644 include/vireo.h include/vireo_guest.h $(INCDIR)
+	install -m 644 include/vireo.h include/vireo_sandbox.h include/vireo_guest.h $(INCDIR)
 	install -m 644 $(BUILD)/libvireo.a $(LIBDIR)/libvireo.a
 	install -m 755 $(BUILD)/$(SHARED) $(LIBDIR)/libvireo.so.$(VERSION)
 	ln -sf libvireo.so.$(VERSION) $(LIBDIR)/$(SHARED)

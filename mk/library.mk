@@ -2,7 +2,7 @@
 
 # Linked in this order: what no `vireo run` touches comes last, so that the host need not map it.
 FLOOR_DIRS := vmm/base vmm/core vmm/config devices devices/backend devices/virtio devices/platform vmm/kvm arch arch/$(ARCH) vmm/machine/place vmm/machine vmm/lib \
-	vmm/lib/control vmm/watch
+	vmm/lib/control vmm/watch vmm/sandbox
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
 # The laboratory: no part of the library.

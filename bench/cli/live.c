@@ -181,7 +181,11 @@ static int run_fairness(const struct command *self, char **words, uint64_t start
     struct vireo_error e;
     char **all = NULL;
     (void)started_ns;
-    int rc = r ? args_parse(self, ARGS_OWN, words, &w, &e) : bad_call(&e, ENOMEM, "a record");
+    if (!r) {
+        bad_call(&e, ENOMEM, "a record");
+        return say_error(&e);
+    }
+    int rc = args_parse(self, ARGS_OWN, words, &w, &e);
     if (!rc && w.output && strcmp(w.output, "-") == 0) w.output = NULL;
     if (!rc) rc = check_words(&w, &p.duration_ns, &e);
     if (!rc) rc = choose(&w, &all, &e);
@@ -194,7 +198,7 @@ static int run_fairness(const struct command *self, char **words, uint64_t start
         status = finish_output(w.output ? f : NULL, w.output ? w.output : "standard output", status);
     if (p.signal) status = STATUS_SIGNAL + p.signal;
     client_names_free(all);
-    if (r) live_record_free(r);
+    live_record_free(r);
     free(r);
     return status;
 }

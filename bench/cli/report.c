@@ -124,10 +124,10 @@ static int run_report(const struct command *self, char **words, uint64_t started
         rc = result_read(&results[i], w.path.word[i], &e);
     FILE *f = !rc && w.output ? output_open(&files, "open", w.output, &e) : stdout;
     if (!f) rc = e.code;
-    const int status = rc             ? say_error(&e)
-                       : is_recording ? write_recording(&w, f, recording)
-                       : is_live      ? write_live(&w, f, &live)
-                                      : write_page(&w, f, results);
+    const int status = rc          ? say_error(&e)
+                       : recording ? write_recording(&w, f, recording)
+                       : is_live   ? write_live(&w, f, &live)
+                                   : write_page(&w, f, results);
     recording_destroy(recording);
     free(live.text);
     for (unsigned i = 0; i < ARGS_WORDS_MAX; i++) result_destroy(results[i]);

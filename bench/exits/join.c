@@ -140,26 +140,25 @@ static bool is_of_row(const struct exits_run *run, const struct record_exit *x)
 }
 
 /* The exits of the row's kind, in order. NULL: no memory. The caller's to free. */
-static const struct record_exit **matching(const struct exits_run *run, uint64_t *count)
+static struct record_exit *matching(const struct exits_run *run, uint64_t *count)
 {
     const uint64_t all = atomic_load_explicit(&run->trace.count, memory_order_acquire);
-    const struct record_exit **found = malloc((all + 1) * sizeof(void *));
+    struct record_exit *found = calloc(all + 1, sizeof(*found));
     *count = 0;
     for (uint64_t i = 0; found && i < all; i++)
-        if (is_of_row(run, &run->trace.exit[i])) found[(*count)++] = &run->trace.exit[i];
+        if (is_of_row(run, &run->trace.exit[i])) found[(*count)++] = run->trace.exit[i];
     return found;
 }
 
 /* Without a common clock the offset between the two must be estimated. G0 + offset <= U0 and U1 <= G1 + offset hold in
  * every sample, so it lies between the greatest lower bound and the least upper bound. Take the middle, which is wrong
  * by at most half of the distance. */
-static bool bracket(const struct exits_run *run, const struct record_exit *const *exit, uint32_t pairs, int64_t *offset,
+static bool bracket(const struct exits_run *run, const struct record_exit *exit, uint32_t pairs, int64_t *offset,
                     uint64_t *error)
 {
     int64_t low = INT64_MIN, high = INT64_MAX;
     for (uint32_t i = 0; i < pairs; i++) {
-        const int64_t least = between(run->sample[i].g1, exit[i]->done),
-                      most = between(run->sample[i].g0, exit[i]->left);
+        const int64_t least = between(run->sample[i].g1, exit[i].done), most = between(run->sample[i].g0, exit[i].left);
         if (least > low) low = least;
         if (most < high) high = most;
     }
@@ -170,7 +169,7 @@ static bool bracket(const struct exits_run *run, const struct record_exit *const
 }
 
 /* Fill the legs, after moving the guest's time by the offset, and the residual. */
-static int join_legs(struct exits_joined *j, const struct exits_run *run, const struct record_exit *const *exit,
+static int join_legs(struct exits_joined *j, const struct exits_run *run, const struct record_exit *exit,
                      uint32_t pairs)
 {
     int64_t offset = 0;
@@ -184,12 +183,12 @@ static int join_legs(struct exits_joined *j, const struct exits_run *run, const 
     }
     uint32_t ordered = 0;
     for (uint32_t i = 0; i < pairs; i++) {
-        const int64_t to_us = between(run->sample[i].g0 + (uint64_t)offset, exit[i]->left);
-        const int64_t back = between(exit[i]->done, run->sample[i].g1 + (uint64_t)offset);
+        const int64_t to_us = between(run->sample[i].g0 + (uint64_t)offset, exit[i].left);
+        const int64_t back = between(exit[i].done, run->sample[i].g1 + (uint64_t)offset);
         ordered += to_us >= 0 && back >= 0;
         out[i] = clamp(to_us);
         in[i] = clamp(back);
-        const uint64_t sum = out[i] + clamp(between(exit[i]->left, exit[i]->done)) + in[i];
+        const uint64_t sum = out[i] + clamp(between(exit[i].left, exit[i].done)) + in[i];
         missed[i] = clamp(between(clamp(between(run->sample[i].g0, run->sample[i].g1)), sum));
     }
     j->count[PHASE_EXIT_LEG] = j->count[PHASE_ENTRY_LEG] = pairs;
@@ -236,7 +235,7 @@ static void split(uint64_t *part[PART_COUNT], uint32_t n, const struct record_ex
     part[PART_ALL][n] = clamp(between(x->from, x->done));
 }
 
-static int join_exits(struct exits_joined *j, const struct exits_run *run, const struct record_exit **exit,
+static int join_exits(struct exits_joined *j, const struct exits_run *run, const struct record_exit *exit,
                       uint64_t exits)
 {
     const uint64_t skip = (uint64_t)run->warm_up * run->batch;
@@ -247,7 +246,7 @@ static int join_exits(struct exits_joined *j, const struct exits_run *run, const
     const bool has_memory = user && in_kvm && room;
     for (uint32_t i = 0; has_memory && i < pairs; i++) {
         uint64_t *part[] = {room, room + run->batch, room + 2 * (size_t)run->batch};
-        for (uint32_t n = 0; n < run->batch; n++) split(part, n, exit[skip + (uint64_t)i * run->batch + n]);
+        for (uint32_t n = 0; n < run->batch; n++) split(part, n, &exit[skip + (uint64_t)i * run->batch + n]);
         user[i] = of_batch(part[PART_USER], run->batch);
         in_kvm[i] = of_batch(part[PART_KVM], run->batch);
         if (run->batch > 1) j->phase[PHASE_UNDISTURBED][i] = of_batch(part[PART_ALL], run->batch);
@@ -269,7 +268,7 @@ int exits_join(struct exits_joined *out, const struct exits_run *run)
     if (!rc) rc = join_round_trips(out, run);
     if (rc || run->what->group != BENCH_USER || !run->trace.exit) return rc;
     uint64_t exits;
-    const struct record_exit **exit = matching(run, &exits);
+    struct record_exit *exit = matching(run, &exits);
     if (!exit) return -ENOMEM;
     rc = join_exits(out, run, exit, exits);
     free(exit);

@@ -73,7 +73,8 @@ static double s(double ns)
 static double quantum(const struct live_record *r)
 {
     const uint64_t tick = r->tick_ns ? r->tick_ns : 1;
-    return (double)((r->slice_ns + tick - 1) / tick * tick);
+    const uint64_t ticks = (r->slice_ns + tick - 1) / tick;
+    return (double)(ticks * tick);
 }
 
 /* ---- F1, F10, P1: what somebody lacks ---- */

@@ -330,22 +330,35 @@ static void put_note(struct reader *in)
                        "It has more curves than are drawn: those that came last are missing.");
 }
 
-int recording_read(struct recording_seen **out, FILE *f, struct err *e)
+static struct recording_seen *recording_create(void)
 {
     struct recording_seen *r = calloc(1, sizeof(*r));
+    if (!r) return NULL;
+    r->curve = calloc(RECORDING_CURVES_MAX, sizeof(struct recording_curve *));
+    r->alarm = calloc(RECORDING_ALARMS_MAX, sizeof(*r->alarm));
+    if (r->curve && r->alarm) return r;
+    recording_destroy(r);
+    return NULL;
+}
+
+int recording_read(struct recording_seen **out, FILE *f, struct err *e)
+{
     struct reader *in = calloc(1, sizeof(*in));
-    if (r) r->curve = calloc(RECORDING_CURVES_MAX, sizeof(struct recording_curve *));
-    if (r) r->alarm = calloc(RECORDING_ALARMS_MAX, sizeof(*r->alarm));
-    int rc = r && in && r->curve && r->alarm ? 0 : err_set(e, -ENOMEM, "read a recording: no memory");
-    if (in) in->r = r;
-    if (!rc) rc = take_header(in, f, e);
-    if (!rc) {
-        take_lines(in, f);
-        put_note(in);
-        *out = r;
-    } else {
-        recording_destroy(r);
+    struct recording_seen *r = recording_create();
+    int rc = -ENOMEM;
+    if (!in || !r) {
+        err_set(e, rc, "read a recording: no memory");
+        goto out;
     }
+    in->r = r;
+    rc = take_header(in, f, e);
+    if (rc) goto out;
+    take_lines(in, f);
+    put_note(in);
+    *out = r;
+    r = NULL;
+out:
+    recording_destroy(r);
     free(in);
     return rc;
 }

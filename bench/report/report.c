@@ -69,6 +69,7 @@ static const char *text_at(const struct result *r, const char *path)
 int report_write(const struct result *const *results, const char *const *names, unsigned count, result_write_fn *write,
                  void *arg, struct err *e)
 {
+    static const char letters[] = "ABCDEFGHIJKLMNOP";
     struct report_view view[REPORT_RESULTS_MAX];
     struct result_out out;
     if (count == 0) return err_set(e, -EINVAL, "no result to report");
@@ -81,11 +82,11 @@ int report_write(const struct result *const *results, const char *const *names, 
         view[k] = (struct report_view){
             .result = results[k],
             .name = names ? names[k] : "",
-            .letter = {count > 1 ? "ABCDEFGHIJKLMNOP"[k] : '\0'},
             .arch = text_at(results[k], "arch"),
             .nature = text_at(results[k], "host.nature"),
             .tick_ns = 1e9 / environment_hz(results[k]),
         };
+    for (unsigned k = 0; count > 1 && k < count; k++) view[k].letter[0] = letters[k];
     put_page(&(struct report){.page = out.f, .view = view, .count = count});
     return result_out_close(&out, write, arg, e);
 }
