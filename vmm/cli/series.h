@@ -49,7 +49,13 @@ struct series_metric {
     const struct series_kind *kind;
     char of[TOP_WORD]; /* "port out", "vCPU 0", "disk 0"; "" of the VM */
     struct anomaly anomaly;
+    /* Of a rate only: the same a second in which no vCPU was kept waiting for a CPU. There is an alarm while both have
+     * one, so a guest that gets the CPU it lacked before is none. */
+    struct anomaly unhindered;
+    bool is_told;
 };
+/* The alarm that is on, or NULL. */
+const struct anomaly_alarm *series_alarm(const struct series_metric *m);
 
 struct series {
     struct top_sample now, before, change; /* change.age_ns: how long the interval was */
