@@ -16,6 +16,7 @@
 #include "vmm/base/urgency.h"
 #include "vmm/cli/cli.h"
 #include "vmm/cli/metrics_gather.h"
+#include "vmm/cli/metrics_watch.h"
 
 #define BACKLOG     16 /* a scraper or two and an impatient user */
 #define WAITING_MAX 8  /* the server's clients at once */
@@ -26,6 +27,7 @@ struct metrics {
     struct sockaddr_storage address;
     socklen_t address_len;
     struct http_server *server;
+    struct metrics_watch *watch;
     struct metrics_gather *gather; /* for all that wait; NULL: none is under way */
     struct http_call *waiting[WAITING_MAX];
 };
@@ -68,7 +70,7 @@ static void show_metrics(struct http_call *call)
     struct metrics *m = call->owner;
     unsigned place = 0;
     while (place < WAITING_MAX && m->waiting[place]) place++;
-    if (!m->gather) m->gather = metrics_gather_begin(call->loop, on_page, m);
+    if (!m->gather) m->gather = metrics_gather_begin(call->loop, m->watch, on_page, m);
     if (place == WAITING_MAX || !m->gather) {
         http_reply(call, &no_memory);
         return;
@@ -210,6 +212,7 @@ static int serve(struct metrics *m, struct vireo_error *e)
     if (!rc) rc = open_listener(m, e);
     const struct http_server_params params = {.table = &table, .owner = m, .fd = m->fd};
     if (!rc && http_server_create(&m->server, &params, &err)) rc = bad_call(e, -err.code, "listen %s", m->listen);
+    if (!rc && !(m->watch = metrics_watch_create())) rc = bad_call(e, ENOMEM, "watch for changes");
     if (!rc) say_where(m);
     while (!rc) {
         struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = http_server_fd(m->server), .events = POLLIN}};
@@ -218,6 +221,7 @@ static int serve(struct metrics *m, struct vireo_error *e)
         if (fds[1].revents) http_server_serve(m->server);
     }
     metrics_gather_end(m->gather); /* first: it is on the server's loop */
+    metrics_watch_destroy(m->watch);
     http_server_destroy(m->server);
     close_listener(m);
     close(signals);
@@ -245,7 +249,7 @@ static int write_once(struct vireo_error *e)
     struct err err = {0};
     if (loop_init(&loop, &err)) return bad_call(e, -err.code, "ask the VMs");
     urgency_renew(&urgency); /* to the end, as of vireo stat */
-    struct metrics_gather *g = metrics_gather_begin(&loop, on_page_once, &once);
+    struct metrics_gather *g = metrics_gather_begin(&loop, NULL, on_page_once, &once);
     while (g && !once.is_done) loop_turn(&loop, -1);
     metrics_gather_end(g);
     loop_fini(&loop);

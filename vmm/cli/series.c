@@ -143,15 +143,21 @@ static int take(struct series *s, const json_t *page, const char *name, struct v
     return is_new ? SERIES_NEW : SERIES_GOES_ON;
 }
 
+int series_take(struct series *s, const char *name, const char *text, size_t len, struct vireo_error *e)
+{
+    json_t *page = json_loadb(text, len, 0, NULL);
+    const int rc = take(s, page, name, e);
+    json_decref(page);
+    return rc;
+}
+
 int series_look(struct series *s, const char *name, struct vireo_error *e)
 {
     struct page p;
-    int rc = client_fetch(name, "/stats?steps=1", &p, e);
+    int rc = client_fetch(name, SERIES_PAGE, &p, e);
     if (rc) return rc;
-    json_t *page = json_loadb(p.text, p.len, 0, NULL);
+    rc = series_take(s, name, p.text, p.len, e);
     free(p.text);
-    rc = take(s, page, name, e);
-    json_decref(page);
     return rc;
 }
 
@@ -202,13 +208,20 @@ static struct series_metric *metric_of(struct judge *j, const struct series_kind
     return m;
 }
 
+static void tell(const struct judge *j, struct series_metric *m, enum anomaly_event event,
+                 const struct anomaly_alarm *alarm)
+{
+    m->alarms += event == ANOMALY_BEGINS;
+    if (event != ANOMALY_NONE && j->on_event) j->on_event(j->arg, m, event, alarm);
+}
+
 static void feed(struct judge *j, unsigned kind, const char *of, double value)
 {
     struct anomaly_alarm alarm;
     struct series_metric *m = metric_of(j, &kinds[kind], of);
     if (!m) return;
     const enum anomaly_event event = anomaly_feed(&m->anomaly, &m->kind->rule, j->t_ns, value, &alarm);
-    if (event != ANOMALY_NONE && j->on_event) j->on_event(j->arg, m, event, &alarm);
+    tell(j, m, event, &alarm);
 }
 
 static bool is_rate(const struct series_kind *kind)
@@ -244,7 +257,7 @@ static void feed_rate(struct judge *j, unsigned kind, const char *of, uint64_t c
         event = ANOMALY_BEGINS;
     else if (!is_end(event))
         event = is_end(other) ? other : ANOMALY_ENDS;
-    if (j->on_event) j->on_event(j->arg, m, event, &alarm);
+    tell(j, m, event, &alarm);
 }
 
 /* Each vCPU's share of the interval in which it ran or did not want to. A wait counts when it ends, so it may have
