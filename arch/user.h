@@ -118,6 +118,9 @@ uint64_t user_sp(struct user *u);
 int user_set_tls(struct user *u, uint64_t address); /* x86: FS base (ARCH_SET_FS); arm64: TPIDR_EL0 */
 uint64_t user_tls(struct user *u);
 
+/* AT_HWCAP and AT_HWCAP2 (which) of the auxiliary vector: what the program may use. */
+uint64_t user_hwcap(unsigned which);
+
 void user_flush(struct user *u); /* before the next instruction no translation is remembered */
 
 /* ---- signals: the frame that the program's handler finds, as the kernel's ABI has it ---- */

@@ -11,7 +11,9 @@ BENCH_CLI_SRCS := $(wildcard bench/cli/*.c)
 BENCH_GUESTS := bench fair
 TEST_GUESTS := reader # a file of its own: build/guest/reader.bin
 GUESTS := $(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c))
-LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(patsubst %,$(BUILD)/guest/embed-%.o,$(filter-out $(BENCH_GUESTS) $(TEST_GUESTS),$(GUESTS)))
+# What runs at the privileged level in a sandbox: some hundred bytes of assembly.
+SANDBOX_OBJ := $(BUILD)/obj/guest/sandbox/$(ARCH).o
+LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(SANDBOX_OBJ) $(patsubst %,$(BUILD)/guest/embed-%.o,$(filter-out $(BENCH_GUESTS) $(TEST_GUESTS),$(GUESTS)))
 BENCH_OBJS := $(BENCH_SRCS:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/bench/report/style.o $(BENCH_GUESTS:%=$(BUILD)/guest/embed-%.o)
 CLI_OBJS := $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 BENCH_CLI_OBJS := $(BENCH_CLI_SRCS:%.c=$(BUILD)/obj/%.o)
@@ -19,6 +21,10 @@ DEPS += $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRCS) $(BENCH_SRCS) $(CLI_SRCS) $(
 
 $(BUILD)/objects: FORCE
 	@mkdir -p $(@D) && echo '$(LIB_OBJS) $(BENCH_OBJS) $(HELPER_OBJS)' | cmp -s - $@ || echo '$(LIB_OBJS) $(BENCH_OBJS) $(HELPER_OBJS)' > $@
+
+$(SANDBOX_OBJ): guest/sandbox/$(ARCH).S arch/$(ARCH)/user_layout.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,AS)$(CC) $(TARGET_FLAGS) -I. -c -o $@ $<
 
 # The style sheet of the HTML page.
 $(BUILD)/obj/bench/report/style.o: bench/report/style.S bench/report/style.css $(BUILD)/flags
