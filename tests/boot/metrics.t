@@ -108,6 +108,10 @@ a_unix_socket_is_its_users_alone_and_is_removed() {
     "$VIREO" metrics --listen "unix:$work/m.sock" 2> err-unix &
     pid[unix]=$!
     until_true curl -sSf --max-time 20 --unix-socket m.sock http://vm/metrics -o page && end unix && [ ! -e m.sock ] || return 1
+    # Another's file in its place stays.
+    "$VIREO" metrics --listen "unix:$work/m.sock" 2> err-unix &
+    pid[unix]=$!
+    until_true curl -sSf --max-time 20 --unix-socket m.sock http://vm/metrics -o page && mv m.sock mine && : > m.sock && end unix && [ -f m.sock ] || return 1
     : > file
     ends 125 metrics --listen "unix:$work/file" && errs 'a file is there' && [ -f file ]
 }

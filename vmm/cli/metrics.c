@@ -26,6 +26,7 @@ struct metrics {
     int fd;             /* listens; -1 */
     struct sockaddr_storage address;
     socklen_t address_len;
+    struct stat file; /* of a Unix socket that we made; st_ino 0: none */
     struct http_server *server;
     struct metrics_watch *watch;
     struct metrics_gather *gather; /* for all that wait; NULL: none is under way */
@@ -162,6 +163,7 @@ static int open_listener(struct metrics *m, struct vireo_error *e)
     if (family != AF_UNIX) (void)setsockopt(m->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     const bool is_good = (family != AF_UNIX || fchmod(m->fd, 0600) == 0) &&
                          bind(m->fd, (const struct sockaddr *)&m->address, m->address_len) == 0;
+    if (is_good && family == AF_UNIX) (void)lstat(((const struct sockaddr_un *)&m->address)->sun_path, &m->file);
     if (!is_good || listen(m->fd, BACKLOG) < 0) {
         const int error = errno;
         close(m->fd);
@@ -175,10 +177,14 @@ static int open_listener(struct metrics *m, struct vireo_error *e)
     return 0;
 }
 
+/* What another has put in the place of our socket's file stays. */
 static void close_listener(const struct metrics *m)
 {
+    struct stat st;
+    const char *path = ((const struct sockaddr_un *)&m->address)->sun_path;
     if (m->fd < 0) return;
-    if (m->address.ss_family == AF_UNIX) (void)unlink(((const struct sockaddr_un *)&m->address)->sun_path);
+    if (m->file.st_ino && lstat(path, &st) == 0 && st.st_ino == m->file.st_ino && st.st_dev == m->file.st_dev)
+        (void)unlink(path);
     close(m->fd);
 }
 
