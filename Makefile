@@ -13,7 +13,7 @@ include mk/library.mk
 include mk/tests.mk
 include mk/install.mk
 include mk/lint.mk
-include $(wildcard mk/images.mk guest/guest.mk tests/*/*.mk tests/unit/*/*.mk)
+include $(wildcard mk/images.mk guest/guest.mk examples/examples.mk tests/*/*.mk tests/unit/*/*.mk)
 
 .PHONY: all
 all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/libvireo.a $(BUILD)/libvireo.so ## the programs and the libraries (ARCH=arm64 cross-builds into build/arm64)

@@ -120,6 +120,19 @@ uint64_t user_tls(struct user *u);
 
 /* AT_HWCAP and AT_HWCAP2 (which) of the auxiliary vector: what the program may use. */
 uint64_t user_hwcap(unsigned which);
+/* The architecture by its names: the ELF's number and what uname -m says. */
+struct user_machine {
+    uint16_t number;
+    const char *name;
+};
+const struct user_machine *user_machine(void);
+bool user_clone_has_tid_first(void); /* clone(2): the child's tid comes before the TLS among its arguments */
+uint64_t user_signal_size(void);     /* the most bytes that a signal's frame takes: AT_MINSIGSTKSZ */
+
+/* After a kick: the program's registers become such that a signal's handler can be entered. false: it is on its way in
+ * or out, or has a fault to take first; let it run on. */
+bool user_settle(struct user *u);
+void user_set_sp(struct user *u, uint64_t sp);
 
 void user_flush(struct user *u); /* before the next instruction no translation is remembered */
 

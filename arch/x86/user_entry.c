@@ -1,4 +1,6 @@
 /* Entries of page tables, 4-level paging (SDM vol. 3, 4.5.4). */
+#include <elf.h>
+
 #include "arch/user.h"
 #include "arch/x86/user_layout.h"
 
@@ -45,4 +47,15 @@ unsigned user_entry_prot(uint64_t entry)
 {
     if (!(entry & PTE_P)) return 0;
     return USER_READ | (entry & PTE_W ? USER_WRITE : 0u) | (entry & PTE_NX ? 0u : USER_EXEC);
+}
+
+const struct user_machine *user_machine(void)
+{
+    static const struct user_machine own = {.number = EM_X86_64, .name = "x86_64"};
+    return &own;
+}
+
+bool user_clone_has_tid_first(void)
+{
+    return true;
 }

@@ -166,3 +166,9 @@ int user_leave_signal(struct user *u, const struct user_mem *mem, uint64_t *bloc
     *blocked = f.mask;
     return 0;
 }
+
+/* The frame, the vector registers with AVX-512, and what aligning takes. */
+uint64_t user_signal_size(void)
+{
+    return 4096;
+}
