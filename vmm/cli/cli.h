@@ -46,7 +46,8 @@ struct command {
     int (*set_key)(void *ctx, const char *key, const char *value, struct vireo_error *e);
     int (*run)(const struct command *c, char **words, uint64_t started_ns); /* the words after the name; exit status */
 };
-extern const struct command command_run, command_exec, command_stat, command_top, command_metrics, command_doctor, command_help;
+extern const struct command command_run, command_exec, command_wasm, command_stat, command_top, command_metrics,
+    command_doctor, command_help;
 extern const struct command *const program_commands[]; /* the table; ends with NULL */
 extern const char program_about[];                     /* what the help text says above and below it */
 extern const char program_hint[];
