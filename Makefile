@@ -13,10 +13,10 @@ include mk/library.mk
 include mk/tests.mk
 include mk/install.mk
 include mk/lint.mk
-include $(wildcard mk/images.mk guest/guest.mk examples/examples.mk tests/*/*.mk tests/unit/*/*.mk)
+include $(wildcard mk/images.mk guest/guest.mk guest/wasi/wasi.mk examples/examples.mk tests/*/*.mk tests/unit/*/*.mk)
 
 .PHONY: all
-all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/libvireo.a $(BUILD)/libvireo.so ## the programs and the libraries (ARCH=arm64 cross-builds into build/arm64)
+all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/libvireo.a $(BUILD)/libvireo.so $(WASI_FILES) ## the programs and the libraries (ARCH=arm64 cross-builds into build/arm64)
 
 .PHONY: run
 run: ## from a fresh clone to a guest's shell: install packages, build, make images, boot Linux (ARCH=arm64 too)

@@ -8,6 +8,7 @@ INCDIR := $(DESTDIR)$(PREFIX)/include
 MANDIR := $(DESTDIR)$(PREFIX)/share/man
 BASH_DIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSH_DIR := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+WASIDIR := $(DESTDIR)$(PREFIX)/share/vireo/wasi
 MAN_PAGES := $(wildcard docs/man/*.[1-9])
 
 .PHONY: install uninstall
@@ -21,6 +22,7 @@ install: all ## programs, headers, libraries, pkg-config file, man pages and she
 	ln -sf $(SHARED) $(LIBDIR)/libvireo.so
 	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@LIBS_PRIVATE@|$(LIBS:%=-l%)|g' \
 		docs/vireo.pc.in > $(LIBDIR)/pkgconfig/vireo.pc
+	for file in $(WASI_FILES); do install -D -m 644 $$file $(WASIDIR)/$${file##*/} || exit; done
 	install -D -m 644 scripts/completion/vireo.bash $(BASH_DIR)/vireo
 	install -D -m 644 scripts/completion/_vireo $(ZSH_DIR)/_vireo
 	for page in $(MAN_PAGES); do install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; done
@@ -28,4 +30,5 @@ install: all ## programs, headers, libraries, pkg-config file, man pages and she
 uninstall: ## remove what install put there
 	rm -f $(PROGRAMS:%=$(BINDIR)/%) $(INCDIR)/vireo.h $(INCDIR)/vireo_guest.h $(LIBDIR)/libvireo.a $(LIBDIR)/libvireo.so $(LIBDIR)/$(SHARED) \
 		$(LIBDIR)/libvireo.so.$(VERSION) $(LIBDIR)/pkgconfig/vireo.pc $(BASH_DIR)/vireo $(ZSH_DIR)/_vireo
+	rm -f $(patsubst $(BUILD)/wasi/%,$(WASIDIR)/%,$(WASI_FILES))
 	for page in $(MAN_PAGES); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done

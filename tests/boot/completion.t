@@ -59,6 +59,8 @@ bash_completes_what_there_is() {
         completes 'vireo run --console=st' stdio && completes 'vireo run --kernel v' vmlinuz && completes 'vireo run --disk ' path= &&
         completes 'vireo run --disk path=d' disk.img && completes 'vireo run --disk readonly,path=' disk.img report vmlinuz &&
         completes 'vireo bench exits --ex' && completes 'vireo bench exits --del' --delay && completes 'vireo bench fairness --ex' --experiments &&
+        completes 'vireo bench exits --rows pio_o' pio_out_user && completes 'vireo bench exits --rows nop,pio_o' nop,pio_out_user &&
+        completes 'vireo bench fairness --experiments E1' E1 E10 E11 E12 E14 && completes 'vireo bench fairness --experiments=E1,E7' E1,E7 &&
         completes 'vireo bench exits ' && completes 'vireo bench --processes 1 --ex' --experiments &&
         completes 'vireo run --json=re' report && completes 'vireo run --cpus ' && completes 'vireo run --rng ' && completes 'vireo nonsense ' &&
         completes 'vireo report ' disk.img report vmlinuz && completes 'vireo report d' disk.img && completes 'vireo report disk.img v' vmlinuz &&

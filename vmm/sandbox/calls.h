@@ -20,6 +20,8 @@
 
 struct process;
 
+uint64_t process_clock(void); /* CLOCK_MONOTONIC, ns */
+
 /* What a call does to the processor. */
 struct process_cpu {
     int (*set_tls)(void *arg, uint64_t address);
@@ -66,6 +68,7 @@ bool process_next_signal(struct process *p, struct user_signal *out);
 /* The program faulted: true, a handler of its own takes it (process_next_signal); false, it ends by fault->signo. */
 bool process_fault(struct process *p, const struct user_fault *fault);
 void process_signal_left(struct process *p, uint64_t blocked); /* after CALL_SIGRETURN */
+int process_deadly_signal(struct process *p);                  /* one that is due and has no handler; 0: none */
 bool process_is_due(struct process *p);                        /* a signal was sent meanwhile: after a kick */
 
 /* What CALL_FORK wants: where the child's stack is (0: the same), where its number goes and what its TLS is (0:

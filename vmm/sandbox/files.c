@@ -436,9 +436,7 @@ static int64_t make_pipe(struct process *p, uint64_t va, int flags)
 {
     int fd[2], number[2] = {-1, -1};
     if (flags & ~(O_CLOEXEC | O_NONBLOCK)) return -EINVAL;
-    if (pipe2(fd, O_CLOEXEC)) return -errno;
-    fd[0] = fd_own(fd[0]);
-    fd[1] = fd_own(fd[1]);
+    if (pipe2(fd, O_CLOEXEC) || (fd[0] = fd_own(fd[0])) < 0 || (fd[1] = fd_own(fd[1])) < 0) return -errno;
     int rc = 0;
     for (int i = 0; i < 2; i++) {
         struct file *f = file_create(FILE_HOST, fd[i]);

@@ -393,6 +393,20 @@ void process_forked(struct process *p, struct process_fork *out)
                                  .pid = p->wish.pid};
 }
 
+int process_deadly_signal(struct process *p)
+{
+    for (int signo = 1; signo <= SIGNALS; signo++) {
+        const bool is_due = p->pending & ~p->blocked & BIT(signo);
+        if (is_due && !p->action[signo].handler && !process_is_ignored(p, signo)) return signo;
+    }
+    return 0;
+}
+
+uint64_t process_clock(void)
+{
+    return process_now();
+}
+
 bool process_is_due(struct process *p)
 {
     return process_take_signal(p) != 0;

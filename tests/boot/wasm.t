@@ -1,0 +1,177 @@
+#!/bin/bash
+# WebAssembly modules as programs: what `vireo wasm` makes of them does natively what the module says, whatever the module wants. The modules are
+# built by clang with wasi-libc, or written as text. Needs no KVM.
+# time limit: 300
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/boot/tap.sh
+. tests/boot/tap.sh
+# shellcheck source=tests/boot/program.sh
+. tests/boot/program.sh
+TREE=$PWD
+VIREO=$PWD/build/vireo
+RUN_LIMIT_S=120         # a translation takes two seconds on a machine that has nothing else to do
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+mkdir tmp
+export TMPDIR=$work/tmp XDG_CACHE_HOME=$work/cache
+
+# from_c NAME, from_wat NAME: the module tests/wasm/NAME as ./NAME.wasm, and the program ./NAME.
+from_c() { clang --target=wasm32-wasi -O2 -o "$1.wasm" "$TREE/tests/wasm/$1.c" -lm && ends 0 wasm "$1.wasm" -o "$1"; }
+from_wat() { wat2wasm "$TREE/tests/wasm/$1.wat" -o "$1.wasm" && ends 0 wasm "$1.wasm" -o "$1"; }
+# prints STATUS TEXT COMMAND...: it ends with that status, and its output and errors have this line.
+prints() {
+    local want=$1 text=$2 got=0
+    shift 2
+    timeout 60 "$@" > said 2>&1 || got=$?
+    [ $got = "$want" ] && grep -qxF -- "$text" said || { echo "$*: status $got, not $want with \"$text\""; cat said; return 1; }
+}
+refuses() {
+    local status=$1 text=$2
+    shift 2
+    ends "$status" wasm "$@" || return 1
+    [ ! -s out ] && head -n 1 err | grep -qF -- "$text" || { echo "no \"$text\" in"; cat err; return 1; }
+}
+nothing_left() { [ -z "$(ls tmp)" ] || { ls tmp; return 1; }; }
+
+arguments_and_environment() {
+    from_c hello && nothing_left || return 1
+    export WORD=abc VIREO_PREOPEN=
+    prints 3 "argument 2: two words" ./hello one "two words" && grep -qx "WORD=abc preopen=hidden" said && grep -qx "to standard error" said
+}
+exports_are_functions() {
+    nm hello | awk '$2 == "T" { print $3 }' | LC_ALL=C sort > symbols
+    printf '%s\n' _start add buffer.2daddress half vireo_wasm_memory vireo_wasm_memory_size | diff - symbols
+}
+files_below_what_is_given() {
+    from_c files && mkdir -p given/dir || return 1
+    prints 0 "files are as they must be" ./files dir-of-here && return 1
+    VIREO_PREOPEN=$work/given prints 0 "files are as they must be" ./files "$work/given/dir" &&
+        VIREO_PREOPEN=$work/given=/data prints 0 "files are as they must be" ./files /data/dir &&
+        (cd given && prints 0 "files are as they must be" ../files dir && prints 0 "files are as they must be" ../files "$work/given/dir") &&
+        ! VIREO_PREOPEN=$work/given=/data ./files "$work/given/dir" && ! VIREO_PREOPEN='' ./files "$work/given/dir" && [ -z "$(ls given/dir)" ]
+}
+time_and_chance() { from_c time && prints 0 "time passes, chance is blind" ./time "$(date +%s)" < "$TREE/tests/wasm/time.c"; }
+sums_are_native() {
+    from_c compute && gcc -O2 -ffp-contract=off -o native "$TREE/tests/wasm/compute.c" -lm || return 1
+    [ "$(./compute 2)" = "$(./native 2)" ]
+}
+traps_have_names() {
+    from_wat traps || return 1
+    local oob="out of bounds memory or table access" call="indirect call type mismatch, or no function there" name args=()
+    for name in unreachable "$oob" "$oob" "integer divide by zero" "integer overflow" "invalid conversion to integer" "$call" "$call" "$call" \
+        "call stack exhausted"; do
+        prints 134 "traps: wasm trap: $name" ./traps "${args[@]}" && [ "$(wc -l < said)" = 1 ] || return 1
+        args+=(more)
+    done
+    (ulimit -s unlimited && prints 134 "traps: wasm trap: call stack exhausted" ./traps "${args[@]:1}")
+}
+names_are_no_code() {
+    from_wat names && nothing_left && [ ! -e /tmp/elsewhere ] || return 1
+    nm names | awk '$2 == "T" { print $3 }' | LC_ALL=C sort > symbols
+    printf '%s\n' . .2a.2f.0a.23include.20.22.2fetc.2fpasswd.22.0a.2f.2a .2do.20.2ftmp.2felsewhere.3b.20.24.28id.29 .30 .76ireo_wasm_memory main malloc \
+        memcpy plain_name9 vireo_wasm_memory vireo_wasm_memory_size | LC_ALL=C sort | diff - symbols && prints 0 "" ./names 2> /dev/null || [ ! -s said ]
+}
+same_module_same_program() { ends 0 wasm hello.wasm -o again && cmp hello again; }
+
+# ---- what is no module for us
+
+bad_modules_are_named() {
+    cp hello.wasm whole
+    head -c 6 whole > short && refuses 126 "short: the WebAssembly module is cut short at byte 4" short -o bad &&
+        head -c 300 whole > cut && refuses 126 "cut: the WebAssembly module is cut short" cut -o bad &&
+        refuses 126 "no WebAssembly module" "$TREE/tests/wasm/hello.c" -o bad &&
+        refuses 127 "absent.wasm: No such file" absent.wasm -o bad && refuses 126 "Is a directory" tmp -o bad &&
+        printf '\0asm\x0d\0\1\0' > component && refuses 126 "version 0x1000d" component -o bad && grep -q component err && [ ! -e bad ] && nothing_left
+}
+foreign_imports_are_named() {
+    local import="(import \"env\" \"print\" (func (param i32)))"
+    echo "(module $import)" > f.wat && wat2wasm f.wat && refuses 126 'imports "print" of "env"' f.wasm -o bad || return 1
+    echo '(module (import "wasi_snapshot_preview1" "memory" (memory 1)))' > f.wat && wat2wasm f.wat && refuses 126 'imports "memory"' f.wasm -o bad || return 1
+    echo '(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32))))' > f.wat && wat2wasm f.wat &&
+        refuses 126 'imports "fd_write" with a type that is not WASI' f.wasm -o bad && [ ! -e bad ]
+}
+invalid_code_is_told() {
+    echo '(module (func (result i32) i64.const 0))' > f.wat && wat2wasm --no-check f.wat && refuses 126 "wasm2c refuses it: " f.wasm -o bad || return 1
+    echo '(module (func (export "f") (result v128) (v128.const i64x2 0 0)))' > f.wat && wat2wasm f.wat && refuses 126 "wasm2c refuses it" f.wasm -o bad &&
+        grep -q msimd128 err && nothing_left
+}
+bad_command_lines() {
+    refuses 125 "no module named" -o x && refuses 125 "no output named" hello.wasm && refuses 125 "one module at a time" hello.wasm b.wasm -o x &&
+        refuses 125 "it is there, and no file" hello.wasm -o tmp && refuses 125 "the module itself" hello.wasm -o ./hello.wasm &&
+        refuses 125 "output nowhere/x" hello.wasm -o nowhere/x && refuses 125 "no file" hello.wasm -o /dev/null && [ -c /dev/null ] && nothing_left
+}
+# without PROGRAM TEXT HINT: where PATH has only the other one.
+without() {
+    local status=0
+    rm -rf bin && mkdir bin && ln -s "$(command -v gcc)" "$(command -v wasm2c)" bin && rm "bin/$1" || return 1
+    env PATH="$work/bin" "$VIREO" wasm hello.wasm -o bad 2> err || status=$?
+    [ $status = 126 ] && grep -qF "$2" err && grep -qF "$3" err && [ ! -e bad ] || { echo "$status"; cat err; return 1; }
+}
+missing_tools_are_named() {
+    without wasm2c "needs wasm2c" "apt-get install wabt" && without gcc "needs gcc" "apt-get install gcc" && nothing_left
+}
+a_signal_leaves_nothing() {
+    # A compiler that takes its time.
+    printf '#!/bin/sh\ntouch %s/asked\nsleep 100\n' "$work" > slow && chmod +x slow
+    "$VIREO" wasm hello.wasm -o slowly --cc ./slow > out 2> err &
+    local pid=$! status=0 tries=0
+    until [ -e asked ] || [ $((tries += 1)) -gt 600 ]; do sleep 0.1; done
+    kill -TERM $pid
+    wait $pid || status=$?
+    [ $status = 143 ] && grep -q 'signal 15' err && [ ! -e slowly ] && nothing_left
+}
+
+# ---- the cache
+
+cached() { ends 0 wasm --cached "$@" && cat out; }
+cache_is_ones_own() {
+    local path
+    path=$(cached traps.wasm) && [ "$(stat -c %a cache/vireo)" = 700 ] && prints 134 "${path##*/}: wasm trap: unreachable" "$path" || return 1
+    local made
+    made=$(stat -c '%i %Y' "$path")
+    [ "$(cached traps.wasm)" = "$path" ] && [ "$(stat -c '%i %Y' "$path")" = "$made" ] && [ "$(ls cache/vireo)" = "${path##*/}" ] || return 1
+    chmod 755 cache/vireo && refuses 125 "mode 0755" --cached traps.wasm && chmod 700 cache/vireo
+}
+damage_is_found() {
+    local path
+    path=$(cached traps.wasm) || return 1
+    cp "$path" whole
+    printf X | dd of="$path" bs=1 seek=5000 conv=notrunc status=none && [ "$(cached traps.wasm)" = "$path" ] && cmp "$path" whole || return 1
+    truncate -s 20 "$path" && [ "$(cached traps.wasm)" = "$path" ] && cmp "$path" whole || return 1
+    # The entry of another module under this one's name.
+    cp "$(cached names.wasm)" "$path" && [ "$(cached traps.wasm)" = "$path" ] && cmp "$path" whole
+}
+another_compiler_is_another_program() {
+    printf '#!/bin/sh\necho run >> %s/runs\nexec gcc "$@"\n' "$work" > other && chmod +x other
+    [ "$(cached traps.wasm --cc ./other)" != "$(cached traps.wasm)" ] && [ -s runs ]
+}
+two_at_once_make_one() {
+    rm -rf cache runs
+    local i
+    for i in 1 2 3; do "$VIREO" wasm --cached traps.wasm --cc ./other > out.$i 2>&1 & done
+    wait
+    # Once to compile and link, once to ask for objcopy.
+    [ "$(wc -l < runs)" = 2 ] && [ "$(sort -u out.* | wc -l)" = 1 ] && [ "$(ls cache/vireo | wc -l)" = 1 ]
+}
+
+check "a module gets its arguments and environment, and its status is the program's" arguments_and_environment
+check "exported functions are the program's only symbols, with their names" exports_are_functions
+check "files work below the directories that are given, and nowhere else" files_below_what_is_given
+check "clocks, sleeping, waiting and random numbers work" time_and_chance
+check "what is computed is what the native program computes" sums_are_native
+check "a trap ends the program with its name and status 134" traps_have_names
+check "no name in a module becomes C code, a command's word, or takes libc's place" names_are_no_code
+check "the same module gives the same program" same_module_same_program
+check "what is no module is refused with what is wrong" bad_modules_are_named
+check "imports that are not WASI's are named" foreign_imports_are_named
+check "a module that wasm2c refuses says why" invalid_code_is_told
+check "a bad command line is told" bad_command_lines
+check "a missing tool is named, with the package it is in" missing_tools_are_named
+check "a signal ends the compiler and leaves nothing behind" a_signal_leaves_nothing
+check "the cache is the user's own and is used again" cache_is_ones_own
+check "a damaged or foreign entry of the cache is made anew" damage_is_found
+check "another compiler makes another entry" another_compiler_is_another_program
+check "processes that want the same module at once translate it once" two_at_once_make_one
+tap_done

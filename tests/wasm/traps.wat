@@ -1,0 +1,23 @@
+;; Ends in the way that the number of its arguments says.
+(module
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (type $nothing (func))
+  (type $number (func (result i32)))
+  (table 2 funcref)
+  (elem (i32.const 0) $recurse)
+  (func $recurse (call $recurse) (call $recurse))
+  (func (export "_start")
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (block (block (block (block (block (block (block (block (block (block
+      (br_table 0 1 2 3 4 5 6 7 8 9 (i32.sub (i32.load (i32.const 0)) (i32.const 1))))
+      unreachable)
+      (drop (i32.load (i32.const 65533))) return)
+      (i64.store offset=4294967295 (i32.const -1) (i64.const 1)) return)
+      (drop (i32.div_s (i32.const 1) (i32.const 0))) return)
+      (drop (i32.div_s (i32.const 0x80000000) (i32.const -1))) return)
+      (drop (i32.trunc_f32_s (f32.const nan))) return)
+      (drop (call_indirect (type $number) (i32.const 0))) return)
+      (call_indirect (type $nothing) (i32.const 1)) return)
+      (call_indirect (type $nothing) (i32.const 2)) return)
+    (call $recurse)))
