@@ -16,7 +16,7 @@ static bool list_push(struct run_list *l, struct run run)
         last->count += run.count;
         return true;
     }
-    if (l->count == l->room) {
+    if (!l->run || l->count == l->room) {
         const uint32_t room = l->room ? l->room * 2 : 16;
         struct run *grown = realloc(l->run, room * sizeof(*grown));
         if (!grown) return false;
