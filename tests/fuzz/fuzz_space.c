@@ -55,6 +55,7 @@ static void must_be_template(struct space *s, const struct space_template *t, ui
     MUST(space_reset(s, &none, &pages) == 0);
     MUST(!space_is_broken(s));
     MUST(memcmp(s->base, t->base, t->file_pages * SPACE_PAGE) == 0);
+    MUST(memcmp(s->tables, t->tables, t->file_tables * SPACE_PAGE) == 0);
     MUST(space_template_hash(t) == hash);
     MUST(s->ledger.used == t->ledger.used && s->ledger.next == t->ledger.next);
 }

@@ -154,6 +154,7 @@ static void the_processor_sees_the_template_after_a_reset(void **state)
         assert_int_equal(space_reset(g.s, &g.vm, &pages), 0);
         assert_whole(g.s);
         assert_memory_equal(g.s->base, t->base, t->file_pages * SPACE_PAGE);
+        assert_memory_equal(g.s->tables, t->tables, t->file_tables * SPACE_PAGE);
         for (unsigned i = round % 7; i < PAGES; i += 7) assert_seen_alike(&g, DATA + i * SPACE_PAGE);
     }
     assert_int_equal(space_template_hash(t), hash);
