@@ -126,7 +126,13 @@ struct user_machine {
     const char *name;
 };
 const struct user_machine *user_machine(void);
-uint64_t user_signal_size(void); /* the most bytes that a signal's frame takes: AT_MINSIGSTKSZ */
+bool user_clone_has_tid_first(void); /* clone(2): the child's tid comes before the TLS among its arguments */
+uint64_t user_signal_size(void);     /* the most bytes that a signal's frame takes: AT_MINSIGSTKSZ */
+
+/* After a kick: the program's registers become such that a signal's handler can be entered. false: it is on its way in
+ * or out, or has a fault to take first; let it run on. */
+bool user_settle(struct user *u);
+void user_set_sp(struct user *u, uint64_t sp);
 
 void user_flush(struct user *u); /* before the next instruction no translation is remembered */
 

@@ -45,6 +45,11 @@ VIREO_API void vireo_sandbox_config_set_output(struct vireo_sandbox_config *c,
 /* One line a system call, as strace(1) has it; valid during the call. */
 VIREO_API void vireo_sandbox_config_set_trace(struct vireo_sandbox_config *c, void (*fn)(void *arg, const char *line),
                                               void *arg);
+/* One line that the program gave to vireo_guest_log; valid during the call. */
+VIREO_API void vireo_sandbox_config_set_log(struct vireo_sandbox_config *c, void (*fn)(void *arg, const char *line),
+                                            void *arg);
+/* How long each kind of system call took is counted (vireo_sandbox_count): two readings of the clock a call. */
+VIREO_API void vireo_sandbox_config_time_calls(struct vireo_sandbox_config *c);
 /* A function that the program may call by `name` (vireo_guest_host). in_size bytes come; *out_size says how many may be
  * answered, and how many were. Returns 0, or a number that the program gets in their place. On the thread that runs the
  * sandbox, which it must not use. in was copied out of the guest: it does not change. */
@@ -152,7 +157,8 @@ VIREO_API void vireo_sandbox_pool_give(struct vireo_sandbox_pool *p, struct vire
 
 /* ---- where the time went ---- */
 struct vireo_sandbox_count { /* of a kind of system call */
-    const char *name;
+    const char *name;        /* NULL: not known; number -1: all unknown ones above 511 together */
+    long number;
     uint64_t made, refused, failed, ns;
     uint64_t reserved[2];
 };
@@ -164,10 +170,6 @@ struct vireo_sandbox_usage {
     uint64_t reserved[4];
 };
 VIREO_API void vireo_sandbox_usage(struct vireo_sandbox *s, struct vireo_sandbox_usage *out);
-/* Its exits, as vireo_vm_stats tells of a VM's. */
-VIREO_API int vireo_sandbox_stats(struct vireo_sandbox *s, struct vireo_stats *out,
-                                  void (*fn)(void *arg, const struct vireo_stat *row), void *arg);
-
 #ifdef __cplusplus
 }
 #endif

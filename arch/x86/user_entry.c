@@ -54,3 +54,8 @@ const struct user_machine *user_machine(void)
     static const struct user_machine own = {.number = EM_X86_64, .name = "x86_64"};
     return &own;
 }
+
+bool user_clone_has_tid_first(void)
+{
+    return true;
+}

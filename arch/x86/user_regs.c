@@ -114,3 +114,20 @@ uint64_t user_hwcap(unsigned which)
 {
     return getauxval(which);
 }
+
+void user_set_sp(struct user *u, uint64_t sp)
+{
+    u->way.sp = sp;
+}
+
+bool user_settle(struct user *u)
+{
+    struct kvm_vcpu_events events;
+    const struct kvm_regs *gp = user_gp(u);
+    if (!u->is_out_by_kick) return true;
+    if (gp->rip >= USER_END || ioctl(u->vcpu.fd, KVM_GET_VCPU_EVENTS, &events)) return false;
+    if (events.exception.injected || events.exception.pending) return false;
+    u->way = (struct user_way){.pc = gp->rip, .flags = gp->rflags, .sp = gp->rsp};
+    u->is_out_by_kick = false;
+    return true;
+}

@@ -105,11 +105,29 @@ static void keep(void *ctx, const struct setting *o, const char *value)
         *(bool *)at = true;
 }
 
+static bool ends_here(const struct command *c, const char *word)
+{
+    return c->ends_at_word && (word[0] != '-' || strcmp(word, "--") == 0);
+}
+
+char **args_rest(const struct command *c, char **words)
+{
+    for (; *words && !ends_here(c, *words); words++) {
+        struct word w = {0};
+        struct known k;
+        struct vireo_error e;
+        if (split(c, *words, &w, &e) || !find_name(c, w.name, &k)) continue;
+        if (wants_word(&w, &k) && words[1]) words++;
+    }
+    return *words && strcmp(*words, "--") == 0 ? words + 1 : words;
+}
+
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e)
 {
     for (char **at = words; *at; at++) {
         struct word w = {0};
         struct known k = {0};
+        if (ends_here(c, *at)) return 0;
         if (c->set_word && (*at)[0] != '-') {
             if (kind == ARGS_OWN) c->set_word(ctx, *at);
             continue;
@@ -149,7 +167,7 @@ int args_check_once(const struct args_words *w, struct vireo_error *e)
 
 bool args_want_help(const struct command *c, char **words)
 {
-    for (; *words; words++) {
+    for (; *words && !ends_here(c, *words); words++) {
         struct word w = {0};
         struct known k;
         struct vireo_error e;

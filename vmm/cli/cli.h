@@ -41,11 +41,13 @@ struct command {
     const char *program; /* the one beside this one that has the command, with all its options; NULL: this one */
     /* Takes a word that is no option and no option's value; NULL: there must be none. In the pass of ARGS_OWN. */
     void (*set_word)(void *ctx, const char *word);
+    bool ends_at_word; /* the first word that is no option, or "--", begins what is not this command's: args_rest */
     /* Takes a library's key in the pass of ARGS_KEYS; NULL: vireo_config_set does. */
     int (*set_key)(void *ctx, const char *key, const char *value, struct vireo_error *e);
     int (*run)(const struct command *c, char **words, uint64_t started_ns); /* the words after the name; exit status */
 };
-extern const struct command command_run, command_stat, command_top, command_metrics, command_doctor, command_wasm, command_help;
+extern const struct command command_run, command_exec, command_wasm, command_stat, command_top, command_metrics,
+    command_doctor, command_help;
 extern const struct command *const program_commands[]; /* the table; ends with NULL */
 extern const char program_about[];                     /* what the help text says above and below it */
 extern const char program_hint[];
@@ -67,6 +69,8 @@ enum args_kind { ARGS_OWN, ARGS_KEYS };
  * the command is never the value of the one before it, unless as --name=--option.
  * 0; -EINVAL with *e filled. */
 int args_parse(const struct command *c, enum args_kind kind, char **words, void *ctx, struct vireo_error *e);
+/* What follows the options of a command whose ends_at_word is set, without "--". Of words that args_parse took. */
+char **args_rest(const struct command *c, char **words);
 /* --help among them, or -h; not where it is an option's value: --cmdline -h. */
 bool args_want_help(const struct command *c, char **words);
 

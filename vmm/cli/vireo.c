@@ -9,6 +9,6 @@ const char program_about[] = "microVMs on Linux KVM.";
 const char program_hint[] =
     "`vireo run` without options boots the built-in guest; `vireo doctor` says what this host offers.";
 const struct command *const program_commands[] = {
-    &command_run, &bench,           &report,         &fairness,     &command_stat,
-    &command_top, &command_metrics, &command_wasm,   &command_doctor, &command_help, NULL,
+    &command_run,  &command_exec, &command_wasm,    &bench,          &report,       &fairness,
+    &command_stat, &command_top,  &command_metrics, &command_doctor, &command_help, NULL,
 };

@@ -120,11 +120,11 @@ int vm_enable_cap(const struct vm *vm, uint32_t cap, uint64_t arg0, struct err *
     return 0;
 }
 
-int vm_map_ram(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool read_only, struct err *e)
+static int map_slot(struct vm *vm, uint64_t gpa, uint64_t size, void *host, uint32_t flags, struct err *e)
 {
     const struct kvm_userspace_memory_region region = {
         .slot = vm->slot_count,
-        .flags = read_only ? KVM_MEM_READONLY : 0,
+        .flags = flags,
         .guest_phys_addr = gpa,
         .memory_size = size,
         .userspace_addr = (uint64_t)(uintptr_t)host,
@@ -137,6 +137,16 @@ int vm_map_ram(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool read
     }
     vm->slot_count++;
     return 0;
+}
+
+int vm_map_ram(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool read_only, struct err *e)
+{
+    return map_slot(vm, gpa, size, host, read_only ? KVM_MEM_READONLY : 0, e);
+}
+
+int vm_map_logged(struct vm *vm, uint64_t gpa, uint64_t size, void *host, struct err *e)
+{
+    return map_slot(vm, gpa, size, host, KVM_MEM_LOG_DIRTY_PAGES, e);
 }
 
 int vm_log_dirty(const struct vm *vm, const struct vm_ram *ram, bool on, struct err *e)

@@ -20,6 +20,8 @@
 
 struct process;
 
+uint64_t process_clock(void); /* CLOCK_MONOTONIC, ns */
+
 /* What a call does to the processor. */
 struct process_cpu {
     int (*set_tls)(void *arg, uint64_t address);
@@ -65,16 +67,33 @@ const char *process_limit(const struct process *p); /* "output-max": static */
 bool process_next_signal(struct process *p, struct user_signal *out);
 /* The program faulted: true, a handler of its own takes it (process_next_signal); false, it ends by fault->signo. */
 bool process_fault(struct process *p, const struct user_fault *fault);
-void process_signal_left(struct process *p, uint64_t blocked);         /* after CALL_SIGRETURN */
+void process_signal_left(struct process *p, uint64_t blocked); /* after CALL_SIGRETURN */
+int process_deadly_signal(struct process *p);                  /* one that is due and has no handler; 0: none */
+bool process_is_due(struct process *p);                        /* a signal was sent meanwhile: after a kick */
+
+/* What CALL_FORK wants: where the child's stack is (0: the same), where its number goes and what its TLS is (0:
+ * neither). */
+struct process_fork {
+    uint64_t stack, child_tid, tls;
+    int pid;
+};
+void process_forked(struct process *p, struct process_fork *out);
+void process_fork_failed(struct process *p);
+void process_child_began(struct process *p, struct process *child);    /* signals reach it from now on */
 void process_child_ended(struct process *p, int pid, int wait_status); /* any thread: wakes its wait4 */
+/* kick calls the program out of the guest, from any thread: for a signal that another process of the family sends. */
+void process_set_kick(struct process *p, void (*kick)(void *arg), void *arg);
+int process_pid(const struct process *p);
 
 /* What was asked, by name, for --json and --stats: false past the end. */
 struct call_count {
-    const char *name;               /* "openat": static; an unknown number's is "call_NNN", in storage of the process */
+    long number;                    /* -1: all unknown ones above 511 */
+    const char *name;               /* "openat": static; NULL: not known */
     uint64_t made, refused, failed; /* refused: by the policy, or not known */
     uint64_t ns;                    /* in our answer */
 };
 bool process_count(const struct process *p, unsigned index, struct call_count *out);
+unsigned call_count_rows(void);
 
 /* The table, for docs and tests. */
 struct call_about {

@@ -55,7 +55,9 @@ struct elf_start {
     const char *const *argv, *const *envp;
     uint64_t stack_size;
     const uint8_t *random;
-    bool is_placed_randomly; /* a position-independent program: where in memory, from `random` */
+    /* Stack, mappings, break and a position-independent program lie somewhere else each time; else always at the same
+     * addresses, for runs that shall be repeated. Copies of one program lie where it lay. */
+    bool is_placed_randomly;
 };
 int elf_load(const struct elf *elf, struct space *s, const struct elf_start *start, struct elf_image *out,
              struct err *e);

@@ -4,11 +4,14 @@
 #define VIREO_SANDBOX_POLICY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "vmm/base/err.h"
 
-#define POLICY_DIRS_MAX 32
+#define POLICY_DIRS_MAX      32
+#define POLICY_FILES_DEFAULT 256
+#define POLICY_FILES_MAX     1024
 
 struct policy_dir {
     int fd;   /* O_PATH | O_DIRECTORY; the policy's */
@@ -22,6 +25,7 @@ struct policy {
     char *cwd;           /* of the program; NULL: "/" */
     uint64_t output_max; /* bytes to 1 and 2 together; 0: no limit */
     unsigned files_max;  /* open files */
+    bool is_timed;       /* how long answers take is counted */
     bool allow_wx;       /* mappings that are writable and executable at once */
     /* One line a call, as strace(1) has it; NULL: none. Called by the program's thread. */
     void (*trace)(void *arg, const char *line);
@@ -32,6 +36,8 @@ struct policy {
 };
 void policy_init(struct policy *p);
 void policy_fini(struct policy *p);
+/* An absolute path without ".", ".." and double slashes, as text. 0; -EINVAL: not absolute; -ENAMETOOLONG. */
+int policy_clean_path(const char *path, char *out, size_t size);
 /* "DIR" or "DIR=AS". Errors: not there, no directory, a symbolic link (its target is named), twice the same AS. */
 int policy_add_dir(struct policy *p, const char *text, bool is_writable, struct err *e);
 

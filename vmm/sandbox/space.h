@@ -1,10 +1,10 @@
 /* The memory of a sandboxed program: page frames, page tables, and what is mapped where.
  *
- * One piece of host memory is the VM's slot 0 at guest-physical 0: first the page tables, then the frames. Every page
- * that the program has mapped has its frame at once, so no page fault of a well-behaved program leaves the guest; the
- * host gives memory as it is touched. Frames that are given are zero. What the program may still map is counted in
- * frames: beyond `memory` mmap and brk get -ENOMEM. A mapping without rights (PROT_NONE), as allocators reserve, takes
- * no frames until it gets some.
+ * One piece of host memory is the VM's slot 0 at guest-physical 0: page tables and frames. Every page that the program
+ * has mapped has its frame at once, so no page fault of a well-behaved program leaves the guest; the host gives memory
+ * as it is touched. Frames that are given are zero. What the program may still map is counted in frames: beyond
+ * `memory` mmap and brk get -ENOMEM. A mapping without rights (PROT_NONE), as allocators reserve, takes no frames until
+ * it gets some. Tables are counted apart: a sixteenth of the frames, and 512.
  *
  * A template is such a memory frozen: its frames and tables in a sealed memfd, its list of mappings a copy. Spaces made
  * from it map it privately, so that they share every page until they write to it. space_reset puts back what was
@@ -73,7 +73,8 @@ struct space_area {
 bool space_area(const struct space *s, unsigned index, struct space_area *out); /* in order; false past the end */
 
 /* Host memory that the program sees at an address of ours, shared with the host; bytes, whole pages; it stays the
- * caller's and outlives the space. Of a slot of its own. Not part of templates and resets. */
+ * caller's and outlives the space. Of a slot of its own: vm is the one attached to. Not part of templates; a reset
+ * leaves it where it is. */
 int64_t space_share(struct space *s, struct vm *vm, void *host, uint64_t len, bool is_writable, struct err *e);
 
 /* ---- bytes ---- */
@@ -90,7 +91,8 @@ int space_read_string(const struct space *s, uint64_t va, char *buf, uint64_t si
  * read twice. How many, or -EFAULT when the first byte is not there. */
 int space_pieces(struct space *s, uint64_t va, uint64_t len, unsigned access, struct iovec *iov, unsigned max,
                  uint64_t *done);
-struct user_mem space_mem(struct space *s); /* for arch/user.h */
+void space_wrote(struct space *s, uint64_t va, uint64_t len); /* by pieces that were asked for without USER_WRITE */
+struct user_mem space_mem(struct space *s);                   /* for arch/user.h */
 
 /* ---- figures ---- */
 
@@ -98,21 +100,24 @@ struct space_use {
     uint64_t mapped; /* bytes with a frame now */
     uint64_t peak;
     uint64_t tables; /* bytes of page tables */
+    uint64_t limit;  /* what mapped can become */
+    uint64_t stack;  /* what the stack can become */
 };
 void space_use(const struct space *s, struct space_use *out);
 
 /* ---- templates, clones, resets ---- */
 
-/* Freeze: copy what is used into a sealed memfd. s stays as it is. */
+/* Freeze: copy what is used into a sealed memfd, without memory shared with the host. s stays as it is. */
 int space_template_create(struct space_template **out, struct space *s, struct err *e);
 void space_template_destroy(struct space_template *t); /* after its spaces */
 /* A hash of all of it (64 bits, for tests and for a check that it never changes). */
 uint64_t space_template_hash(const struct space_template *t);
-/* A full copy for fork(2): memory and mappings as they are now. */
-int space_copy(struct space **out, const struct space *s, struct err *e);
+/* A full copy for fork(2): memory and mappings as they are now, but for memory shared with the host. */
+int space_copy(struct space **out, struct space *s, struct err *e);
 /* Take what the dirty ring has (USER_RING_FULL, and before a reset). */
 int space_collect(struct space *s, struct vm *vm);
-/* Back to the template that s was made from; *pages: how many were put back. The caller calls user_flush. */
+/* Back to the template that s was made from; *pages: how many were put back. Where an entry lost something,
+ * space_wants_flush() says so. -errno: the space is not usable any more. */
 int space_reset(struct space *s, struct vm *vm, uint64_t *pages);
 
 #endif

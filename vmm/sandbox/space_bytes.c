@@ -1,69 +1,88 @@
-/* Bytes between us and a program: each address is looked up in its page tables, with its rights. */
+/* Bytes of the program's memory, page by page, by the tables that its processor uses. */
 #include <errno.h>
 #include <string.h>
 
+#include "vmm/base/checked.h"
 #include "vmm/sandbox/struct_space.h"
 
-/* The host's bytes at va and how many follow in its page; NULL: not there, or not with these rights. */
-static uint8_t *look_up(struct space *s, uint64_t va, unsigned access, uint64_t *here, uint64_t *gpa)
+/* A page of the program's: where it is with us, and what the program may do to it. */
+struct page {
+    uint8_t *host;
+    uint64_t gpa;
+    unsigned prot;
+};
+
+static bool find_page(const struct space *s, uint64_t va, struct page *out)
 {
-    if (!space_is_user(va, 1)) return NULL;
-    const uint64_t *entry = space_entry(s, va, false);
-    if (!entry || !user_entry_is_present(*entry) || (user_entry_prot(*entry) & access) != access) return NULL;
-    *here = SPACE_PAGE - va % SPACE_PAGE;
-    *gpa = user_entry_gpa(*entry);
-    uint8_t *page = space_host(s, *gpa);
-    return page ? page + va % SPACE_PAGE : NULL;
+    if (va < USER_MIN || va >= USER_END) return false;
+    const uint64_t entry = tables_entry(s, align_down(va, SPACE_PAGE));
+    out->gpa = user_entry_gpa(entry);
+    out->prot = user_entry_prot(entry);
+    out->host = out->gpa ? space_host(s, out->gpa) : NULL;
+    return out->host;
 }
 
-enum direction { OUT, IN };
-
-static int copy(struct space *s, uint64_t va, void *buf, uint64_t len, unsigned access, enum direction d)
+static uint64_t left_of_page(uint64_t va, uint64_t len)
 {
-    uint64_t here, gpa;
-    /* Twice, so that it is all or nothing. */
-    for (uint64_t at = 0; at < len; at += here)
-        if (len > USER_END - va || !look_up(s, va + at, access, &here, &gpa)) return -EFAULT;
-    for (uint64_t at = 0; at < len; at += here) {
-        uint8_t *host = look_up(s, va + at, access, &here, &gpa);
-        const uint64_t n = here < len - at ? here : len - at;
-        if (d == IN) {
-            memcpy(host, (const uint8_t *)buf + at, n);
-            space_mark(s, gpa / SPACE_PAGE);
-        } else {
-            memcpy((uint8_t *)buf + at, host, n);
-        }
+    const uint64_t left = SPACE_PAGE - va % SPACE_PAGE;
+    return len < left ? len : left;
+}
+
+static bool is_there(const struct space *s, uint64_t va, uint64_t len, unsigned prot)
+{
+    struct page page;
+    for (uint64_t n; len; va += n, len -= n) {
+        if (!find_page(s, va, &page) || prot & ~page.prot) return false;
+        n = left_of_page(va, len);
     }
-    return 0;
+    return true;
 }
 
 int space_read(const struct space *s, uint64_t va, void *buf, uint64_t len)
 {
-    return va > USER_END ? -EFAULT : copy((struct space *)(uintptr_t)s, va, buf, len, USER_READ, OUT);
+    struct page page;
+    uint8_t *to = buf;
+    if (!is_there(s, va, len, USER_READ)) return -EFAULT;
+    for (uint64_t n; len; va += n, len -= n, to += n) {
+        if (!find_page(s, va, &page)) return -EFAULT;
+        n = left_of_page(va, len);
+        memcpy(to, page.host + va % SPACE_PAGE, n);
+    }
+    return 0;
+}
+
+static int write_bytes(struct space *s, uint64_t va, const void *buf, uint64_t len)
+{
+    struct page page;
+    const uint8_t *from = buf;
+    for (uint64_t n; len; va += n, len -= n, from += n) {
+        if (!find_page(s, va, &page)) return -EFAULT;
+        n = left_of_page(va, len);
+        page_set_add(&s->written, page.gpa / SPACE_PAGE);
+        memcpy(page.host + va % SPACE_PAGE, from, n);
+    }
+    return 0;
 }
 
 int space_write(struct space *s, uint64_t va, const void *buf, uint64_t len)
 {
-    return va > USER_END ? -EFAULT : copy(s, va, (void *)(uintptr_t)buf, len, USER_WRITE, IN);
+    return is_there(s, va, len, USER_WRITE) ? write_bytes(s, va, buf, len) : -EFAULT;
 }
 
 int space_write_any(struct space *s, uint64_t va, const void *buf, uint64_t len)
 {
-    return va > USER_END ? -EFAULT : copy(s, va, (void *)(uintptr_t)buf, len, 0, IN);
+    return is_there(s, va, len, 0) ? write_bytes(s, va, buf, len) : -EFAULT;
 }
 
 int space_read_string(const struct space *s, uint64_t va, char *buf, uint64_t size)
 {
-    uint64_t here, gpa, at = 0;
-    while (at < size) {
-        const uint8_t *host =
-            va <= USER_END - at ? look_up((struct space *)(uintptr_t)s, va + at, USER_READ, &here, &gpa) : NULL;
-        if (!host) return -EFAULT;
-        const uint64_t n = here < size - at ? here : size - at;
-        memcpy(buf + at, host, n);
-        const char *end = memchr(buf + at, 0, n);
+    struct page page;
+    for (uint64_t done = 0, n; done < size; done += n, va += n) {
+        if (!find_page(s, va, &page) || !(page.prot & USER_READ)) return -EFAULT;
+        n = left_of_page(va, size - done);
+        memcpy(buf + done, page.host + va % SPACE_PAGE, n);
+        const char *end = memchr(buf + done, '\0', n);
         if (end) return (int)(end - buf);
-        at += n;
     }
     return -ENAMETOOLONG;
 }
@@ -71,24 +90,32 @@ int space_read_string(const struct space *s, uint64_t va, char *buf, uint64_t si
 int space_pieces(struct space *s, uint64_t va, uint64_t len, unsigned access, struct iovec *iov, unsigned max,
                  uint64_t *done)
 {
-    unsigned count = 0;
-    uint64_t here, gpa;
+    struct page page;
+    unsigned n = 0;
     *done = 0;
-    if (va > USER_END) return -EFAULT;
-    while (*done < len) {
-        uint8_t *host = va <= USER_END - *done ? look_up(s, va + *done, access, &here, &gpa) : NULL;
-        if (!host) break;
-        const uint64_t n = here < len - *done ? here : len - *done;
-        if (count && (uint8_t *)iov[count - 1].iov_base + iov[count - 1].iov_len == host)
-            iov[count - 1].iov_len += n;
-        else if (count == max)
-            break;
+    for (uint64_t size; len; va += size, len -= size, *done += size) {
+        if (!find_page(s, va, &page) || access & ~page.prot) break;
+        size = left_of_page(va, len);
+        uint8_t *at = page.host + va % SPACE_PAGE;
+        const bool is_next = n && (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len == at;
+        if (!is_next && n == max) break;
+        if (access & USER_WRITE) page_set_add(&s->written, page.gpa / SPACE_PAGE);
+        if (is_next)
+            iov[n - 1].iov_len += size;
         else
-            iov[count++] = (struct iovec){host, n};
-        if (access & USER_WRITE) space_mark(s, gpa / SPACE_PAGE);
-        *done += n;
+            iov[n++] = (struct iovec){.iov_base = at, .iov_len = size};
     }
-    return *done || !len ? (int)count : -EFAULT;
+    return len && !n && max ? -EFAULT : (int)n;
+}
+
+void space_wrote(struct space *s, uint64_t va, uint64_t len)
+{
+    struct page page;
+    for (uint64_t n; len; va += n, len -= n) {
+        if (!find_page(s, va, &page)) return;
+        n = left_of_page(va, len);
+        page_set_add(&s->written, page.gpa / SPACE_PAGE);
+    }
 }
 
 static int mem_read(void *arg, uint64_t va, void *buf, uint64_t len)

@@ -1,119 +1,84 @@
-/* Frames and page tables of a space. */
-#include <assert.h>
-#include <string.h>
-#include <sys/mman.h>
-
+/* The entries of a range of addresses: frames put in, taken out, given other rights, moved. */
 #include "vmm/sandbox/struct_space.h"
 
-void space_mark(struct space *s, uint64_t page)
+void pages_fill(struct space *s, uint64_t va, uint64_t end, unsigned prot)
 {
-    if (!s->dirty_bit || page >= s->pages) return;
-    const uint64_t bit = 1ull << page % 64;
-    if (s->dirty_bit[page / 64] & bit) return;
-    s->dirty_bit[page / 64] |= bit;
-    s->dirty[s->dirty_count++] = (uint32_t)page;
-}
-
-static uint64_t *table_at(const struct space *s, uint64_t gpa)
-{
-    return (uint64_t *)(void *)(s->memory + gpa);
-}
-
-/* Tables are never given back: what a program may have mapped at once has room, but not every scatter of it. */
-static uint64_t take_table(struct space *s)
-{
-    if (s->now.tables_end == s->table_pages) return 0;
-    const uint64_t page = s->now.tables_end++;
-    space_mark(s, page);
-    return page * SPACE_PAGE;
-}
-
-uint64_t *space_entry(struct space *s, uint64_t va, bool makes)
-{
-    uint64_t table = s->root;
-    for (unsigned level = USER_TABLE_LEVELS; level-- > 1;) {
-        uint64_t *entry = table_at(s, table) + (va >> (12 + 9 * level)) % USER_TABLE_ENTRIES;
-        if (!user_entry_is_present(*entry)) {
-            const uint64_t next = makes ? take_table(s) : 0;
-            if (!next) return NULL;
-            space_set_entry(s, entry, user_table_entry(next));
+    struct leaf leaf;
+    struct run run = {0};
+    while (tables_next(s, &va, end, &leaf)) {
+        tables_changed(s, &leaf);
+        for (uint32_t i = 0; i < leaf.count; i++) {
+            uint64_t gpa = user_entry_gpa(leaf.entry[i]);
+            if (!gpa) {
+                if (!run.count) run = frames_take(s, (end - leaf.va) / SPACE_PAGE - i);
+                gpa = run.first++ * SPACE_PAGE;
+                run.count--;
+            }
+            leaf.entry[i] = user_page_entry(gpa, prot);
         }
-        table = user_entry_gpa(*entry);
     }
-    return table_at(s, table) + (va >> 12) % USER_TABLE_ENTRIES;
+    if (run.count) frames_give(s, run);
 }
 
-void space_set_entry(struct space *s, uint64_t *entry, uint64_t value)
+void pages_drop(struct space *s, uint64_t va, uint64_t end)
 {
-    *entry = value;
-    space_mark(s, (uint64_t)((uint8_t *)entry - s->memory) / SPACE_PAGE);
-}
-
-uint64_t space_take_frame(struct space *s)
-{
-    struct space_books *b = &s->now;
-    uint64_t page;
-    if (b->free_count) {
-        page = b->free[--b->free_count];
-        if (b->free_count < s->free_low) s->free_low = b->free_count;
-        /* A frame that the template has bytes in comes back with these. */
-        if (s->from && page < s->from->used) {
-            memset(s->memory + page * SPACE_PAGE, 0, SPACE_PAGE);
-            space_mark(s, page);
+    const uint64_t begin = va;
+    struct batch given = {.s = s, .fn = frames_give};
+    struct leaf leaf;
+    while (tables_next(s, &va, end, &leaf)) {
+        tables_changed(s, &leaf);
+        for (uint32_t i = 0; i < leaf.count; i++) {
+            const uint64_t gpa = user_entry_gpa(leaf.entry[i]);
+            leaf.entry[i] = 0;
+            if (gpa_is_frame(s, gpa)) batch_add(&given, gpa / SPACE_PAGE);
         }
-    } else if (b->frames_end < s->pages) {
-        page = b->frames_end++;
-    } else {
-        return 0;
     }
-    if (++b->mapped > s->peak) s->peak = b->mapped;
-    return page * SPACE_PAGE;
+    batch_end(&given);
+    tables_prune(s, begin, end);
 }
 
-void space_give_frame(struct space *s, uint64_t gpa)
+void pages_protect(struct space *s, uint64_t va, uint64_t end, unsigned prot)
 {
-    assert(gpa / SPACE_PAGE >= s->table_pages && gpa / SPACE_PAGE < s->pages);
-    s->now.free[s->now.free_count++] = (uint32_t)(gpa / SPACE_PAGE);
-    s->now.mapped--;
-    space_lose(s, gpa, true);
-}
-
-void space_lose(struct space *s, uint64_t gpa, bool content)
-{
-    s->wants_flush = true;
-    if (gpa >= s->pages * SPACE_PAGE) return; /* shared bytes: their slot has its own mapping, and stays */
-    const bool joins = s->lost_to != s->lost_from && content == s->lost_content;
-    if (joins && gpa == s->lost_to) {
-        s->lost_to += SPACE_PAGE;
-    } else if (joins && gpa + SPACE_PAGE == s->lost_from) {
-        s->lost_from = gpa;
-    } else {
-        space_lose_all(s);
-        s->lost_from = gpa;
-        s->lost_to = gpa + SPACE_PAGE;
-        s->lost_content = content;
+    struct batch lost = {.s = s, .fn = frames_unsee};
+    struct leaf leaf;
+    while (tables_next(s, &va, end, &leaf)) {
+        tables_changed(s, &leaf);
+        for (uint32_t i = 0; i < leaf.count; i++) {
+            const uint64_t old = leaf.entry[i], gpa = user_entry_gpa(old);
+            if (!gpa) continue;
+            leaf.entry[i] = user_page_entry(gpa, prot);
+            if (user_entry_prot(old) & ~user_entry_prot(leaf.entry[i])) batch_add(&lost, gpa / SPACE_PAGE);
+        }
     }
+    batch_end(&lost);
 }
 
-/* Both calls tell KVM to forget what it mapped there (an MMU notifier), which it must where it shadows the tables. */
-void space_lose_all(struct space *s)
+void pages_move(struct space *s, uint64_t from, uint64_t to, uint64_t len)
 {
-    uint8_t *at = s->memory + s->lost_from;
-    const uint64_t len = s->lost_to - s->lost_from;
-    if (!len) return;
-    if (s->lost_content) {
-        (void)madvise(at, len, MADV_DONTNEED);
-    } else {
-        (void)mprotect(at, len, PROT_NONE);
-        (void)mprotect(at, len, PROT_READ | PROT_WRITE);
+    struct batch lost = {.s = s, .fn = frames_unsee};
+    struct leaf old, new;
+    uint64_t va = from;
+    while (tables_next(s, &va, from + len, &old)) {
+        tables_changed(s, &old);
+        for (uint32_t i = 0; i < old.count; i++) {
+            if (!old.entry[i]) continue;
+            uint64_t at = to + (old.va - from) + i * SPACE_PAGE;
+            if (!tables_next(s, &at, at + SPACE_PAGE, &new)) continue; /* they are made */
+            tables_changed(s, &new);
+            *new.entry = old.entry[i];
+            old.entry[i] = 0;
+            batch_add(&lost, user_entry_gpa(*new.entry) / SPACE_PAGE);
+        }
     }
-    s->lost_from = s->lost_to = 0;
+    batch_end(&lost);
+    tables_prune(s, from, from + len);
 }
 
-uint8_t *space_host(const struct space *s, uint64_t gpa)
+uint64_t pages_have(const struct space *s, uint64_t va, uint64_t end)
 {
-    if (gpa < s->pages * SPACE_PAGE) return s->memory + gpa;
-    for (unsigned i = 0; i < s->shares; i++)
-        if (gpa - s->share[i].gpa < s->share[i].len) return s->share[i].host + (gpa - s->share[i].gpa);
-    return NULL;
+    struct leaf leaf;
+    uint64_t n = 0;
+    while (tables_next(s, &va, end, &leaf))
+        for (uint32_t i = 0; i < leaf.count; i++) n += gpa_is_frame(s, user_entry_gpa(leaf.entry[i]));
+    return n;
 }

@@ -4,19 +4,28 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/random.h>
 
 #include "vmm/sandbox/elf.h"
 
 #define STACK_TOP   0x7ffe00000000ull
 #define STACK_BEGIN (128ull << 10) /* mapped at once; it grows */
 #define BIAS        0x555555554000ull
-#define RANDOM_PAGES                                                                                                   \
-    0xfffffull /* a place is chosen among so many pages, as Linux has it for a position-independent one */
-#define WORDS_MAX 4096u
-#define BYTES_MAX                                                                                                      \
-    (128ull << 10) /* of arguments and environment: an eighth of what the stack may have, Linux a quarter */
+#define WORDS_MAX   4096u
+/* Bytes of arguments and environment: a 64th of what the stack may have. Linux takes a quarter. */
+#define BYTES_MAX   (128ull << 10)
 #define CLOCK_TICKS 100u
+
+/* A place is chosen among so many pages, less one: 1 TiB, 16 GiB and 32 MiB, as Linux has them or fewer. */
+#define BIAS_PAGES  0xfffffffull
+#define STACK_PAGES 0x3fffffull
+#define BREAK_PAGES 0x1fffull
+
+/* Where things are that could be elsewhere. A hostile program learns it; one that is fed with hostile data may not tell
+ * it, and then its gadgets can't be found. So it comes from bytes that the program never sees. */
+struct places {
+    uint64_t bias, stack_top, brk_gap;
+};
 
 static uint64_t page_down(uint64_t va)
 {
@@ -130,7 +139,7 @@ static int fill_stack(const struct elf *elf, struct space *s, const struct elf_s
                       struct elf_image *image, struct err *e)
 {
     const struct user_machine *own = user_machine();
-    struct stack k = {.space = s, .sp = STACK_TOP};
+    struct stack k = {.space = s, .sp = image->sp};
     uint64_t bytes = 0;
     const int args = push_strings(&k, start->argv, v->arg, &bytes);
     const int envs = args < 0 ? args : push_strings(&k, start->envp, v->env, &bytes);
@@ -152,40 +161,59 @@ static int fill_stack(const struct elf *elf, struct space *s, const struct elf_s
     return k.is_full ? out_of_memory(e, "stack") : 0;
 }
 
-static int map_stack(struct space *s, uint64_t size, bool is_executable, struct err *e)
+static int map_stack(struct space *s, uint64_t top, uint64_t size, bool is_executable, struct err *e)
 {
     const uint64_t begin = size < STACK_BEGIN + BYTES_MAX ? page_up(size) : STACK_BEGIN + BYTES_MAX;
     const unsigned prot = USER_READ | USER_WRITE | (is_executable ? USER_EXEC : 0u);
-    space_set_stack(s, STACK_TOP, page_up(size));
-    return space_map(s, STACK_TOP - begin, begin, prot, SPACE_FIXED | SPACE_GROWS_DOWN) < 0 ? out_of_memory(e, "stack")
-                                                                                            : 0;
+    space_set_stack(s, top, page_up(size));
+    return space_map(s, top - begin, begin, prot, SPACE_NO_REPLACE | SPACE_GROWS_DOWN) < 0 ? out_of_memory(e, "stack")
+                                                                                           : 0;
+}
+
+static int choose_places(struct places *p, bool is_random, struct err *e)
+{
+    uint64_t random[3] = {0};
+    if (is_random && getrandom(random, sizeof(random), 0) != sizeof(random)) {
+        const int rc = err_errno(e, "sandbox: random bytes of the host's");
+        err_as(e, ERR_HOST);
+        return rc;
+    }
+    p->bias = BIAS + (random[0] & BIAS_PAGES) * SPACE_PAGE;
+    p->stack_top = STACK_TOP - (random[1] & STACK_PAGES) * SPACE_PAGE;
+    p->brk_gap = (random[2] & BREAK_PAGES) * SPACE_PAGE;
+    return 0;
+}
+
+static int load_segments(const struct elf *elf, struct space *s, struct elf_image *image, struct err *e)
+{
+    int rc = 0;
+    for (unsigned i = 0; !rc && i < elf->segments; i++) {
+        const struct elf_segment *seg = &elf->segment[i];
+        if (seg->va + seg->size > USER_END - image->bias) return out_of_memory(e, "image");
+        rc = load_segment(elf, seg, image->bias, s, e);
+        image->end = page_up(seg->va + image->bias + seg->size); /* they are in order */
+    }
+    return rc;
 }
 
 int elf_load(const struct elf *elf, struct space *s, const struct elf_start *start, struct elf_image *out,
              struct err *e)
 {
-    struct elf_image image = {.bias = 0};
-    uint64_t pages;
-    memcpy(&pages, start->random, sizeof(pages));
-    if (elf->is_position_independent)
-        image.bias = BIAS + (start->is_placed_randomly ? (pages & RANDOM_PAGES) * SPACE_PAGE : 0);
-    int rc = 0;
-    for (unsigned i = 0; !rc && i < elf->segments; i++) {
-        const struct elf_segment *seg = &elf->segment[i];
-        if (seg->va + seg->size > USER_END - image.bias) rc = out_of_memory(e, "image");
-        if (!rc) rc = load_segment(elf, seg, image.bias, s, e);
-        if (page_up(seg->va + image.bias + seg->size) > image.end)
-            image.end = page_up(seg->va + image.bias + seg->size);
-    }
-    image.entry = elf->entry + image.bias;
-    if (!rc) rc = map_stack(s, start->stack_size, elf->has_executable_stack, e);
-    if (!rc) {
-        struct vector *v = calloc(1, sizeof(*v));
-        rc = v ? fill_stack(elf, s, start, v, &image, e) : err_set(e, -ENOMEM, "sandbox: no memory");
-        free(v);
-    }
+    struct places places = {0};
+    struct elf_image image = {0};
+    int rc = choose_places(&places, start->is_placed_randomly, e);
     if (rc) return rc;
-    space_set_brk(s, image.end);
+    image.bias = elf->is_position_independent ? places.bias : 0;
+    image.entry = elf->entry + image.bias;
+    image.sp = places.stack_top;
+    rc = load_segments(elf, s, &image, e);
+    if (!rc) rc = map_stack(s, places.stack_top, start->stack_size, elf->has_executable_stack, e);
+    if (rc) return rc;
+    struct vector *v = calloc(1, sizeof(*v));
+    rc = v ? fill_stack(elf, s, start, v, &image, e) : err_set(e, -ENOMEM, "sandbox: no memory");
+    free(v);
+    if (rc) return rc;
+    space_set_brk(s, image.end + places.brk_gap);
     *out = image;
     return 0;
 }

@@ -1,98 +1,159 @@
-/* A space from inside, for the files space*.c. */
+/* What a space is made of, for vmm/sandbox/space*.c and tables.c.
+ *
+ * Slot 0 of the VM is one piece of host memory. Its pages are given out from the front, tables and frames alike, so
+ * that what is in use is one piece, too: a template's file. What comes back goes to one of two lists and stays what it
+ * was: a table never becomes a frame, which KVM's shadow of the tables could mistake.
+ *
+ *      page 0                     file_pages              next                 pages
+ *      | the template's file, private | given since, anonymous | never given: zero  | the kernel's pages
+ *
+ * A page at or above file_pages is zero while nobody has it. One below holds what the template has there or what was
+ * written since; it is zeroed when it is given. */
 #ifndef VIREO_SANDBOX_STRUCT_SPACE_H
 #define VIREO_SANDBOX_STRUCT_SPACE_H
 
+#include "vmm/kvm/dirty.h"
+#include "vmm/sandbox/areas.h"
+#include "vmm/sandbox/page_set.h"
 #include "vmm/sandbox/space.h"
 
-#define SPACE_SHARES_MAX 8
-#define SPACE_STEP_DOWN  (64ull << 10) /* what a stack grows by */
+#define SPACE_SHARES_MAX 16                                /* each is a memory slot */
+#define SPACE_GUARD      (1ull << 20)                      /* below what grows down, as Linux' stack_guard_gap has it */
+#define SPACE_CHUNK      (SPACE_PAGE * USER_TABLE_ENTRIES) /* what one table of the last level maps: 2 MiB */
 
-struct space_share {
-    uint8_t *host;
+struct run { /* of pages */
+    uint32_t first, count;
+};
+
+/* Pages that came back: a stack of runs. `kept`: how many of the first are as they were at the last reset. */
+struct run_list {
+    struct run *run;
+    uint32_t count, room, kept;
+};
+
+/* Who has which page: all that a reset puts back beside the pages themselves. */
+struct ledger {
+    uint32_t next; /* pages from here on were never given */
+    struct run_list frames, tables;
+    uint64_t used, peak, table_count; /* pages */
+    struct areas areas;
+    uint64_t brk_start, brk, top, stack_limit;
+};
+
+struct share {
     uint64_t va, gpa, len;
-    bool is_writable;
-};
-
-/* What a template keeps a copy of beside the memory. */
-struct space_books {
-    uint64_t frames_end; /* frames from here on were never used: page numbers of the slot */
-    uint64_t tables_end; /* the same of tables */
-    uint64_t mapped;     /* frames in use */
-    uint64_t brk_start, brk;
-    uint64_t stack_top, stack_max;
-    uint32_t *free; /* frames that were given back; room for all */
-    uint64_t free_count;
-    struct space_area *area; /* sorted, not overlapping, neighbours differ; room for area_room */
-    unsigned areas, area_room;
-};
-
-struct space {
-    uint8_t *memory;             /* slot 0: tables, then frames */
-    uint64_t pages, table_pages; /* of the slot; frames begin at table_pages */
-    uint8_t *kernel;
-    uint64_t root;
-    struct space_books now;
-    uint64_t peak;
-    struct space_share share[SPACE_SHARES_MAX];
-    unsigned shares;
-    bool wants_flush;
-
-    /* The host's mapping of these frames is to be invalidated: gathered, so that neighbours go in one system call. */
-    uint64_t lost_from, lost_to;
-    bool lost_content;
-
-    /* Of a space made from a template: which pages of the slot were written since. */
-    const struct space_template *from;
-    uint64_t *dirty_bit; /* a bit a page */
-    uint32_t *dirty;     /* the pages, each once */
-    uint64_t dirty_count;
-    bool areas_changed;
-    uint64_t free_low; /* of now.free, [0, free_low) is as in the template */
-
-    struct kvm_dirty_gfn *ring; /* NULL: none, or the log is a bitmap */
-    uint32_t ring_entries, ring_next;
-    bool has_ring, has_log;
+    uint8_t *host;
+    bool is_writable, is_mapped;
 };
 
 struct space_template {
     int fd;
-    uint64_t pages, table_pages; /* as the space's */
-    const uint8_t *memory;       /* the file, read-only; `used` pages of it */
-    uint64_t used;
-    struct space_books books;
-    uint64_t root;
+    const uint8_t *base; /* file_pages of it, only read */
+    uint32_t file_pages;
+    uint64_t memory;
+    struct ledger ledger;
 };
 
-/* ---- pages and tables: space_pages.c ---- */
+struct space {
+    uint8_t *base;
+    uint64_t memory; /* bytes that can be mapped */
+    uint32_t pages;  /* of slot 0 */
+    uint32_t table_max;
+    uint64_t kernel_size;
+    struct ledger ledger;
+    bool have_areas_changed; /* since the last reset */
+    struct page_set written; /* since then, of the template's file: by the guest, by us, tables too */
+    struct page_set
+        leaves; /* tables of the last level that changed since then; both sets are empty without a template */
+    const struct space_template *from;
+    uint32_t file_pages; /* 0: no template */
+    struct share share[SPACE_SHARES_MAX];
+    unsigned shares;
+    struct vm *vm; /* attached to; NULL: not yet */
+    bool wants_flush;
+    struct dirty_log log;
+};
 
-static inline bool space_is_user(uint64_t va, uint64_t len)
+/* ---- tables.c: the radix tree. Addresses are below USER_KERNEL_VA + USER_KERNEL_MAX ---- */
+
+#define TABLES_ROOT 0 /* the page of the top table: so no frame has guest-physical address 0 */
+
+int tables_make_root(struct space *s); /* with the kernel's pages */
+/* Every page of [va, end) has a table of the last level. -ENOMEM: nothing changed. */
+int tables_make(struct space *s, uint64_t va, uint64_t end);
+void tables_prune(struct space *s, uint64_t va, uint64_t end); /* give back those without an entry */
+
+struct leaf { /* the part of one table of the last level that is in a range */
+    uint64_t *entry;
+    uint32_t count;
+    uint64_t va; /* of the first */
+    uint32_t page;
+};
+/* The next part of [*va, end) that has a table; *va: behind it. false: none. */
+bool tables_next(const struct space *s, uint64_t *va, uint64_t end, struct leaf *out);
+void tables_changed(struct space *s, const struct leaf *leaf); /* before entries of it are changed */
+uint64_t tables_entry(const struct space *s, uint64_t va);     /* 0: none */
+
+/* ---- space_frames.c ---- */
+
+bool frames_are_left(const struct space *s, uint64_t pages);
+/* At most `want` pages that are zero, one after the other; there are enough left. */
+struct run frames_take(struct space *s, uint64_t want);
+void frames_give(struct space *s, struct run run);  /* the guest's entries of them are gone */
+void frames_zero(struct space *s, struct run run);  /* stay mapped, read as zero */
+void frames_unsee(struct space *s, struct run run); /* entries of them lost a right: make KVM look again */
+uint32_t table_take(struct space *s);               /* zero; 0: none left */
+void table_give(struct space *s, uint32_t page);    /* zero again */
+
+/* Collects neighbouring pages, so that what is done to them is done once. */
+struct batch {
+    struct space *s;
+    void (*fn)(struct space *s, struct run run);
+    struct run run;
+};
+void batch_add(struct batch *b, uint64_t page);
+void batch_end(struct batch *b);
+
+/* ---- space_pages.c: entries of a range ---- */
+
+void pages_fill(struct space *s, uint64_t va, uint64_t end,
+                unsigned prot); /* frames where there are none; tables made */
+void pages_drop(struct space *s, uint64_t va, uint64_t end);
+void pages_protect(struct space *s, uint64_t va, uint64_t end, unsigned prot);
+void pages_move(struct space *s, uint64_t from, uint64_t to, uint64_t len); /* tables made */
+uint64_t pages_have(const struct space *s, uint64_t va, uint64_t end);      /* frames there */
+
+/* ---- space_map.c ---- */
+
+bool range_is_users(uint64_t va, uint64_t len); /* whole pages of the program's addresses, not none */
+bool range_is_free(const struct space *s, uint64_t va, uint64_t len);
+/* Areas are cut at va and end, so that what lies between can change. -EPERM: a pinned one; -ENOMEM. */
+int range_cut(struct space *s, uint64_t va, uint64_t end);
+void area_join(struct space *s, uint64_t at); /* one area less where two neighbours at this address are alike */
+void range_forget(struct space *s, uint64_t va, uint64_t end); /* its areas and pages; cut */
+int range_add(struct space *s, const struct area *area);       /* with its pages; free. -ENOMEM */
+
+/* ---- space_share.c, space.c ---- */
+
+int shares_map(struct space *s);                          /* areas and entries, again after a reset. -ENOMEM */
+void shares_unmap(struct space *s);                       /* for a copy without them */
+uint8_t *space_host(const struct space *s, uint64_t gpa); /* of one page */
+/* Memory that reads as zero, and nothing in it; the front is to become file_pages of a template's. */
+int space_make(struct space **out, uint64_t memory, uint32_t file_pages, struct err *e);
+int ledger_init(struct ledger *l);
+void ledger_fini(struct ledger *l);
+
+/* Every rule above, looked at one by one: for tests and fuzzers. NULL: it holds; else which one is broken. */
+const char *space_is_broken(const struct space *s);
+
+static inline uint64_t *table_at(const struct space *s, uint32_t page)
 {
-    return va >= USER_MIN && va <= USER_END && len <= USER_END - va;
+    return (uint64_t *)(void *)(s->base + page * SPACE_PAGE);
 }
-void space_mark(struct space *s, uint64_t page); /* of the slot: it was written */
-/* The entry of the page at va, which the caller may change after space_mark_table. NULL: there is no table, and with
- * `makes` no room for one. */
-uint64_t *space_entry(struct space *s, uint64_t va, bool makes);
-void space_set_entry(struct space *s, uint64_t *entry, uint64_t value);
-/* A zero frame's address; 0: there is none left. */
-uint64_t space_take_frame(struct space *s);
-void space_give_frame(struct space *s, uint64_t gpa);
-/* The mapping of the frame at gpa is invalidated, its content kept or zeroed: at the latest by space_lose_all. */
-void space_lose(struct space *s, uint64_t gpa, bool content);
-void space_lose_all(struct space *s);
-/* The host's bytes of the page that an entry names; NULL: none of ours. */
-uint8_t *space_host(const struct space *s, uint64_t gpa);
-
-/* ---- areas: space_areas.c ---- */
-
-/* The first area that ends above va: its index, or the count. */
-unsigned space_find(const struct space *s, uint64_t va);
-/* Put an area where none is, or take [start, end) out of those there; 0 or -ENOMEM (nothing changed). */
-int space_put_area(struct space *s, const struct space_area *a);
-int space_cut_area(struct space *s, uint64_t start, uint64_t end);
-uint64_t space_find_room(const struct space *s, uint64_t len); /* 0: none */
-
-/* Its invariants: for tests and assertions. */
-bool space_is_valid(const struct space *s);
+/* Is it of slot 0, not of a share or of the kernel? */
+static inline bool gpa_is_frame(const struct space *s, uint64_t gpa)
+{
+    return gpa && gpa / SPACE_PAGE < s->pages;
+}
 
 #endif

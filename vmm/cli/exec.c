@@ -1,0 +1,264 @@
+/* `vireo exec`: a static Linux program in a microVM of its own, and its exit status back. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+#include <vireo_sandbox.h>
+
+#include "vmm/base/json_out.h"
+#include "vmm/cli/cli.h"
+
+struct exec {
+    const char *json, *stats, *trace, *input; /* as the options say; NULL: not given */
+    int trace_fd, json_fd, stats_fd;
+    struct vireo_sandbox *sandbox;
+    bool has_failed_trace;
+};
+
+static const struct setting options[] = {
+    {"stdin", "none|inherit", "what it has as standard input (default inherit)", CLI_TEXT(struct exec, input)},
+    {"trace", "[FILE|-]", "each system call in a line, as strace(1) has it; - is standard error",
+     CLI_TEXT(struct exec, trace)},
+    {"stats", "FILE|-", "at the end, where the time went; - is standard error", CLI_TEXT(struct exec, stats)},
+    {"json", "[FILE|-]", "say how it ended as one JSON line, last on standard output or in FILE",
+     CLI_TEXT(struct exec, json)},
+    {0},
+};
+
+static bool nth_key(const struct command *self, unsigned index, struct setting *out)
+{
+    struct vireo_key k;
+    (void)self;
+    /* "call" is for programs that call functions, which a command line does not. */
+    if (!vireo_sandbox_config_key(index, &k) || strcmp(k.name, "call") == 0) return false;
+    *out =
+        (struct setting){.name = k.name, .arg = k.arg, .help = k.help, .flags = k.is_repeated ? SETTING_REPEATED : 0};
+    return true;
+}
+
+static int set_key(void *ctx, const char *key, const char *value, struct vireo_error *e)
+{
+    return vireo_sandbox_config_set(ctx, key, value, e);
+}
+
+/* ---- signals: they end the program, and leave the terminal as it was ---- */
+
+static struct vireo_sandbox *_Atomic running;
+static volatile sig_atomic_t caught;
+
+static void on_signal(int signo)
+{
+    struct vireo_sandbox *s = running;
+    caught = signo;
+    if (s) vireo_sandbox_stop(s);
+}
+
+static void catch_signals(void)
+{
+    static const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    const struct sigaction act = {.sa_handler = on_signal};
+    struct sigaction old;
+    for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        if (sigaction(list[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) (void)sigaction(list[i], &act, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- where things are written ---- */
+
+static void on_trace(void *arg, const char *line)
+{
+    struct exec *x = arg;
+    char text[600];
+    const int n = snprintf(text, sizeof(text), "%s\n", line);
+    if (n > 0 && put_text(x->trace_fd, text, (size_t)n) == -EPIPE) x->has_failed_trace = true;
+}
+
+static void on_log(void *arg, const char *line)
+{
+    (void)arg;
+    say("the program says: %s", line);
+}
+
+/* "-" and "" are the standard stream; else a file of the user's. */
+static int open_output(struct outputs *files, const char *what, const char *path, int standard, int *fd,
+                       struct vireo_error *e)
+{
+    *fd = standard;
+    if (!path || !*path || strcmp(path, "-") == 0) return 0;
+    *fd = output_open_fd(files, what, path, e);
+    if (*fd < 0) return *fd;
+    output_empty(*fd);
+    return 0;
+}
+
+static int open_outputs(struct exec *x, struct vireo_error *e)
+{
+    struct outputs files = {.count = 0};
+    int rc = open_output(&files, "trace", x->trace, STDERR_FILENO, &x->trace_fd, e);
+    if (!rc) rc = open_output(&files, "stats", x->stats, STDERR_FILENO, &x->stats_fd, e);
+    if (!rc) rc = open_output(&files, "json", x->json, STDOUT_FILENO, &x->json_fd, e);
+    return rc;
+}
+
+/* ---- what is told at the end ---- */
+
+static void put_ms(FILE *f, const char *what, uint64_t ns)
+{
+    fprintf(f, "%-22s %12.3f ms\n", what, (double)ns / 1e6);
+}
+
+static const char *count_name(const struct vireo_sandbox_count *c, char room[32])
+{
+    if (c->name) return c->name;
+    (void)snprintf(room, 32, c->number < 0 ? "others" : "call_%ld", c->number);
+    return room;
+}
+
+static void put_stats(struct exec *x)
+{
+    char *text = NULL, room[32];
+    size_t len = 0;
+    struct vireo_sandbox_usage u;
+    struct vireo_sandbox_count c;
+    FILE *f = open_memstream(&text, &len);
+    if (!f) return;
+    vireo_sandbox_usage(x->sandbox, &u);
+    put_ms(f, "making and loading", u.load_ns);
+    put_ms(f, "in the VM", u.guest_ns);
+    put_ms(f, "answering calls", u.call_ns);
+    put_ms(f, "CPU time", u.cpu_ns);
+    fprintf(f, "%-22s %12llu\n", "exits", (unsigned long long)u.exits);
+    fprintf(f, "%-22s %12.2f MiB, at most %.2f\n", "memory", (double)u.memory / 1048576,
+            (double)u.memory_peak / 1048576);
+    fprintf(f, "\n%-20s %10s %10s %10s %12s\n", "system call", "made", "refused", "failed", "us");
+    for (unsigned i = 0; vireo_sandbox_count(x->sandbox, i, &c); i++)
+        fprintf(f, "%-20s %10llu %10llu %10llu %12.1f\n", count_name(&c, room), (unsigned long long)c.made,
+                (unsigned long long)c.refused, (unsigned long long)c.failed, (double)c.ns / 1e3);
+    if (fclose(f) == 0) (void)put_text(x->stats_fd, text, len);
+    free(text);
+}
+
+static void put_json(struct exec *x, const struct vireo_sandbox_end *end)
+{
+    char *text = NULL, room[32];
+    size_t len = 0;
+    struct vireo_sandbox_usage u;
+    struct vireo_sandbox_count c;
+    FILE *f = open_memstream(&text, &len);
+    if (!f) return;
+    struct json_out j = {.write = json_to_file, .arg = f};
+    vireo_sandbox_usage(x->sandbox, &u);
+    json_put_object(&j, NULL);
+    json_put_string(&j, "reason", end->name);
+    json_put_uint(&j, "status", (uint64_t)end->status);
+    json_put_string(&j, "detail", end->detail);
+    if (end->reason == VIREO_SANDBOX_SIGNAL) {
+        json_put_uint(&j, "signal", (uint64_t)end->value);
+        json_put_uint(&j, "address", end->address);
+        json_put_uint(&j, "pc", end->pc);
+    }
+    json_put_uint(&j, "load_ns", u.load_ns);
+    json_put_uint(&j, "guest_ns", u.guest_ns);
+    json_put_uint(&j, "call_ns", u.call_ns);
+    json_put_uint(&j, "cpu_ns", u.cpu_ns);
+    json_put_uint(&j, "exits", u.exits);
+    json_put_uint(&j, "memory_peak", u.memory_peak);
+    json_put_array(&j, "calls");
+    for (unsigned i = 0; vireo_sandbox_count(x->sandbox, i, &c); i++) {
+        json_put_object(&j, NULL);
+        json_put_string(&j, "name", count_name(&c, room));
+        json_put_uint(&j, "made", c.made);
+        json_put_uint(&j, "refused", c.refused);
+        json_put_uint(&j, "failed", c.failed);
+        json_put_uint(&j, "ns", c.ns);
+        json_put_end(&j);
+    }
+    json_put_end(&j);
+    json_put_end(&j);
+    fputc('\n', f);
+    if (fclose(f) == 0) (void)put_text(x->json_fd, text, len);
+    free(text);
+}
+
+/* ---- the command ---- */
+
+static int configure(struct exec *x, const struct command *self, char **words, struct vireo_sandbox_config *c,
+                     struct vireo_error *e)
+{
+    int rc = args_parse(self, ARGS_OWN, words, x, e);
+    if (!rc) rc = args_parse(self, ARGS_KEYS, words, c, e);
+    if (!rc && x->input && strcmp(x->input, "none") != 0 && strcmp(x->input, "inherit") != 0)
+        rc = bad_command(e, "--stdin %.100s: give none or inherit", x->input);
+    if (!rc && !*args_rest(self, words)) {
+        rc = bad_command(e, "no program named; write `vireo exec PROGRAM [ARGUMENT...]`");
+    }
+    if (!rc) rc = open_outputs(x, e);
+    if (rc) return rc;
+    for (int fd = 0; fd < 3; fd++)
+        (void)vireo_sandbox_config_set_fd(c, fd, fd == 0 && x->input && strcmp(x->input, "none") == 0 ? -1 : fd, e);
+    if (x->trace) vireo_sandbox_config_set_trace(c, on_trace, x);
+    if (x->stats || x->json) vireo_sandbox_config_time_calls(c);
+    vireo_sandbox_config_set_log(c, on_log, NULL);
+    return 0;
+}
+
+static int run_program(struct exec *x, struct vireo_sandbox_end *end)
+{
+    struct termios before;
+    const bool has_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+    running = x->sandbox;
+    catch_signals();
+    (void)vireo_sandbox_run(x->sandbox, end);
+    running = NULL;
+    if (has_terminal) (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+    if (end->reason != VIREO_SANDBOX_EXITED && !caught) say("%s", end->detail);
+    return caught ? STATUS_SIGNAL + caught : end->status;
+}
+
+static int run_exec(const struct command *self, char **words, uint64_t started_ns)
+{
+    struct exec x = {.trace_fd = -1};
+    struct vireo_error e = {0};
+    struct vireo_sandbox_end end;
+    (void)started_ns;
+    struct vireo_sandbox_config *c = vireo_sandbox_config_create();
+    if (!c) {
+        (void)bad_call(&e, ENOMEM, "a configuration");
+        return say_error(&e);
+    }
+    int status;
+    char **program = args_rest(self, words);
+    if (configure(&x, self, words, c, &e) ||
+        vireo_sandbox_create(&x.sandbox, c, program[0], (const char *const *)program, &e)) {
+        status = say_error(&e);
+    } else {
+        status = run_program(&x, &end);
+        if (x.stats) put_stats(&x);
+        if (x.json) put_json(&x, &end);
+    }
+    vireo_sandbox_destroy(x.sandbox);
+    vireo_sandbox_config_destroy(c);
+    return status;
+}
+
+static void more(FILE *f)
+{
+    fputs("\nExit status: the program's own; 124 a limit was reached; 125 Vireo failed, or a bad command;\n"
+          "126 the program or this host can't run it; 127 it isn't there; 128+N it died by signal N.\n",
+          f);
+}
+
+const struct command command_exec = {
+    .name = "exec",
+    .args = "[OPTION...] [--] PROGRAM [ARGUMENT...]",
+    .help = "Run a static Linux program in a microVM of its own, with nothing it was not given",
+    .options = options,
+    .key = nth_key,
+    .keys_title = "What it may have",
+    .set_key = set_key,
+    .ends_at_word = true,
+    .more = more,
+    .run = run_exec,
+};

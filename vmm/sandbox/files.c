@@ -1,0 +1,569 @@
+/* Open files of a program, and what reads, writes and asks about descriptors. Bytes go between the guest's pages and
+ * the file without a buffer of ours. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "vmm/base/fd.h"
+#include "vmm/sandbox/process.h"
+
+#define PIECES     64           /* of guest memory in one transfer */
+#define AT_ONCE    (1ull << 20) /* bytes of it: a stop is looked at between two */
+#define PIPE_ROOM  4096u        /* what a pipe that is ready takes without waiting (PIPE_BUF) */
+#define VECTOR_MAX 1024u        /* IOV_MAX */
+#define BUFFER     (64u << 10)
+
+struct file *file_create(enum file_kind kind, int fd)
+{
+    struct stat st;
+    struct file *f = calloc(1, sizeof(*f));
+    if (!f) {
+        if (fd >= 0) (void)close(fd);
+        return NULL;
+    }
+    f->users = 1;
+    f->kind = kind;
+    f->fd = fd;
+    f->number = -1;
+    f->may_wait = fd >= 0 && (fstat(fd, &st) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)));
+    return f;
+}
+
+struct file *file_hold(struct file *f)
+{
+    atomic_fetch_add(&f->users, 1);
+    return f;
+}
+
+void file_drop(struct file *f)
+{
+    if (atomic_fetch_sub(&f->users, 1) != 1) return;
+    if (f->fd >= 0 && !f->is_borrowed) (void)close(f->fd);
+    free(f->path);
+    free(f);
+}
+
+int files_add(struct process *p, struct file *f, int from, bool is_closed_on_exec)
+{
+    for (unsigned i = (unsigned)from; from >= 0 && i < p->policy->files_max; i++) {
+        if (p->handle[i].file) continue;
+        p->handle[i] = (struct handle){f, is_closed_on_exec};
+        p->files_changed = true;
+        return (int)i;
+    }
+    file_drop(f);
+    return -EMFILE;
+}
+
+struct file *files_get(struct process *p, int64_t number)
+{
+    const int n = (int)number; /* as the kernel takes it: 32 bits */
+    return n >= 0 && (unsigned)n < p->policy->files_max ? p->handle[n].file : NULL;
+}
+
+int files_close(struct process *p, int64_t number)
+{
+    struct file *f = files_get(p, number);
+    if (!f) return -EBADF;
+    p->handle[(int)number] = (struct handle){0};
+    p->files_changed = true;
+    file_drop(f);
+    return 0;
+}
+
+/* ---- reading and writing ---- */
+
+struct transfer {
+    struct file *f;
+    bool is_write, has_position;
+    int64_t position;
+};
+
+/* Bytes of a stream that are thrown away, told to the embedder, or made here. */
+static int64_t without_file(struct process *p, const struct transfer *t, const struct iovec *iov, int n, uint64_t len)
+{
+    if (t->is_write && t->f->is_output && p->policy->output)
+        return p->policy->output(p->policy->output_arg, t->f->number, iov[0].iov_base, iov[0].iov_len);
+    if (t->is_write) return (int64_t)len;
+    if (t->f->kind == FILE_NULL) return 0;
+    for (int i = 0; i < n; i++) {
+        if (t->f->kind == FILE_ZERO)
+            memset(iov[i].iov_base, 0, iov[i].iov_len);
+        else if (getrandom(iov[i].iov_base, iov[i].iov_len, 0) < 0)
+            return -EIO;
+    }
+    return (int64_t)len;
+}
+
+static int64_t through_file(const struct transfer *t, const struct iovec *iov, int n)
+{
+    const int fd = t->f->fd;
+    ssize_t done;
+    if (t->has_position)
+        done = t->is_write ? pwritev(fd, iov, n, t->position) : preadv(fd, iov, n, t->position);
+    else
+        done = t->is_write ? writev(fd, iov, n) : readv(fd, iov, n);
+    return done < 0 ? -errno : done;
+}
+
+/* Wait until a pipe or a terminal is ready; what it then takes at once. */
+static int64_t await(struct process *p, const struct transfer *t, uint64_t *len, enum call_outcome *outcome)
+{
+    const short events = t->is_write ? POLLOUT : POLLIN;
+    if (!t->f->may_wait || t->f->kind != FILE_HOST) return 0;
+    const bool waits = !(atomic_load(&t->f->flags) & O_NONBLOCK);
+    const int ready = process_wait(p, t->f->fd, events, waits ? UINT64_MAX : process_now());
+    if (ready == WAIT_STOPPED) *outcome = CALL_STOPPED;
+    if (ready == WAIT_SIGNAL) return -EINTR;
+    if (ready != WAIT_READY) return -EAGAIN;
+    if (t->is_write && *len > PIPE_ROOM) *len = PIPE_ROOM;
+    return 0;
+}
+
+/* Does the limit leave room for len bytes of output? */
+static bool is_within(struct process *p, const struct file *f, uint64_t len, enum call_outcome *outcome)
+{
+    if (!f->is_output || !p->policy->output_max) return true;
+    if (atomic_fetch_add(&p->family->output, len) + len <= p->policy->output_max) return true;
+    p->limit = "output-max";
+    *outcome = CALL_LIMIT;
+    return false;
+}
+
+/* One range of guest memory. */
+static int64_t transfer(struct process *p, struct transfer *t, uint64_t va, uint64_t len, enum call_outcome *outcome)
+{
+    struct iovec iov[PIECES];
+    uint64_t all = 0;
+    if (len > INT64_MAX) return -EINVAL;
+    if (len == 0) return 0;
+    while (all < len) {
+        uint64_t here = len - all < AT_ONCE ? len - all : AT_ONCE, got;
+        int64_t done = await(p, t, &here, outcome);
+        if (done) return all && *outcome == CALL_ANSWERED ? (int64_t)all : done;
+        const bool is_one = t->f->kind == FILE_NULL && p->policy->output && t->is_write;
+        const int n = space_pieces(p->space, va + all, here, t->is_write ? USER_READ : USER_WRITE, iov,
+                                   is_one ? 1 : PIECES, &got);
+        if (n < 0) return all ? (int64_t)all : n;
+        if (t->is_write && !is_within(p, t->f, got, outcome)) return -EIO;
+        done = t->f->kind == FILE_HOST ? through_file(t, iov, n) : without_file(p, t, iov, n, got);
+        if (done == -EPIPE) process_raise(p, SIGPIPE);
+        if (done < 0) return all ? (int64_t)all : done;
+        all += (uint64_t)done;
+        t->position += done;
+        /* A stream gives what it has; a file that gave less has ended. */
+        if ((uint64_t)done < got || (!t->is_write && t->f->may_wait)) break;
+        if (process_now() >= p->deadline) break;
+    }
+    return (int64_t)all;
+}
+
+static int64_t begin(struct process *p, int64_t fd, bool is_write, struct transfer *t)
+{
+    struct file *f = files_get(p, fd);
+    if (!f || !(is_write ? f->can_write : f->can_read)) return f && f->path && !is_write ? -EISDIR : -EBADF;
+    if (f->kind == FILE_VIRTUAL) return -EISDIR;
+    *t = (struct transfer){.f = f, .is_write = is_write};
+    return 0;
+}
+
+static int64_t plain(struct process *p, const uint64_t arg[6], bool is_write, bool has_position,
+                     enum call_outcome *outcome)
+{
+    struct transfer t;
+    const int64_t rc = begin(p, (int64_t)arg[0], is_write, &t);
+    if (rc) return rc;
+    if (has_position) {
+        if ((int64_t)arg[3] < 0) return -EINVAL;
+        if (t.f->may_wait) return -ESPIPE;
+        t.has_position = true;
+        t.position = (int64_t)arg[3];
+    }
+    return transfer(p, &t, arg[1], arg[2], outcome);
+}
+
+int64_t call_read(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    return plain(p, arg, false, false, outcome);
+}
+
+int64_t call_write(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    return plain(p, arg, true, false, outcome);
+}
+
+int64_t call_pread(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    return plain(p, arg, false, true, outcome);
+}
+
+int64_t call_pwrite(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    return plain(p, arg, true, true, outcome);
+}
+
+/* The vector is read piece by piece: each base and length once. */
+static int64_t vectored(struct process *p, const uint64_t arg[6], bool is_write, bool has_position,
+                        enum call_outcome *outcome)
+{
+    struct transfer t;
+    int64_t all = 0, rc = begin(p, (int64_t)arg[0], is_write, &t);
+    if (rc) return rc;
+    if (arg[2] > VECTOR_MAX) return -EINVAL;
+    if (has_position) {
+        if ((int64_t)arg[3] < 0) return -EINVAL;
+        if (t.f->may_wait) return -ESPIPE;
+        t.has_position = true;
+        t.position = (int64_t)arg[3];
+    }
+    for (uint64_t i = 0; i < arg[2]; i++) {
+        uint64_t v[2];
+        if (space_read(p->space, arg[1] + i * sizeof(v), v, sizeof(v))) return all ? all : -EFAULT;
+        rc = transfer(p, &t, v[0], v[1], outcome);
+        if (rc < 0) return all && *outcome == CALL_ANSWERED ? all : rc;
+        all += rc;
+        if ((uint64_t)rc < v[1] || (!is_write && t.f->may_wait && rc)) break;
+    }
+    return all;
+}
+
+int64_t call_readv(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    return vectored(p, arg, false, false, outcome);
+}
+
+int64_t call_writev(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    return vectored(p, arg, true, false, outcome);
+}
+
+int64_t call_preadv(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    return vectored(p, arg, false, (int64_t)arg[3] != -1, outcome);
+}
+
+int64_t call_pwritev(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    return vectored(p, arg, true, (int64_t)arg[3] != -1, outcome);
+}
+
+/* ---- descriptors ---- */
+
+/* A descriptor that stands for a file of the host's; -EBADF, or `other` where it is something of ours. */
+static int host_fd(struct process *p, int64_t number, int other)
+{
+    const struct file *f = files_get(p, number);
+    return !f ? -EBADF : f->kind == FILE_HOST ? f->fd : other;
+}
+
+int64_t call_lseek(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    struct file *f = files_get(p, (int64_t)arg[0]);
+    if (f && f->kind == FILE_VIRTUAL) return (int64_t)(f->at = 0);
+    const int fd = host_fd(p, (int64_t)arg[0], -ESPIPE);
+    if (fd < 0) return fd;
+    if (f->may_wait) return -ESPIPE;
+    const off_t at = lseek(fd, (off_t)arg[1], (int)arg[2]);
+    return at < 0 ? -errno : at;
+}
+
+int64_t call_close(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    return files_close(p, (int64_t)arg[0]);
+}
+
+int64_t call_close_range(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    const unsigned first = (unsigned)arg[0], last = (unsigned)arg[1];
+    if (first > last || (arg[2] & ~(uint64_t)CLOSE_RANGE_CLOEXEC)) return -EINVAL;
+    for (unsigned i = first; i <= last && i < p->policy->files_max; i++) {
+        if (!p->handle[i].file) continue;
+        if (arg[2])
+            p->handle[i].is_closed_on_exec = true;
+        else
+            (void)files_close(p, (int)i);
+    }
+    return 0;
+}
+
+static int64_t duplicate(struct process *p, int64_t number, int from, bool is_closed_on_exec)
+{
+    struct file *f = files_get(p, number);
+    if (!f) return -EBADF;
+    if (from < 0 || (unsigned)from >= p->policy->files_max) return -EINVAL;
+    return files_add(p, file_hold(f), from, is_closed_on_exec);
+}
+
+int64_t call_dup(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    return duplicate(p, (int64_t)arg[0], 0, false);
+}
+
+static int64_t dup_to(struct process *p, int64_t number, int64_t to, bool is_closed_on_exec)
+{
+    struct file *f = files_get(p, number);
+    const int n = (int)to;
+    if (!f || n < 0 || (unsigned)n >= p->policy->files_max) return -EBADF;
+    (void)file_hold(f);
+    (void)files_close(p, n);
+    p->handle[n] = (struct handle){f, is_closed_on_exec};
+    p->files_changed = true;
+    return n;
+}
+
+int64_t call_dup2(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    if ((int)arg[0] == (int)arg[1]) return files_get(p, (int64_t)arg[0]) ? (int)arg[0] : -EBADF;
+    return dup_to(p, (int64_t)arg[0], (int64_t)arg[1], false);
+}
+
+int64_t call_dup3(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    if ((int)arg[0] == (int)arg[1] || (arg[2] & ~(uint64_t)O_CLOEXEC)) return -EINVAL;
+    return dup_to(p, (int64_t)arg[0], (int64_t)arg[1], arg[2] & O_CLOEXEC);
+}
+
+#define SETTABLE (O_APPEND | O_NONBLOCK)
+
+/* O_NONBLOCK is kept by us: a wait of ours comes before each transfer. O_APPEND is the file's. */
+static int64_t set_flags(struct file *f, int flags)
+{
+    if (f->kind == FILE_HOST && !f->is_borrowed && (flags ^ atomic_load(&f->flags)) & O_APPEND) {
+        const int now = fcntl(f->fd, F_GETFL);
+        if (now < 0 || fcntl(f->fd, F_SETFL, (now & ~O_APPEND) | (flags & O_APPEND))) return -errno;
+    }
+    atomic_store(&f->flags, flags & SETTABLE);
+    return 0;
+}
+
+static int64_t get_flags(const struct file *f)
+{
+    const int access = f->can_read && f->can_write ? O_RDWR : f->can_write ? O_WRONLY : O_RDONLY;
+    return access | atomic_load(&f->flags) | (f->path ? O_DIRECTORY : 0);
+}
+
+int64_t call_fcntl(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    struct file *f = files_get(p, (int64_t)arg[0]);
+    if (!f) return -EBADF;
+    struct handle *h = &p->handle[(int)arg[0]];
+    switch ((int)arg[1]) {
+    case F_DUPFD: return duplicate(p, (int64_t)arg[0], (int)arg[2], false);
+    case F_DUPFD_CLOEXEC: return duplicate(p, (int64_t)arg[0], (int)arg[2], true);
+    case F_GETFD: return h->is_closed_on_exec ? FD_CLOEXEC : 0;
+    case F_SETFD: h->is_closed_on_exec = arg[2] & FD_CLOEXEC; return 0;
+    case F_GETFL: return get_flags(f);
+    case F_SETFL: return set_flags(f, (int)arg[2]);
+    /* Nobody else of the program's tree would see a lock; a program that locks its own files has them. */
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW: return 0;
+    case F_GETLK:
+    case F_OFD_GETLK: {
+        const short none = F_UNLCK;
+        return space_write(p->space, arg[2], &none, sizeof(none));
+    }
+    default: return -EINVAL;
+    }
+}
+
+int64_t call_flock(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    return files_get(p, (int64_t)arg[0]) ? 0 : -EBADF;
+}
+
+/* Of a terminal: its settings and its size. Nothing that puts bytes in for others to read (TIOCSTI), nothing else. */
+int64_t call_ioctl(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    union {
+        unsigned char bytes[64]; /* the kernel's struct termios has 36 */
+        struct winsize size;
+        int number;
+    } u;
+    struct file *f = files_get(p, (int64_t)arg[0]);
+    if (!f) return -EBADF;
+    const unsigned request = (unsigned)arg[1];
+    if (request == FIOCLEX || request == FIONCLEX) {
+        p->handle[(int)arg[0]].is_closed_on_exec = request == FIOCLEX;
+        return 0;
+    }
+    if (request == FIONBIO) {
+        if (space_read(p->space, arg[2], &u.number, sizeof(u.number))) return -EFAULT;
+        return set_flags(f, (atomic_load(&f->flags) & ~O_NONBLOCK) | (u.number ? O_NONBLOCK : 0));
+    }
+    if (f->kind != FILE_HOST) return -ENOTTY;
+    const uint64_t termios_size = 36;
+    memset(&u, 0, sizeof(u));
+    switch (request) {
+    case TCGETS: return ioctl(f->fd, TCGETS, &u) ? -errno : space_write(p->space, arg[2], &u, termios_size);
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+        return space_read(p->space, arg[2], &u, termios_size) ? -EFAULT : ioctl(f->fd, request, &u) ? -errno : 0;
+    case TIOCGWINSZ:
+        return ioctl(f->fd, TIOCGWINSZ, &u) ? -errno : space_write(p->space, arg[2], &u.size, sizeof(u.size));
+    case FIONREAD:
+        return ioctl(f->fd, FIONREAD, &u) ? -errno : space_write(p->space, arg[2], &u.number, sizeof(u.number));
+    case TIOCGPGRP:
+        u.number = p->pid;
+        return isatty(f->fd) ? space_write(p->space, arg[2], &u.number, sizeof(u.number)) : -ENOTTY;
+    case TIOCSPGRP: return isatty(f->fd) ? 0 : -ENOTTY;
+    default: return -ENOTTY;
+    }
+}
+
+static int64_t make_pipe(struct process *p, uint64_t va, int flags)
+{
+    int fd[2], number[2] = {-1, -1};
+    if (flags & ~(O_CLOEXEC | O_NONBLOCK)) return -EINVAL;
+    if (pipe2(fd, O_CLOEXEC) || (fd[0] = fd_own(fd[0])) < 0 || (fd[1] = fd_own(fd[1])) < 0) return -errno;
+    int rc = 0;
+    for (int i = 0; i < 2; i++) {
+        struct file *f = file_create(FILE_HOST, fd[i]);
+        if (f) {
+            f->can_read = i == 0;
+            f->can_write = i == 1;
+            f->flags = flags & O_NONBLOCK;
+            number[i] = files_add(p, f, 0, flags & O_CLOEXEC);
+        }
+        if (number[i] < 0) rc = f ? number[i] : -ENOMEM;
+    }
+    if (!rc) rc = space_write(p->space, va, number, sizeof(number));
+    for (int i = 0; rc && i < 2; i++)
+        if (number[i] >= 0) (void)files_close(p, number[i]);
+    return rc;
+}
+
+int64_t call_pipe(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    return make_pipe(p, arg[0], 0);
+}
+
+int64_t call_pipe2(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    return make_pipe(p, arg[0], (int)arg[1]);
+}
+
+static int64_t on_written(struct process *p, int64_t number, int *fd)
+{
+    const struct file *f = files_get(p, number);
+    if (!f) return -EBADF;
+    if (f->kind != FILE_HOST || f->may_wait || f->is_borrowed || !f->can_write) return -EINVAL;
+    *fd = f->fd;
+    return 0;
+}
+
+int64_t call_ftruncate(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    int fd;
+    const int64_t rc = on_written(p, (int64_t)arg[0], &fd);
+    return rc ? rc : ftruncate(fd, (off_t)arg[1]) ? -errno : 0;
+}
+
+int64_t call_fallocate(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    int fd;
+    const int64_t rc = on_written(p, (int64_t)arg[0], &fd);
+    return rc ? rc : fallocate(fd, (int)arg[1], (off_t)arg[2], (off_t)arg[3]) ? -errno : 0;
+}
+
+int64_t call_fsync(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    const int fd = host_fd(p, (int64_t)arg[0], -EINVAL);
+    return fd < 0 ? fd : fsync(fd) ? -errno : 0;
+}
+
+int64_t call_fadvise(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    (void)outcome;
+    return files_get(p, (int64_t)arg[0]) ? 0 : -EBADF;
+}
+
+/* Both copy by a buffer, so that each side's rules (limits, waits) hold; a position that is given is not moved. */
+static int64_t copy_between(struct process *p, struct file *from, struct file *to, off_t *from_at, off_t *to_at,
+                            uint64_t len, enum call_outcome *outcome)
+{
+    if (from->kind != FILE_HOST || to->kind != FILE_HOST || from->path || to->path || from->may_wait ||
+        !from->can_read || !to->can_write)
+        return -EINVAL;
+    uint8_t *buffer = malloc(BUFFER);
+    uint64_t all = 0;
+    int64_t rc = buffer ? 0 : -ENOMEM;
+    while (!rc && all < len) {
+        const struct transfer t = {.f = to, .is_write = true};
+        uint64_t here = len - all < BUFFER ? len - all : BUFFER;
+        rc = await(p, &t, &here, outcome);
+        if (rc) break;
+        const ssize_t n = from_at ? pread(from->fd, buffer, here, *from_at) : read(from->fd, buffer, here);
+        if (n <= 0) {
+            rc = n < 0 ? -errno : 0;
+            break;
+        }
+        if (!is_within(p, to, (uint64_t)n, outcome)) {
+            rc = -EIO;
+            break;
+        }
+        const ssize_t put = to_at ? pwrite(to->fd, buffer, (size_t)n, *to_at) : write(to->fd, buffer, (size_t)n);
+        if (put < 0) rc = -errno;
+        if (put > 0) all += (uint64_t)put;
+        if (put > 0 && from_at) *from_at += put;
+        if (put > 0 && to_at) *to_at += put;
+        if (put < n || process_now() >= p->deadline) break;
+    }
+    free(buffer);
+    return all ? (int64_t)all : rc;
+}
+
+int64_t call_sendfile(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    struct file *to = files_get(p, (int64_t)arg[0]), *from = files_get(p, (int64_t)arg[1]);
+    off_t at;
+    if (!to || !from) return -EBADF;
+    if (arg[2] && space_read(p->space, arg[2], &at, sizeof(at))) return -EFAULT;
+    if (arg[2] && at < 0) return -EINVAL;
+    const int64_t rc = copy_between(p, from, to, arg[2] ? &at : NULL, NULL, arg[3], outcome);
+    return rc >= 0 && arg[2] && space_write(p->space, arg[2], &at, sizeof(at)) ? -EFAULT : rc;
+}
+
+int64_t call_copy_range(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
+{
+    struct file *from = files_get(p, (int64_t)arg[0]), *to = files_get(p, (int64_t)arg[2]);
+    off_t from_at = 0, to_at = 0;
+    if (!to || !from) return -EBADF;
+    if (arg[5]) return -EINVAL;
+    if ((arg[1] && space_read(p->space, arg[1], &from_at, sizeof(from_at))) ||
+        (arg[3] && space_read(p->space, arg[3], &to_at, sizeof(to_at))))
+        return -EFAULT;
+    if (from_at < 0 || to_at < 0) return -EINVAL;
+    const int64_t rc = copy_between(p, from, to, arg[1] ? &from_at : NULL, arg[3] ? &to_at : NULL, arg[4], outcome);
+    if (rc < 0) return rc;
+    if ((arg[1] && space_write(p->space, arg[1], &from_at, sizeof(from_at))) ||
+        (arg[3] && space_write(p->space, arg[3], &to_at, sizeof(to_at))))
+        return -EFAULT;
+    return rc;
+}

@@ -1,0 +1,391 @@
+/* One process of a program: its VM made, run, forked. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "vmm/base/thread.h"
+#include "vmm/machine/runner.h"
+#include "vmm/sandbox/struct_sandbox.h"
+
+/* Shared bytes have their slots above the kernel's. */
+#define TOP_GPA (USER_KERNEL_GPA + (64ull << 30))
+
+static void in_child(void *arg)
+{
+    struct task *t = arg;
+    if (t->vm.fd >= 0) (void)close(t->vm.fd);
+    struct vcpu *v = t->user ? user_vcpu(t->user) : NULL;
+    if (v && v->fd >= 0) (void)close(v->fd);
+}
+
+static int set_tls(void *arg, uint64_t address)
+{
+    return user_set_tls(((struct task *)arg)->user, address);
+}
+
+static uint64_t get_tls(void *arg)
+{
+    return user_tls(((struct task *)arg)->user);
+}
+
+struct process_params task_params(struct task *t)
+{
+    return (struct process_params){.space = t->space,
+                                   .policy = &t->sandbox->setup->policy,
+                                   .cpu = {.set_tls = set_tls, .tls = get_tls, .arg = t},
+                                   .stop_fd = t->sandbox->stop_fd,
+                                   .exe = t->sandbox->setup->name};
+}
+
+int task_open(struct task *t, struct sandbox *s, struct space *space, bool tracks, struct err *e)
+{
+    unsigned long type = 0;
+    *t = (struct task){.sandbox = s, .vm = VM_INIT, .space = space, .users = 1, .cpu_limit_ns = UINT64_MAX};
+    int rc = kvm_open(&t->vm.kvm_fd, e);
+    if (!rc) rc = arch_vm_type(t->vm.kvm_fd, TOP_GPA, &type, e);
+    if (!rc) rc = vm_create_typed(&t->vm, type, e);
+    if (!rc) rc = vm_check_caps(&t->vm, user_caps, e);
+    if (!rc) rc = space_attach(space, &t->vm, tracks, e);
+    const struct user_params p = {.vm = &t->vm, .kernel = space_kernel(space), .root_gpa = space_root(space)};
+    if (!rc) rc = user_create(&t->user, &p, e);
+    if (!rc) rc = space_attach_vcpu(space, user_vcpu(t->user), e);
+    t->forked = (struct forked){.in_child = in_child, .arg = t};
+    if (!rc) forked_add(&t->forked);
+    return rc;
+}
+
+void task_close(struct task *t)
+{
+    forked_remove(&t->forked);
+    limits_close(t);
+    process_destroy(t->process);
+    user_destroy(t->user);
+    vm_destroy(&t->vm);
+    space_destroy(t->space);
+    t->process = NULL;
+    t->user = NULL;
+    t->space = NULL;
+}
+
+void task_kick(void *task)
+{
+    struct task *t = task;
+    atomic_thread_fence(memory_order_seq_cst);
+    __atomic_store_n(&user_vcpu(t->user)->run->immediate_exit, 1, __ATOMIC_RELAXED);
+    atomic_thread_fence(memory_order_seq_cst);
+    const int tid = atomic_load(&t->tid);
+    if (tid) (void)tgkill(getpid(), tid, SIGURG);
+}
+
+/* ---- forks ---- */
+
+static void drop_task(struct task *t)
+{
+    while (t && atomic_fetch_sub(&t->users, 1) == 1) {
+        struct task *parent = t->parent;
+        task_close(t);
+        free(t);
+        t = parent;
+    }
+}
+
+/* wait(2)'s word for an end. */
+static int wait_status(const struct sandbox_end *end)
+{
+    return end->reason == SANDBOX_EXITED   ? (end->status & 0xff) << 8
+           : end->reason == SANDBOX_SIGNAL ? (int)end->value & 0x7f
+                                           : SIGKILL;
+}
+
+static void *child_main(void *arg)
+{
+    struct task *t = arg;
+    struct sandbox *s = t->sandbox;
+    struct sandbox_end end;
+    struct err e = {0};
+    atomic_store(&t->tid, gettid());
+    if (limits_begin_child(t, &e))
+        end_as(&end, SANDBOX_FAILED, 125, "%s", e.text);
+    else
+        task_run(t, &end);
+    atomic_store(&t->tid, 0);
+    /* A limit of the whole program ends the whole program. */
+    if (end.reason == SANDBOX_OUTPUT) atomic_store(&s->child_limit, true);
+    if (end.reason == SANDBOX_OUTPUT) task_kick(&s->main);
+    process_child_ended(t->parent->process, process_pid(t->process), wait_status(&end));
+    (void)pthread_mutex_lock(&s->lock);
+    for (struct task **at = &s->children; *at; at = &(*at)->next)
+        if (*at == t) {
+            *at = t->next;
+            break;
+        }
+    (void)pthread_mutex_unlock(&s->lock);
+    drop_task(t);
+    (void)pthread_mutex_lock(&s->lock);
+    if (--s->running == 0) (void)pthread_cond_broadcast(&s->gone);
+    (void)pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* The child's registers are its parent's, but for the result of the call, the stack and the TLS that were asked for. */
+static int fill_child(struct task *t, struct task *parent, const struct process_fork *wish, struct err *e)
+{
+    struct user_state *state = user_state_create(parent->user);
+    int rc = state ? user_state_save(parent->user, state, e) : err_set(e, -ENOMEM, "sandbox: no memory for a fork");
+    if (!rc) rc = user_state_load(t->user, state, e);
+    user_state_destroy(state);
+    if (rc) return rc;
+    user_set_result(t->user, 0);
+    if (wish->stack) user_set_sp(t->user, wish->stack);
+    if (wish->tls) (void)user_set_tls(t->user, wish->tls);
+    if (wish->child_tid) (void)space_write(t->space, wish->child_tid, &wish->pid, sizeof(wish->pid));
+    return 0;
+}
+
+static int fork_task(struct task *parent, struct err *e)
+{
+    struct sandbox *s = parent->sandbox;
+    struct process_fork wish;
+    struct space *space;
+    struct task *t = calloc(1, sizeof(*t));
+    process_forked(parent->process, &wish);
+    if (!t) return -ENOMEM;
+    int rc = space_copy(&space, parent->space, e);
+    if (rc) {
+        free(t);
+        return rc;
+    }
+    rc = task_open(t, s, space, false, e);
+    t->parent = parent;
+    const struct process_params params = task_params(t);
+    if (!rc) rc = process_copy(&t->process, parent->process, PROCESS_FORK, &params, e);
+    if (!rc) rc = fill_child(t, parent, &wish, e);
+    if (rc) {
+        task_close(t);
+        free(t);
+        return rc;
+    }
+    process_set_kick(t->process, task_kick, t);
+    t->cpu_limit_ns = parent->cpu_limit_ns;
+    atomic_fetch_add(&parent->users, 1);
+    (void)pthread_mutex_lock(&s->lock);
+    t->next = s->children;
+    s->children = t;
+    s->running++;
+    (void)pthread_mutex_unlock(&s->lock);
+    process_child_began(parent->process, t->process);
+    const struct thread_start start = {.name = "sandbox:fork", .signal = SIGURG, .fn = child_main, .arg = t};
+    rc = thread_make(NULL, &start);
+    if (rc) {
+        (void)pthread_mutex_lock(&s->lock);
+        s->children = t->next;
+        s->running--;
+        (void)pthread_mutex_unlock(&s->lock);
+        process_child_ended(parent->process, wish.pid, SIGKILL);
+        drop_task(t);
+    }
+    return rc;
+}
+
+void sandbox_end_children(struct sandbox *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    if (s->running) {
+        atomic_store(&s->ends_children, true);
+        (void)eventfd_write(s->stop_fd, 1);
+    }
+    while (s->running) {
+        struct timespec until;
+        for (struct task *t = s->children; t; t = t->next) task_kick(t);
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 10000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        (void)pthread_cond_timedwait(&s->gone, &s->lock, &until);
+    }
+    if (atomic_exchange(&s->ends_children, false) && !atomic_load(&s->stop)) {
+        eventfd_t n;
+        (void)eventfd_read(s->stop_fd, &n);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- running ---- */
+
+/* What is over, if anything is: looked at after a kick and after a call that was cut short. */
+static bool is_over(struct task *t, struct sandbox_end *out)
+{
+    struct sandbox *s = t->sandbox;
+    if (atomic_load(&s->stop) || atomic_load(&s->ends_children))
+        end_as(out, SANDBOX_STOPPED, 128 + SIGTERM, "the sandbox was stopped");
+    else if (atomic_load(&s->child_limit))
+        end_as(out, SANDBOX_OUTPUT, 124, "the program wrote more than output-max allows");
+    else if (s->deadline != UINT64_MAX && process_clock() >= s->deadline)
+        end_as(out, SANDBOX_DEADLINE, 124, "the time limit has passed");
+    else if (t->cpu_limit_ns != UINT64_MAX && thread_cpu_ns() >= t->cpu_limit_ns)
+        end_as(out, SANDBOX_CPU_TIME, 124, "the limit of CPU time was reached");
+    else
+        return false;
+    out->pc = user_pc(t->user);
+    return true;
+}
+
+/* Handlers that are due begin; the last one to begin runs first, as with Linux. false: a stack has no room. */
+static bool deliver(struct task *t, struct sandbox_end *out)
+{
+    struct user_signal signal;
+    const struct user_mem mem = space_mem(t->space);
+    while (process_next_signal(t->process, &signal)) {
+        int rc = user_enter_signal(t->user, &mem, &signal);
+        if (rc && space_grow(t->space, user_sp(t->user) - user_signal_size()))
+            rc = user_enter_signal(t->user, &mem, &signal);
+        if (!rc) continue;
+        end_as(out, SANDBOX_SIGNAL, 128 + SIGSEGV,
+               "the program died by SIGSEGV: no stack is left for the handler of signal %d", signal.signo);
+        out->value = SIGSEGV;
+        return false;
+    }
+    return true;
+}
+
+/* A signal without a handler that is due ends it. */
+static bool dies_of_signal(struct task *t, struct sandbox_end *out)
+{
+    const int signo = process_deadly_signal(t->process);
+    if (signo) end_by_signal(t, signo, out);
+    return signo;
+}
+
+static bool leave_signal(struct task *t, struct sandbox_end *out)
+{
+    uint64_t blocked;
+    const struct user_mem mem = space_mem(t->space);
+    if (user_leave_signal(t->user, &mem, &blocked)) {
+        end_as(out, SANDBOX_SIGNAL, 128 + SIGSEGV,
+               "the program died by SIGSEGV: its signal handler returned to no frame");
+        out->value = SIGSEGV;
+        return false;
+    }
+    process_signal_left(t->process, blocked);
+    return !dies_of_signal(t, out) && deliver(t, out);
+}
+
+static void exit_as(struct task *t, int64_t status, struct sandbox_end *out)
+{
+    struct sandbox *s = t->sandbox;
+    if (t == &s->main && s->setup->is_called && !s->is_in_call && status == 0)
+        end_as(out, SANDBOX_READY, 0, "the program is ready");
+    else
+        end_as(out, SANDBOX_EXITED, (int)status, "the program exited with status %d", (int)status);
+    out->value = status;
+}
+
+/* One system call. false: it ends the run. */
+static bool answer(struct task *t, struct sandbox_end *out)
+{
+    struct user_call call;
+    struct err e = {0};
+    int64_t result;
+    user_get_call(t->user, &call);
+    switch (process_call(t->process, &call, &result)) {
+    case CALL_ANSWERED: user_set_result(t->user, result); return true;
+    case CALL_EXITED: exit_as(t, result, out); return false;
+    case CALL_KILLED: end_by_signal(t, (int)result, out); return false;
+    case CALL_SIGNAL: user_set_result(t->user, result); return !dies_of_signal(t, out) && deliver(t, out);
+    case CALL_SIGRETURN: return leave_signal(t, out);
+    case CALL_FORK:
+        user_set_result(t->user, result);
+        if (fork_task(t, &e)) {
+            process_fork_failed(t->process);
+            user_set_result(t->user, -EAGAIN);
+        }
+        return true;
+    case CALL_RETURNED:
+        if (t != &t->sandbox->main || !t->sandbox->is_in_call) {
+            user_set_result(t->user, -ENOSYS);
+            return true;
+        }
+        end_as(out, SANDBOX_RETURNED, 0, "the function returned %lld", (long long)result);
+        out->value = result;
+        return false;
+    case CALL_HOST:
+        if (host_call(t, &call, &result)) {
+            end_as(out, SANDBOX_READY, 0, "the program is ready");
+            user_set_result(t->user, 0);
+            return false;
+        }
+        user_set_result(t->user, result);
+        return true;
+    case CALL_LIMIT:
+        end_as(out, SANDBOX_OUTPUT, 124, "the program wrote more than %s allows", process_limit(t->process));
+        return false;
+    case CALL_STOPPED: break;
+    }
+    if (!is_over(t, out)) end_as(out, SANDBOX_STOPPED, 128 + SIGTERM, "the sandbox was stopped");
+    return false;
+}
+
+/* A fault may be a stack that grows, or have a handler. false: it ends the program. */
+static bool take_fault(struct task *t, struct sandbox_end *out)
+{
+    struct user_fault fault;
+    user_get_fault(t->user, &fault);
+    if (fault.signo == SIGSEGV && fault.access) {
+        if (space_grow(t->space, fault.address)) return true;
+        fault.code = space_is_mapped(t->space, fault.address, 1, 0) ? SEGV_ACCERR : SEGV_MAPERR;
+    }
+    if (process_fault(t->process, &fault)) return deliver(t, out);
+    end_by_fault(t, &fault, out);
+    return false;
+}
+
+/* After a kick: an end, or a signal from another process of the program. */
+static bool take_kick(struct task *t, struct sandbox_end *out)
+{
+    if (is_over(t, out)) return false;
+    if (!process_is_due(t->process)) return true;
+    if (dies_of_signal(t, out)) return false;
+    return !user_settle(t->user) || deliver(t, out);
+}
+
+static void fail(struct sandbox_end *out, const struct err *e)
+{
+    end_as(out, SANDBOX_FAILED, 125, "%s", e->text);
+}
+
+void task_run(struct task *t, struct sandbox_end *out)
+{
+    struct sandbox *s = t->sandbox;
+    const struct counter *counter = &s->setup->counter;
+    const bool is_main = t == &s->main;
+    struct err e = {0};
+    uint64_t done = counter_read(counter), guest = 0, ours = 0, exits = 0;
+    for (bool goes_on = true; goes_on;) {
+        if (space_wants_flush(t->space)) user_flush(t->user);
+        const enum user_event event = user_run(t->user, &e);
+        const uint64_t left = counter_read(counter);
+        guest += left - done;
+        exits++;
+        switch (event) {
+        case USER_CALL: goes_on = answer(t, out); break;
+        case USER_FAULT: goes_on = take_fault(t, out); break;
+        case USER_KICKED: goes_on = take_kick(t, out); break;
+        case USER_RING_FULL: goes_on = space_collect(t->space, &t->vm) == 0; break;
+        case USER_BROKEN: goes_on = false; break;
+        }
+        if (!goes_on && (event == USER_RING_FULL || event == USER_BROKEN)) fail(out, &e);
+        done = counter_read(counter);
+        ours += done - left;
+    }
+    if (!is_main) return;
+    s->guest_ticks += guest;
+    s->call_ticks += ours;
+    s->exits += exits;
+}
