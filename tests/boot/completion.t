@@ -22,7 +22,7 @@ PATH=$work/bin:$PATH
 
 help_fits() {
     local words long
-    for words in --help "run --help" "bench --help" "report --help" "fairness --help" "stat --help" "top --help" "doctor --help" "help --help"; do
+    for words in --help "run --help" "bench --help" "report --help" "fairness --help" "stat --help" "top --help" "wasm --help" "doctor --help" "help --help"; do
         # shellcheck disable=SC2086  # words
         ends 0 $words || return 1
         long=$(awk 'length > 80' out)
@@ -32,7 +32,7 @@ help_fits() {
 # Every option of the help text is in the list, and no other.
 list_is_the_help() {
     local c
-    for c in run bench report fairness stat top metrics doctor help; do
+    for c in run bench report fairness stat top metrics wasm doctor help; do
         ends 0 $c --help && sed -n 's/^  \(--[a-z-]*\).*/\1/p' out | sort > from-help
         ends 0 help --list $c && sed -n 's/^\(--[a-z-]*\)\t.*/\1/p' out | sort | diff from-help - || return 1
     done
