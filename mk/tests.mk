@@ -9,6 +9,8 @@ UNIT_SRCS := $(filter-out $(foreign_tests),$(ALL_UNIT_SRCS))
 KVM_SRCS := $(filter-out $(foreign_tests),$(wildcard tests/kvm/test_*.c))
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 HELPER_SRCS := $(filter-out $(ALL_UNIT_SRCS) tests/kvm/test_% tests/fuzz/fuzz_%,$(wildcard tests/unit/*/*.c tests/kvm/*.c tests/fuzz/*.c guest/snippets/$(ARCH).c))
+# The WASI runtime of translated modules, but for the program around it.
+HELPER_SRCS += $(filter-out guest/wasi/start.c,$(wildcard guest/wasi/*.c))
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 KVM_BINS := $(KVM_SRCS:%.c=$(BUILD)/%)
 HELPER_OBJS := $(HELPER_SRCS:%.c=$(BUILD)/obj/%.o)

@@ -366,35 +366,10 @@ static int list_items(const struct bench_kind *kind)
     return finish_output(NULL, "standard output", 0);
 }
 
-static bool has_option(const struct bench_kind *k, const char *name, size_t len)
-{
-    for (const struct setting *o = k->options; o->name; o++)
-        if (strlen(o->name) == len && memcmp(o->name, name, len) == 0) return true;
-    return false;
-}
-
-/* Of an option that another kind of bench has: what this one has in its place. */
-static void hint_kind(const struct bench *b, char **words, struct vireo_error *e)
-{
-    const struct bench_kind *k;
-    for (; b->kind && *words; words++) {
-        const char *name = *words + 2;
-        const size_t len = strncmp(*words, "--", 2) == 0 ? strcspn(name, "=") : 0;
-        if (!len || has_option(b->kind, name, len)) continue;
-        for (unsigned i = 0; (k = bench_kind_at(i)) != NULL; i++) {
-            if (!has_option(k, name, len)) continue;
-            (void)snprintf(e->hint, sizeof(e->hint),
-                           "--%.*s is of `vireo bench %s`; `vireo bench %s` is told what to measure by --%s", (int)len,
-                           name, k->name, b->kind->name, b->kind->select);
-            return;
-        }
-    }
-}
-
 static int dispatch(struct bench *b, const struct command *c, char **words, struct vireo_error *e)
 {
     int rc = args_parse(c, ARGS_OWN, words, b, e);
-    if (rc) hint_kind(b, words, e);
+    if (rc && b->kind) bench_hint_kind(b->kind, words, e);
     if (rc == 0 && b->compare && b->show) rc = bad_command(e, "--compare and --show: one at a time");
     if (rc == 0) rc = read_margin(b, e);
     if (rc) return say_error(e);
@@ -467,40 +442,6 @@ static void print_kinds(FILE *f)
     }
 }
 
-/* "a[,...]|b[,...]": what an option that takes a list of items may have. The caller's to free; NULL: no memory. */
-static char *items_of(const struct bench_kind *k)
-{
-    char *text = NULL;
-    size_t len;
-    const struct bench_item *item;
-    FILE *f = open_memstream(&text, &len);
-    if (!f) return NULL;
-    for (unsigned i = 0; (item = k->item(i)) != NULL; i++) fprintf(f, "%s%s[,...]", i ? "|" : "", item->id);
-    if (fclose(f) == 0) return text;
-    free(text);
-    return NULL;
-}
-
-static void list_kind(FILE *f, const struct bench_kind *k)
-{
-    for (const struct setting *o = k->options; o->name; o++) {
-        char *items = strcmp(o->name, k->select) == 0 ? items_of(k) : NULL;
-        help_list_option(f, o->name, items ? items : o->arg, o->help);
-        free(items);
-    }
-}
-
-/* After a kind: its own options. Otherwise the kinds, and the options of all of them. */
-static void list_options(FILE *f, const char *kind)
-{
-    const struct bench_kind *k;
-    for (unsigned i = 0; (k = bench_kind_at(i)) != NULL; i++) {
-        if (!kind) fprintf(f, "%s\t\t%s\n", k->name, k->help);
-        if (kind && strcmp(kind, k->name) != 0) continue;
-        list_kind(f, k);
-    }
-}
-
 const struct command command_bench = {
     .name = "bench",
     .args = "KIND [OPTION...]",
@@ -508,7 +449,7 @@ const struct command command_bench = {
     .options = options,
     .key = nth_key,
     .more = print_kinds,
-    .list = list_options,
+    .list = bench_list_options,
     .set_word = set_word,
     .set_key = keep_key,
     .run = run_bench,

@@ -419,11 +419,11 @@ static void put_figures(FILE *page, const struct report_view *v)
 {
     put_table(page, v, figures, "row; times in ns");
     html_put(page,
-             "<p class=\"note\">Times to four digits: the round trip as the guest sees it, less what the "
+             "<p class=\"note\">Nanoseconds, to four digits: the round trip as the guest sees it, less what the "
              "same loop takes without the trap. Median: over processes, without the samples in which the host was "
-             "seen to do something else; 95 %%: its bootstrap interval, where there are ten. All samples: the "
-             "median with those too; the other quantiles are over all of them, where there are enough. "
-             "Processes: in how many of them the row was measured.</p>\n");
+             "seen to do something else%s. All samples: the median with those too; the other quantiles are over "
+             "all of them, where there are enough. Processes: in how many of them the row was measured.</p>\n",
+             is_shown(v, &figures[1]) ? "; 95 %: its bootstrap interval, where there are ten" : "");
     put_remarks(page, v);
 }
 

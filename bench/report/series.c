@@ -248,14 +248,13 @@ static void put_of_kind(const struct view *v, struct strips *s, enum recording_k
 static void put_legend(const struct view *v)
 {
     static const struct report_look looks[] = {
-        {LOOK_PATCH, "f0", "rate, or time; up to the figure at its right"},
+        {LOOK_PATCH, "f0", "rate, or time, up to the figure at its right; of a vCPU, the time it ran"},
         {LOOK_LINE, "s0", "median (the figure: its mean)"},
         {LOOK_LINE, "s1", "99th percentile (its greatest); both logarithmic"},
-        {LOOK_PATCH, "got", "a vCPU ran, of all the time"},
-        {LOOK_PATCH, "owed", "it waited for a CPU"},
+        {LOOK_PATCH, "owed", "the time it waited for a CPU"},
         {LOOK_PATCH, "p4", "an alarm"},
     };
-    report_legend(v->page, looks, sizeof(looks) / sizeof(looks[0]));
+    report_legend(v->page, looks, sizeof(looks) / sizeof(looks[0]) - (v->r->alarms == 0));
 }
 
 static void put_strips(const struct view *v)

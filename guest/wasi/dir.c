@@ -32,7 +32,7 @@ static void put_entry(struct out *o, const struct dirent64 *d)
                             /* What lies above a preopened directory is not the module's to know. */
                             .ino = strcmp(d->d_name, "..") == 0 ? 0 : d->d_ino,
                             .name_len = (uint32_t)strlen(d->d_name),
-                            .type = wasi_filetype(DTTOIF(d->d_type))};
+                            .type = wasi_filetype((unsigned)d->d_type << 12 /* DTTOIF */)};
     put(o, &e, sizeof(e));
     put(o, d->d_name, e.name_len);
 }

@@ -34,7 +34,7 @@ hints() { tail -n 1 err | grep -qF -- "$1" || { echo "no hint \"$1\" in"; cat er
 
 help_goes_to_stdout() {
     local words
-    for words in --help -h help "help run" "run --help" "run -h" "run --cpus 0 --help" "stat --help" "top --help" "doctor --help" "help doctor" "help help"; do
+    for words in --help -h help "help run" "run --help" "run -h" "run --cpus 0 --help" "stat --help" "top --help" "wasm --help" "doctor --help" "help doctor" "help help"; do
         # shellcheck disable=SC2086  # words
         ends 0 $words && grep -q '^usage: vireo' out && [ ! -s err ] || return 1
     done
@@ -68,7 +68,7 @@ man_options() {
 help_options() { sed ':a; N; $!ba; s/\n \+\[/[/g' out | sed -n 's/^  \(--[a-z][^ ]*\( [^ ]\+\)*\)\(  .*\)\?$/\1/p' | sort; }
 man_says_what_help_says() {
     local c
-    for c in run bench report fairness stat top doctor; do
+    for c in run bench report fairness stat top wasm doctor; do
         ends 0 $c --help || return 1
         man_options "$TREE/docs/man/vireo-$c.1" > from-man
         help_options > from-help

@@ -22,7 +22,7 @@ PATH=$work/bin:$PATH
 
 help_fits() {
     local words long
-    for words in --help "run --help" "bench --help" "report --help" "fairness --help" "stat --help" "top --help" "doctor --help" "help --help"; do
+    for words in --help "run --help" "bench --help" "report --help" "fairness --help" "stat --help" "top --help" "wasm --help" "doctor --help" "help --help"; do
         # shellcheck disable=SC2086  # words
         ends 0 $words || return 1
         long=$(awk 'length > 80' out)
@@ -32,11 +32,11 @@ help_fits() {
 # Every option of the help text is in the list, and no other.
 list_is_the_help() {
     local c
-    for c in run bench report fairness stat top metrics doctor help; do
+    for c in run bench report fairness stat top metrics wasm doctor help; do
         ends 0 $c --help && sed -n 's/^  \(--[a-z-]*\).*/\1/p' out | sort > from-help
         ends 0 help --list $c && sed -n 's/^\(--[a-z-]*\)\t.*/\1/p' out | sort | diff from-help - || return 1
     done
-    ends 0 help --list && [ "$(grep -vc '^--' out)" = 9 ]
+    ends 0 help --list && [ "$(grep -vc '^--' out)" = 11 ]
 }
 
 # completes LINE WORD...: exactly these, as readline would ask at the end of LINE.
@@ -53,7 +53,7 @@ completes() (
     [ "$got" = "$(printf '%s\n' "$@" | sort)" ] || { echo "$line<TAB>: $got"; exit 1; }
 )
 bash_completes_what_there_is() {
-    completes 'vireo ' run bench report fairness stat top metrics doctor help && completes 'vireo r' run report && completes 'vireo --v' --version &&
+    completes 'vireo ' run exec wasm bench report fairness stat top metrics doctor help && completes 'vireo r' run report && completes 'vireo --v' --version &&
         completes 'vireo run --me' --memory && completes 'vireo help st' stat && completes 'vireo bench ' exits fairness &&
         completes 'vireo bench exits --ro' --rows && completes 'vireo run --record ' on off && completes 'vireo run --huge-pages ' 1G 2M advise off && completes 'vireo run --console p' pty &&
         completes 'vireo run --console=st' stdio && completes 'vireo run --kernel v' vmlinuz && completes 'vireo run --disk ' path= &&

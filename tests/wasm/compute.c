@@ -1,4 +1,5 @@
-/* Integers of all sizes, reals, conversions, calls by pointer, memory that grows: the same sums natively and translated. */
+/* Integers of all sizes, reals, conversions, calls by pointer, memory that grows: the same sums natively and
+ * translated. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
