@@ -1,7 +1,7 @@
 /* A vCPU that runs one program at user privilege, without a guest kernel worth the name.
  *
- * The sandbox's VM has two memory slots. The program's holds its pages and the page tables; the monitor writes both.
- * The kernel's, a few pages at USER_KERNEL_GPA, holds all that runs at the processor's privileged level
+ * The sandbox's VM has two memory slots. The program's holds its pages. The kernel's has the page tables, which only
+ * the monitor writes, and a few pages at USER_KERNEL_GPA with all that runs at the processor's privileged level
  * (guest/sandbox): an entry for system calls, one for each exception, and the way back to the program. None of them
  * decides anything: each leaves the guest, and the monitor puts the program's registers as they shall be and lets it go
  * on.

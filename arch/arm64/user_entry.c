@@ -2,18 +2,20 @@
  * is normal write-back memory. */
 #include <elf.h>
 
+#include "arch/arm64/user_layout.h"
 #include "arch/user.h"
 
-#define PTE_VALID 0x1ull
-#define PTE_TABLE 0x2ull /* of a last-level entry: a page */
-#define PTE_USER  (1ull << 6)
-#define PTE_RO    (1ull << 7)
-#define PTE_INNER (3ull << 8) /* inner shareable */
-#define PTE_AF    (1ull << 10)
-#define PTE_PXN   (1ull << 53)
-#define PTE_UXN   (1ull << 54)
-#define PTE_ADDR  0x0000fffffffff000ull
-#define PTE_PAGE  (PTE_VALID | PTE_TABLE | PTE_INNER | PTE_AF)
+#define PTE_VALID  0x1ull
+#define PTE_TABLE  0x2ull      /* of a last-level entry: a page */
+#define PTE_DEVICE (1ull << 2) /* attribute index 1 */
+#define PTE_USER   (1ull << 6)
+#define PTE_RO     (1ull << 7)
+#define PTE_INNER  (3ull << 8) /* inner shareable */
+#define PTE_AF     (1ull << 10)
+#define PTE_PXN    (1ull << 53)
+#define PTE_UXN    (1ull << 54)
+#define PTE_ADDR   0x0000fffffffff000ull
+#define PTE_PAGE   (PTE_VALID | PTE_TABLE | PTE_INNER | PTE_AF)
 
 uint64_t user_table_entry(uint64_t table_gpa)
 {
@@ -28,11 +30,16 @@ uint64_t user_page_entry(uint64_t page_gpa, unsigned prot)
            (prot & USER_EXEC ? 0 : PTE_UXN);
 }
 
-/* The first page is code, the others are data of the privileged level. */
+/* The vectors are code of the privileged level, one page is code of the program's, the device page leads to no memory,
+ * and the frame is the privileged level's alone. */
 uint64_t user_kernel_entry(uint64_t page_gpa, uint64_t va)
 {
-    if (va == USER_KERNEL_VA) return page_gpa | PTE_PAGE | PTE_RO | PTE_UXN;
-    return page_gpa | PTE_PAGE | PTE_PXN | PTE_UXN;
+    switch (va - USER_KERNEL_VA) {
+    case USER_AT_VECTORS: return page_gpa | PTE_PAGE | PTE_RO | PTE_UXN;
+    case USER_AT_CODE: return page_gpa | PTE_PAGE | PTE_RO | PTE_USER | PTE_PXN;
+    case USER_AT_DEVICE: return USER_DEVICE_GPA | PTE_PAGE | PTE_DEVICE | PTE_PXN | PTE_UXN;
+    default: return page_gpa | PTE_PAGE | PTE_PXN | PTE_UXN;
+    }
 }
 
 bool user_entry_is_present(uint64_t entry)
@@ -55,4 +62,9 @@ const struct user_machine *user_machine(void)
 {
     static const struct user_machine own = {.number = EM_AARCH64, .name = "aarch64"};
     return &own;
+}
+
+bool user_clone_has_tid_first(void)
+{
+    return false;
 }

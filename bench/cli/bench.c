@@ -369,6 +369,7 @@ static int list_items(const struct bench_kind *kind)
 static int dispatch(struct bench *b, const struct command *c, char **words, struct vireo_error *e)
 {
     int rc = args_parse(c, ARGS_OWN, words, b, e);
+    if (rc && b->kind) bench_hint_kind(b->kind, words, e);
     if (rc == 0 && b->compare && b->show) rc = bad_command(e, "--compare and --show: one at a time");
     if (rc == 0) rc = read_margin(b, e);
     if (rc) return say_error(e);
@@ -441,17 +442,6 @@ static void print_kinds(FILE *f)
     }
 }
 
-/* After a kind: its own options. Otherwise the kinds, and the options of all of them. */
-static void list_options(FILE *f, const char *kind)
-{
-    const struct bench_kind *k;
-    for (unsigned i = 0; (k = bench_kind_at(i)) != NULL; i++) {
-        if (!kind) fprintf(f, "%s\t\t%s\n", k->name, k->help);
-        if (kind && strcmp(kind, k->name) != 0) continue;
-        for (const struct setting *o = k->options; o->name; o++) help_list_option(f, o->name, o->arg, o->help);
-    }
-}
-
 const struct command command_bench = {
     .name = "bench",
     .args = "KIND [OPTION...]",
@@ -459,7 +449,7 @@ const struct command command_bench = {
     .options = options,
     .key = nth_key,
     .more = print_kinds,
-    .list = list_options,
+    .list = bench_list_options,
     .set_word = set_word,
     .set_key = keep_key,
     .run = run_bench,

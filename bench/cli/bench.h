@@ -40,6 +40,12 @@ struct bench_side {
     struct result *result; /* of all its processes */
 };
 
+/* ---- kinds.c ---- */
+/* A command's list (cli.h). After a kind: its own options. Otherwise the kinds, and the options of all of them. */
+void bench_list_options(FILE *f, const char *kind);
+/* Of an option among the words that another kind has: as a hint, what this one has in its place. */
+void bench_hint_kind(const struct bench_kind *kind, char **words, struct vireo_error *e);
+
 /* ---- files.c ---- */
 int say_err(int rc, const struct err *err); /* say_error for what a bench or a result returned; 0: nothing to say */
 /* A regular file and its size. NULL: errno says why not, EINVAL that it is no such file. */

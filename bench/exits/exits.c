@@ -254,7 +254,7 @@ static int emit_environment(const struct exits_options *o, const struct bench_si
     arch_bench_counter(&c.counter);
     int rc = exits_machine(&m, o, false, exits_duty_of(BENCH_nop), &lab, e);
     if (rc) return rc;
-    (void)machine_stats(m, &info, NULL, NULL);
+    (void)machine_stats(m, STATS_FULL, &info, NULL, NULL);
     machine_destroy(m);
     struct bench_line l;
     rc = bench_line_begin(&l, "environment", e);

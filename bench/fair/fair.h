@@ -204,6 +204,9 @@ void fair_judge(const struct fair_options *o, const struct fair_plan *p, const s
 /* ---- the host ---- */
 
 uint64_t fair_tick_ns(void);
+/* A line of /proc/stat that is of one CPU (proc_stat(5)): how long it did what since the host started. false: it is
+ * another line, such as the sum of all CPUs. */
+bool fair_cpu_line(const char *line, unsigned *cpu, struct fair_cpu_time *out);
 /* The slice of a fair-class thread, and where that was learnt. Schedulers before EEVDF share it out among the n threads
  * that compete. */
 uint64_t fair_slice_ns(int tid, unsigned n, char source[100]);

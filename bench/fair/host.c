@@ -76,27 +76,40 @@ uint64_t fair_slice_ns(int tid, unsigned n, char source[100])
 }
 
 /* proc_stat(5) has user, nice, system, idle, iowait, irq, softirq and steal in ticks of sysconf(_SC_CLK_TCK). Guests'
- * time is a part of user. */
+ * time is a part of user. In the sum's line, "cpu  860 ...", blanks stand where a CPU has its number; scanf would skip
+ * them and take a count for it. */
+bool fair_cpu_line(const char *line, unsigned *cpu, struct fair_cpu_time *out)
+{
+    const uint64_t unit = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+    unsigned long long v[8];
+    if (strncmp(line, "cpu", 3) != 0 || line[3] < '0' || line[3] > '9') return false;
+    if (sscanf(line + 3, "%u %llu %llu %llu %llu %llu %llu %llu %llu", cpu, &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
+               &v[6], &v[7]) != 9)
+        return false;
+    *out = (struct fair_cpu_time){.busy = (v[0] + v[1] + v[2] + v[5] + v[6]) * unit,
+                                  .idle = (v[3] + v[4]) * unit,
+                                  .steal = v[7] * unit,
+                                  .irq = (v[5] + v[6]) * unit};
+    return true;
+}
+
 int fair_cpu_time(const struct fair_plan *p, struct fair_cpu_time *out)
 {
     FILE *f = fopen("/proc/stat", "re");
-    const uint64_t unit = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
     char line[STAT_LINE];
 
     *out = (struct fair_cpu_time){0};
     if (!f) return -errno;
     while (fgets(line, sizeof(line), f)) {
         unsigned cpu;
-        unsigned long long v[8];
-        if (sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &v[0], &v[1], &v[2], &v[3], &v[4],
-                   &v[5], &v[6], &v[7]) != 9)
-            continue;
+        struct fair_cpu_time one;
+        if (!fair_cpu_line(line, &cpu, &one)) continue;
         for (unsigned i = 0; i < p->cpu_count; i++) {
             if (p->cpu[i] != cpu) continue;
-            out->busy += (v[0] + v[1] + v[2] + v[5] + v[6]) * unit;
-            out->idle += (v[3] + v[4]) * unit;
-            out->steal += v[7] * unit;
-            out->irq += (v[5] + v[6]) * unit;
+            out->busy += one.busy;
+            out->idle += one.idle;
+            out->steal += one.steal;
+            out->irq += one.irq;
         }
     }
     (void)fclose(f);

@@ -72,28 +72,24 @@ static int take_sample(struct live_record *r, const struct watched *w)
     return -1;
 }
 
-/* proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; guests' time is a part of user. Adds them, or
- * takes them away (sign -1), so that the record is left with the difference. */
+/* Adds what the CPUs did so far, or takes it away (sign -1), so that the record is left with the difference. */
 static void read_cpus(struct live_record *r, int sign)
 {
     char *text = malloc(STAT_ROOM);
     const int fd = fd_own(open("/proc/stat", O_RDONLY | O_CLOEXEC));
-    const uint64_t unit = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK), by = sign < 0 ? -unit : unit;
+    const uint64_t by = sign < 0 ? UINT64_MAX : 1; /* modulo 2^64 */
     char *save = NULL;
     r->host_ns += sign < 0 ? -now_ns() : now_ns();
     if (text && fd >= 0 && proc_read_again(fd, text, STAT_ROOM)) {
         for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
             unsigned cpu;
-            unsigned long long v[8];
-            if (sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &v[0], &v[1], &v[2], &v[3], &v[4],
-                       &v[5], &v[6], &v[7]) != 9 ||
-                cpu >= CPU_SETSIZE)
-                continue;
+            struct fair_cpu_time one;
+            if (!fair_cpu_line(line, &cpu, &one) || cpu >= CPU_SETSIZE) continue;
             struct live_cpu *c = &r->cpu[cpu];
             c->is_online = true;
-            c->busy += (v[0] + v[1] + v[2] + v[5] + v[6]) * by;
-            c->idle += (v[3] + v[4]) * by;
-            c->steal += v[7] * by;
+            c->busy += one.busy * by;
+            c->idle += one.idle * by;
+            c->steal += one.steal * by;
         }
     }
     free(text);

@@ -55,13 +55,18 @@ static void put_density(struct strips *s, const char *look, const struct density
 
 /* ---- the shape: all rows on one axis ---- */
 
-/* Marks at published figures; cycles at the rate of our counter. */
+/* Cycles at the rate of our counter. */
+static double published_ns(const struct report_view *v, const struct published *f)
+{
+    return (f->low + f->high) / 2 * (strcmp(f->unit, "ns") == 0 ? 1 : v->tick_ns);
+}
+
+/* Marks at published figures. */
 static void put_published(struct strips *s, const struct report_view *v, const char *id)
 {
     const struct published *f;
     for (unsigned n = 0; (f = published_find(v->arch, id, n)) != NULL; n++) {
-        const bool is_ns = strcmp(f->unit, "ns") == 0;
-        const double ns = (f->low + f->high) / 2 * (is_ns ? 1 : v->tick_ns);
+        const double ns = published_ns(v, f);
         char says[400];
         (void)snprintf(says, sizeof(says), "%s, %s: %.0f-%.0f %s (%s)", f->what, f->hardware, f->low, f->high, f->unit,
                        f->source);
@@ -128,6 +133,21 @@ static struct plot_axis fit(const struct report *r, const struct exit_rows *rows
     return x;
 }
 
+/* Is a published figure drawn beside one of these rows? */
+static bool has_published(const struct report *r, const struct exit_rows *rows, const struct plot_axis *x)
+{
+    const struct published *f;
+    for (const struct report_view *v = r->view; v < r->view + r->count; v++) {
+        for (unsigned i = 0; i < rows->count; i++) {
+            for (unsigned n = 0; (f = published_find(v->arch, rows->id[i], n)) != NULL; n++) {
+                const double ns = published_ns(v, f);
+                if (ns >= x->low && ns <= x->high) return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Rows that cause no exit have no place on the axis of those that do. */
 static void put_left_out(const struct report *r, const struct exit_rows *shown)
 {
@@ -160,7 +180,7 @@ void exit_put_shape(const struct report *r)
     }
     if (all.count > 0) {
         const struct plot_axis x = fit(r, &all);
-        report_legend(r->page, looks + (r->count > 1 ? 2 : 0), r->count > 1 ? 2 : 4);
+        report_legend(r->page, looks + (r->count > 1 ? 2 : 0), (r->count > 1 ? 1u : 3u) + has_published(r, &all, &x));
         report_legend_results(r);
         strips_begin(&s, r->page, "Distribution of the round trip of each row", &x, STRIP_PX);
         for (unsigned g = 0; g < 2; g++) {

@@ -77,12 +77,15 @@ static const struct result_row *find_first(const struct result *r, const char *c
     return NULL;
 }
 
+/* Of those that came about in every process. */
 static const struct result_row *find_cheapest(const struct result *r, enum row_group group)
 {
     const struct result_row *best = NULL;
-    for (unsigned i = 0; i < r->rows; i++)
-        if (r->row[i].group == group && isfinite(row_p50(&r->row[i])) && (!best || row_p50(&r->row[i]) < row_p50(best)))
-            best = &r->row[i];
+    for (unsigned i = 0; i < r->rows; i++) {
+        const struct result_row *row = &r->row[i];
+        if (row->group != group || !isfinite(row_p50(row)) || row_count_status(row, ROW_OK) < row->processes) continue;
+        if (!best || row_p50(row) < row_p50(best)) best = row;
+    }
     return best;
 }
 
@@ -107,6 +110,8 @@ static void put_finding(FILE *page, const struct report_view *v)
     char text[PLOT_TEXT_MAX];
     html_put(page, "<p class=\"finding\">");
     if (!user) user = find_cheapest(v->result, GROUP_USER);
+    /* Where the kernel's own are all dearer, as a wake-up is, the sentence would ask more than it answers. */
+    if (user && kernel && row_p50(kernel) >= row_p50(user)) kernel = NULL;
     if (user) {
         const struct exit_times own = exit_times_of(v, user, PHASE_USER);
         html_put(page, "An exit to the monitor and back takes <b>%s</b> (median of %s)",
@@ -153,8 +158,9 @@ struct cell {
 
 struct column {
     const char *title;
-    void (*put)(const struct cell *c); /* what stands in the cell */
-    bool is_text;                      /* sentences, which may be broken */
+    void (*put)(const struct cell *c);      /* what stands in the cell */
+    bool is_text;                           /* sentences, which may be broken */
+    bool (*is_known)(const struct cell *c); /* a column of which no row has a figure is left out; NULL: it stays */
 };
 
 static void put_quantile(const struct cell *c, enum phase p, double share, uint64_t enough)
@@ -236,12 +242,38 @@ static void put_expected(const struct cell *c) { put_count(c, c->row->expected);
 static void put_counted(const struct cell *c) { put_count(c, c->row->counted); }
 /* clang-format on */
 
+static bool has_interval(const struct cell *c)
+{
+    return isfinite(row_headline(c->row, 1e9 / c->view->tick_ns).low);
+}
+
+static bool has_p999(const struct cell *c)
+{
+    const struct exit_times t = exit_times_of(c->view, c->row, row_headline_phase(c->row));
+    return isfinite(exit_quantile(&t, 0.999, P999_MIN));
+}
+
+static struct cell cell_of(FILE *page, const struct report_view *v, const struct result_row *row)
+{
+    return (struct cell){page, v, row, v->tick_ns / (double)row->batch};
+}
+
+static bool is_shown(const struct report_view *v, const struct column *column)
+{
+    for (unsigned i = 0; column->is_known && i < v->result->rows; i++) {
+        const struct cell c = cell_of(NULL, v, &v->result->row[i]);
+        if (column->is_known(&c)) return true;
+    }
+    return !column->is_known;
+}
+
 static void put_line(FILE *page, const struct report_view *v, const char *id, const struct column *columns)
 {
     const struct result_row *row = result_row(v->result, id);
-    const struct cell c = {page, v, row, v->tick_ns / (double)row->batch};
+    const struct cell c = cell_of(page, v, row);
     html_put(page, "<tr><th scope=\"row\">%s</th>", id);
     for (; columns->title; columns++) {
+        if (!is_shown(v, columns)) continue;
         html_put(page, columns->is_text ? "<td class=\"t\" data-t=\"%s\">" : "<td data-t=\"%s\">", columns->title);
         columns->put(&c);
         html_put(page, "</td>");
@@ -249,11 +281,13 @@ static void put_line(FILE *page, const struct report_view *v, const char *id, co
     html_put(page, "</tr>\n");
 }
 
-static void put_table(FILE *page, const struct report_view *v, const struct column *columns)
+/* head: above the rows' names. */
+static void put_table(FILE *page, const struct report_view *v, const struct column *columns, const char *head)
 {
     const struct report one = {.page = page, .view = v, .count = 1};
-    html_put(page, "<div class=\"scroll\"><table class=\"rows\"><thead><tr><th>row</th>");
-    for (unsigned n = 0; columns[n].title; n++) html_put(page, "<th>%s</th>", columns[n].title);
+    html_put(page, "<div class=\"scroll\"><table class=\"rows\"><thead><tr><th>%s</th>", head);
+    for (unsigned n = 0; columns[n].title; n++)
+        if (is_shown(v, &columns[n])) html_put(page, "<th>%s</th>", columns[n].title);
     html_put(page, "</tr></thead>\n");
     for (unsigned g = 0; g < GROUPS; g++) {
         const struct exit_rows rows = exit_rows_of(&one, groups[g].group);
@@ -266,10 +300,14 @@ static void put_table(FILE *page, const struct report_view *v, const struct colu
 }
 
 static const struct column figures[] = {
-    {"median", .put = put_median},       {"95\xc2\xa0%", .put = put_interval},
-    {"all samples", .put = put_all},     {"p99", .put = put_p99},
-    {"p99.9", .put = put_p999},          {"max", .put = put_max},
-    {"processes", .put = put_processes}, {0},
+    {"median", .put = put_median},
+    {"95\xc2\xa0%", .put = put_interval, .is_known = has_interval},
+    {"all samples", .put = put_all},
+    {"p99", .put = put_p99},
+    {"p99.9", .put = put_p999, .is_known = has_p999},
+    {"max", .put = put_max},
+    {"processes", .put = put_processes},
+    {0},
 };
 static const struct column spread[] = {
     {"all samples: p50", .put = put_p50},         {"p90", .put = put_p90},
@@ -379,30 +417,30 @@ static void put_published(FILE *page, const struct report_view *v)
 
 static void put_figures(FILE *page, const struct report_view *v)
 {
-    put_table(page, v, figures);
+    put_table(page, v, figures, "row; times in ns");
     html_put(page,
              "<p class=\"note\">Nanoseconds, to four digits: the round trip as the guest sees it, less what the "
              "same loop takes without the trap. Median: over processes, without the samples in which the host was "
-             "seen to do something else; 95 %%: its bootstrap interval, where there are ten. All samples: the "
-             "median with those too; the other quantiles are over all of them, where there are enough. "
-             "Processes: in how many of them the row was measured.</p>\n");
+             "seen to do something else%s. All samples: the median with those too; the other quantiles are over "
+             "all of them, where there are enough. Processes: in how many of them the row was measured.</p>\n",
+             is_shown(v, &figures[1]) ? "; 95 %: its bootstrap interval, where there are ten" : "");
     put_remarks(page, v);
 }
 
 static void put_details(FILE *page, const struct report_view *v)
 {
     html_put(page, "<h3>How the samples spread</h3>");
-    put_table(page, v, spread);
+    put_table(page, v, spread, "row; times in ns");
     html_put(page, "<p class=\"note\">Disturbed are the samples in which the host was seen to do something else; the "
                    "undisturbed ones are the rest.</p>\n<h3>Where the time goes, medians in ns</h3>");
-    put_table(page, v, phases);
+    put_table(page, v, phases, "row");
     html_put(page,
              "<p class=\"note\">exit_leg: from the guest's last counter read to the host's first after KVM_RUN. "
              "user: in the monitor. entry_leg: back into the guest. Where guest and host share a clock and nothing "
              "emulates the guest, exit_leg + user + entry_leg = rtt + baseline, but for the residual. kvm_run: "
              "from one exit to the next as the monitor sees it; the guest's own loop is in it.</p>\n"
              "<h3>Did the exits happen?</h3>");
-    put_table(page, v, checks);
+    put_table(page, v, checks, "row");
     html_put(page,
              "<p class=\"note\">Exits as the kernel counted them, beside what the row expects. A host may add some, "
              "as for its own interrupts, which is explained; it can take none away.</p>\n");

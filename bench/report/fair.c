@@ -114,11 +114,23 @@ static void put_failures(FILE *page, const struct trials *all)
     html_put(page, "</ul>\n");
 }
 
-/* The vCPU that lacked the largest part of its share, whatever the verdict. */
+/* Is a share of each vCPU held to a bound? Of weights that can't be given, or of more CPUs than one, it is reported. */
+static bool has_bound(const struct trial *t)
+{
+    struct finding f;
+    for (size_t k = 0; experiment_finding(t->experiment, k, &f); k++) {
+        const bool is_share = strcmp(f.id, "F1") == 0 || strcmp(f.id, "F2") == 0;
+        if (is_share && (f.verdict == VERDICT_PASS || f.verdict == VERDICT_FAIL)) return true;
+    }
+    return false;
+}
+
+/* The vCPU that lacked the largest part of such a share, whatever the verdict. */
 static void put_farthest(FILE *page, const struct trials *all)
 {
     struct trial_lack worst = {.lack = -1};
     for (unsigned i = 0; i < all->count; i++) {
+        if (!has_bound(&all->at[i])) continue;
         const struct trial_lack one = trial_lack_of(&all->at[i]);
         if (one.lack > worst.lack) worst = one;
     }

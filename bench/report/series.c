@@ -65,6 +65,15 @@ static double height(const struct scale *s, double value)
 
 typedef void draw_fn(struct strips *s, const char *look, const struct plot_point *at, unsigned n);
 
+/* A sample that is alone has no line to its neighbours. */
+static void draw_piece(struct strips *s, const char *look, const struct plot_point *at, unsigned n, draw_fn *fn)
+{
+    if (n == 1)
+        strip_dot(s, look, at[0]);
+    else if (n > 1)
+        fn(s, look, at, n);
+}
+
 /* A curve in pieces: where there was no sample for a while there is none. `base` is added to each value, NULL: nothing.
  */
 static void draw(const struct view *v, struct strips *s, const struct recording_curve *c,
@@ -77,13 +86,13 @@ static void draw(const struct view *v, struct strips *s, const struct recording_
         const double value = recording_value(c, i) + (isnan(under) ? 0 : under);
         if (isnan(value)) continue;
         if (n > 0 && i - last > BRIDGED) {
-            fn(s, look, at, n);
+            draw_piece(s, look, at, n, fn);
             n = 0;
         }
         at[n++] = (struct plot_point){time_of(v, (i + 0.5) * (double)v->r->step_ns), height(scale, value)};
         last = i;
     }
-    if (n > 0) fn(s, look, at, n);
+    draw_piece(s, look, at, n, fn);
 }
 
 /* ---- alarms ---- */
@@ -239,14 +248,13 @@ static void put_of_kind(const struct view *v, struct strips *s, enum recording_k
 static void put_legend(const struct view *v)
 {
     static const struct report_look looks[] = {
-        {LOOK_PATCH, "f0", "rate, or time; up to the figure at its right"},
+        {LOOK_PATCH, "f0", "rate, or time, up to the figure at its right; of a vCPU, the time it ran"},
         {LOOK_LINE, "s0", "median (the figure: its mean)"},
         {LOOK_LINE, "s1", "99th percentile (its greatest); both logarithmic"},
-        {LOOK_PATCH, "got", "a vCPU ran, of all the time"},
-        {LOOK_PATCH, "owed", "it waited for a CPU"},
+        {LOOK_PATCH, "owed", "the time it waited for a CPU"},
         {LOOK_PATCH, "p4", "an alarm"},
     };
-    report_legend(v->page, looks, sizeof(looks) / sizeof(looks[0]));
+    report_legend(v->page, looks, sizeof(looks) / sizeof(looks[0]) - (v->r->alarms == 0));
 }
 
 static void put_strips(const struct view *v)

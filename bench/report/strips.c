@@ -91,6 +91,13 @@ void strip_line(struct strips *s, const char *look, const struct plot_point *at,
     html_put(s->page, "\"/>");
 }
 
+void strip_dot(struct strips *s, const char *look, struct plot_point at)
+{
+    html_put(s->page, "<path class=\"%s dot\" d=\"", look);
+    put_path(s, &at, 1);
+    html_put(s->page, "h0\"/>");
+}
+
 static void put_says(struct strips *s, const char *element, const char *says)
 {
     if (says)

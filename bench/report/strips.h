@@ -32,6 +32,8 @@ void strip_band(struct strips *s, unsigned band);
 /* Points from left to right; y from 0, the bottom of the band, to 1. */
 void strip_area(struct strips *s, const char *look, const struct plot_point *at, unsigned n);
 void strip_line(struct strips *s, const char *look, const struct plot_point *at, unsigned n);
+/* A point alone, as a line of no length with round ends: a circle would be stretched with the strip. */
+void strip_dot(struct strips *s, const char *look, struct plot_point at);
 /* A vertical line; `says` is shown when a pointer rests on it, NULL: nothing. */
 void strip_mark(struct strips *s, const char *look, double x, const char *says);
 void strip_bar(struct strips *s, const char *look, double from, double to, const char *says);

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Completion of vireo for bash. It knows no option itself: the program that is being typed lists them (vireo help --list).
 
-# What may stand where the option's table has this word: "on|off", "FILE", "stdio|file=PATH|pty|off", "path=FILE[,...]".
+# What may stand where the option's table has this word: "on|off", "FILE", "stdio|file=PATH|pty|off", "path=FILE[,...]", and of a list
+# "cpuid[,...]|nop[,...]".
 _vireo_value() {
     local arg=${1#\[} cur=$2 word words=() alternatives
     IFS='|' read -ra alternatives <<< "${arg%\]}"
@@ -9,6 +10,7 @@ _vireo_value() {
         case $word in
         FILE* | PATH | PROGRAM) compopt -o filenames 2> /dev/null; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$cur") ;;
         [a-z]*=*) words+=("${word%%=*}="); compopt -o nospace 2> /dev/null ;;
+        [A-Za-z]*"[,...]") words+=("${cur%"${cur##*,}"}${word%"[,...]"}"); compopt -o nospace 2> /dev/null ;;
         [a-z0-9-]*) words+=("$word") ;;
         esac
     done

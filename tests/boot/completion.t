@@ -36,7 +36,7 @@ list_is_the_help() {
         ends 0 $c --help && sed -n 's/^  \(--[a-z-]*\).*/\1/p' out | sort > from-help
         ends 0 help --list $c && sed -n 's/^\(--[a-z-]*\)\t.*/\1/p' out | sort | diff from-help - || return 1
     done
-    ends 0 help --list && [ "$(grep -vc '^--' out)" = 10 ]
+    ends 0 help --list && [ "$(grep -vc '^--' out)" = 11 ]
 }
 
 # completes LINE WORD...: exactly these, as readline would ask at the end of LINE.
@@ -53,12 +53,14 @@ completes() (
     [ "$got" = "$(printf '%s\n' "$@" | sort)" ] || { echo "$line<TAB>: $got"; exit 1; }
 )
 bash_completes_what_there_is() {
-    completes 'vireo ' run bench report fairness stat top metrics wasm doctor help && completes 'vireo r' run report && completes 'vireo --v' --version &&
+    completes 'vireo ' run exec wasm bench report fairness stat top metrics doctor help && completes 'vireo r' run report && completes 'vireo --v' --version &&
         completes 'vireo run --me' --memory && completes 'vireo help st' stat && completes 'vireo bench ' exits fairness &&
         completes 'vireo bench exits --ro' --rows && completes 'vireo run --record ' on off && completes 'vireo run --huge-pages ' 1G 2M advise off && completes 'vireo run --console p' pty &&
         completes 'vireo run --console=st' stdio && completes 'vireo run --kernel v' vmlinuz && completes 'vireo run --disk ' path= &&
         completes 'vireo run --disk path=d' disk.img && completes 'vireo run --disk readonly,path=' disk.img report vmlinuz &&
         completes 'vireo bench exits --ex' && completes 'vireo bench exits --del' --delay && completes 'vireo bench fairness --ex' --experiments &&
+        completes 'vireo bench exits --rows pio_o' pio_out_user && completes 'vireo bench exits --rows nop,pio_o' nop,pio_out_user &&
+        completes 'vireo bench fairness --experiments E1' E1 E10 E11 E12 E14 && completes 'vireo bench fairness --experiments=E1,E7' E1,E7 &&
         completes 'vireo bench exits ' && completes 'vireo bench --processes 1 --ex' --experiments &&
         completes 'vireo run --json=re' report && completes 'vireo run --cpus ' && completes 'vireo run --rng ' && completes 'vireo nonsense ' &&
         completes 'vireo report ' disk.img report vmlinuz && completes 'vireo report d' disk.img && completes 'vireo report disk.img v' vmlinuz &&

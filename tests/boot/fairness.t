@@ -33,5 +33,54 @@ flat_a_vm_with_three_vcpus_gets_three_shares() { verdict E7 F1 pass && verdict E
 in_a_cgroup_each_vms_share_by_weight_alone() { verdict E7 F10 pass 2; }
 a_cap_is_kept() { verdict E8 F11 pass; }
 
-run_tests every_experiment_is_done nothing_fails time_adds_up equal_vcpus_get_equal_shares the_cpu_is_never_idle_beside_them \
+# ---- vireo fairness, of VMs that run
+
+printf '.globl _start\n_start: jmp _start\n' > endless.S
+gcc -nostdlib -static -no-pie -Wl,-Ttext=0x1000000 -Wl,--build-id=none endless.S -o endless
+# start NAME OPTION...: a VM that spins; its process id is in $vmm.
+start() {
+    "$VIREO" run --kernel endless --memory 32M --console off --name "$1" --timeout 100s "${@:2}" > /dev/null 2> "err-$1" < /dev/null &
+    vmm=$!
+    local i
+    for ((i = 0; i < 100; i++)); do "$VIREO" stat "$1" > /dev/null 2>&1 && return; sleep 0.1; done
+    cat "err-$1"
+    return 1
+}
+# told PERL: what it makes of the object in ./found.
+told() { perl -MJSON::PP -0777 -e '$o = decode_json(<STDIN>); %p = map { $_->{id} => $_ } @{$o->{properties}}; %ran = map { $_->{vm} => $_->{ran_ns} } @{$o->{vcpus}}; print eval $ARGV[0]; die $@ if $@' "$1" < found; }
+
+running_vms_get_what_their_cgroups_weights_give() {
+    start web --cgroup /sys/fs/cgroup/fairness --cgroup-weight 300
+    local first=$vmm got=0
+    start db --cgroup /sys/fs/cgroup/fairness --cgroup-weight 100
+    "$VIREO" fairness web db --duration 3s --json > found || got=$?
+    kill $first $vmm
+    wait $first $vmm || true
+    equal status $got 0
+    # shellcheck disable=SC2016  # Perl's
+    equal verdicts "$(told '"$o->{verdict} $p{F10}{verdict} $p{C4}{verdict} $o->{weights}"')" "pass pass pass cgroup" || { cat found; return 1; }
+    # shellcheck disable=SC2016
+    equal "web's time over db's" "$(told 'sprintf "%.1f", $ran{web} / $ran{db}')" 3.0
+    # shellcheck disable=SC2016
+    equal CPUs "$(told 'join " ", map { $_->{cpu} } @{$o->{cpus}}')" 0
+}
+a_vm_beside_a_busy_process_is_told_who_has_its_cpu() {
+    start web --cpu-affinity all=0
+    local first=$vmm rival got=0
+    start db
+    nice -n -15 bash -c 'while :; do :; done' &
+    rival=$!
+    "$VIREO" fairness web db --duration 3s --json > found || got=$?
+    kill $first $vmm $rival
+    wait $first $vmm $rival || true
+    equal status $got 0
+    # shellcheck disable=SC2016
+    told '$o->{summary}' > summary
+    cat summary
+    grep -qE "vm (web|db)'s vCPU 0 was mostly on CPU 0, where PID $rival \(bash, nice -15\) took [6-9][0-9] %" summary || { cat found; return 1; }
+    # shellcheck disable=SC2016
+    equal "F10 of two that wait alike" "$(told '$p{F10}{verdict}')" pass
+}
+
+run_tests running_vms_get_what_their_cgroups_weights_give a_vm_beside_a_busy_process_is_told_who_has_its_cpu every_experiment_is_done nothing_fails time_adds_up equal_vcpus_get_equal_shares the_cpu_is_never_idle_beside_them \
     weights_are_kept flat_a_vm_with_three_vcpus_gets_three_shares in_a_cgroup_each_vms_share_by_weight_alone a_cap_is_kept

@@ -9,6 +9,8 @@ cd "$(dirname "$0")/../.." || exit 1
 RUN_LIMIT_S=200
 
 make_guest "$TREE/tests/bench/hammer_x86.S" -o hammer || exit 1
+# A storm of exits after half a minute, when the scrapes of the other tests have told what is usual.
+make_guest "$TREE/tests/bench/pulse_x86.S" -o storm -DSTORM_AT=3000 -DSTORM_TICKS=12000 || exit 1
 
 declare -A pid=()
 kill_all() { [ ${#pid[@]} = 0 ] || kill -CONT "${pid[@]}" 2> /dev/null; [ ${#pid[@]} = 0 ] || kill "${pid[@]}" 2> /dev/null; pid=(); wait; }
@@ -21,7 +23,7 @@ until_true() {
     return 1
 }
 start() {
-    "$VIREO" run --kernel hammer --memory 16M --console off --timeout $RUN_LIMIT_S --name "$1" --cpus "$2" 2> "err-$1" < /dev/null &
+    "$VIREO" run --kernel "${3-hammer}" --memory 16M --console off --timeout $RUN_LIMIT_S --name "$1" --cpus "$2" 2> "err-$1" < /dev/null &
     pid[$1]=$!
     until_true "$VIREO" stat "$1"
 }
@@ -36,6 +38,17 @@ once_has_every_vm() {
     ends 0 metrics && cp out page && is_clean && up web 1 && up db 1 && grep -q '^vireo_vcpu_run_delay_seconds_total{vm="web",vcpu="1"} [0-9]' page &&
         grep -q '^vireo_exits_total{vm="db",vcpu="0",class="port out"} [1-9]' page || return 1
     [ -z "$(grep '^# TYPE' page | sort | uniq -d)" ] || { echo "a family stands twice"; return 1; }
+}
+# Scrapes begin when the server does; the storm comes 30 s after its VM.
+a_storm_of_exits_becomes_an_alarm() {
+    local of='{vm="storm",figure="exit_rate",of="port out"}'
+    storm_is_told() { get && grep -qxF "vireo_alarm$of 1" page; }
+    until_true storm_is_told && is_clean || { grep -F 'vm="storm",figure="exit_rate"' page; return 1; }
+    grep -qxF 'vireo_watched{vm="storm"} 1' page && grep -qxF 'vireo_alarm{vm="web",figure="exit_rate",of="port out"} 0' page &&
+        grep -F "vireo_alarms_total$of" page | grep -q ' [1-9][0-9]*$' && awk -v v="vireo_alarm_value$of" -v u="vireo_alarm_usual$of" '
+            index($0, v) == 1 { value = $NF } index($0, u) == 1 { usual = $NF } END { exit !(usual > 0 && value > 3 * usual) }' page ||
+        { grep -E 'vireo_(alarm|watched)' page; return 1; }
+    ends 0 metrics && ! grep -E 'vireo_(alarm|watched)' out     # once there is no history
 }
 it_is_served() { get -D head && is_clean && up web 1 && up db 1 && grep -qi '^content-type: text/plain; version=0.0.4' head; }
 nothing_else_is_served() {
@@ -95,6 +108,10 @@ a_unix_socket_is_its_users_alone_and_is_removed() {
     "$VIREO" metrics --listen "unix:$work/m.sock" 2> err-unix &
     pid[unix]=$!
     until_true curl -sSf --max-time 20 --unix-socket m.sock http://vm/metrics -o page && end unix && [ ! -e m.sock ] || return 1
+    # Another's file in its place stays.
+    "$VIREO" metrics --listen "unix:$work/m.sock" 2> err-unix &
+    pid[unix]=$!
+    until_true curl -sSf --max-time 20 --unix-socket m.sock http://vm/metrics -o page && mv m.sock mine && : > m.sock && end unix && [ -f m.sock ] || return 1
     : > file
     ends 125 metrics --listen "unix:$work/file" && errs 'a file is there' && [ -f file ]
 }
@@ -133,6 +150,9 @@ check "once, every VM is in one clean page" once_has_every_vm
 pid[server]=$!
 until_true grep -q metrics where
 url=$(grep -o 'http://[^ ]*' where)
+start storm 1 storm || exit 1
+while :; do curl -sS --max-time 20 -o scraped "$url"; sleep 0.2; done 2> /dev/null &
+pid[scraper]=$!
 check "it is served, and promtool finds nothing wrong" it_is_served
 check "nothing else is served" nothing_else_is_served
 check "hostile clients hold up nobody" hostile_clients_hold_up_nobody
@@ -142,6 +162,7 @@ check "what lies in the directory and lies is down" what_lies_in_our_directory_a
 check "a Unix socket is its user's alone, and is removed" a_unix_socket_is_its_users_alone_and_is_removed
 check "bad addresses are a sentence" bad_addresses_are_a_sentence
 check "Prometheus scrapes by the recipe, and the dashboard's queries give figures" prometheus_scrapes_by_the_recipe
+check "a storm of exits becomes an alarm with its evidence" a_storm_of_exits_becomes_an_alarm
 # While it waits for a VM that hangs.
 kill -STOP "${pid[db]}"
 curl -sS --max-time 20 -o /dev/null "$url" 2> /dev/null &

@@ -78,6 +78,18 @@ a_pipe_takes_a_recording() {
     ends 0 top second --record - --interval 0.1 --count 4 && mv out piped && [ "$(lines piped '$o->{type} eq "sample"')" = 3 ] && [ "$(tail -n 1 piped | grep -c '"end"')" = 1 ] &&
         timeout $RUN_LIMIT_S "$VIREO" top second --record - --interval 0.1 | head -n 2 > two && [ "$(wc -l < two)" = 2 ]
 }
+a_second_recorder_of_a_file_is_refused() {
+    behind shared /dev/null "$VIREO" top second --record shared --interval 0.1
+    eventually grep -q '"sample"' shared && ends 125 top second --record shared && errs 'recording shared: ' && errs 'has locked that file' || { kill_one shared; return 1; }
+    kill_one shared
+    eventually grep -q '"end"' shared && head -n 1 shared | grep -q '"vireo-recording' && ends 0 top second --record shared --interval 0.1 --count 2
+}
+# Nothing is written after the first line.
+a_reader_that_has_gone_is_noticed_without_a_vm() {
+    mkdir -p empty
+    # shellcheck disable=SC2016  # the inner shell's
+    XDG_RUNTIME_DIR=$PWD/empty timeout $RUN_LIMIT_S bash -c '"$0" top --record - --interval 60 2> /dev/null | head -n 1 > one-line' "$VIREO" && [ "$(wc -l < one-line)" = 1 ]
+}
 top_shows_the_alarm_with_its_evidence() {
     local rc=0
     eventually grep -q '^alarm: exits by port out: [0-9]* 1/s for [0-9]* s; usual was [0-9]* 1/s (spread .*samples); by chance once in' blocks || rc=1
@@ -101,6 +113,8 @@ bad_words_are_refused() {
 }
 
 check "VMs that come and go are recorded, and a storm of exits is told" records_vms_that_come_and_go
+check "a second recorder of a file is refused" a_second_recorder_of_a_file_is_refused
+check "a reader that has gone is noticed without a VM" a_reader_that_has_gone_is_noticed_without_a_vm
 check "vireo top shows the alarm with its evidence" top_shows_the_alarm_with_its_evidence
 check "each line is an object and says what happened" lines_say_what_happened
 check "vireo report draws it" report_draws_it

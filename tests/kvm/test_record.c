@@ -40,7 +40,7 @@ static void take(struct machine *m, struct rows *rows)
 {
     struct stats_info info;
     rows->count = 0;
-    assert_int_equal(machine_stats(m, &info, keep, rows), 0);
+    assert_int_equal(machine_stats(m, STATS_FULL, &info, keep, rows), 0);
     assert_true(info.hz > 1e6);
     assert_true(info.cost_ns > 0);
 }
@@ -154,7 +154,7 @@ static void record_off_records_nothing(void **state)
     (void)state;
     struct machine *m = ran("off");
     rows.count = 0;
-    assert_int_equal(machine_stats(m, &info, keep, &rows), -ENODATA);
+    assert_int_equal(machine_stats(m, STATS_FULL, &info, keep, &rows), -ENODATA);
     assert_int_equal(rows.count, 0);
     assert_null(m->runner[0].record);
     machine_destroy(m);

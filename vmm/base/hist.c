@@ -45,11 +45,20 @@ static unsigned end_of(unsigned group)
     return end < HIST_BUCKETS ? end : HIST_BUCKETS;
 }
 
-static uint64_t in_group(const struct hists *h, unsigned group)
+/* How many values the groups have, and all of them. Histogram by histogram: their memory, which other CPUs write, is
+ * fetched ahead where it is read in a row. */
+static uint64_t read_groups(const struct hists *h, const struct span *s, uint64_t group[HIST_GROUPS])
 {
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < h->count; i++) sum += load(&h->of[i]->group[group]);
-    return sum;
+    uint64_t total = 0;
+    for (unsigned g = s->first; g < s->end; g++) group[g] = 0;
+    for (unsigned i = 0; i < h->count; i++) {
+        for (unsigned g = s->first; g < s->end; g++) {
+            const uint64_t n = load(&h->of[i]->group[g]);
+            group[g] += n;
+            total += n;
+        }
+    }
+    return total;
 }
 
 /* How many values each bucket of a group has. */
@@ -100,9 +109,13 @@ static uint64_t find_in(const uint64_t bucket[HIST_GROUP], unsigned group, uint6
 void hists_quantiles(const struct hists *h, const double *share, unsigned n, uint64_t *out)
 {
     const struct span s = used(h);
-    uint64_t group[HIST_GROUPS], bucket[HIST_GROUP] = {0}, total = 0, below = 0;
+    uint64_t group[HIST_GROUPS], bucket[HIST_GROUP] = {0}, below = 0;
     unsigned at = s.first, is_read = HIST_GROUPS; /* the group whose buckets were read; none yet */
-    for (unsigned g = s.first; g < s.end; g++) total += group[g] = in_group(h, g);
+    if (s.min == s.max) {                         /* as of a single one: no bucket need be touched */
+        for (unsigned i = 0; i < n; i++) out[i] = s.min;
+        return;
+    }
+    const uint64_t total = read_groups(h, &s, group);
     for (unsigned i = 0; i < n; i++) {
         if (total == 0 || share[i] <= 0 || share[i] >= 1) {
             out[i] = total == 0 ? 0 : share[i] <= 0 ? s.min : s.max;
@@ -118,11 +131,13 @@ void hists_quantiles(const struct hists *h, const double *share, unsigned n, uin
 void hists_spread(const struct hists *h, const uint64_t *bound, unsigned n, uint64_t *out)
 {
     const struct span s = used(h);
+    uint64_t group[HIST_GROUPS];
     unsigned at = 0;
     for (unsigned i = 0; i < n; i++) out[i] = 0;
+    (void)read_groups(h, &s, group);
     for (unsigned g = s.first; g < s.end; g++) {
         uint64_t bucket[HIST_GROUP];
-        if (in_group(h, g) == 0) continue;
+        if (group[g] == 0) continue;
         read_group(h, g, bucket);
         for (unsigned i = g * HIST_GROUP; i < end_of(g) && i < HIST_BUCKETS - 1; i++) {
             const uint64_t count = bucket[i - g * HIST_GROUP];

@@ -34,11 +34,24 @@ static void put_escape(struct json_out *j, unsigned char code)
     put(j, text);
 }
 
+/* How many bytes from here on stand in JSON as they are. */
+static size_t plain_run(const char *s)
+{
+    const char *at = s;
+    while (*at >= ' ' && *at <= '~' && *at != '"' && *at != '\\') at++;
+    return (size_t)(at - s);
+}
+
 static void put_quoted(struct json_out *j, const char *s)
 {
     unsigned bytes;
     put(j, "\"");
     for (size_t left = strlen(s); left > 0; s += bytes, left -= bytes) {
+        const size_t run = plain_run(s);
+        if (run) j->write(j->arg, s, run);
+        s += run;
+        left -= run;
+        if (left == 0) break;
         const enum text_kind kind = text_next(s, left, &bytes);
         if (kind == TEXT_CONTROL)
             put_escape(j, (unsigned char)s[bytes - 1]); /* of two bytes the second one is the number itself */
@@ -149,4 +162,22 @@ void json_put_real(struct json_out *j, const char *key, double v, unsigned digit
 void json_to_file(void *file, const char *text, size_t len)
 {
     (void)fwrite(text, 1, len, file);
+}
+
+void json_block_flush(struct json_block *b)
+{
+    json_to_file(b->file, b->text, b->used);
+    b->used = 0;
+}
+
+void json_to_block(void *block, const char *text, size_t len)
+{
+    struct json_block *b = block;
+    if (len > sizeof(b->text) - b->used) json_block_flush(b);
+    if (len > sizeof(b->text)) {
+        json_to_file(b->file, text, len);
+        return;
+    }
+    memcpy(b->text + b->used, text, len);
+    b->used += len;
 }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define JSON_OUT_DEPTH 32 /* objects and arrays in each other: a bit each; ours are four deep */
 
@@ -42,5 +43,14 @@ void json_put_real(struct json_out *j, const char *key, double v, unsigned digit
 
 /* The sink that is a FILE; errors: ferror. text_to_buffer is another one. */
 void json_to_file(void *file, const char *text, size_t len);
+
+/* The same for what has thousands of pieces: a FILE takes longer for each than it takes to make one. */
+struct json_block {
+    FILE *file;
+    size_t used;
+    char text[4096];
+};
+void json_to_block(void *block, const char *text, size_t len);
+void json_block_flush(struct json_block *b); /* in the end */
 
 #endif

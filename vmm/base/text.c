@@ -36,8 +36,12 @@ enum text_kind text_next(const char *s, size_t len, unsigned *bytes)
 
 void text_blunt(char *s, size_t len, const char *keep)
 {
-    unsigned bytes;
+    unsigned bytes = 1;
     for (size_t at = 0; at < len; at += bytes) {
+        if (s[at] >= ' ' && s[at] <= '~') { /* nearly all */
+            bytes = 1;
+            continue;
+        }
         const bool is_plain = text_next(s + at, len - at, &bytes) == TEXT_PLAIN;
         const bool is_kept = s[at] != '\0' && strchr(keep, s[at]);
         if (!is_plain && !is_kept) memset(s + at, '?', bytes);
@@ -75,4 +79,34 @@ void text_to_buffer(void *buffer, const char *text, size_t len)
     memcpy(b->text + b->len, text, len);
     b->len += len;
     b->text[b->len] = '\0';
+}
+
+static void put_blanks(struct text_buffer *b, size_t used, unsigned width)
+{
+    for (; used < width; used++) text_to_buffer(b, " ", 1);
+}
+
+void text_put_left(struct text_buffer *b, const char *s, unsigned width)
+{
+    const size_t len = strlen(s);
+    text_to_buffer(b, s, len);
+    put_blanks(b, len, width);
+}
+
+void text_put_right(struct text_buffer *b, const char *s, unsigned width)
+{
+    const size_t len = strlen(s);
+    put_blanks(b, len, width);
+    text_to_buffer(b, s, len);
+}
+
+void text_put_decimal(struct text_buffer *b, uint64_t n, unsigned places, unsigned width)
+{
+    char digits[2 * TEXT_DIGITS_MAX], *at = digits + sizeof(digits) - 1;
+    *at = '\0';
+    for (unsigned i = 0; i <= places || n != 0; i++, n /= 10) {
+        if (i == places && places > 0) *--at = '.';
+        *--at = (char)('0' + n % 10);
+    }
+    text_put_right(b, at, width);
 }

@@ -36,4 +36,10 @@ struct text_buffer {
 };
 void text_to_buffer(void *buffer, const char *text, size_t len);
 
+/* Columns of it, at least so wide: a text at their left or right end; and at their right end a number, which has a
+ * point before its last `places` digits. printf takes ten times as long for that. */
+void text_put_left(struct text_buffer *b, const char *s, unsigned width);
+void text_put_right(struct text_buffer *b, const char *s, unsigned width);
+void text_put_decimal(struct text_buffer *b, uint64_t n, unsigned places, unsigned width);
+
 #endif

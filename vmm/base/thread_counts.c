@@ -89,11 +89,10 @@ static void count_stat(struct thread_files *f, pid_t tid, struct thread_counts *
     const char *at = strrchr(text, ')');
     for (unsigned field = 3; at && field <= GUEST_TIME; field++) {
         at = strchr(at + 1, ' ');
-        const uint64_t value = at ? strtoull(at + 1, NULL, 10) : 0;
         if (!at) return;
-        if (field == STIME) out->kernel_ns = value * tick_ns;
-        if (field == PROCESSOR) out->cpu = (int)value;
-        if (field == GUEST_TIME) out->guest_ns = value * tick_ns;
+        if (field == STIME) out->kernel_ns = strtoull(at, NULL, 10) * tick_ns;
+        if (field == PROCESSOR) out->cpu = (int)strtoull(at, NULL, 10);
+        if (field == GUEST_TIME) out->guest_ns = strtoull(at, NULL, 10) * tick_ns;
     }
 }
 

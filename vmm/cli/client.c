@@ -14,6 +14,8 @@
 #include "vmm/cli/cli.h"
 
 #define ANSWER_MAX    (64u << 20) /* 64 vCPUs with all their registers are 5 MB */
+#define ANSWER_USUAL  (64u << 10) /* of sixteen vCPUs; room that grows */
+#define HEAD_MAX      1024        /* of what a VM answers */
 #define ANSWER_WAIT_S 5           /* a VM answers in milliseconds, or its process is stopped */
 #define ASK_TRIES     5           /* a VM whose house is full drops who has not sent its request quickly enough */
 #define NAMES_MAX     1024        /* VMs of one user that are listed */
@@ -151,7 +153,18 @@ static int no_such_vm(const char *name, struct vireo_error *e)
     return e->code;
 }
 
-/* The whole answer, up to where the VM closes; a text, in which no other control than a line's end moves a terminal. */
+/* How long the answer says it is, head included; more than fits: it does not say, or its head is not complete. */
+static size_t announced(const char *text, size_t len)
+{
+    static const char field[] = "\r\nContent-Length: ";
+    const char *end = memmem(text, len < HEAD_MAX ? len : HEAD_MAX, "\r\n\r\n", 4);
+    const char *at = end ? memmem(text, (size_t)(end - text), field, sizeof(field) - 1) : NULL;
+    if (!at) return SIZE_MAX;
+    return (size_t)(end + 4 - text) + strtoul(at + sizeof(field) - 1, NULL, 10);
+}
+
+/* The whole answer, as long as it says it is or up to where the VM closes; a text, in which no other control than a
+ * line's end moves a terminal. */
 static int receive(int fd, struct page *out)
 {
     const uint64_t until = now_ns() + ANSWER_WAIT_S * UINT64_C(1000000000);
@@ -159,7 +172,7 @@ static int receive(int fd, struct page *out)
     for (;;) {
         if (now_ns() > until) return -ETIMEDOUT;
         if (out->len == room) {
-            room = room ? room * 2 : 256 << 10;
+            room = room ? room * 2 : ANSWER_USUAL;
             char *bigger = room <= ANSWER_MAX ? realloc(out->text, room + 1) : NULL;
             if (!bigger) return -ENOMEM;
             out->text = bigger;
@@ -169,6 +182,8 @@ static int receive(int fd, struct page *out)
         if (n == 0 || (n < 0 && errno == ECONNRESET)) break;
         if (n < 0) return errno == EAGAIN ? -ETIMEDOUT : -errno;
         out->len += (size_t)n;
+        out->text[out->len] = '\0';
+        if (announced(out->text, out->len) == out->len) break; /* what comes after it is the end */
     }
     text_blunt(out->text, out->len, "\n\r\t");
     out->text[out->len] = '\0';

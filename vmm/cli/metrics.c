@@ -16,6 +16,7 @@
 #include "vmm/base/urgency.h"
 #include "vmm/cli/cli.h"
 #include "vmm/cli/metrics_gather.h"
+#include "vmm/cli/metrics_watch.h"
 
 #define BACKLOG     16 /* a scraper or two and an impatient user */
 #define WAITING_MAX 8  /* the server's clients at once */
@@ -25,7 +26,9 @@ struct metrics {
     int fd;             /* listens; -1 */
     struct sockaddr_storage address;
     socklen_t address_len;
+    struct stat file; /* of a Unix socket that we made; st_ino 0: none */
     struct http_server *server;
+    struct metrics_watch *watch;
     struct metrics_gather *gather; /* for all that wait; NULL: none is under way */
     struct http_call *waiting[WAITING_MAX];
 };
@@ -68,7 +71,7 @@ static void show_metrics(struct http_call *call)
     struct metrics *m = call->owner;
     unsigned place = 0;
     while (place < WAITING_MAX && m->waiting[place]) place++;
-    if (!m->gather) m->gather = metrics_gather_begin(call->loop, on_page, m);
+    if (!m->gather) m->gather = metrics_gather_begin(call->loop, m->watch, on_page, m);
     if (place == WAITING_MAX || !m->gather) {
         http_reply(call, &no_memory);
         return;
@@ -160,6 +163,7 @@ static int open_listener(struct metrics *m, struct vireo_error *e)
     if (family != AF_UNIX) (void)setsockopt(m->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     const bool is_good = (family != AF_UNIX || fchmod(m->fd, 0600) == 0) &&
                          bind(m->fd, (const struct sockaddr *)&m->address, m->address_len) == 0;
+    if (is_good && family == AF_UNIX) (void)lstat(((const struct sockaddr_un *)&m->address)->sun_path, &m->file);
     if (!is_good || listen(m->fd, BACKLOG) < 0) {
         const int error = errno;
         close(m->fd);
@@ -173,10 +177,14 @@ static int open_listener(struct metrics *m, struct vireo_error *e)
     return 0;
 }
 
+/* What another has put in the place of our socket's file stays. */
 static void close_listener(const struct metrics *m)
 {
+    struct stat st;
+    const char *path = ((const struct sockaddr_un *)&m->address)->sun_path;
     if (m->fd < 0) return;
-    if (m->address.ss_family == AF_UNIX) (void)unlink(((const struct sockaddr_un *)&m->address)->sun_path);
+    if (m->file.st_ino && lstat(path, &st) == 0 && st.st_ino == m->file.st_ino && st.st_dev == m->file.st_dev)
+        (void)unlink(path);
     close(m->fd);
 }
 
@@ -210,6 +218,7 @@ static int serve(struct metrics *m, struct vireo_error *e)
     if (!rc) rc = open_listener(m, e);
     const struct http_server_params params = {.table = &table, .owner = m, .fd = m->fd};
     if (!rc && http_server_create(&m->server, &params, &err)) rc = bad_call(e, -err.code, "listen %s", m->listen);
+    if (!rc && !(m->watch = metrics_watch_create())) rc = bad_call(e, ENOMEM, "watch for changes");
     if (!rc) say_where(m);
     while (!rc) {
         struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = http_server_fd(m->server), .events = POLLIN}};
@@ -218,6 +227,7 @@ static int serve(struct metrics *m, struct vireo_error *e)
         if (fds[1].revents) http_server_serve(m->server);
     }
     metrics_gather_end(m->gather); /* first: it is on the server's loop */
+    metrics_watch_destroy(m->watch);
     http_server_destroy(m->server);
     close_listener(m);
     close(signals);
@@ -245,7 +255,7 @@ static int write_once(struct vireo_error *e)
     struct err err = {0};
     if (loop_init(&loop, &err)) return bad_call(e, -err.code, "ask the VMs");
     urgency_renew(&urgency); /* to the end, as of vireo stat */
-    struct metrics_gather *g = metrics_gather_begin(&loop, on_page_once, &once);
+    struct metrics_gather *g = metrics_gather_begin(&loop, NULL, on_page_once, &once);
     while (g && !once.is_done) loop_turn(&loop, -1);
     metrics_gather_end(g);
     loop_fini(&loop);

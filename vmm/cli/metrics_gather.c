@@ -9,19 +9,25 @@
 
 #include "vmm/cli/cli.h"
 #include "vmm/cli/metrics_page.h"
+#include "vmm/cli/metrics_watch.h"
+#include "vmm/cli/series.h"
 
 #define AT_ONCE    64          /* connections; a process may have 1,024 files */
 #define CONNECT_MS 1           /* one is made at once, or the VM's process takes none any more */
 #define ANSWER_MAX (16u << 20) /* 64 vCPUs are 1 MB */
 #define NS_PER_MS  UINT64_C(1000000)
 
-static const char request[] = "GET /metrics HTTP/1.0\r\n\r\n";
+/* What a VM is asked for, one after the other; the second only where changes are watched for. */
+enum { ASK_METRICS, ASK_STATS };
+static const char *const requests[] = {
+    [ASK_METRICS] = "GET /metrics HTTP/1.0\r\n\r\n", [ASK_STATS] = "GET " SERIES_PAGE " HTTP/1.0\r\n\r\n"};
 
 struct asked { /* a VM that is being asked */
     struct metrics_gather *gather;
     struct loop_source source; /* fd -1: the place is free */
     struct loop_timer late;
     const char *name;
+    int what;
     char *text;
     size_t len, room;
 };
@@ -30,6 +36,7 @@ struct metrics_gather {
     struct loop *loop;
     void (*done)(void *arg, const char *text, size_t len);
     void *arg;
+    struct metrics_watch *watch;
     char **names; /* of all sockets; NULL: none */
     size_t next;  /* the first that has not been asked */
     unsigned busy;
@@ -50,15 +57,16 @@ static void free_place(struct asked *a)
     a->gather->busy--;
 }
 
-/* The body of an answer with status 200. */
-static bool add_answer(struct metrics_page *page, const struct asked *a)
+/* The body of an answer with status 200, or NULL. */
+static const char *body_of(const struct asked *a, size_t *len)
 {
     static const char good[] = "HTTP/1.1 200 ", end[] = "\r\n\r\n";
-    if (a->len < strlen(good) || memcmp(a->text, good, strlen(good)) != 0) return false;
+    if (a->len < strlen(good) || memcmp(a->text, good, strlen(good)) != 0) return NULL;
     const char *body = memmem(a->text, a->len, end, strlen(end));
-    if (!body) return false;
+    if (!body) return NULL;
     body += strlen(end);
-    return metrics_page_add(page, a->name, body, a->len - (size_t)(body - a->text));
+    *len = a->len - (size_t)(body - a->text);
+    return body;
 }
 
 static void go_on_soon(struct metrics_gather *g)
@@ -66,14 +74,27 @@ static void go_on_soon(struct metrics_gather *g)
     loop_timer_set(g->loop, &g->turn, 0);
 }
 
+static int ask(struct asked *a, const char *name, int what);
+
 /* It has said all that it will. */
 static void settle(struct asked *a, bool is_answer)
 {
     struct metrics_gather *g = a->gather;
-    const bool is_up = is_answer && add_answer(&g->page, a);
-    (void)metrics_page_up(&g->page, a->name, is_up);
+    const char *name = a->name;
+    const bool is_stats = a->what == ASK_STATS;
+    size_t len = 0;
+    const char *body = is_answer ? body_of(a, &len) : NULL;
+    if (is_stats) {
+        metrics_watch_take(g->watch, &g->page, name, body, len);
+    } else {
+        if (body && !metrics_page_add(&g->page, name, body, len)) body = NULL;
+        (void)metrics_page_up(&g->page, name, body != NULL);
+    }
     free_place(a);
     go_on_soon(g);
+    if (is_stats || !g->watch) return;
+    const bool has_room = metrics_watch_name(g->watch, name);
+    if (!body || !has_room || ask(a, name, ASK_STATS)) metrics_watch_take(g->watch, &g->page, name, NULL, 0);
 }
 
 /* false: there is no room. */
@@ -111,26 +132,40 @@ static void on_late(void *arg)
     settle(arg, false);
 }
 
-/* false: the VM isn't there, or can't be asked, which the page then says. */
-static bool ask(struct asked *a, const char *name)
+/* 0: it is being asked. -ENOENT: the VM isn't there (any more), or it is another user's. Else it can't be asked. */
+static int ask(struct asked *a, const char *name, int what)
 {
     struct metrics_gather *g = a->gather;
+    const char *request = requests[what];
     const int fd = vireo_control_connect(NULL, name, CONNECT_MS);
-    if (fd == -ENOENT || fd == -EPERM) return false; /* it has ended; or another user listens there */
+    if (fd == -EPERM) return -ENOENT;
+    if (fd < 0) return fd;
     a->name = name;
+    a->what = what;
     a->source.fd = fd;
-    const bool is_good = fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 &&
+    const bool is_good = fcntl(fd, F_SETFL, O_NONBLOCK) == 0 &&
                          send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request) &&
                          loop_add(g->loop, &a->source, EPOLLIN) == 0;
     if (is_good) {
         g->busy++;
         loop_timer_set(g->loop, &a->late, METRICS_VM_MS * NS_PER_MS);
-        return true;
+        return 0;
     }
-    if (fd >= 0) close(fd);
+    close(fd);
     a->source.fd = -1;
-    (void)metrics_page_up(&g->page, name, false);
-    return false;
+    return -EIO;
+}
+
+/* false: the VM isn't there, or can't be asked, which the page then says. */
+static bool ask_first(struct asked *a, const char *name)
+{
+    struct metrics_gather *g = a->gather;
+    const int rc = ask(a, name, ASK_METRICS);
+    if (rc && rc != -ENOENT) {
+        (void)metrics_page_up(&g->page, name, false);
+        if (g->watch && !metrics_watch_name(g->watch, name)) metrics_watch_take(g->watch, &g->page, name, NULL, 0);
+    }
+    return rc == 0;
 }
 
 static void finish(struct metrics_gather *g)
@@ -138,6 +173,7 @@ static void finish(struct metrics_gather *g)
     size_t len = 0;
     loop_timer_cancel(g->loop, &g->over);
     loop_timer_cancel(g->loop, &g->turn);
+    if (g->watch) metrics_watch_end(g->watch);
     char *text = metrics_page_end(&g->page, &len);
     g->done(g->arg, text, len); /* the gather may be gone from here on */
     free(text);
@@ -148,23 +184,26 @@ static void on_turn(void *arg)
     struct metrics_gather *g = arg;
     for (unsigned i = 0; i < AT_ONCE && g->names && g->names[g->next]; i++) {
         if (g->asked[i].source.fd >= 0) continue;
-        while (g->names[g->next] && !ask(&g->asked[i], g->names[g->next++])) continue;
+        while (g->names[g->next] && !ask_first(&g->asked[i], g->names[g->next++])) continue;
     }
     if (g->busy == 0) finish(g);
 }
 
-/* Those that have not answered, and those that have not been asked, are down. */
+/* Those that have not answered, and those that have not been asked, are down. What was known of them is kept. */
 static void on_over(void *arg)
 {
     struct metrics_gather *g = arg;
     for (unsigned i = 0; i < AT_ONCE; i++)
         if (g->asked[i].source.fd >= 0) settle(&g->asked[i], false);
-    for (; g->names && g->names[g->next]; g->next++) (void)metrics_page_up(&g->page, g->names[g->next], false);
+    for (; g->names && g->names[g->next]; g->next++) {
+        (void)metrics_page_up(&g->page, g->names[g->next], false);
+        if (g->watch) (void)metrics_watch_name(g->watch, g->names[g->next]);
+    }
     finish(g);
 }
 
-struct metrics_gather *metrics_gather_begin(struct loop *loop, void (*done)(void *arg, const char *text, size_t len),
-                                            void *arg)
+struct metrics_gather *metrics_gather_begin(struct loop *loop, struct metrics_watch *watch,
+                                            void (*done)(void *arg, const char *text, size_t len), void *arg)
 {
     struct vireo_error e;
     struct metrics_gather *g = calloc(1, sizeof(*g));
@@ -172,6 +211,8 @@ struct metrics_gather *metrics_gather_begin(struct loop *loop, void (*done)(void
     g->loop = loop;
     g->done = done;
     g->arg = arg;
+    g->watch = watch;
+    if (watch) metrics_watch_begin(watch);
     g->turn = (struct loop_timer){.fn = on_turn, .arg = g};
     g->over = (struct loop_timer){.fn = on_over, .arg = g};
     for (unsigned i = 0; i < AT_ONCE; i++) {

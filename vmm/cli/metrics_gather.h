@@ -11,11 +11,12 @@
 #define METRICS_ALL_MS 5000 /* Prometheus waits ten seconds unless it is told otherwise */
 
 struct metrics_gather;
+struct metrics_watch;
 
-/* Begin, on the loop's thread. done is called there once, from the loop and never from within this call; text is valid
- * during the call. NULL: no memory. */
-struct metrics_gather *metrics_gather_begin(struct loop *loop, void (*done)(void *arg, const char *text, size_t len),
-                                            void *arg);
+/* Begin, on the loop's thread. watch: which changes of their figures are to be told, too; NULL: none. done is called
+ * there once, from the loop and never from within this call; text is valid during the call. NULL: no memory. */
+struct metrics_gather *metrics_gather_begin(struct loop *loop, struct metrics_watch *watch,
+                                            void (*done)(void *arg, const char *text, size_t len), void *arg);
 void metrics_gather_end(struct metrics_gather *g); /* before it is done, or after: frees it; NULL is legal */
 
 #endif

@@ -143,15 +143,21 @@ static int take(struct series *s, const json_t *page, const char *name, struct v
     return is_new ? SERIES_NEW : SERIES_GOES_ON;
 }
 
+int series_take(struct series *s, const char *name, const char *text, size_t len, struct vireo_error *e)
+{
+    json_t *page = json_loadb(text, len, 0, NULL);
+    const int rc = take(s, page, name, e);
+    json_decref(page);
+    return rc;
+}
+
 int series_look(struct series *s, const char *name, struct vireo_error *e)
 {
     struct page p;
-    int rc = client_fetch(name, "/stats?steps=1", &p, e);
+    int rc = client_fetch(name, SERIES_PAGE, &p, e);
     if (rc) return rc;
-    json_t *page = json_loadb(p.text, p.len, 0, NULL);
+    rc = series_take(s, name, p.text, p.len, e);
     free(p.text);
-    rc = take(s, page, name, e);
-    json_decref(page);
     return rc;
 }
 
@@ -165,6 +171,7 @@ void series_fini(struct series *s)
 
 struct judge {
     struct series *series;
+    double seconds, unhindered; /* the interval, and of it what vCPUs in the mean were not kept waiting */
     uint64_t t_ns;
     series_event_fn *on_event;
     void *arg;
@@ -175,8 +182,10 @@ struct judge {
 static void remember_none(struct series_metric *m, unsigned samples)
 {
     struct anomaly_alarm alarm;
-    for (unsigned i = 0; i < samples && i < ANOMALY_WINDOW; i++)
+    for (unsigned i = 0; i < samples && i < ANOMALY_WINDOW; i++) {
         (void)anomaly_feed(&m->anomaly, &m->kind->rule, 0, 0, &alarm);
+        (void)anomaly_feed(&m->unhindered, &m->kind->rule, 0, 0, &alarm);
+    }
 }
 
 /* The series' metrics are made as they come: NULL where there are too many, or no memory. */
@@ -199,29 +208,87 @@ static struct series_metric *metric_of(struct judge *j, const struct series_kind
     return m;
 }
 
+static void tell(const struct judge *j, struct series_metric *m, enum anomaly_event event,
+                 const struct anomaly_alarm *alarm)
+{
+    m->alarms += event == ANOMALY_BEGINS;
+    if (event != ANOMALY_NONE && j->on_event) j->on_event(j->arg, m, event, alarm);
+}
+
 static void feed(struct judge *j, unsigned kind, const char *of, double value)
 {
     struct anomaly_alarm alarm;
     struct series_metric *m = metric_of(j, &kinds[kind], of);
     if (!m) return;
     const enum anomaly_event event = anomaly_feed(&m->anomaly, &m->kind->rule, j->t_ns, value, &alarm);
-    if (event != ANOMALY_NONE && j->on_event) j->on_event(j->arg, m, event, &alarm);
+    tell(j, m, event, &alarm);
 }
 
-static void judge_exits(struct judge *j, double seconds)
+static bool is_rate(const struct series_kind *kind)
+{
+    return kind == &kinds[EXIT_RATE] || kind == &kinds[DOORBELL_RATE];
+}
+
+const struct anomaly_alarm *series_alarm(const struct series_metric *m)
+{
+    if (is_rate(m->kind) && !anomaly_now(&m->unhindered)) return NULL;
+    return anomaly_now(&m->anomaly);
+}
+
+static bool is_end(enum anomaly_event event)
+{
+    return event == ANOMALY_ENDS || event == ANOMALY_SETTLES;
+}
+
+static void feed_rate(struct judge *j, unsigned kind, const char *of, uint64_t count)
+{
+    struct anomaly_alarm alarm, beside;
+    struct series_metric *m = metric_of(j, &kinds[kind], of);
+    if (!m) return;
+    const struct anomaly_rule *rule = &m->kind->rule;
+    enum anomaly_event event = anomaly_feed(&m->anomaly, rule, j->t_ns, (double)count / j->seconds, &alarm);
+    const enum anomaly_event other =
+        anomaly_feed(&m->unhindered, rule, j->t_ns, (double)count / j->unhindered, &beside);
+    const struct anomaly_alarm *now = series_alarm(m);
+    if ((now != NULL) == m->is_told) return;
+    m->is_told = now != NULL;
+    if (anomaly_now(&m->anomaly)) alarm = *anomaly_now(&m->anomaly); /* the other one began or ended */
+    if (now)
+        event = ANOMALY_BEGINS;
+    else if (!is_end(event))
+        event = is_end(other) ? other : ANOMALY_ENDS;
+    tell(j, m, event, &alarm);
+}
+
+/* Each vCPU's share of the interval in which it ran or did not want to. A wait counts when it ends, so it may have
+ * begun before; what it ran is certain. */
+static double unhindered(const struct series *s, double seconds)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < s->now.vcpus; i++) {
+        const uint64_t cpu = s->host_change.vcpu[i][FIGURE_CPU_NS], delay = s->host_change.vcpu[i][FIGURE_RUN_DELAY_NS];
+        if (cpu == SERIES_UNTOLD || delay == SERIES_UNTOLD) return seconds;
+        const double ran = (double)cpu / NS_PER_S, rest = seconds - (double)delay / NS_PER_S;
+        sum += rest > ran ? rest : ran;
+    }
+    return sum > 0 ? sum / s->now.vcpus : seconds;
+}
+
+static void judge_exits(struct judge *j)
 {
     const struct top_sample *c = &j->series->change;
     for (size_t i = 0; i < c->count; i++) {
         const struct top_row *row = &c->row[i];
         if (!top_is_of_all(c, row)) continue;
-        feed(j, EXIT_RATE, row->name, (double)row->count / seconds);
+        feed_rate(j, EXIT_RATE, row->name, row->count);
         if (row->count > 0) feed(j, HANDLER, row->name, top_quantile(row->handler, 0.5));
     }
-    feed(j, DOORBELL_RATE, "", (double)c->saved / seconds);
+    feed_rate(j, DOORBELL_RATE, "", c->saved);
 }
 
-static void judge_host(struct judge *j, double seconds)
+static void judge_host(struct judge *j)
 {
+    const double seconds = j->seconds;
     const struct series_host *h = &j->series->host_change;
     for (unsigned i = 0; i < j->series->now.vcpus; i++) {
         char of[TOP_WORD];
@@ -259,8 +326,10 @@ bool series_judge(struct series *s, uint64_t t_ns, series_event_fn *on_event, vo
     struct judge j = {.series = s, .t_ns = t_ns, .on_event = on_event, .arg = arg};
     const double seconds = (double)s->change.age_ns / NS_PER_S;
     if (s->before.age_ns == 0 || seconds <= 0 || (is_still(s) && knows_enough(s))) return true;
-    judge_exits(&j, seconds);
-    judge_host(&j, seconds);
+    j.seconds = seconds;
+    j.unhindered = unhindered(s, seconds);
+    judge_exits(&j);
+    judge_host(&j);
     s->judged++;
     return !j.has_failed;
 }
@@ -293,7 +362,7 @@ unsigned series_put_alarms(FILE *f, const struct series *s, uint64_t now_ns)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < s->metrics; i++) {
-        const struct anomaly_alarm *a = anomaly_now(&s->metric[i].anomaly);
+        const struct anomaly_alarm *a = series_alarm(&s->metric[i]);
         if (!a) continue;
         fputs("alarm: ", f);
         series_put_alarm(f, &s->metric[i], a, now_ns);

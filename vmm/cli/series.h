@@ -7,9 +7,10 @@
 #include "vmm/cli/cli.h"
 #include "vmm/cli/top.h"
 
-#define SERIES_UNTOLD      UINT64_MAX /* the kernel does not tell it, or the VM's version */
-#define SERIES_DISKS_MAX   32         /* as a machine has slots */
-#define SERIES_METRICS_MAX 256        /* 64 vCPUs, 32 disks, some thirty kinds of exits twice */
+#define SERIES_PAGE        "/stats?steps=1" /* what is asked for */
+#define SERIES_UNTOLD      UINT64_MAX       /* the kernel does not tell it, or the VM's version */
+#define SERIES_DISKS_MAX   32               /* as a machine has slots */
+#define SERIES_METRICS_MAX 256              /* 64 vCPUs, 32 disks, some thirty kinds of exits twice */
 
 /* What the scheduler did to a vCPU's thread, and /stats tells of it. */
 enum series_figure {
@@ -49,7 +50,14 @@ struct series_metric {
     const struct series_kind *kind;
     char of[TOP_WORD]; /* "port out", "vCPU 0", "disk 0"; "" of the VM */
     struct anomaly anomaly;
+    /* Of a rate only: the same a second in which no vCPU was kept waiting for a CPU. There is an alarm while both have
+     * one, so a guest that gets the CPU it lacked before is none. */
+    struct anomaly unhindered;
+    bool is_told;
+    uint64_t alarms; /* that have begun */
 };
+/* The alarm that is on, or NULL. */
+const struct anomaly_alarm *series_alarm(const struct series_metric *m);
 
 struct series {
     struct top_sample now, before, change; /* change.age_ns: how long the interval was */
@@ -68,6 +76,8 @@ enum series_news { SERIES_NEW, SERIES_GOES_ON };
  * interval is the VM's whole life. Else -ENOENT: it does not run (any more), or another -errno, with *e filled; the
  * next look goes on. */
 int series_look(struct series *s, const char *name, struct vireo_error *e);
+/* The same with a page /stats?steps=1 that it has given already: len bytes. */
+int series_take(struct series *s, const char *name, const char *text, size_t len, struct vireo_error *e);
 /* Look for changes in the interval, which ends at t_ns of any clock that rises. A whole life is none. false: out of
  * memory. */
 bool series_judge(struct series *s, uint64_t t_ns, series_event_fn *on_event, void *arg);

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/urgency.h"
@@ -140,13 +142,16 @@ static void clear_progress(void)
     if (isatty(STDERR_FILENO)) (void)put_text(STDERR_FILENO, "\r\033[K", 4);
 }
 
-/* Until then, or until a signal wants us to end: true. */
+/* Until then, or until a signal wants us to end, or whoever reads what we write has gone, which without a VM no write
+ * would tell: true. */
 static bool wait_until(const struct record_run *r, uint64_t until_ns)
 {
     for (uint64_t now; (now = now_ns()) < until_ns;) {
-        struct pollfd fd = {.fd = r->order->signals, .events = POLLIN};
-        (void)poll(&fd, 1, (int)((until_ns - now + 999999) / 1000000));
-        if (fd.revents && signals_read(fd.fd) != 0) return true;
+        struct pollfd fds[] = {{.fd = r->order->signals, .events = POLLIN},
+                               {.fd = r->order->path ? -1 : STDOUT_FILENO, .events = 0}};
+        (void)poll(fds, 2, (int)((until_ns - now + 999999) / 1000000));
+        if (fds[0].revents && signals_read(fds[0].fd) != 0) return true;
+        if (fds[1].revents & (POLLERR | POLLHUP)) return true;
     }
     return false;
 }
@@ -210,7 +215,16 @@ static FILE *open_file(const struct top_record *o, struct vireo_error *e)
     struct outputs files = {.count = 0};
     if (!o->path) return stdout;
     FILE *f = output_open(&files, "recording", o->path, e);
-    if (f) output_empty(fileno(f));
+    if (!f) return NULL;
+    /* Before it is emptied. A pipe or a device can't be spoilt by a second one. */
+    struct stat st;
+    const bool is_file = fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode);
+    if (is_file && flock(fileno(f), LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        bad_command(e, "recording %.400s: another vireo top writes there; name another file, or end that one", o->path);
+        (void)fclose(f);
+        return NULL;
+    }
+    output_empty(fileno(f));
     return f;
 }
 

@@ -7,6 +7,8 @@
 
 #define HISTS ((size_t)RECORD_CLASSES * 2) /* KVM_RUN and handler of each class */
 
+_Static_assert(RECORD_REGISTERS <= 1 + UINT8_MAX && RECORD_CLASSES <= 32, "places and classes fit");
+
 /* The figures in front: what every exit writes stays on a few pages. Then the buckets, of which only the pages of
  * durations that were seen are ever touched. */
 struct layout {
@@ -66,7 +68,10 @@ __attribute__((noinline)) static struct record_register *find(struct record *r, 
         const uint64_t there = atomic_load_explicit(&reg->key, memory_order_relaxed);
         if (there == key) return reg;
         if (there != 0) continue;
+        const uint16_t n = atomic_load_explicit(&r->registers, memory_order_relaxed);
         atomic_store_explicit(&reg->key, key, memory_order_relaxed);
+        r->place[n] = (uint8_t)(reg - r->reg);
+        atomic_store_explicit(&r->registers, (uint16_t)(n + 1), memory_order_release);
         return reg;
     }
     return NULL;
@@ -107,18 +112,18 @@ void record_exit(struct record *r, const struct record_exit *x)
     const uint64_t run = ticks(x->from, x->left), handler = ticks(x->left, x->done);
     hist_record(&c->run, run);
     hist_record(&c->handler, handler);
-    if (atomic_load_explicit(&c->first, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&c->first, memory_order_relaxed) == 0) {
+        const uint32_t seen = atomic_load_explicit(&r->seen, memory_order_relaxed);
+        atomic_store_explicit(&r->seen, seen | UINT32_C(1) << x->class, memory_order_relaxed);
         atomic_store_explicit(&c->first, x->left, memory_order_relaxed);
+    }
     atomic_store_explicit(&c->last, x->left, memory_order_relaxed);
     if (x->has_addr) record_register(r, x, run, handler);
     if (r->trace) trace_exit(r->trace, x);
 }
 
-bool record_place(const struct record_register *reg, struct record_place *out)
+struct record_place record_place(const struct record_register *reg)
 {
-    const uint64_t key = atomic_load_explicit(&reg->key, memory_order_relaxed);
-    if (key == 0) return false;
-    *out = (struct record_place){.class = (enum record_class)((key - 1) % RECORD_CLASSES),
-                                 .addr = (key - 1) / RECORD_CLASSES};
-    return true;
+    const uint64_t key = atomic_load_explicit(&reg->key, memory_order_relaxed) - 1;
+    return (struct record_place){.class = (enum record_class)(key % RECORD_CLASSES), .addr = key / RECORD_CLASSES};
 }

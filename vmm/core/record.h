@@ -72,6 +72,11 @@ struct record {
     struct record_class_stats of[RECORD_CLASSES];
     _Atomic uint64_t lost;          /* exits whose register found no place */
     struct record_register *latest; /* the writer's: of the latest exit that has one */
+    /* So that a reader looks at what is there, and not at all that could be: a bit for each class, and the places of
+     * reg that are taken, in the order of their taking. */
+    _Atomic uint32_t seen;
+    _Atomic uint16_t registers; /* released after the place it counts is written */
+    uint8_t place[RECORD_REGISTERS];
     struct record_register reg[RECORD_REGISTERS];
 };
 
@@ -79,11 +84,25 @@ struct record *record_create(void);                              /* NULL: no mem
 void record_destroy(struct record *r);                           /* NULL is legal */
 void record_exit(struct record *r, const struct record_exit *x); /* the writer */
 
-/* What a register's key says. false: free. */
+/* What a register's key says. */
 struct record_place {
     enum record_class class;
     uint64_t addr;
 };
-bool record_place(const struct record_register *reg, struct record_place *out);
+struct record_place record_place(const struct record_register *reg);
+
+/* For readers: has there been an exit of that class, and how many registers are there; the i-th of these. */
+static inline bool record_has(const struct record *r, enum record_class c)
+{
+    return atomic_load_explicit(&r->seen, memory_order_relaxed) >> c & 1;
+}
+static inline unsigned record_registers(const struct record *r)
+{
+    return atomic_load_explicit(&r->registers, memory_order_acquire);
+}
+static inline const struct record_register *record_register_at(const struct record *r, unsigned i)
+{
+    return &r->reg[r->place[i]];
+}
 
 #endif

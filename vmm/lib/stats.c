@@ -56,7 +56,7 @@ int vireo_vm_stats(struct vireo_vm *vm, struct vireo_stats *out, void (*fn)(void
 {
     struct passing p = {fn, arg};
     struct stats_info info;
-    const int rc = machine_stats(vm->machine, &info, fn ? pass_on : NULL, &p);
+    const int rc = machine_stats(vm->machine, STATS_FULL, &info, fn ? pass_on : NULL, &p);
     if (rc == 0)
         *out =
             (struct vireo_stats){.counter = info.counter, .hz = info.hz, .cost_ns = info.cost_ns, .vcpus = info.vcpus};

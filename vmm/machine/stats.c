@@ -103,8 +103,8 @@ struct report {
     const struct hist *run[CONFIG_MAX_CPUS], *handler[CONFIG_MAX_CPUS]; /* of the row that is being told */
     void (*fn)(void *arg, const struct stats_row *row);
     void *arg;
-    bool has_all; /* rows without a count too */
-    int vcpu;     /* whose kernel rows are read */
+    enum stats_scope scope;
+    int vcpu; /* whose kernel rows are read */
     struct kvm_stats_table kernel;
 };
 
@@ -117,7 +117,7 @@ struct group {
 
 static void tell_row(const struct report *r, const struct stats_row *row)
 {
-    if (row->count || r->has_all) r->fn(r->arg, row);
+    if (row->count || r->scope == STATS_ALL) r->fn(r->arg, row);
 }
 
 static uint64_t in_ns(const struct report *r, uint64_t ticks)
@@ -138,20 +138,21 @@ static uint64_t load(const _Atomic uint64_t *at)
 
 static struct stats_times times_of(const struct report *r, const struct hists *h)
 {
-    enum { MIN, P50, P90, P99, P999, MAX, SHARES };
-    static const double share[SHARES] = {[P50] = 0.5, [P90] = 0.9, [P99] = 0.99, [P999] = 0.999, [MAX] = 1};
-    uint64_t at[SHARES];
-    hists_quantiles(h, share, SHARES, at);
-    return (struct stats_times){
-        .total = in_ns(r, hists_sum(h)),
-        .min = in_ns(r, at[MIN]),
-        .p50 = in_ns(r, at[P50]),
-        .p90 = in_ns(r, at[P90]),
-        .p99 = in_ns(r, at[P99]),
-        .p999 = in_ns(r, at[P999]),
-        .max = in_ns(r, at[MAX]),
-        .overflow = hists_overflow(h),
-    };
+    static const double full[] = {0, 0.5, 0.9, 0.99, 0.999, 1}, brief[] = {0, 0.5, 0.99, 1};
+    uint64_t at[6], *next = at;
+    struct stats_times t = {.total = in_ns(r, hists_sum(h)), .overflow = hists_overflow(h)};
+    if (r->scope == STATS_ALL) return t;
+    if (r->scope == STATS_FULL)
+        hists_quantiles(h, full, 6, at);
+    else
+        hists_quantiles(h, brief, 4, at);
+    t.min = in_ns(r, *next++);
+    t.p50 = in_ns(r, *next++);
+    if (r->scope == STATS_FULL) t.p90 = in_ns(r, *next++);
+    t.p99 = in_ns(r, *next++);
+    if (r->scope == STATS_FULL) t.p999 = in_ns(r, *next++);
+    t.max = in_ns(r, *next);
+    return t;
 }
 
 static void tell_sum(const struct report *r, const struct group *g)
@@ -160,6 +161,7 @@ static void tell_sum(const struct report *r, const struct group *g)
     struct stats_row row = {.kind = STATS_VCPU, .vcpu = g->vcpu, .name = g->vcpu < 0 ? "all vCPUs" : "vCPU"};
     for (unsigned i = 0; i < g->count; i++) {
         for (unsigned k = 0; k < RECORD_CLASSES; k++) {
+            if (!record_has(g->record[i], (enum record_class)k)) continue;
             const struct record_class_stats *c = &g->record[i]->of[k];
             row.count += load(&c->handler.count);
             run += load(&c->run.sum);
@@ -173,18 +175,19 @@ static void tell_sum(const struct report *r, const struct group *g)
 
 static void tell_class(struct report *r, const struct group *g, enum record_class class)
 {
-    const struct hists run = {r->run, g->count}, handler = {r->handler, g->count};
+    struct hists run = {r->run, 0}, handler = {r->handler, 0};
     uint64_t count = 0, first = 0, last = 0; /* zero stands for never */
     for (unsigned i = 0; i < g->count; i++) {
         const struct record_class_stats *c = &g->record[i]->of[class];
+        if (!record_has(g->record[i], class)) continue;
         const uint64_t its_first = load(&c->first), its_last = load(&c->last);
-        r->run[i] = &c->run;
-        r->handler[i] = &c->handler;
+        r->run[run.count++] = &c->run;
+        r->handler[handler.count++] = &c->handler;
         count += load(&c->handler.count);
         if (its_first && (!first || its_first < first)) first = its_first;
         if (its_last > last) last = its_last;
     }
-    if (!count && !r->has_all) return;
+    if (!count && r->scope != STATS_ALL) return;
     const struct stats_row row = {
         .kind = STATS_CLASS,
         .class = class,
@@ -203,8 +206,7 @@ static void tell_class(struct report *r, const struct group *g, enum record_clas
 
 static void tell_register(const struct report *r, int vcpu, const struct record_register *reg)
 {
-    struct record_place at = {0};
-    (void)record_place(reg, &at);
+    const struct record_place at = record_place(reg);
     const struct bus *bus = at.class <= RECORD_PORT_OUT ? &r->m->pio : &r->m->mmio;
     const struct bus_range *range = bus_find(bus, at.addr, 1);
     const struct stats_row row = {
@@ -238,11 +240,10 @@ static int most_first(const void *a, const void *b)
 
 static unsigned rank_registers(const struct record *record, struct ranked ranked[RECORD_REGISTERS])
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < RECORD_REGISTERS; i++) {
-        const struct record_register *reg = &record->reg[i];
-        struct record_place at;
-        if (record_place(reg, &at)) ranked[n++] = (struct ranked){reg, at.class, load(&reg->run) + load(&reg->handler)};
+    const unsigned n = record_registers(record);
+    for (unsigned i = 0; i < n; i++) {
+        const struct record_register *reg = record_register_at(record, i);
+        ranked[i] = (struct ranked){reg, record_place(reg).class, load(&reg->run) + load(&reg->handler)};
     }
     qsort(ranked, n, sizeof(ranked[0]), most_first);
     return n;
@@ -340,16 +341,9 @@ static int report(struct report *r, struct stats_info *info)
     return rc;
 }
 
-int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
-                  void *arg)
+int machine_stats(struct machine *m, enum stats_scope scope, struct stats_info *info,
+                  void (*fn)(void *arg, const struct stats_row *row), void *arg)
 {
-    struct report r = {.m = m, .fn = fn, .arg = arg};
-    return report(&r, info);
-}
-
-int machine_stats_all(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
-                      void *arg)
-{
-    struct report r = {.m = m, .fn = fn, .arg = arg, .has_all = true};
+    struct report r = {.m = m, .scope = scope, .fn = fn, .arg = arg};
     return report(&r, info);
 }

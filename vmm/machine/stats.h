@@ -54,17 +54,20 @@ struct stats_info {
     unsigned vcpus;
 };
 
-/* Fills *info (cost_ns last), then calls fn for every row that has a count. First come the sum and the classes of all
+enum stats_scope {
+    STATS_FULL,  /* rows that have a count, but for the kernel's histograms */
+    STATS_BRIEF, /* the same; of quantiles p50 and p99 only, which takes half of the time */
+    /* Rows that have no count yet too, but for registers, and the kernel's histograms: which rows there are then does
+     * not change while a machine lives. No quantiles: whoever wants them has the histograms. */
+    STATS_ALL,
+};
+
+/* Fills *info (cost_ns last), then calls fn for every row of the scope. First come the sum and the classes of all
  * vCPUs together, if there are several; then for each vCPU its sum, its classes, each followed by its registers, and
  * the kernel's figures; then the doorbells and what devices count. fn NULL: only *info. 0; -ENODATA: the recorder is
  * off; -ENOMEM; or the error of reading the kernel's statistics. */
-int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
-                  void *arg);
-
-/* The same with the rows that have no count yet, but for registers, and with the kernel's histograms: which rows there
- * are then does not change while a machine lives. */
-int machine_stats_all(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
-                      void *arg);
+int machine_stats(struct machine *m, enum stats_scope scope, struct stats_info *info,
+                  void (*fn)(void *arg, const struct stats_row *row), void *arg);
 
 /* What the machine takes of its host besides the guest's own time and memory. */
 struct machine_usage {

@@ -86,7 +86,9 @@ int process_create(struct process **out, const struct process_params *params, st
     p->family->next_pid = PID_FIRST + 1;
     p->pid = PID_FIRST;
     p->umask = 022;
-    (void)strncpy(p->exe, params->exe ? params->exe : "", sizeof(p->exe) - 1);
+    /* Programs rely on an absolute path there. */
+    const char *exe = params->exe ? params->exe : "";
+    (void)snprintf(p->exe, sizeof(p->exe), "%s%s", exe[0] == '/' ? "" : "/", exe);
     (void)strncpy(p->cwd, p->policy->cwd ? p->policy->cwd : "/", sizeof(p->cwd) - 1);
     *out = p;
     return 0;

@@ -14,14 +14,15 @@ static uint32_t table_max_of(uint64_t memory)
     return (uint32_t)(memory / SPACE_PAGE / 16) + 512;
 }
 
+/* Frames, the room for the kernel's pages, tables. */
 static uint64_t host_size(const struct space *s)
 {
-    return s->pages * SPACE_PAGE + s->kernel_size;
+    return (s->pages + (uint64_t)s->table_max) * SPACE_PAGE + USER_KERNEL_MAX;
 }
 
 int ledger_init(struct ledger *l)
 {
-    *l = (struct ledger){.top = USER_END, .stack_limit = 8ull << 20};
+    *l = (struct ledger){.next = 1, .top = USER_END, .stack_limit = 8ull << 20};
     return areas_init(&l->areas);
 }
 
@@ -33,40 +34,42 @@ void ledger_fini(struct ledger *l)
     *l = (struct ledger){0};
 }
 
-int space_make(struct space **out, uint64_t memory, uint32_t file_pages, struct err *e)
+struct space *space_make(uint64_t memory, const struct space_template *t, struct err *e)
 {
-    int rc = -ENOMEM;
     struct space *s = calloc(1, sizeof(*s));
     if (!s) goto fail;
     s->memory = memory;
     s->table_max = table_max_of(memory);
     /* A multiple of 64: what KVM clears of a bitmap at once. */
-    s->pages = (uint32_t)align_up(memory / SPACE_PAGE + s->table_max, 64);
+    s->pages = (uint32_t)align_up(memory / SPACE_PAGE + 1, 64);
     s->kernel_size = user_kernel_size();
-    s->file_pages = file_pages;
-    if (ledger_init(&s->ledger) || page_set_init(&s->written, file_pages)) goto fail;
-    if (page_set_init(&s->leaves, file_pages ? s->pages : 0)) goto fail;
+    if (t) {
+        s->from = t;
+        s->file_pages = t->file_pages;
+        s->file_tables = t->file_tables;
+    }
+    if (ledger_init(&s->ledger) || page_set_init(&s->written, s->file_pages)) goto fail;
+    if (page_set_init(&s->changed, t ? s->table_max : 0)) goto fail;
     s->base = pages_map(host_size(s), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
     if (!s->base) goto fail;
+    s->tables = space_kernel(s) + USER_KERNEL_MAX;
     (void)madvise(s->base, host_size(s), MADV_NOHUGEPAGE); /* a program costs what it touches */
-    *out = s;
-    return 0;
+    return s;
 fail:
     space_destroy(s);
-    rc = err_set(e, rc, "%llu MiB for a sandbox: no memory", (unsigned long long)(memory >> 20));
+    err_set(e, -ENOMEM, "%llu MiB for a sandbox: no memory", (unsigned long long)(memory >> 20));
     err_as(e, ERR_HOST);
-    return rc;
+    return NULL;
 }
 
 int space_create(struct space **out, uint64_t memory, struct err *e)
 {
-    struct space *s;
     if (memory < SPACE_MEMORY_MIN || memory > SPACE_MEMORY_MAX || memory % SPACE_PAGE)
         return err_set(e, -EINVAL, "%llu bytes of memory for a sandbox: from %llu MiB to %llu GiB, whole pages",
                        (unsigned long long)memory, SPACE_MEMORY_MIN >> 20, SPACE_MEMORY_MAX >> 30);
-    int rc = space_make(&s, memory, 0, e);
-    if (rc) return rc;
-    rc = tables_make_root(s); /* there are more than it takes */
+    struct space *s = space_make(memory, NULL, e);
+    if (!s) return -ENOMEM;
+    const int rc = tables_make_root(s); /* there are more than it takes */
     *out = s;
     return rc;
 }
@@ -78,21 +81,20 @@ void space_destroy(struct space *s)
     if (s->base) munmap(s->base, host_size(s));
     ledger_fini(&s->ledger);
     page_set_fini(&s->written);
-    page_set_fini(&s->leaves);
+    page_set_fini(&s->changed);
     free(s);
 }
 
 int space_attach(struct space *s, struct vm *vm, bool tracks, struct err *e)
 {
-    const uint64_t size = s->pages * SPACE_PAGE;
+    const uint64_t size = s->pages * SPACE_PAGE, behind = USER_KERNEL_MAX + s->table_max * SPACE_PAGE;
     int rc = tracks ? dirty_log_enable(&s->log, vm, e) : 0;
     s->log.slot = vm->slot_count;
     s->log.pages = s->pages;
     if (!rc) rc = tracks ? vm_map_logged(vm, 0, size, s->base, e) : vm_map_ram(vm, 0, size, s->base, false, e);
-    if (!rc) rc = vm_map_ram(vm, USER_KERNEL_GPA, s->kernel_size, space_kernel(s), false, e);
-    if (rc) return rc;
-    s->vm = vm;
-    return 0;
+    if (!rc) rc = vm_map_ram(vm, USER_KERNEL_GPA, behind, space_kernel(s), false, e);
+    if (!rc) s->vm = vm;
+    return rc;
 }
 
 int space_attach_vcpu(struct space *s, struct vcpu *v, struct err *e)
@@ -108,7 +110,7 @@ uint8_t *space_kernel(struct space *s)
 uint64_t space_root(const struct space *s)
 {
     (void)s;
-    return TABLES_ROOT * SPACE_PAGE;
+    return TABLES_GPA + TABLES_ROOT * SPACE_PAGE;
 }
 
 bool space_wants_flush(struct space *s)

@@ -1,6 +1,6 @@
 /* The memory of a sandboxed program: page frames, page tables, and what is mapped where.
  *
- * One piece of host memory is the VM's slot 0 at guest-physical 0: page tables and frames. Every page that the program
+ * The VM has two slots: the frames at guest-physical 0, and the kernel's pages with the page tables. Every page that the program
  * has mapped has its frame at once, so no page fault of a well-behaved program leaves the guest; the host gives memory
  * as it is touched. Frames that are given are zero. What the program may still map is counted in frames: beyond
  * `memory` mmap and brk get -ENOMEM. A mapping without rights (PROT_NONE), as allocators reserve, takes no frames until
@@ -37,7 +37,7 @@ int space_create(struct space **out, uint64_t memory, struct err *e);
 int space_create_from(struct space **out, const struct space_template *t, struct err *e);
 void space_destroy(struct space *s); /* after the VM; NULL is legal */
 
-/* Give the VM its slots: the program's with a dirty log when `tracks` is asked (vm: the ring or the log is enabled by
+/* Give the VM its slots: the frames' with a dirty log when `tracks` is asked (vm: the ring or the log is enabled by
  * this, before vCPUs are made), and the kernel's. The kernel's pages are at space_kernel(). */
 int space_attach(struct space *s, struct vm *vm, bool tracks, struct err *e);
 int space_attach_vcpu(struct space *s, struct vcpu *v, struct err *e); /* its dirty ring is mapped */

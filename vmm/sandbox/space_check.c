@@ -4,23 +4,24 @@
 
 #include "vmm/sandbox/struct_space.h"
 
-enum { FREE, TABLE, FRAME, GIVEN_FRAME, GIVEN_TABLE }; /* FREE: lost or never given */
+enum { FREE, USED, GIVEN_BACK }; /* FREE: lost or never given */
 
 struct check {
     const struct space *s;
-    uint8_t *is; /* what each page is */
-    uint64_t frames, tables, listed;
+    uint8_t *frame, *table; /* what each is */
+    uint64_t frames, tables, back_frames, back_tables;
     const char *broken;
 };
 
-static void claim(struct check *c, uint64_t page, uint8_t what)
+static void claim(struct check *c, bool is_table, uint64_t page, uint8_t what)
 {
-    if (page >= c->s->ledger.next)
+    uint8_t *is = is_table ? c->table : c->frame;
+    if (page >= (is_table ? c->s->ledger.next_table : c->s->ledger.next))
         c->broken = "a page is in use that was never given";
-    else if (c->is[page] != FREE)
+    else if (is[page] != FREE)
         c->broken = "a page is in use twice";
     else
-        c->is[page] = what;
+        is[page] = what;
 }
 
 static void check_areas(struct check *c)
@@ -59,7 +60,7 @@ static void check_leaf(struct check *c, uint32_t page, uint64_t va)
         if (!is_in || !gpa) continue;
         if (entry[i] != user_page_entry(gpa, a.prot)) c->broken = "an entry has other rights than its area";
         if (gpa_is_frame(c->s, gpa)) {
-            claim(c, gpa / SPACE_PAGE, FRAME);
+            claim(c, false, gpa / SPACE_PAGE, USED);
             c->frames++;
         } else if (!(a.flags & SPACE_PINNED) || !space_host(c->s, gpa))
             c->broken = "an entry leads outside";
@@ -69,7 +70,7 @@ static void check_leaf(struct check *c, uint32_t page, uint64_t va)
 static void check_table(struct check *c, uint32_t page, unsigned level, uint64_t va)
 {
     if (c->broken) return;
-    claim(c, page, TABLE);
+    claim(c, true, page, USED);
     c->tables++;
     if (level == 0) {
         check_leaf(c, page, va);
@@ -79,8 +80,10 @@ static void check_table(struct check *c, uint32_t page, unsigned level, uint64_t
     for (unsigned i = 0; i < USER_TABLE_ENTRIES; i++) {
         if (!entry[i]) continue;
         const uint64_t gpa = user_entry_gpa(entry[i]);
-        if (!gpa_is_frame(c->s, gpa) || entry[i] != user_table_entry(gpa)) c->broken = "an entry leads to no table";
-        if (!c->broken) check_table(c, (uint32_t)(gpa / SPACE_PAGE), level - 1, va + ((uint64_t)i << (12 + 9 * level)));
+        if (gpa < TABLES_GPA || entry[i] != user_table_entry(gpa)) c->broken = "an entry leads to no table";
+        if (!c->broken)
+            check_table(c, (uint32_t)((gpa - TABLES_GPA) / SPACE_PAGE), level - 1,
+                        va + ((uint64_t)i << (12 + 9 * level)));
     }
 }
 
@@ -97,33 +100,46 @@ static void check_rights(struct check *c)
     }
 }
 
-static void check_list(struct check *c, const struct run_list *l, uint8_t what)
+static void check_list(struct check *c, bool is_table)
 {
     static const uint8_t zero[SPACE_PAGE];
+    const struct space *s = c->s;
+    const struct run_list *l = is_table ? &s->ledger.tables : &s->ledger.frames;
+    const uint8_t *base = is_table ? s->tables : s->base;
     if (l->kept > l->count) c->broken = "a list keeps more than it has";
     for (uint32_t i = 0; i < l->count && !c->broken; i++)
-        for (uint32_t p = l->run[i].first; p < l->run[i].first + l->run[i].count && !c->broken; p++, c->listed++) {
-            claim(c, p, what);
-            if (p >= c->s->file_pages && memcmp(c->s->base + p * SPACE_PAGE, zero, SPACE_PAGE) != 0)
+        for (uint32_t p = l->run[i].first; p < l->run[i].first + l->run[i].count && !c->broken; p++) {
+            claim(c, is_table, p, GIVEN_BACK);
+            *(is_table ? &c->back_tables : &c->back_frames) += 1;
+            if ((is_table || p >= s->file_pages) && memcmp(base + p * SPACE_PAGE, zero, SPACE_PAGE) != 0)
                 c->broken = "a page that nobody has is not zero";
         }
 }
 
+static void check_counts(struct check *c)
+{
+    const struct ledger *l = &c->s->ledger;
+    if (c->frames != l->used || c->tables != l->table_count) c->broken = "pages are counted wrongly";
+    /* The first frame is left out. */
+    if (1 + c->frames + c->back_frames != l->next || c->tables + c->back_tables != l->next_table)
+        c->broken = "a page is lost";
+    if (l->used > c->s->memory / SPACE_PAGE || l->peak < l->used) c->broken = "more is used than there may be";
+}
+
 const char *space_is_broken(const struct space *s)
 {
-    struct check c = {.s = s, .is = calloc(1, s->pages)};
-    if (!c.is) return "no memory to look";
-    if (s->ledger.next > s->pages) c.broken = "more pages were given than there are";
-    check_areas(&c);
-    check_table(&c, TABLES_ROOT, USER_TABLE_LEVELS - 1, 0);
+    struct check c = {.s = s, .frame = calloc(1, s->pages), .table = calloc(1, s->table_max)};
+    if (!c.frame || !c.table)
+        c.broken = "no memory to look";
+    else if (s->ledger.next > s->pages || s->ledger.next_table > s->table_max)
+        c.broken = "more pages were given than there are";
+    if (!c.broken) check_areas(&c);
+    if (!c.broken) check_table(&c, TABLES_ROOT, USER_TABLE_LEVELS - 1, 0);
     if (!c.broken) check_rights(&c);
-    check_list(&c, &s->ledger.frames, GIVEN_FRAME);
-    check_list(&c, &s->ledger.tables, GIVEN_TABLE);
-    if (!c.broken && c.frames != s->ledger.used) c.broken = "frames are counted wrongly";
-    if (!c.broken && c.tables != s->ledger.table_count) c.broken = "tables are counted wrongly";
-    if (!c.broken && c.frames + c.tables + c.listed != s->ledger.next) c.broken = "a page is lost";
-    if (s->ledger.used > s->memory / SPACE_PAGE || s->ledger.peak < s->ledger.used)
-        c.broken = "more is used than there may be";
-    free(c.is);
+    if (!c.broken) check_list(&c, false);
+    if (!c.broken) check_list(&c, true);
+    if (!c.broken) check_counts(&c);
+    free(c.frame);
+    free(c.table);
     return c.broken;
 }

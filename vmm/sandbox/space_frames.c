@@ -16,7 +16,7 @@ static bool list_push(struct run_list *l, struct run run)
         last->count += run.count;
         return true;
     }
-    if (l->count == l->room) {
+    if (!l->run || l->count == l->room) {
         const uint32_t room = l->room ? l->room * 2 : 16;
         struct run *grown = realloc(l->run, room * sizeof(*grown));
         if (!grown) return false;
@@ -55,26 +55,22 @@ static void make_zero(struct space *s, struct run run)
     }
 }
 
-static struct run take(struct space *s, struct run_list *list, uint64_t want)
+static struct run take(struct run_list *list, uint32_t *next, uint64_t want)
 {
-    struct run run;
-    if (list->count)
-        run = list_pop(list, want);
-    else {
-        run = (struct run){.first = s->ledger.next, .count = (uint32_t)want};
-        s->ledger.next += run.count;
-    }
-    make_zero(s, run);
+    if (list->count) return list_pop(list, want);
+    const struct run run = {.first = *next, .count = (uint32_t)want};
+    *next += run.count;
     return run;
 }
 
 struct run frames_take(struct space *s, uint64_t want)
 {
-    const uint64_t left = s->memory / SPACE_PAGE - s->ledger.used;
-    if (want > left) want = left;
-    const struct run run = take(s, &s->ledger.frames, want);
-    s->ledger.used += run.count;
-    if (s->ledger.used > s->ledger.peak) s->ledger.peak = s->ledger.used;
+    struct ledger *l = &s->ledger;
+    const uint64_t left = s->memory / SPACE_PAGE - l->used;
+    const struct run run = take(&l->frames, &l->next, want < left ? want : left);
+    make_zero(s, run);
+    l->used += run.count;
+    if (l->used > l->peak) l->peak = l->used;
     return run;
 }
 
@@ -121,9 +117,9 @@ uint32_t table_take(struct space *s)
 {
     if (s->ledger.table_count == s->table_max) return 0;
     s->ledger.table_count++;
-    const struct run run = take(s, &s->ledger.tables, 1);
-    page_set_add(&s->written, run.first);
-    return run.first;
+    const uint32_t page = take(&s->ledger.tables, &s->ledger.next_table, 1).first;
+    page_set_add(&s->changed, page);
+    return page;
 }
 
 void table_give(struct space *s, uint32_t page)

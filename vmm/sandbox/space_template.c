@@ -38,6 +38,7 @@ static int ledger_copy(struct ledger *to, const struct ledger *from, bool with_a
     if (!rc && with_areas) rc = areas_copy(&to->areas, &from->areas);
     if (rc) return rc;
     to->next = from->next;
+    to->next_table = from->next_table;
     to->used = from->used;
     to->peak = from->peak;
     to->table_count = from->table_count;
@@ -67,29 +68,33 @@ static int write_all(int fd, const uint8_t *from, uint64_t size, uint64_t at)
 }
 
 /* What is zero stays a hole. */
-static int fill_file(int fd, const struct space *s)
+static int write_pages(int fd, const uint8_t *from, uint32_t pages, uint64_t at)
 {
-    if (ftruncate(fd, (off_t)(s->ledger.next * SPACE_PAGE))) return -1;
-    for (uint32_t p = 0; p < s->ledger.next; p++) {
+    for (uint32_t p = 0; p < pages; p++) {
         const uint32_t first = p;
-        while (p < s->ledger.next && !is_zero(s->base + p * SPACE_PAGE)) p++;
-        if (p > first && write_all(fd, s->base + first * SPACE_PAGE, (p - first) * SPACE_PAGE, first * SPACE_PAGE))
-            return -1;
+        while (p < pages && !is_zero(from + p * SPACE_PAGE)) p++;
+        const uint64_t begin = first * SPACE_PAGE, size = (p - first) * SPACE_PAGE;
+        if (size && write_all(fd, from + begin, size, at + begin)) return -1;
     }
-    return fcntl(fd, F_ADD_SEALS, SEALS);
+    return 0;
 }
 
 static int freeze(struct space_template *t, const struct space *s)
 {
     t->memory = s->memory;
     t->file_pages = s->ledger.next;
+    t->file_tables = s->ledger.next_table;
+    const uint64_t frames = t->file_pages * SPACE_PAGE, size = frames + t->file_tables * SPACE_PAGE;
     t->fd = fd_own(memfd_create("vireo-template", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (t->fd < 0 || ledger_init(&t->ledger) || ledger_copy(&t->ledger, &s->ledger, true)) return -1;
-    if (fill_file(t->fd, s)) return -1;
+    if (ftruncate(t->fd, (off_t)size) || write_pages(t->fd, s->base, t->file_pages, 0) ||
+        write_pages(t->fd, s->tables, t->file_tables, frames) || fcntl(t->fd, F_ADD_SEALS, SEALS))
+        return -1;
     /* Private, as kernels before 6.7 map no sealed file shared that was opened for writing. It is only read. */
-    void *base = mmap(NULL, t->file_pages * SPACE_PAGE, PROT_READ, MAP_PRIVATE, t->fd, 0);
+    void *base = mmap(NULL, size, PROT_READ, MAP_PRIVATE, t->fd, 0);
     if (base == MAP_FAILED) return -1;
     t->base = base;
+    t->tables = t->base + frames;
     return 0;
 }
 
@@ -100,7 +105,7 @@ int space_template_create(struct space_template **out, struct space *s, struct e
     shares_unmap(s);
     int rc = freeze(t, s);
     if (rc) {
-        rc = err_errno(e, "a template of %llu MiB", (unsigned long long)(t->file_pages * SPACE_PAGE >> 20));
+        rc = err_errno(e, "a template of %llu MiB", (unsigned long long)(s->memory >> 20));
         err_as(e, ERR_HOST);
     }
     const int again = shares_map(s);
@@ -115,7 +120,7 @@ int space_template_create(struct space_template **out, struct space *s, struct e
 void space_template_destroy(struct space_template *t)
 {
     if (!t) return;
-    if (t->base) munmap((void *)(uintptr_t)t->base, t->file_pages * SPACE_PAGE);
+    if (t->base) munmap((void *)(uintptr_t)t->base, (t->file_pages + t->file_tables) * SPACE_PAGE);
     if (t->fd >= 0) close(t->fd);
     ledger_fini(&t->ledger);
     free(t);
@@ -136,32 +141,36 @@ static uint64_t hash_words(uint64_t hash, const void *data, size_t size)
 uint64_t space_template_hash(const struct space_template *t)
 {
     const struct ledger *l = &t->ledger;
-    const uint64_t numbers[] = {t->memory,      t->file_pages, l->next, l->used,
+    const uint64_t numbers[] = {t->memory,      t->file_pages, l->next, l->next_table, l->used,
                                 l->table_count, l->brk_start,  l->brk,  l->top};
     uint64_t hash = hash_words(1, numbers, sizeof(numbers));
     struct area a;
     for (uint32_t i = 0; areas_index(&l->areas, i, &a); i++) hash = hash_words(hash, &a, sizeof(a));
     hash = hash_words(hash, l->frames.run, l->frames.count * sizeof(struct run));
     hash = hash_words(hash, l->tables.run, l->tables.count * sizeof(struct run));
-    return hash_words(hash, t->base, t->file_pages * SPACE_PAGE);
+    return hash_words(hash, t->base, (t->file_pages + t->file_tables) * SPACE_PAGE);
+}
+
+static int map_file(uint8_t *at, uint64_t size, int fd, uint64_t from)
+{
+    const int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+    if (mmap(at, size, PROT_READ | PROT_WRITE, flags, fd, (off_t)from) == MAP_FAILED) return -1;
+    (void)madvise(at, size, MADV_DONTFORK); /* as pages_map has it */
+    return 0;
 }
 
 int space_create_from(struct space **out, const struct space_template *t, struct err *e)
 {
-    struct space *s;
-    int rc = space_make(&s, t->memory, t->file_pages, e);
-    if (rc) return rc;
-    const size_t size = t->file_pages * SPACE_PAGE;
-    const int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
-    if (mmap(s->base, size, PROT_READ | PROT_WRITE, flags, t->fd, 0) == MAP_FAILED ||
+    struct space *s = space_make(t->memory, t, e);
+    if (!s) return -ENOMEM;
+    const uint64_t frames = t->file_pages * SPACE_PAGE;
+    if (map_file(s->base, frames, t->fd, 0) || map_file(s->tables, t->file_tables * SPACE_PAGE, t->fd, frames) ||
         ledger_copy(&s->ledger, &t->ledger, true)) {
-        rc = err_errno(e, "a sandbox from a template");
+        const int rc = err_errno(e, "a sandbox from a template");
         err_as(e, ERR_HOST);
         space_destroy(s);
         return rc;
     }
-    (void)madvise(s->base, size, MADV_DONTFORK); /* as pages_map has it */
-    s->from = t;
     *out = s;
     return 0;
 }
@@ -170,6 +179,7 @@ int space_create_from(struct space **out, const struct space_template *t, struct
 static void copy_pages(struct space *to, const struct space *from)
 {
     const uint64_t size = from->ledger.next * SPACE_PAGE;
+    memcpy(to->tables, from->tables, from->ledger.next_table * SPACE_PAGE);
     for (uint64_t at = 0; at < size; at += SPACE_PAGE)
         if (!is_zero(from->base + at)) memcpy(to->base + at, from->base + at, SPACE_PAGE);
     const struct run_list *l = &from->ledger.frames;
@@ -178,11 +188,10 @@ static void copy_pages(struct space *to, const struct space *from)
 
 int space_copy(struct space **out, struct space *from, struct err *e)
 {
-    struct space *to;
-    int rc = space_make(&to, from->memory, 0, e);
-    if (rc) return rc;
+    struct space *to = space_make(from->memory, NULL, e);
+    if (!to) return -ENOMEM;
     shares_unmap(from);
-    rc = ledger_copy(&to->ledger, &from->ledger, true);
+    int rc = ledger_copy(&to->ledger, &from->ledger, true);
     if (!rc) copy_pages(to, from);
     const int again = shares_map(from);
     if (!rc) rc = again;
@@ -216,12 +225,13 @@ static void put_back_unseen(struct space *s, struct run run)
     frames_unsee(s, run);
 }
 
-/* Tables that changed: what KVM may have kept of their entries goes, before they are put back. */
-static void unsee_leaf(struct space *s, uint32_t page)
+/* A table that changed: what KVM may have kept of its entries goes. Those that lead to tables stay: what these have is
+ * looked at by itself. */
+static void unsee_table(struct space *s, uint32_t page)
 {
     static const uint64_t none[USER_TABLE_ENTRIES];
     const uint64_t *now = table_at(s, page), *then = none;
-    if (page < s->file_pages) then = (const uint64_t *)(const void *)(s->from->base + page * SPACE_PAGE);
+    if (page < s->file_tables) then = (const uint64_t *)(const void *)(s->from->tables + page * SPACE_PAGE);
     struct batch lost = {.s = s, .fn = put_back_unseen};
     for (unsigned i = 0; i < USER_TABLE_ENTRIES; i++) {
         const uint64_t gpa = user_entry_gpa(now[i]);
@@ -232,23 +242,37 @@ static void unsee_leaf(struct space *s, uint32_t page)
     batch_end(&lost);
 }
 
-/* More was written than we could note, which takes a host without memory: all of it counts as written. */
-static void put_back_all(struct space *s)
+static int discard_from(uint8_t *at, uint64_t pages)
 {
-    (void)madvise(s->base, s->pages * SPACE_PAGE, MADV_DONTNEED);
+    return pages && madvise(at, pages * SPACE_PAGE, MADV_DONTNEED) ? -errno : 0;
 }
 
-static uint64_t put_back_pages(struct space *s)
+/* More was written than we could note, which takes a host without memory: all of it counts as written. */
+static int put_back_all(struct space *s)
 {
-    uint64_t n = 0;
-    for (uint32_t i = 0; i < s->written.count; i++) {
-        const uint32_t page = s->written.list[i];
-        if (!page_set_has(&s->written, page)) continue;
-        page_set_remove(&s->written, page);
-        memcpy(s->base + page * SPACE_PAGE, s->from->base + page * SPACE_PAGE, SPACE_PAGE);
-        n++;
+    const int rc = discard_from(s->base, s->pages);
+    return rc ? rc : discard_from(s->tables, s->table_max);
+}
+
+static void put_back_set(struct page_set *set, uint8_t *to, const uint8_t *from, uint32_t end)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        const uint32_t page = set->list[i];
+        if (page >= end || !page_set_has(set, page)) continue;
+        page_set_remove(set, page);
+        memcpy(to + page * SPACE_PAGE, from + page * SPACE_PAGE, SPACE_PAGE);
     }
-    return n;
+}
+
+/* Pages that the template has are copied; those that it has not are discarded, which makes them zero. */
+static int put_back(struct space *s)
+{
+    const struct space_template *t = s->from;
+    for (uint32_t i = 0; i < s->changed.count; i++) unsee_table(s, s->changed.list[i]);
+    put_back_set(&s->written, s->base, t->base, t->file_pages);
+    put_back_set(&s->changed, s->tables, t->tables, t->file_tables);
+    const int rc = discard_from(s->base + t->file_pages * SPACE_PAGE, s->ledger.next - t->file_pages);
+    return rc ? rc : discard_from(s->tables + t->file_tables * SPACE_PAGE, s->ledger.next_table - t->file_tables);
 }
 
 int space_reset(struct space *s, struct vm *vm, uint64_t *pages)
@@ -257,22 +281,13 @@ int space_reset(struct space *s, struct vm *vm, uint64_t *pages)
     if (!t) return -EINVAL;
     int rc = space_collect(s, vm);
     if (rc) return rc;
-    const uint32_t since = s->ledger.next - t->file_pages;
-    if (since || s->leaves.count || s->leaves.is_all) s->wants_flush = true;
-    *pages = since;
-    if (s->written.is_all || s->leaves.is_all) {
-        put_back_all(s);
-        *pages = s->pages;
-    } else {
-        const uint32_t noted = s->written.count;
-        for (uint32_t i = 0; i < s->leaves.count; i++) unsee_leaf(s, s->leaves.list[i]);
-        if (since && madvise(s->base + t->file_pages * SPACE_PAGE, since * SPACE_PAGE, MADV_DONTNEED)) return -errno;
-        (void)put_back_pages(s);
-        *pages += noted;
-    }
-    rc = ledger_copy(&s->ledger, &t->ledger, s->have_areas_changed);
+    const bool is_all = s->written.is_all || s->changed.is_all;
+    *pages = is_all ? s->pages : s->written.count + s->changed.count + (s->ledger.next - t->file_pages);
+    if (s->changed.count || is_all) s->wants_flush = true;
+    rc = is_all ? put_back_all(s) : put_back(s);
+    if (!rc) rc = ledger_copy(&s->ledger, &t->ledger, s->have_areas_changed);
     s->have_areas_changed = false;
     page_set_clear(&s->written);
-    page_set_clear(&s->leaves);
+    page_set_clear(&s->changed);
     return rc ? rc : shares_map(s);
 }

@@ -1,14 +1,18 @@
 /* What a space is made of, for vmm/sandbox/space*.c and tables.c.
  *
- * Slot 0 of the VM is one piece of host memory. Its pages are given out from the front, tables and frames alike, so
- * that what is in use is one piece, too: a template's file. What comes back goes to one of two lists and stays what it
- * was: a table never becomes a frame, which KVM's shadow of the tables could mistake.
+ * The VM has two memory slots of one piece of host memory: the program's frames, whose writes are noted, and the
+ * kernel's pages with the tables behind them, which only the monitor writes. (Processors with nested paging count a
+ * walk through the tables as a write to them, so in a slot with a log each table that is used would seem written.)
  *
- *      page 0                     file_pages              next                 pages
- *      | the template's file, private | given since, anonymous | never given: zero  | the kernel's pages
+ *      guest-physical 0                 pages     USER_KERNEL_GPA   TABLES_GPA        table_max
+ *      | frames                         |   ...   | kernel's pages  | tables          |
  *
- * A page at or above file_pages is zero while nobody has it. One below holds what the template has there or what was
- * written since; it is zeroed when it is given. */
+ * Both are given out from the front, so that what is in use is one piece each: a template's file has the frames, then
+ * the tables. In a clone the first file_pages frames and file_tables tables are the file's, mapped privately; what is
+ * given since lies behind, in anonymous memory. There a page is zero while nobody has it. A frame below holds what the
+ * template has there or what was written since; it is zeroed when it is given. What comes back goes to a list and stays
+ * what it was: a table never becomes a frame, nor does its place for other addresses change where the template has it.
+ */
 #ifndef VIREO_SANDBOX_STRUCT_SPACE_H
 #define VIREO_SANDBOX_STRUCT_SPACE_H
 
@@ -33,7 +37,7 @@ struct run_list {
 
 /* Who has which page: all that a reset puts back beside the pages themselves. */
 struct ledger {
-    uint32_t next; /* pages from here on were never given */
+    uint32_t next, next_table; /* from here on none was ever given */
     struct run_list frames, tables;
     uint64_t used, peak, table_count; /* pages */
     struct areas areas;
@@ -48,25 +52,24 @@ struct share {
 
 struct space_template {
     int fd;
-    const uint8_t *base; /* file_pages of it, only read */
-    uint32_t file_pages;
+    const uint8_t *base, *tables; /* the file, only read */
+    uint32_t file_pages, file_tables;
     uint64_t memory;
     struct ledger ledger;
 };
 
 struct space {
-    uint8_t *base;
+    uint8_t *base, *tables;
     uint64_t memory; /* bytes that can be mapped */
-    uint32_t pages;  /* of slot 0 */
+    uint32_t pages;  /* frames of slot 0; the first is left out, as 0 is no entry's address */
     uint32_t table_max;
     uint64_t kernel_size;
     struct ledger ledger;
     bool have_areas_changed; /* since the last reset */
-    struct page_set written; /* since then, of the template's file: by the guest, by us, tables too */
-    struct page_set
-        leaves; /* tables of the last level that changed since then; both sets are empty without a template */
+    struct page_set written; /* since then, frames of the template's file: by the guest and by us */
+    struct page_set changed; /* tables, since then; both sets are empty without a template */
     const struct space_template *from;
-    uint32_t file_pages; /* 0: no template */
+    uint32_t file_pages, file_tables; /* 0: no template */
     struct share share[SPACE_SHARES_MAX];
     unsigned shares;
     struct vm *vm; /* attached to; NULL: not yet */
@@ -76,7 +79,8 @@ struct space {
 
 /* ---- tables.c: the radix tree. Addresses are below USER_KERNEL_VA + USER_KERNEL_MAX ---- */
 
-#define TABLES_ROOT 0 /* the page of the top table: so no frame has guest-physical address 0 */
+#define TABLES_ROOT 0
+#define TABLES_GPA  (USER_KERNEL_GPA + USER_KERNEL_MAX)
 
 int tables_make_root(struct space *s); /* with the kernel's pages */
 /* Every page of [va, end) has a table of the last level. -ENOMEM: nothing changed. */
@@ -138,8 +142,8 @@ int range_add(struct space *s, const struct area *area);       /* with its pages
 int shares_map(struct space *s);                          /* areas and entries, again after a reset. -ENOMEM */
 void shares_unmap(struct space *s);                       /* for a copy without them */
 uint8_t *space_host(const struct space *s, uint64_t gpa); /* of one page */
-/* Memory that reads as zero, and nothing in it; the front is to become file_pages of a template's. */
-int space_make(struct space **out, uint64_t memory, uint32_t file_pages, struct err *e);
+/* Memory that reads as zero, and nothing in it; a clone's, if t is not NULL. NULL: no memory. */
+struct space *space_make(uint64_t memory, const struct space_template *t, struct err *e);
 int ledger_init(struct ledger *l);
 void ledger_fini(struct ledger *l);
 
@@ -148,7 +152,7 @@ const char *space_is_broken(const struct space *s);
 
 static inline uint64_t *table_at(const struct space *s, uint32_t page)
 {
-    return (uint64_t *)(void *)(s->base + page * SPACE_PAGE);
+    return (uint64_t *)(void *)(s->tables + page * SPACE_PAGE);
 }
 /* Is it of slot 0, not of a share or of the kernel? */
 static inline bool gpa_is_frame(const struct space *s, uint64_t gpa)

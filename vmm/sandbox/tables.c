@@ -18,12 +18,12 @@ static uint64_t *entry_of(const struct space *s, uint32_t page, uint64_t va, uns
 
 static uint32_t page_of(uint64_t entry)
 {
-    return (uint32_t)(user_entry_gpa(entry) / SPACE_PAGE);
+    return (uint32_t)((user_entry_gpa(entry) - TABLES_GPA) / SPACE_PAGE);
 }
 
 static void note(struct space *s, uint32_t page)
 {
-    page_set_add(&s->written, page);
+    page_set_add(&s->changed, page);
 }
 
 /* The table of the last level for va: made where it is missing. 0: no table is left. */
@@ -36,7 +36,7 @@ static uint32_t make_leaf(struct space *s, uint64_t va)
             const uint32_t next = table_take(s);
             if (!next) return 0;
             note(s, page);
-            *entry = user_table_entry(next * SPACE_PAGE);
+            *entry = user_table_entry(TABLES_GPA + next * SPACE_PAGE);
         }
         page = page_of(*entry);
     }
@@ -45,7 +45,7 @@ static uint32_t make_leaf(struct space *s, uint64_t va)
 
 int tables_make_root(struct space *s)
 {
-    s->ledger.next = TABLES_ROOT + 1;
+    s->ledger.next_table = TABLES_ROOT + 1;
     s->ledger.table_count = 1;
     for (uint64_t off = 0; off < s->kernel_size; off += SPACE_PAGE) {
         const uint32_t leaf = make_leaf(s, USER_KERNEL_VA + off);
@@ -88,7 +88,6 @@ bool tables_next(const struct space *s, uint64_t *va, uint64_t end, struct leaf 
 void tables_changed(struct space *s, const struct leaf *leaf)
 {
     note(s, leaf->page);
-    page_set_add(&s->leaves, leaf->page);
 }
 
 uint64_t tables_entry(const struct space *s, uint64_t va)
@@ -117,7 +116,7 @@ static void prune_below(struct space *s, uint32_t page, unsigned level, uint64_t
         const uint32_t next = page_of(*entry);
         const uint64_t from = at > va ? at : va, to = at + size < end ? at + size : end;
         if (level > 1) prune_below(s, next, level - 1, from, to);
-        if (next < s->file_pages || !is_empty(s, next)) continue;
+        if (next < s->file_tables || !is_empty(s, next)) continue;
         note(s, page);
         *entry = 0;
         table_give(s, next);

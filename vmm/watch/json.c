@@ -193,7 +193,8 @@ static void put_usage(struct json_out *j, const struct stats_snapshot *s)
 
 void stats_write_json(FILE *f, const struct stats_snapshot *s)
 {
-    struct json_out j = {.write = json_to_file, .arg = f};
+    struct json_block block = {.file = f};
+    struct json_out j = {.write = json_to_block, .arg = &block};
     json_put_object(&j, NULL);
     json_put_string(&j, "schema", "vireo-stats-1");
     json_put_string(&j, "name", s->subject->name);
@@ -209,5 +210,6 @@ void stats_write_json(FILE *f, const struct stats_snapshot *s)
     json_put_real(&j, "counter_hz", s->info.hz, 12);
     json_put_real(&j, "cost_ns", s->info.cost_ns, 4);
     json_put_end(&j);
-    fputc('\n', f);
+    json_to_block(&block, "\n", 1);
+    json_block_flush(&block);
 }

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/concat.h"
 #include "vmm/watch/snapshot.h"
 
 double stats_step_ns(unsigned step)
@@ -28,7 +30,7 @@ struct gathering {
     struct figure_input figures;
     uint64_t recorded; /* exits of the recorder, for a kernel that counts none */
     bool has_steps;
-    bool has_all;          /* Prometheus: what is zero too, and the spread of durations only of all vCPUs together */
+    enum stats_scope scope;
     uint64_t bound[STEPS]; /* in ticks; filled by the first row that needs them, when the counter's rate is known */
     int rc;
 };
@@ -66,7 +68,7 @@ static void add_kernel(struct gathering *g, const struct stats_row *row)
     struct stats_kernel *k = &s->kernel[s->kernel_count++];
     *k = (struct stats_kernel){.vcpu = row->vcpu, .unit = row->unit, .value = row->count};
     if (row->kernel) k->type = row->kernel->type;
-    (void)snprintf(k->name, sizeof(k->name), "%s", row->name);
+    concat(k->name, sizeof(k->name), row->name); /* from empty; a long one is cut */
     if (strcmp(k->name, "exits") == 0) g->figures.exits += k->value;
 }
 
@@ -86,7 +88,7 @@ static void add_kernel_hist(struct stats_snapshot *s, const struct kvm_stat *k)
     for (unsigned i = 0; i < buckets && i < h->buckets; i++) h->bucket[i] += k->bucket[i];
 }
 
-/* A single vCPU is all there is. */
+/* Prometheus has the spread of durations only of all vCPUs together. A single one is all there is. */
 static bool is_of_all(const struct stats_snapshot *s, const struct stats_row *row)
 {
     return row->vcpu < 0 || s->info.vcpus == 1;
@@ -103,7 +105,7 @@ static void add_entry(struct gathering *g, const struct stats_row *row)
     s->entry = bigger;
     struct stats_entry *to = &s->entry[s->count++];
     *to = (struct stats_entry){.row = *row};
-    if (g->has_steps && row->kind == STATS_CLASS && (!g->has_all || is_of_all(s, row)) &&
+    if (g->has_steps && row->kind == STATS_CLASS && (g->scope != STATS_ALL || is_of_all(s, row)) &&
         !(to->steps = steps_of(g, row)))
         g->rc = -ENOMEM;
 }
@@ -159,7 +161,7 @@ static int gather(struct gathering *g)
 {
     struct stats_snapshot *s = g->snapshot;
     struct machine *m = s->subject->machine;
-    int rc = (g->has_all ? machine_stats_all : machine_stats)(m, &s->info, on_row, g);
+    int rc = machine_stats(m, g->scope, &s->info, on_row, g);
     if (!rc) rc = g->rc;
     if (rc) return rc;
     while (s->thread_count < MACHINE_THREADS_MAX && machine_thread(m, s->thread_count, &s->thread[s->thread_count]))
@@ -195,6 +197,7 @@ static int write_page(const struct stats_snapshot *s, enum stats_format format, 
     char *page = NULL;
     FILE *f = open_memstream(&page, len);
     if (!f) return -ENOMEM;
+    (void)__fsetlocking(f, FSETLOCKING_BYCALLER); /* it is this function's alone */
     writers[format](f, s);
     const bool is_good = !ferror(f);
     if (fclose(f) != 0 || !is_good) {
@@ -209,8 +212,10 @@ static int make_page(const struct stats_subject *subject, const struct stats_req
                      struct err *e)
 {
     struct stats_snapshot s = {.subject = subject};
-    const bool has_all = r->format == STATS_PROMETHEUS;
-    struct gathering g = {.snapshot = &s, .has_steps = r->has_steps || has_all, .has_all = has_all};
+    static const enum stats_scope scopes[] = {
+        [STATS_TEXT] = STATS_BRIEF, [STATS_JSON] = STATS_FULL, [STATS_PROMETHEUS] = STATS_ALL};
+    struct gathering g = {
+        .snapshot = &s, .has_steps = r->has_steps || r->format == STATS_PROMETHEUS, .scope = scopes[r->format]};
     int rc = figures_weights(r->weights, s.weight, e);
     if (rc) return rc;
     rc = gather(&g);

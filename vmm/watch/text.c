@@ -3,80 +3,161 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/text.h"
 #include "vmm/watch/snapshot.h"
 
 #define LINE_WIDTH 120 /* the kernel's statistics are wrapped there; the table is as wide */
+#define LINE_ROOM  512 /* the longest, which is two in one, has 300 with the largest numbers */
 
-static double us(uint64_t ns)
+/* A line is put together here, and then written as a whole. What does not fit, as names of others may, is cut. */
+struct line {
+    struct text_buffer buffer;
+    char text[LINE_ROOM];
+};
+
+static struct text_buffer *begin_line(struct line *l)
 {
-    return (double)ns / 1e3;
+    l->text[0] = '\0';
+    l->buffer = (struct text_buffer){.text = l->text, .size = sizeof(l->text)};
+    return &l->buffer;
 }
 
-static void put_told(FILE *f, const char *before, uint64_t n, const char *behind)
+static void end_line(FILE *f, struct line *l)
 {
-    if (n != THREAD_UNTOLD) fprintf(f, "%s%" PRIu64 "%s", before, n, behind);
+    (void)fwrite(l->text, 1, l->buffer.len, f);
+    fputc('\n', f);
 }
 
-static void put_time(FILE *f, const char *before, uint64_t ns, const char *behind)
+static void put(struct text_buffer *b, const char *s)
 {
-    if (ns != THREAD_UNTOLD) fprintf(f, "%s%.3f s%s", before, (double)ns / 1e9, behind);
+    text_put_left(b, s, 0);
+}
+
+static void put_number(struct text_buffer *b, uint64_t n)
+{
+    text_put_decimal(b, n, 0, 0);
+}
+
+static uint64_t divided(uint64_t n, uint64_t by)
+{
+    return by ? n / by + (n % by >= by - by / 2) : 0;
+}
+
+static void put_told(struct text_buffer *b, const char *before, uint64_t n, const char *behind)
+{
+    if (n == THREAD_UNTOLD) return;
+    put(b, before);
+    put_number(b, n);
+    put(b, behind);
+}
+
+static void put_time(struct text_buffer *b, const char *before, uint64_t ns, const char *behind)
+{
+    if (ns == THREAD_UNTOLD) return;
+    put(b, before);
+    text_put_decimal(b, divided(ns, 1000000), 3, 0);
+    put(b, " s");
+    put(b, behind);
 }
 
 /* What the host's scheduler knows of a vCPU, as far as it tells. */
 static void put_host(FILE *f, const struct machine_vcpu *v)
 {
     const struct thread_counts *host = &v->host;
+    struct line l;
+    struct text_buffer *b = begin_line(&l);
     if (host->cpu_ns == THREAD_UNTOLD) return;
-    put_time(f, "  scheduler: ", host->cpu_ns, " on a CPU");
-    put_time(f, " (sampled: ", host->guest_ns, " guest,");
-    put_time(f, " ", host->kernel_ns, " kernel)");
-    put_time(f, ", waited ", host->run_delay_ns, " for one");
-    put_time(f, " (its guest was told ", v->steal_ns, ")");
-    put_told(f, ",\n             switched ", host->voluntary, " times to wait,");
-    put_told(f, " ", host->involuntary, " times for another");
-    put_told(f, ", moved ", host->migrations, " times");
-    if (host->cpu >= 0) fprintf(f, ", on CPU %d", host->cpu);
-    fputc('\n', f);
+    put_time(b, "  scheduler: ", host->cpu_ns, " on a CPU");
+    put_time(b, " (sampled: ", host->guest_ns, " guest,");
+    put_time(b, " ", host->kernel_ns, " kernel)");
+    put_time(b, ", waited ", host->run_delay_ns, " for one");
+    put_time(b, " (its guest was told ", v->steal_ns, ")");
+    put_told(b, ",\n             switched ", host->voluntary, " times to wait,");
+    put_told(b, " ", host->involuntary, " times for another");
+    put_told(b, ", moved ", host->migrations, " times");
+    if (host->cpu >= 0) put_told(b, ", on CPU ", (uint64_t)host->cpu, "");
+    end_line(f, &l);
 }
 
 static void put_sum(FILE *f, const struct stats_snapshot *s, const struct stats_row *r)
 {
-    fprintf(f, "%s", r->name);
-    if (r->vcpu >= 0) fprintf(f, " %d", r->vcpu);
-    fprintf(f, ": %" PRIu64 " exits, %.3f ms in KVM_RUN, %.3f ms in the monitor\n", r->count,
-            (double)r->run.total / 1e6, (double)r->handler.total / 1e6);
+    static const char head[] = "  microseconds                  count   share  run mean       p50       p99        max"
+                               "   handler      p50      p99       max\n";
+    struct line l;
+    struct text_buffer *b = begin_line(&l);
+    put(b, r->name);
+    if (r->vcpu >= 0) put_told(b, " ", (uint64_t)r->vcpu, "");
+    put_told(b, ": ", r->count, " exits, ");
+    text_put_decimal(b, divided(r->run.total, 1000), 3, 0);
+    put(b, " ms in KVM_RUN, ");
+    text_put_decimal(b, divided(r->handler.total, 1000), 3, 0);
+    put(b, " ms in the monitor");
+    end_line(f, &l);
     if (r->vcpu >= 0 && r->vcpu < CONFIG_MAX_CPUS) put_host(f, &s->vcpu[r->vcpu].told);
-    fprintf(f, "%-26s %10s %7s %9s %9s %9s %10s  %8s %8s %8s %9s\n", "  microseconds", "count", "share", "run mean",
-            "p50", "p99", "max", "handler", "p50", "p99", "max");
+    (void)fwrite(head, 1, sizeof(head) - 1, f);
 }
 
 /* Name, count, and its part of the vCPU's time. */
-static void put_head(FILE *f, const struct stats_row *r, const char *name, double vcpu_ns)
+static void put_head(struct text_buffer *b, const struct stats_row *r, const char *name, uint64_t vcpu_ns)
 {
-    const double ns = (double)(r->run.total + r->handler.total);
-    fprintf(f, "%-26s %10" PRIu64 " %5.1f %%", name, r->count, vcpu_ns > 0 ? 100 * ns / vcpu_ns : 0);
+    const double part = vcpu_ns ? (double)(r->run.total + r->handler.total) / (double)vcpu_ns : 0;
+    text_put_left(b, name, 26);
+    put(b, " ");
+    text_put_decimal(b, r->count, 0, 10);
+    put(b, " ");
+    text_put_decimal(b, (uint64_t)(1000 * part + 0.5), 1, 5);
+    put(b, " %");
 }
 
-static void put_class(FILE *f, const struct stats_row *r, double vcpu_ns)
+/* Microseconds. */
+static void put_us(struct text_buffer *b, uint64_t ns, unsigned width)
+{
+    put(b, " ");
+    text_put_decimal(b, ns, 3, width);
+}
+
+/* Of a register no quantiles are known. */
+static void put_times(struct text_buffer *b, const struct stats_row *r, const struct stats_times *t, unsigned width)
+{
+    const bool has_quantiles = r->kind == STATS_CLASS;
+    put_us(b, divided(t->total, r->count), width);
+    if (has_quantiles) {
+        put_us(b, t->p50, width);
+        put_us(b, t->p99, width);
+    } else {
+        text_put_left(b, "", 2 * (width + 1));
+    }
+    put_us(b, t->max, width + 1);
+}
+
+static void put_row(FILE *f, const struct stats_row *r, const char *name, uint64_t vcpu_ns)
+{
+    struct line l;
+    struct text_buffer *b = begin_line(&l);
+    put_head(b, r, name, vcpu_ns);
+    put_times(b, r, &r->run, 9);
+    put(b, " ");
+    put_times(b, r, &r->handler, 8);
+    end_line(f, &l);
+}
+
+static void put_class(FILE *f, const struct stats_row *r, uint64_t vcpu_ns)
 {
     char name[64];
-    (void)snprintf(name, sizeof(name), "  %s", r->name);
-    put_head(f, r, name, vcpu_ns);
-    fprintf(f, " %9.3f %9.3f %9.3f %10.3f  %8.3f %8.3f %8.3f %9.3f\n", us(r->run.total) / (double)r->count,
-            us(r->run.p50), us(r->run.p99), us(r->run.max), us(r->handler.total) / (double)r->count, us(r->handler.p50),
-            us(r->handler.p99), us(r->handler.max));
+    struct text_buffer b = {.text = name, .size = sizeof(name)};
+    put(&b, "  ");
+    put(&b, r->name);
+    put_row(f, r, name, vcpu_ns);
 }
 
-static void put_register(FILE *f, const struct stats_row *r, double vcpu_ns)
+static void put_register(FILE *f, const struct stats_row *r, uint64_t vcpu_ns)
 {
     char name[64];
     if (r->device)
         (void)snprintf(name, sizeof(name), "    %s +0x%" PRIx64, r->device, r->offset);
     else
         (void)snprintf(name, sizeof(name), "    nothing at 0x%" PRIx64, r->addr);
-    put_head(f, r, name, vcpu_ns);
-    fprintf(f, " %9.3f %9s %9s %10.3f  %8.3f %8s %8s %9.3f\n", us(r->run.total) / (double)r->count, "", "",
-            us(r->run.max), us(r->handler.total) / (double)r->count, "", "", us(r->handler.max));
+    put_row(f, r, name, vcpu_ns);
 }
 
 /* The kernel's counts of one vCPU, several a line. */
@@ -87,12 +168,15 @@ static void put_kernels(FILE *f, const struct stats_snapshot *s, int vcpu)
     for (size_t i = 0; i < s->kernel_count; i++) {
         const struct stats_kernel *k = &s->kernel[i];
         char text[128];
+        struct text_buffer b = {.text = text, .size = sizeof(text)};
         if (k->vcpu != vcpu) continue;
-        const int len =
-            snprintf(text, sizeof(text), "%s %" PRIu64 "%s%s", k->name, k->value, k->unit[0] ? " " : "", k->unit);
-        const bool fits = column + 2 + (size_t)len < LINE_WIDTH;
-        fprintf(f, "%s%s", column == 0 ? first : fits ? beside : next, text);
-        column = (column && fits ? column + sizeof(beside) - 1 : sizeof(first) - 1) + (size_t)len;
+        put(&b, k->name);
+        put_told(&b, " ", k->value, k->unit[0] ? " " : "");
+        put(&b, k->unit);
+        const bool fits = column + 2 + b.len < LINE_WIDTH;
+        fputs(column == 0 ? first : fits ? beside : next, f);
+        (void)fwrite(text, 1, b.len, f);
+        column = (column && fits ? column + sizeof(beside) - 1 : sizeof(first) - 1) + b.len;
     }
     if (column) fputc('\n', f);
 }
@@ -172,12 +256,12 @@ static void put_foot(FILE *f, const struct stats_info *info)
 
 static void put_vcpus(FILE *f, const struct stats_snapshot *s)
 {
-    double vcpu_ns = 0;
+    uint64_t vcpu_ns = 0;
     for (size_t i = 0; i < s->count; i++) {
         const struct stats_row *r = &s->entry[i].row;
         switch (r->kind) {
         case STATS_VCPU:
-            vcpu_ns = (double)(r->run.total + r->handler.total);
+            vcpu_ns = r->run.total + r->handler.total;
             put_sum(f, s, r);
             break;
         case STATS_CLASS: put_class(f, r, vcpu_ns); break;

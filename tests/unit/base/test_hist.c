@@ -147,6 +147,17 @@ static void what_is_too_long_is_counted_and_its_max_is_exact(void **state)
     free(b);
 }
 
+static void a_value_that_is_alone_is_told_exactly(void **state)
+{
+    struct rig *b = make();
+    const uint64_t value = 123456789;
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) hist_record(&b->h, value);
+    assert_int_equal(quantile(ONE(b), 0.5), value);
+    assert_int_equal(quantile(ONE(b), 0.999), value);
+    free(b);
+}
+
 static void an_empty_one_has_quantiles_of_zero(void **state)
 {
     uint64_t bound = 10, out = 1;
@@ -210,4 +221,5 @@ UNIT_MAIN(UNIT(quantiles_are_those_of_the_sorted_values_to_three_digits),
           UNIT(every_small_value_has_a_bucket_of_its_own), UNIT(buckets_follow_each_other_without_gap_or_step_back),
           UNIT(several_are_read_as_if_all_had_been_recorded_in_one),
           UNIT(what_is_too_long_is_counted_and_its_max_is_exact), UNIT(an_empty_one_has_quantiles_of_zero),
-          UNIT(ranges_count_what_lies_in_them_to_three_digits), UNIT(a_range_that_ends_at_a_bucket_is_exact))
+          UNIT(a_value_that_is_alone_is_told_exactly), UNIT(ranges_count_what_lies_in_them_to_three_digits),
+          UNIT(a_range_that_ends_at_a_bucket_is_exact))

@@ -3,6 +3,8 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "vmm/base/json_out.h"
 #include "vmm/base/text.h"
@@ -153,6 +155,33 @@ static void it_can_be_read_at_any_depth(void **state)
     json_decref(root);
 }
 
+/* Pieces on both sides of a block's end, and one that is longer than a block. */
+static void blocks_arrive_whole_and_in_order(void **state)
+{
+    enum { ITEMS = 1000 };
+    static char longest[2 * sizeof((struct json_block *)0)->text + 1];
+    char *text = NULL;
+    size_t len = 0;
+    struct json_block block = {.file = open_memstream(&text, &len)};
+    struct json_out j = {.write = json_to_block, .arg = &block};
+    (void)state;
+    assert_non_null(block.file);
+    memset(longest, 'x', sizeof(longest) - 1);
+    json_put_array(&j, NULL);
+    for (unsigned i = 0; i < ITEMS; i++) json_put_uint(&j, NULL, i);
+    json_put_string(&j, NULL, longest);
+    json_put_end(&j);
+    json_block_flush(&block);
+    assert_int_equal(fclose(block.file), 0);
+    json_t *read = json_loads(text, 0, NULL);
+    assert_int_equal(json_array_size(read), ITEMS + 1);
+    for (unsigned i = 0; i < ITEMS; i++) assert_int_equal(json_integer_value(json_array_get(read, i)), i);
+    assert_string_equal(json_string_value(json_array_get(read, ITEMS)), longest);
+    json_decref(read);
+    free(text);
+}
+
 UNIT_MAIN(UNIT(commas_and_keys_come_by_themselves), UNIT(a_line_begins_where_it_is_asked_for),
           UNIT(one_value_may_follow_another), UNIT(strings_and_keys_are_escaped), UNIT(numbers_are_whole_at_their_ends),
-          UNIT(what_json_can_not_say_is_null), UNIT(it_can_be_read_at_any_depth))
+          UNIT(what_json_can_not_say_is_null), UNIT(it_can_be_read_at_any_depth),
+          UNIT(blocks_arrive_whole_and_in_order))

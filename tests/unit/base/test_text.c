@@ -126,6 +126,37 @@ static void a_buffer_keeps_what_fits(void **state)
     assert_true(b.is_cut);
 }
 
+static void columns_are_as_wide_as_asked_and_no_number_is_cut(void **state)
+{
+    static const struct {
+        uint64_t n;
+        unsigned places, width;
+        const char *text;
+    } rows[] = {
+        {0, 3, 7, "  0.000"},
+        {5, 3, 0, "0.005"},
+        {1234567, 3, 9, " 1234.567"},
+        {1234567, 3, 2, "1234.567"},
+        {1000, 1, 5, "100.0"},
+        {42, 0, 4, "  42"},
+        {0, 0, 0, "0"},
+        {UINT64_MAX, 3, 0, "18446744073709551.615"},
+    };
+    char text[64] = "";
+    struct text_buffer b = {.text = text, .size = sizeof(text)};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        b.len = 0;
+        text_put_decimal(&b, rows[i].n, rows[i].places, rows[i].width);
+        assert_string_equal(text, rows[i].text);
+    }
+    b.len = 0;
+    text_put_left(&b, "ab", 4);
+    text_put_right(&b, "cd", 4);
+    text_put_left(&b, "long", 2);
+    assert_string_equal(text, "ab    cdlong");
+}
+
 UNIT_MAIN(UNIT(characters_are_those_of_utf8), UNIT(what_could_move_a_cursor_becomes_a_question_mark),
           UNIT(a_nul_inside_is_blunted_too), UNIT(what_is_written_is_safe), UNIT(numbers_are_whole),
-          UNIT(a_buffer_keeps_what_fits))
+          UNIT(a_buffer_keeps_what_fits), UNIT(columns_are_as_wide_as_asked_and_no_number_is_cut))

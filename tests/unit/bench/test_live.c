@@ -444,6 +444,23 @@ static void a_tenth_that_is_withheld_is_found_whatever_the_noise(void **state)
 
 /* ---- words of others ---- */
 
+/* On a host that started a moment ago the sum's first count is a number that a CPU might have. */
+static void the_sum_of_all_cpus_is_no_cpu(void **state)
+{
+    struct fair_cpu_time t;
+    unsigned cpu = 0;
+    (void)state;
+    assert_true(fair_cpu_line("cpu12 100 0 50 7 1 2 3 4 0 0", &cpu, &t));
+    assert_int_equal(cpu, 12);
+    const uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+    assert_int_equal(t.busy, 155 * tick_ns);
+    assert_int_equal(t.idle, 8 * tick_ns);
+    assert_int_equal(t.steal, 4 * tick_ns);
+    static const char *const others[] = {"cpu  860 0 50 7 1 2 3 4 0 0", "cpu", "", "cpu1 2 3", "intr 1 2 3 4 5 6 7 8 9",
+                                         "cpu-1 1 2 3 4 5 6 7 8"};
+    for (unsigned i = 0; i < COUNT_OF(others); i++) assert_false(fair_cpu_line(others[i], &cpu, &t));
+}
+
 static void a_stat_line_is_taken_apart_behind_its_name(void **state)
 {
     struct proc_stat s;
@@ -698,6 +715,7 @@ int main(void)
         UNIT(figures_that_contradict_each_other_are_told),
         UNIT(fair_machines_raise_no_alarm_whatever_the_noise),
         UNIT(a_tenth_that_is_withheld_is_found_whatever_the_noise),
+        UNIT(the_sum_of_all_cpus_is_no_cpu),
         UNIT(a_stat_line_is_taken_apart_behind_its_name),
         UNIT(pages_that_are_none_are_refused),
         UNIT(weights_that_do_not_fit_are_refused),

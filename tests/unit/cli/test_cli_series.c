@@ -67,7 +67,7 @@ int bad_call(struct vireo_error *e, int error, const char *fmt, ...)
 /* ---- the tests' own ---- */
 
 struct told {
-    unsigned begins;
+    unsigned begins, ends;
     char what[128]; /* the last one */
 };
 
@@ -75,6 +75,7 @@ static void on_event(void *arg, const struct series_metric *m, enum anomaly_even
 {
     struct told *t = arg;
     (void)a;
+    t->ends += event == ANOMALY_ENDS;
     if (event != ANOMALY_BEGINS) return;
     t->begins++;
     (void)snprintf(t->what, sizeof(t->what), "%s %s", m->kind->name, m->of);
@@ -143,6 +144,49 @@ static void each_planted_change_is_told_within_eight_seconds(void **state)
         assert_string_equal(told.what, plants[i].what);
         series_fini(&s);
     }
+}
+
+/* Of a guest that always wants to run, and one that makes its exits at each tick that it gets: a tenth of the CPU for
+ * two minutes, then all of it, and back. */
+static void a_guest_that_gets_the_cpu_it_lacked_has_not_changed(void **state)
+{
+    static const struct {
+        struct second scarce, plenty;
+    } guests[] = {
+        {{.outs = 5000, .delay = 9 * S / 10}, {.outs = 50000, .delay = 0}},
+        {{.outs = 3000, .delay = 85 * S / 100}, {.outs = 10000, .delay = S / 10}},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(guests); i++) {
+        struct series s;
+        struct told told;
+        begin(&s, &told);
+        for (unsigned k = 0; k < 300; k++) {
+            struct second x = k / 60 % 2 ? guests[i].plenty : guests[i].scarce;
+            x.outs += k % 7;
+            (void)pass(&s, &x, &told);
+            if (told.begins > 0) assert_memory_equal(told.what, "run_delay", 9);
+        }
+        series_fini(&s);
+    }
+}
+
+/* It waits less than before, too; that does not explain it all. */
+static void a_storm_beside_less_waiting_is_told_and_ends(void **state)
+{
+    struct series s;
+    struct told told;
+    (void)state;
+    begin(&s, &told);
+    for (unsigned i = 0; i < 60; i++) (void)pass(&s, &(struct second){.outs = 100 + i % 7, .delay = S / 2}, &told);
+    for (unsigned i = 0; i < 8; i++) (void)pass(&s, &(struct second){.outs = 5000, .delay = S / 10}, &told);
+    assert_int_equal(told.begins, 1);
+    assert_string_equal(told.what, "exit_rate port out");
+    assert_int_equal(told.ends, 0);
+    for (unsigned i = 0; i < 8; i++) (void)pass(&s, &(struct second){.outs = 100, .delay = S / 10}, &told);
+    assert_int_equal(told.ends, 1);
+    assert_int_equal(told.begins, 1);
+    series_fini(&s);
 }
 
 static void a_storm_of_a_kind_that_never_came_is_told(void **state)
@@ -234,7 +278,8 @@ static void the_sentence_has_the_evidence(void **state)
     series_fini(&s);
 }
 
-UNIT_MAIN(UNIT(each_planted_change_is_told_within_eight_seconds), UNIT(a_storm_of_a_kind_that_never_came_is_told),
-          UNIT(after_a_pause_what_was_usual_is_usual), UNIT(a_vm_that_sleeps_from_the_start_and_then_storms_is_told),
-          UNIT(another_vm_of_the_name_is_learned_anew), UNIT(what_is_not_told_is_not_watched),
-          UNIT(the_sentence_has_the_evidence))
+UNIT_MAIN(UNIT(each_planted_change_is_told_within_eight_seconds),
+          UNIT(a_guest_that_gets_the_cpu_it_lacked_has_not_changed), UNIT(a_storm_beside_less_waiting_is_told_and_ends),
+          UNIT(a_storm_of_a_kind_that_never_came_is_told), UNIT(after_a_pause_what_was_usual_is_usual),
+          UNIT(a_vm_that_sleeps_from_the_start_and_then_storms_is_told), UNIT(another_vm_of_the_name_is_learned_anew),
+          UNIT(what_is_not_told_is_not_watched), UNIT(the_sentence_has_the_evidence))

@@ -27,9 +27,9 @@ static void note(struct record *r, enum record_class class, uint64_t addr, uint6
 
 static const struct record_register *find(const struct record *r, enum record_class class, uint64_t addr)
 {
-    for (unsigned i = 0; i < RECORD_REGISTERS; i++) {
-        struct record_place at;
-        if (record_place(&r->reg[i], &at) && at.class == class && at.addr == addr) return &r->reg[i];
+    for (unsigned i = 0; i < record_registers(r); i++) {
+        const struct record_place at = record_place(record_register_at(r, i));
+        if (at.class == class && at.addr == addr) return record_register_at(r, i);
     }
     return NULL;
 }
@@ -40,7 +40,10 @@ static void an_exit_is_counted_and_timed_in_its_class_alone(void **state)
     struct record *r = make();
     note(r, RECORD_HALT, 0, 700, 30);
     note(r, RECORD_HALT, 0, 900, 10);
-    for (unsigned k = 0; k < RECORD_CLASSES; k++) assert_int_equal(r->of[k].handler.count, k == RECORD_HALT ? 2 : 0);
+    for (unsigned k = 0; k < RECORD_CLASSES; k++) {
+        assert_int_equal(r->of[k].handler.count, k == RECORD_HALT ? 2 : 0);
+        assert_int_equal(record_has(r, (enum record_class)k), k == RECORD_HALT);
+    }
     assert_int_equal(r->of[RECORD_HALT].run.sum, 1600);
     assert_int_equal(r->of[RECORD_HALT].handler.sum, 40);
     assert_int_equal(r->of[RECORD_HALT].run.max, 900);
@@ -84,7 +87,7 @@ static void registers_beyond_the_table_are_counted_as_lost_and_stay_in_their_cla
     uint64_t kept = 0;
     for (unsigned round = 0; round < 2; round++)
         for (uint64_t a = 0; a < ADDRESSES; a++) note(r, RECORD_MMIO_READ, a * 4, 5, 5);
-    for (unsigned i = 0; i < RECORD_REGISTERS; i++) kept += r->reg[i].count;
+    for (unsigned i = 0; i < record_registers(r); i++) kept += record_register_at(r, i)->count;
     assert_int_equal(kept + r->lost, 2 * ADDRESSES);
     assert_true(kept <= 2 * RECORD_REGISTERS && kept > RECORD_REGISTERS);
     assert_int_equal(r->of[RECORD_MMIO_READ].handler.count, 2 * ADDRESSES);

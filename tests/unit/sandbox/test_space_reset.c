@@ -98,8 +98,11 @@ static void assert_is_template(const struct space *s, const struct space_templat
 {
     struct area a, b;
     assert_memory_equal(s->base, t->base, t->file_pages * SPACE_PAGE);
+    assert_memory_equal(s->tables, t->tables, t->file_tables * SPACE_PAGE);
     for (uint64_t at = t->file_pages * SPACE_PAGE; at < s->pages * SPACE_PAGE; at++)
         if (s->base[at]) fail_msg("a byte is left at 0x%llx", (unsigned long long)at);
+    for (uint64_t at = t->file_tables * SPACE_PAGE; at < s->table_max * SPACE_PAGE; at++)
+        if (s->tables[at]) fail_msg("a byte is left in a table at 0x%llx", (unsigned long long)at);
     assert_int_equal(s->ledger.areas.count, t->ledger.areas.count);
     for (uint32_t i = 0; areas_index(&t->ledger.areas, i, &a); i++) {
         assert_true(areas_index(&s->ledger.areas, i, &b));
@@ -107,6 +110,7 @@ static void assert_is_template(const struct space *s, const struct space_templat
     }
     assert_int_equal(s->ledger.used, t->ledger.used);
     assert_int_equal(s->ledger.next, t->ledger.next);
+    assert_int_equal(s->ledger.next_table, t->ledger.next_table);
     assert_int_equal(s->ledger.brk, t->ledger.brk);
     assert_int_equal(s->ledger.frames.count, t->ledger.frames.count);
     assert_whole(s);

@@ -87,9 +87,10 @@ static void tell_kernel(void (*fn)(void *arg, const struct stats_row *row), void
     }
 }
 
-int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
-                  void *arg)
+int machine_stats(struct machine *m, enum stats_scope scope, struct stats_info *info,
+                  void (*fn)(void *arg, const struct stats_row *row), void *arg)
 {
+    fake.has_all = scope == STATS_ALL;
     (void)m;
     if (fake.rc) return fake.rc;
     fake.had_own_locale = uselocale((locale_t)0) != LC_GLOBAL_LOCALE;
@@ -116,13 +117,6 @@ int machine_stats(struct machine *m, struct stats_info *info, void (*fn)(void *a
         .kind = STATS_DEVICE, .vcpu = -1, .name = "requests_ns", .device = "disk 0 (root)", .count = 25732637};
     fn(arg, &took);
     return 0;
-}
-
-int machine_stats_all(struct machine *m, struct stats_info *info, void (*fn)(void *arg, const struct stats_row *row),
-                      void *arg)
-{
-    fake.has_all = true;
-    return machine_stats(m, info, fn, arg);
 }
 
 void machine_usage(struct machine *m, struct machine_usage *out)
