@@ -10,3 +10,10 @@ $(BUILD)/tests/kvm/test_sched_faults: TEST_LDFLAGS := $(SCHED_FAULTS:%=-Wl,--wra
 $(BUILD)/tests/kvm/test_ends: TEST_LDFLAGS := -Wl,--wrap=pthread_create -Wl,--wrap=ioctl \
 	-Wl,--wrap=pthread_kill -Wl,--wrap=tgkill
 $(BUILD)/tests/kvm/test_x86_supported: TEST_LDFLAGS := -Wl,--wrap=ioctl
+# The program in the sandboxes: plain, whatever the test is built with.
+SANDBOX_INSIDE := $(BUILD)/tests/kvm/inside
+$(SANDBOX_INSIDE): tests/kvm/sandbox/inside.c include/vireo_sandbox_guest.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(TARGET_FLAGS) -std=gnu17 -D_GNU_SOURCE -O1 $(WARNINGS) -Iinclude -static -o $@ $<
+$(BUILD)/obj/tests/kvm/test_sandbox.o: private BASE_CFLAGS += -DINSIDE='"$(SANDBOX_INSIDE)"'
+$(BUILD)/tests/kvm/test_sandbox: $(SANDBOX_INSIDE)

@@ -1,0 +1,368 @@
+/* Sandboxes by the public header: calls, host functions, shared bytes, templates, clones, resets, pools, deadlines.
+ *
+ * The program inside is this file's `inside` part, built apart (tests/kvm/sandbox/inside.c). */
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <vireo_sandbox.h>
+
+#define PAGE 4096u
+
+static struct vireo_error error;
+
+#define OK(call)                                                                                                       \
+    do {                                                                                                               \
+        error.text[0] = 0;                                                                                             \
+        const int rc_ = (call);                                                                                        \
+        if (rc_) print_error("%s: %s\n", #call, error.text);                                                           \
+        assert_int_equal(rc_, 0);                                                                                      \
+    } while (0)
+
+static int twice(void *arg, const void *in, size_t in_size, void *out, size_t *out_size)
+{
+    ++*(unsigned *)arg;
+    if (in_size != 4 || *out_size < 4) return 7;
+    uint32_t n;
+    memcpy(&n, in, 4);
+    n *= 2;
+    memcpy(out, &n, 4);
+    *out_size = 4;
+    return 0;
+}
+
+static unsigned host_calls;
+
+static struct vireo_sandbox *open_program(void)
+{
+    struct vireo_sandbox_config *c = vireo_sandbox_config_create();
+    struct vireo_sandbox *s = NULL;
+    struct vireo_sandbox_end end;
+    assert_non_null(c);
+    OK(vireo_sandbox_config_set(c, "memory", "16M", &error));
+    OK(vireo_sandbox_config_set(c, "call", "true", &error));
+    OK(vireo_sandbox_config_add_host(c, "twice", twice, &host_calls, &error));
+    OK(vireo_sandbox_create(&s, c, INSIDE, NULL, &error));
+    vireo_sandbox_config_destroy(c);
+    OK(vireo_sandbox_run(s, &end));
+    if (end.reason != VIREO_SANDBOX_READY) print_error("%s\n", end.detail);
+    assert_int_equal(end.reason, VIREO_SANDBOX_READY);
+    return s;
+}
+
+static struct vireo_sandbox_template *open_template(void)
+{
+    struct vireo_sandbox_template *t;
+    struct vireo_sandbox *s = open_program();
+    OK(vireo_sandbox_template_create(&t, s, &error));
+    vireo_sandbox_destroy(s);
+    return t;
+}
+
+static struct vireo_sandbox_end call(struct vireo_sandbox *s, const char *name, const void *in, size_t in_size,
+                                     void *out, size_t out_max)
+{
+    struct vireo_sandbox_call c = {
+        .in = in, .in_size = in_size, .out = out, .out_max = out_max, .timeout_ns = 20000000000};
+    struct vireo_sandbox_end end;
+    OK(vireo_sandbox_function(s, name, &c.fn, &error));
+    assert_int_equal(vireo_sandbox_call(s, &c, &end), 0);
+    return end;
+}
+
+static int64_t number(struct vireo_sandbox *s, const char *name, uint64_t a, uint64_t b)
+{
+    struct vireo_sandbox_fn fn;
+    struct vireo_sandbox_end end;
+    const uint64_t arg[6] = {a, b};
+    OK(vireo_sandbox_function(s, name, &fn, &error));
+    assert_int_equal(vireo_sandbox_call_numbers(s, &fn, arg, 20000000000, &end), 0);
+    if (end.reason != VIREO_SANDBOX_RETURNED) print_error("%s: %s\n", name, end.detail);
+    assert_int_equal(end.reason, VIREO_SANDBOX_RETURNED);
+    return end.value;
+}
+
+static void a_function_takes_bytes_and_gives_bytes(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    char out[64] = "";
+    const struct vireo_sandbox_end end = call(s, "reverse", "abcdef", 6, out, sizeof(out));
+    assert_int_equal(end.reason, VIREO_SANDBOX_RETURNED);
+    assert_int_equal(end.value, 6);
+    assert_int_equal(end.size, 6);
+    assert_memory_equal(out, "fedcba", 6);
+    assert_int_equal(number(s, "sum", 40, 2), 42);
+    vireo_sandbox_destroy(s);
+}
+
+static void a_megabyte_goes_in_and_out(void **state)
+{
+    (void)state;
+    const size_t size = 1 << 20;
+    struct vireo_sandbox *s = open_program();
+    uint8_t *in = malloc(size), *out = malloc(size);
+    for (size_t i = 0; i < size; i++) in[i] = (uint8_t)(i * 7);
+    const struct vireo_sandbox_end end = call(s, "reverse", in, size, out, size);
+    assert_int_equal(end.size, size);
+    for (size_t i = 0; i < size; i++) assert_int_equal(out[i], in[size - 1 - i]);
+    free(in);
+    free(out);
+    vireo_sandbox_destroy(s);
+}
+
+static void a_function_that_is_not_there_has_its_nearest_named(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    struct vireo_sandbox_fn fn;
+    assert_int_equal(vireo_sandbox_function(s, "revers", &fn, &error), -ENOENT);
+    assert_non_null(strstr(error.hint, "reverse"));
+    assert_int_equal(vireo_sandbox_function(s, "counter", &fn, &error), -EINVAL);
+    assert_non_null(strstr(error.text, "data"));
+    vireo_sandbox_destroy(s);
+}
+
+static void an_answer_larger_than_allowed_is_refused(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    char out[8];
+    assert_int_equal(call(s, "boast", "", 0, out, sizeof(out)).reason, VIREO_SANDBOX_REFUSED);
+    vireo_sandbox_destroy(s);
+}
+
+static void host_functions_are_called_by_name_once_and_by_number_then(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    host_calls = 0;
+    assert_int_equal(number(s, "ask_host", 21, 0), 42);
+    assert_int_equal(host_calls, 1);
+    assert_int_equal(number(s, "ask_nobody", 0, 0), -1);
+    vireo_sandbox_destroy(s);
+}
+
+static void shared_bytes_are_seen_by_both(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    uint64_t at = 0;
+    uint8_t *bytes = aligned_alloc(PAGE, PAGE);
+    memset(bytes, 5, PAGE);
+    OK(vireo_sandbox_share(s, bytes, PAGE, true, &at, &error));
+    assert_int_equal(number(s, "peek", at + 100, 0), 5);
+    assert_int_equal(number(s, "poke", at + 100, 9), 0);
+    assert_int_equal(bytes[100], 9);
+    vireo_sandbox_destroy(s);
+    free(bytes);
+}
+
+static void a_call_that_faults_or_spins_ends_and_nothing_runs_until_a_reset(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox *s;
+    struct vireo_sandbox_call c = {.timeout_ns = 50000000};
+    struct vireo_sandbox_end end;
+    OK(vireo_sandbox_clone(&s, t, &error));
+    static const struct {
+        const char *name;
+        enum vireo_sandbox_reason reason;
+    } cases[] = {{"crash", VIREO_SANDBOX_SIGNAL},
+                 {"spin", VIREO_SANDBOX_DEADLINE},
+                 {"sleeps", VIREO_SANDBOX_DEADLINE},
+                 {"leave", VIREO_SANDBOX_EXITED}};
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        OK(vireo_sandbox_function(s, cases[i].name, &c.fn, &error));
+        assert_int_equal(vireo_sandbox_call(s, &c, &end), 0);
+        if (end.reason != cases[i].reason) print_error("%s: %s\n", cases[i].name, end.detail);
+        assert_int_equal(end.reason, cases[i].reason);
+        assert_int_equal(vireo_sandbox_call(s, &c, &end), -EIO);
+        OK(vireo_sandbox_reset(s, &error));
+        assert_int_equal(number(s, "sum", 1, 2), 3);
+    }
+    vireo_sandbox_destroy(s);
+    vireo_sandbox_template_destroy(t);
+}
+
+static void after_a_reset_nothing_of_before_is_there(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox *s;
+    OK(vireo_sandbox_clone(&s, t, &error));
+    assert_int_equal(number(s, "count", 0, 0), 1);
+    assert_int_equal(number(s, "count", 0, 0), 2);
+    for (unsigned round = 0; round < 3; round++) {
+        assert_true(number(s, "fill_all", 0x5a, 0) > 4 << 20);
+        assert_int_equal(number(s, "set_registers", 0, 0), 0);
+        OK(vireo_sandbox_reset(s, &error));
+        assert_int_equal(number(s, "find_in_registers", 0, 0), 0);
+        assert_int_equal(number(s, "find_all", 0x5a, 0), 0);
+        OK(vireo_sandbox_reset(s, &error));
+        assert_int_equal(number(s, "count", 0, 0), 1);
+    }
+    vireo_sandbox_destroy(s);
+    vireo_sandbox_template_destroy(t);
+}
+
+static void clones_do_not_see_each_other_and_differ_in_chance(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox *a, *b;
+    OK(vireo_sandbox_clone(&a, t, &error));
+    OK(vireo_sandbox_clone(&b, t, &error));
+    assert_int_equal(number(a, "count", 0, 0), 1);
+    assert_int_equal(number(a, "count", 0, 0), 2);
+    assert_int_equal(number(b, "count", 0, 0), 1);
+    assert_true(number(a, "random_number", 0, 0) != number(b, "random_number", 0, 0));
+    const int64_t generation = number(a, "generation", 0, 0);
+    assert_true(generation != number(b, "generation", 0, 0));
+    OK(vireo_sandbox_reset(a, &error));
+    assert_true(generation != number(a, "generation", 0, 0));
+    vireo_sandbox_destroy(a);
+    vireo_sandbox_destroy(b);
+    vireo_sandbox_template_destroy(t);
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (readdir(d)) n++;
+    closedir(d);
+    return n;
+}
+
+static unsigned mappings(void)
+{
+    unsigned n = 0;
+    char line[512];
+    FILE *f = fopen("/proc/self/maps", "re");
+    while (fgets(line, sizeof(line), f)) n++;
+    fclose(f);
+    return n;
+}
+
+static void resets_and_clones_leave_nothing_behind(void **state)
+{
+    (void)state;
+    const char *more = getenv("TEST_ROUNDS"); /* what the promises say is 10,000 and 1,000: make soak */
+    const unsigned resets = more ? (unsigned)strtoul(more, NULL, 10) : 300, clones = resets / 10;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox *s;
+    OK(vireo_sandbox_clone(&s, t, &error));
+    const unsigned descriptors = open_descriptors();
+    for (unsigned i = 0; i < resets; i++) {
+        assert_int_equal(number(s, "count", 0, 0), 1);
+        OK(vireo_sandbox_reset(s, &error));
+    }
+    for (unsigned i = 0; i < clones; i++) {
+        struct vireo_sandbox *other;
+        OK(vireo_sandbox_clone(&other, t, &error));
+        assert_int_equal(number(other, "count", 0, 0), 1);
+        vireo_sandbox_destroy(other);
+    }
+    const unsigned maps = mappings();
+    for (unsigned i = 0; i < clones; i++) {
+        struct vireo_sandbox *other;
+        OK(vireo_sandbox_clone(&other, t, &error));
+        vireo_sandbox_destroy(other);
+    }
+    assert_int_equal(open_descriptors(), descriptors);
+    assert_true(mappings() <= maps + 2);
+    vireo_sandbox_destroy(s);
+    vireo_sandbox_template_destroy(t);
+}
+
+#define THREADS 16
+
+static void *use_pool(void *arg)
+{
+    struct vireo_sandbox_pool *p = arg;
+    struct vireo_error e;
+    for (unsigned i = 0; i < 4; i++) {
+        struct vireo_sandbox *s;
+        struct vireo_sandbox_end end;
+        struct vireo_sandbox_fn fn;
+        const uint64_t none[6] = {0};
+        if (vireo_sandbox_pool_take(p, &s, &e)) return (void *)"take";
+        if (vireo_sandbox_function(s, "count", &fn, &e)) return (void *)"function";
+        if (vireo_sandbox_call_numbers(s, &fn, none, 0, &end)) return (void *)"call";
+        vireo_sandbox_pool_give(p, s);
+        if (end.reason != VIREO_SANDBOX_RETURNED || end.value != 1) return (void *)"not put back";
+    }
+    return NULL;
+}
+
+static void threads_take_from_one_pool(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox_pool *p;
+    pthread_t thread[THREADS];
+    OK(vireo_sandbox_pool_create(&p, t, 4, &error));
+    for (unsigned i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&thread[i], NULL, use_pool, p), 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        void *failed;
+        (void)pthread_join(thread[i], &failed);
+        if (failed) print_error("%s\n", (const char *)failed);
+        assert_null(failed);
+    }
+    vireo_sandbox_pool_destroy(p);
+    vireo_sandbox_template_destroy(t);
+}
+
+static void *stop_soon(void *arg)
+{
+    const struct timespec moment = {0, 50000000};
+    (void)nanosleep(&moment, NULL);
+    vireo_sandbox_stop(arg);
+    return NULL;
+}
+
+static void a_stop_from_another_thread_ends_what_runs(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, s), 0);
+    struct vireo_sandbox_call c = {.timeout_ns = 0};
+    struct vireo_sandbox_end end;
+    OK(vireo_sandbox_function(s, "spin", &c.fn, &error));
+    assert_int_equal(vireo_sandbox_call(s, &c, &end), 0);
+    assert_int_equal(end.reason, VIREO_SANDBOX_STOPPED);
+    (void)pthread_join(thread, NULL);
+    vireo_sandbox_destroy(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_function_takes_bytes_and_gives_bytes),
+        cmocka_unit_test(a_megabyte_goes_in_and_out),
+        cmocka_unit_test(a_function_that_is_not_there_has_its_nearest_named),
+        cmocka_unit_test(an_answer_larger_than_allowed_is_refused),
+        cmocka_unit_test(host_functions_are_called_by_name_once_and_by_number_then),
+        cmocka_unit_test(shared_bytes_are_seen_by_both),
+        cmocka_unit_test(a_call_that_faults_or_spins_ends_and_nothing_runs_until_a_reset),
+        cmocka_unit_test(after_a_reset_nothing_of_before_is_there),
+        cmocka_unit_test(clones_do_not_see_each_other_and_differ_in_chance),
+        cmocka_unit_test(resets_and_clones_leave_nothing_behind),
+        cmocka_unit_test(threads_take_from_one_pool),
+        cmocka_unit_test(a_stop_from_another_thread_ends_what_runs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
