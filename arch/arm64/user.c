@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/arm64/struct_user.h"
+#include "arch/arm64/user_fp.h"
 #include "arch/arm64/vcpu.h"
 
 #define REG_SCTLR_EL1   ARM64_SYS_REG(3, 0, 1, 0, 0)
@@ -109,10 +110,10 @@ struct vcpu *user_vcpu(struct user *u)
 
 int user_begin(struct user *u, uint64_t pc, uint64_t sp)
 {
-    *user_frame(u) = (struct user_frame){.elr = pc, .sp = sp};
+    *user_frame(u) = (struct user_frame){.elr = pc, .sp = sp, .flush = 1};
     u->must_enter = true;
     u->is_out_by_kick = false;
-    return 0;
+    return user_set_fp(u, &(struct user_fp){0});
 }
 
 int user_begin_function(struct user *u, const struct user_mem *mem, uint64_t fn, uint64_t sp,

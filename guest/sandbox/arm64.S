@@ -33,7 +33,10 @@ user_vectors_start:
     .set vector, vector + 1
     .endr
 
+    /* The monitor sets the PC to the nop. Where the last exit was a store to the device page, KVM completes it at the
+     * next KVM_RUN and adds 4 to the PC, whoever set it since: then the branch is what runs first. */
     .org user_vectors_start + USER_CODE_BACK
+    nop
     b back
 leave:
     mrs x0, elr_el1
