@@ -91,10 +91,10 @@ static void preopen(struct wasi *w, const char *dir, const char *as)
     if (host >= 0) (void)wasi_fd_add(w, f, &fd);
 }
 
-/* "DIR[=AS]" among others, cut out of a copy that lives as long as the program. */
+/* "DIR[=AS]" among others, cut out of a copy. */
 static void preopen_listed(struct wasi *w, const char *list)
 {
-    char *at = strdup(list), *one;
+    char *at = w->listed = strdup(list), *one;
     for (unsigned n = 0; at && n < PREOPENS_MAX && (one = strsep(&at, ":")) != NULL; n++) {
         char *as = strchr(one, '=');
         if (as) *as++ = '\0';
@@ -142,6 +142,8 @@ void wasi_fini(struct wasi *w)
 {
     for (unsigned i = FD_FIRST; i < WASI_FDS_MAX; i++)
         if (w->fd[i].host >= 0) (void)shut(&w->fd[i]);
+    free(w->listed);
+    w->listed = NULL;
 }
 
 /* ---- open, close, renumber ---- */

@@ -92,6 +92,7 @@ struct wasi {
     wasm_rt_memory_t *memory; /* NULL: the module exports none, and every address is bad */
     char **argv, **envp;      /* each ends with NULL */
     struct wasi_fd fd[WASI_FDS_MAX];
+    char *listed;       /* names of preopened directories */
     bool lacks_openat2; /* found out at the first use */
 };
 

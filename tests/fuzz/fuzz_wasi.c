@@ -22,17 +22,54 @@ typedef uint32_t call_fn(struct wasi *w, uint64_t, uint64_t, uint64_t, uint64_t,
     {                                                                                                                  \
         (call_fn *)(void (*)(void))WASI_CALL(name), params                                                             \
     }
-#define DECLARE(name) uint32_t WASI_CALL(name)()
-DECLARE(args_get), DECLARE(args_sizes_get), DECLARE(environ_get), DECLARE(environ_sizes_get), DECLARE(clock_res_get);
-DECLARE(clock_time_get), DECLARE(fd_advise), DECLARE(fd_allocate), DECLARE(fd_close), DECLARE(fd_datasync);
-DECLARE(fd_fdstat_get), DECLARE(fd_fdstat_set_flags), DECLARE(fd_fdstat_set_rights), DECLARE(fd_filestat_get);
-DECLARE(fd_filestat_set_size), DECLARE(fd_filestat_set_times), DECLARE(fd_pread), DECLARE(fd_prestat_dir_name);
-DECLARE(fd_prestat_get), DECLARE(fd_pwrite), DECLARE(fd_read), DECLARE(fd_readdir), DECLARE(fd_renumber);
-DECLARE(fd_seek), DECLARE(fd_sync), DECLARE(fd_tell), DECLARE(fd_write), DECLARE(path_create_directory);
-DECLARE(path_filestat_get), DECLARE(path_filestat_set_times), DECLARE(path_link), DECLARE(path_open);
-DECLARE(path_readlink), DECLARE(path_remove_directory), DECLARE(path_rename), DECLARE(path_symlink);
-DECLARE(path_unlink_file), DECLARE(poll_oneoff), DECLARE(proc_raise), DECLARE(random_get), DECLARE(sched_yield);
-DECLARE(sock_accept), DECLARE(sock_recv), DECLARE(sock_send), DECLARE(sock_shutdown);
+/* Their own types do not matter: each argument is in a register or a slot of 64 bits, of which it takes what it needs.
+ */
+#define DECLARE(name) uint32_t WASI_CALL(name)(void)
+DECLARE(args_get);
+DECLARE(args_sizes_get);
+DECLARE(environ_get);
+DECLARE(environ_sizes_get);
+DECLARE(clock_res_get);
+DECLARE(clock_time_get);
+DECLARE(fd_advise);
+DECLARE(fd_allocate);
+DECLARE(fd_close);
+DECLARE(fd_datasync);
+DECLARE(fd_fdstat_get);
+DECLARE(fd_fdstat_set_flags);
+DECLARE(fd_fdstat_set_rights);
+DECLARE(fd_filestat_get);
+DECLARE(fd_filestat_set_size);
+DECLARE(fd_filestat_set_times);
+DECLARE(fd_pread);
+DECLARE(fd_prestat_dir_name);
+DECLARE(fd_prestat_get);
+DECLARE(fd_pwrite);
+DECLARE(fd_read);
+DECLARE(fd_readdir);
+DECLARE(fd_renumber);
+DECLARE(fd_seek);
+DECLARE(fd_sync);
+DECLARE(fd_tell);
+DECLARE(fd_write);
+DECLARE(path_create_directory);
+DECLARE(path_filestat_get);
+DECLARE(path_filestat_set_times);
+DECLARE(path_link);
+DECLARE(path_open);
+DECLARE(path_readlink);
+DECLARE(path_remove_directory);
+DECLARE(path_rename);
+DECLARE(path_symlink);
+DECLARE(path_unlink_file);
+DECLARE(poll_oneoff);
+DECLARE(proc_raise);
+DECLARE(random_get);
+DECLARE(sched_yield);
+DECLARE(sock_accept);
+DECLARE(sock_recv);
+DECLARE(sock_send);
+DECLARE(sock_shutdown);
 
 /* All but proc_exit. i: 32 bits, I: 64; p and n: a path's address and length; f: a descriptor. */
 static const struct {
@@ -88,7 +125,7 @@ static const struct {
 
 /* ---- the folder: TOP/in is the module's, TOP/out and TOP/secret are not ---- */
 
-static char top[] = "/tmp/fuzz_wasi.XXXXXX";
+static char top[] = "/dev/shm/fuzz_wasi.XXXXXX"; /* in memory: fsync is among the calls */
 static int top_fd;
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)

@@ -9,6 +9,7 @@
 
 #include "vmm/base/json_out.h"
 #include "vmm/cli/cli.h"
+#include "vmm/cli/wasm_build.h"
 
 struct exec {
     const char *json, *stats, *trace, *input; /* as the options say; NULL: not given */
@@ -217,6 +218,16 @@ static int run_program(struct exec *x, struct vireo_sandbox_end *end)
     return caught ? STATUS_SIGNAL + caught : end->status;
 }
 
+/* A WebAssembly module is run as the program that it was made into. 0, and *path: what is to be loaded. */
+static int find_program(const char *named, char made[PATH_MAX], const char **path, struct vireo_error *e)
+{
+    const struct wasm_params p = {.module = named};
+    *path = named;
+    if (!wasm_is_module(named)) return 0;
+    *path = made;
+    return wasm_program(&p, made, e);
+}
+
 static int run_exec(const struct command *self, char **words, uint64_t started_ns)
 {
     struct exec x = {.trace_fd = -1};
@@ -229,9 +240,10 @@ static int run_exec(const struct command *self, char **words, uint64_t started_n
         return say_error(&e);
     }
     int status;
-    char **program = args_rest(self, words);
-    if (configure(&x, self, words, c, &e) ||
-        vireo_sandbox_create(&x.sandbox, c, program[0], (const char *const *)program, &e)) {
+    char **program = args_rest(self, words), made[PATH_MAX];
+    const char *path;
+    if (configure(&x, self, words, c, &e) || find_program(program[0], made, &path, &e) ||
+        vireo_sandbox_create(&x.sandbox, c, path, (const char *const *)program, &e)) {
         status = say_error(&e);
     } else {
         status = run_program(&x, &end);

@@ -57,7 +57,7 @@ void wasm_symbols_write(const struct wasm_module *m, FILE *f)
 
 /* ---- C ---- */
 
-static const char head[] =
+static const char preamble[] =
     "#include \"m.h\"\n"
     "struct Z_wasi_snapshot_preview1_instance_t;\n"
     "static Z_m_instance_t instance;\n"
@@ -93,7 +93,7 @@ void wasm_glue_write(const struct wasm_module *m, FILE *f)
     const struct wasm_export *memory = wasm_module_find(m, WASM_MEMORY, "memory");
     const struct wasm_export *begin = wasm_module_find(m, WASM_FUNCTION, "_start");
     if (!begin) begin = wasm_module_find(m, WASM_FUNCTION, "_initialize");
-    fputs(head, f);
+    fputs(preamble, f);
     fputs("wasm_rt_memory_t *vireo_module_memory(void) { return ", f);
     if (memory)
         fprintf(f, "Z_mZ_e%u(&instance); }\n", (unsigned)(memory - m->export));
