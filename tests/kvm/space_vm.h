@@ -1,5 +1,5 @@
 /* A space under a real VM: what the processor finds is what the space says, after every change and every reset. Two
- * loops of a few instructions (loops) take an address as a system call's result and touch it. Included
+ * loops of a few instructions take an address as a system call's result and touch it. Included
  * by one test of each architecture, which brings the instructions. */
 #include "tests/unit/sandbox/space_rig.h"
 
