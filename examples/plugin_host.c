@@ -112,7 +112,7 @@ int main(int argc, char **argv)
     if (prepare(argv[1], &template, &e) || vireo_sandbox_clone(&s, template, &e) ||
         vireo_sandbox_function(s, "decode", &fn, &e))
         status = fail(&e);
-    for (int i = 2; s && !status && i < argc; i++) {
+    for (int i = 2; s && i < argc; i++) {
         status |= decode(s, &fn, argv[i], in, out);
         if (vireo_sandbox_reset(s, &e)) return fail(&e);
     }

@@ -248,3 +248,13 @@ uint64_t cpuid_xcr0(union cpuid_table *t)
     const struct kvm_cpuid_entry2 *c = cpuid_find(t, 0xd, 0);
     return c ? (uint64_t)c->edx << 32 | c->eax : 0;
 }
+
+uint32_t cpuid_xsave_size(union cpuid_table *t, uint64_t xcr0)
+{
+    uint32_t size = xcr0 ? 512 + 64 : 512; /* FXSAVE's area, and the header of XSAVE */
+    for (uint32_t i = 2; i < 63; i++) {
+        const struct kvm_cpuid_entry2 *c = xcr0 >> i & 1 ? cpuid_find(t, 0xd, i) : NULL;
+        if (c && c->ebx + c->eax > size) size = c->ebx + c->eax;
+    }
+    return size;
+}

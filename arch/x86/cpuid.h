@@ -32,6 +32,8 @@ void cpuid_shape(union cpuid_table *t, const struct cpuid_facts *f);
 void cpuid_set_id(union cpuid_table *t, uint32_t apic_id);
 /* The extended states the guest may enable: XCR0 with all of them. 0: no XSAVE. */
 uint64_t cpuid_xcr0(union cpuid_table *t);
+/* Bytes of an XSAVE area in the standard format with the states of xcr0 (SDM vol. 1, 13.4). */
+uint32_t cpuid_xsave_size(union cpuid_table *t, uint64_t xcr0);
 /* NULL: no such leaf. index counts only for leaves that have several. */
 struct kvm_cpuid_entry2 *cpuid_find(union cpuid_table *t, uint32_t function, uint32_t index);
 

@@ -15,8 +15,9 @@ struct user {
     uint8_t *kernel;        /* the host's mapping of its pages */
     struct user_way way;    /* of the program, while it is out */
     uint64_t xcr0;
-    size_t xsave_size;
-    int vector; /* of the exception that it is out for; -1: none */
+    size_t xsave_size;  /* bytes that KVM reads and writes */
+    uint32_t used_size; /* of these, the ones that the states of xcr0 take: a signal's frame has no others */
+    int vector;         /* of the exception that it is out for; -1: none */
     uint64_t error_code;
     bool must_flush;
     bool is_forged;      /* it left by an OUT of its own, or by HLT: what a processor refuses at CPL 3 */

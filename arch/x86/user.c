@@ -127,7 +127,7 @@ static int host_error(struct err *e, int rc, const char *what)
 }
 
 /* The features are the host's, but for what takes a local APIC. */
-static int init_features(const struct vm *vm, const struct vcpu *v, uint64_t *xcr0, struct err *e)
+static int init_features(struct user *u, const struct vm *vm, struct err *e)
 {
     const struct cpuid_facts facts = {.cpus = 1, .has_no_apic = true};
     union cpuid_table t;
@@ -135,9 +135,12 @@ static int init_features(const struct vm *vm, const struct vcpu *v, uint64_t *xc
     if (rc) return rc;
     cpuid_shape(&t, &facts);
     cpuid_set_id(&t, 0);
-    if (ioctl(v->fd, KVM_SET_CPUID2, &t)) return host_error(e, -errno, "CPUID");
-    *xcr0 = cpuid_xcr0(&t) & XCR0_OFFERED;
-    return *xcr0 ? vcpu_init_xcr0(v, *xcr0, e) : 0;
+    if (ioctl(u->vcpu.fd, KVM_SET_CPUID2, &t)) return host_error(e, -errno, "CPUID");
+    u->xcr0 = cpuid_xcr0(&t) & XCR0_OFFERED;
+    u->xsave_size = user_xsave_size(vm);
+    u->used_size = cpuid_xsave_size(&t, u->xcr0);
+    if (u->used_size > u->xsave_size) return host_error(e, -EOVERFLOW, "the size of XSAVE");
+    return u->xcr0 ? vcpu_init_xcr0(&u->vcpu, u->xcr0, e) : 0;
 }
 
 static struct kvm_segment segment(unsigned selector, unsigned type, bool is_code)
@@ -200,14 +203,13 @@ int user_create(struct user **out, const struct user_params *p, struct err *e)
     u->vector = -1;
     fill_kernel(u->kernel);
     int rc = vcpu_create(p->vm, 0, &u->vcpu, e);
-    if (!rc) rc = init_features(p->vm, &u->vcpu, &u->xcr0, e);
+    if (!rc) rc = init_features(u, p->vm, e);
     if (!rc) rc = init_sregs(u, p->root_gpa, u->xcr0 != 0, e);
     if (!rc) rc = init_calls(&u->vcpu, e);
     if (rc) {
         user_destroy(u);
         return rc;
     }
-    u->xsave_size = user_xsave_size(p->vm);
     u->vcpu.run->kvm_valid_regs = KVM_SYNC_X86_REGS;
     *out = u;
     return 0;
@@ -251,6 +253,7 @@ int user_begin_function(struct user *u, const struct user_mem *mem, uint64_t fn,
     gp->rax = 0; /* no vector registers hold arguments, as a variadic function asks */
     u->way = (struct user_way){.pc = fn, .sp = sp, .flags = user_safe_flags(0)};
     u->vector = -1;
+    u->is_out_by_kick = false;
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
@@ -74,6 +75,25 @@ static void take_page_fault(struct user *u, struct user_fault *out)
     out->access = u->error_code & PF_FETCH ? USER_EXEC : u->error_code & PF_WRITE ? USER_WRITE : USER_READ;
 }
 
+/* Which floating-point error it was: the lowest one that happened and is not masked, as the processor took it (SDM
+ * vol. 1, 4.9.2). The bits are at the same places in the x87 status and control words and in MXCSR, where the masks
+ * are 7 bits further up. */
+static int float_code(struct user *u, unsigned vector)
+{
+    static const int codes[] = {FPE_FLTINV, FPE_FLTUND, FPE_FLTDIV, FPE_FLTOVF, FPE_FLTUND, FPE_FLTRES};
+    uint16_t control = 0, status = 0;
+    uint32_t mxcsr = 0;
+    uint8_t *area = calloc(1, u->xsave_size);
+    if (area && !user_get_xsave(u, area)) {
+        memcpy(&control, area, sizeof(control));
+        memcpy(&status, area + 2, sizeof(status));
+        memcpy(&mxcsr, area + 24, sizeof(mxcsr));
+    }
+    free(area);
+    const unsigned errors = vector == 16 ? status & ~(unsigned)control & 0x3f : mxcsr & ~(mxcsr >> 7) & 0x3f;
+    return errors ? codes[__builtin_ctz(errors)] : FPE_FLTINV;
+}
+
 void user_get_fault(struct user *u, struct user_fault *out)
 {
     const unsigned vector = u->is_forged || u->vector < 0 ? 13 : (unsigned)u->vector;
@@ -82,6 +102,7 @@ void user_get_fault(struct user *u, struct user_fault *out)
     *out = (struct user_fault){.signo = kind->signo, .code = kind->code, .pc = u->way.pc};
     if (kind->at_pc) out->address = u->way.pc;
     if (vector == 14) take_page_fault(u, out);
+    if (vector == 16 || vector == 19) out->code = float_code(u, vector);
     (void)snprintf(out->what, sizeof(out->what), "%s", kind->what);
 }
 
@@ -109,10 +130,11 @@ void user_flush(struct user *u)
     u->must_flush = true;
 }
 
-/* What the guest has: KVM gives it the host's features. */
+/* AT_HWCAP is CPUID.1:EDX, and KVM gives the guest the host's features. AT_HWCAP2 tells what the kernel allows beyond
+ * CPUID (MWAIT and WRFSBASE at CPL 3), which this kernel does not. */
 uint64_t user_hwcap(unsigned which)
 {
-    return getauxval(which);
+    return which == AT_HWCAP ? getauxval(AT_HWCAP) : 0;
 }
 
 void user_set_sp(struct user *u, uint64_t sp)

@@ -92,7 +92,7 @@ static int put_fp(struct user *u, const struct user_mem *mem, uint64_t at)
     if (!area) return -ENOMEM;
     int rc = user_get_xsave(u, area);
     if (!rc) {
-        const uint32_t size = (uint32_t)u->xsave_size;
+        const uint32_t size = u->used_size;
         struct fp_note note = {.magic = MAGIC_1, .extended_size = size + 4, .features = u->xcr0, .size = size};
         memcpy(area + SOFTWARE_AT, &note, sizeof(note));
         memcpy(area + size, &magic_2, sizeof(magic_2));
@@ -105,11 +105,11 @@ static int put_fp(struct user *u, const struct user_mem *mem, uint64_t at)
 int user_enter_signal(struct user *u, const struct user_mem *mem, const struct user_signal *s)
 {
     struct frame f;
-    const bool is_on_it = s->stack_size && u->way.sp - s->stack < s->stack_size;
+    const bool is_on_it = s->stack_size && u->way.sp > s->stack && u->way.sp - s->stack <= s->stack_size;
     const bool uses_it = s->stack_size && (s->flags & SA_ONSTACK) && !is_on_it;
     uint64_t sp = uses_it ? s->stack + s->stack_size : u->way.sp - RED_ZONE;
     fill_frame(u, s, &f);
-    sp = (sp - u->xsave_size - sizeof(uint32_t)) & ~63ull;
+    sp = (sp - u->used_size - sizeof(uint32_t)) & ~63ull;
     f.context.fp_state = sp;
     if (put_fp(u, mem, sp)) return -EFAULT;
     sp = ((sp - sizeof(f)) & ~15ull) - 8;
@@ -130,7 +130,7 @@ static int get_fp(struct user *u, const struct user_mem *mem, uint64_t at)
 {
     uint8_t *area = calloc(1, u->xsave_size);
     if (!area) return -ENOMEM;
-    int rc = mem->read(mem->arg, at, area, u->xsave_size);
+    int rc = mem->read(mem->arg, at, area, u->used_size);
     if (!rc) {
         memset(area + SOFTWARE_AT, 0, sizeof(struct fp_note));
         rc = ioctl(u->vcpu.fd, KVM_SET_XSAVE, area) ? -errno : 0;
@@ -167,7 +167,7 @@ int user_leave_signal(struct user *u, const struct user_mem *mem, uint64_t *bloc
     return 0;
 }
 
-/* The frame, the vector registers with AVX-512, and what aligning takes. */
+/* The frame (440), the vector registers with AVX-512 (2692), the red zone, and what aligning takes. */
 uint64_t user_signal_size(void)
 {
     return 4096;

@@ -3,7 +3,8 @@
  * General registers and flags; segments and their bases, which it loads itself or by a call (KVM_GET_SREGS: CR2 too);
  * x87, SSE, AVX and what else XCR0 offers (XSAVE); and an exception or a piece of an instruction that KVM was about to
  * deliver (KVM_GET_VCPU_EVENTS). It can change no other MSR, no control register, no debug register but DR6, which
- * nothing in the guest can read, and not the time stamp counter. */
+ * nothing in the guest can read, and not the time stamp counter. kvm_pvm does not tell which of its own selectors a
+ * program has loaded into DS, ES, FS and GS; no bases depend on them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* A space under a real VM: what the processor finds is what the space says, after every change and every reset. Two
- * loops of a few instructions (fetch_loop, store_loop) take an address as a system call's result and touch it. Included
+ * loops of a few instructions (loops) take an address as a system call's result and touch it. Included
  * by one test of each architecture, which brings the instructions. */
 #include "tests/unit/sandbox/space_rig.h"
 
@@ -9,6 +9,13 @@
 #define DATA  0x3ff80000ull /* the tables of two levels end in the midst of it */
 #define PAGES 256u
 #define STORE (CODE + 64)
+
+/* Machine code. fetch: a system call, then the byte at the address that is its result becomes the next one's first
+ * argument. store: a system call, then 1 is written there. */
+struct loops {
+    uint32_t fetch[4], store[4];
+};
+static const struct loops loops; /* the test's */
 
 struct guest {
     struct vm vm;
@@ -87,8 +94,8 @@ static struct space_template *program(void)
     struct space_template *t = NULL;
     struct space *s = space_of(4 * MiB);
     assert_true(space_map(s, CODE, SPACE_PAGE, USER_READ | USER_EXEC, SPACE_FIXED) > 0);
-    assert_int_equal(space_write_any(s, CODE, fetch_loop, sizeof(fetch_loop)), 0);
-    assert_int_equal(space_write_any(s, STORE, store_loop, sizeof(store_loop)), 0);
+    assert_int_equal(space_write_any(s, CODE, loops.fetch, sizeof(loops.fetch)), 0);
+    assert_int_equal(space_write_any(s, STORE, loops.store, sizeof(loops.store)), 0);
     assert_true(space_map(s, DATA, PAGES * SPACE_PAGE, RW, SPACE_FIXED) > 0);
     assert_int_equal(space_unmap(s, DATA + 200 * SPACE_PAGE, 20 * SPACE_PAGE), 0);
     for (unsigned i = 0; i < PAGES; i += 2) (void)space_write(s, DATA + i * SPACE_PAGE, "t", 1);
@@ -171,7 +178,7 @@ static void a_reset_finds_what_the_guest_wrote(void **state)
     struct space *s = space_of(16 * MiB), *c = NULL;
     struct space_template *t = NULL;
     assert_true(space_map(s, CODE, SPACE_PAGE, USER_READ | USER_EXEC, SPACE_FIXED) > 0);
-    assert_int_equal(space_write_any(s, STORE, store_loop, sizeof(store_loop)), 0);
+    assert_int_equal(space_write_any(s, STORE, loops.store, sizeof(loops.store)), 0);
     assert_true(space_map(s, DATA, many * SPACE_PAGE, RW, SPACE_FIXED) > 0);
     assert_int_equal(space_template_create(&t, s, NULL), 0);
     assert_int_equal(space_create_from(&c, t, NULL), 0);

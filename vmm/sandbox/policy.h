@@ -21,7 +21,7 @@ struct policy_dir {
 struct policy {
     struct policy_dir dir[POLICY_DIRS_MAX];
     unsigned dirs;
-    int std[3];          /* what the program has as 0, 1 and 2: descriptors that stay the caller's; -1: none (EBADF) */
+    int std[3];          /* what the program has as 0, 1 and 2: descriptors that stay the caller's; -1: as /dev/null */
     char *cwd;           /* of the program; NULL: "/" */
     uint64_t output_max; /* bytes to 1 and 2 together; 0: no limit */
     unsigned files_max;  /* open files */

@@ -1,10 +1,10 @@
 /* The memory of a sandboxed program: page frames, page tables, and what is mapped where.
  *
- * The VM has two slots: the frames at guest-physical 0, and the kernel's pages with the page tables. Every page that the program
- * has mapped has its frame at once, so no page fault of a well-behaved program leaves the guest; the host gives memory
- * as it is touched. Frames that are given are zero. What the program may still map is counted in frames: beyond
- * `memory` mmap and brk get -ENOMEM. A mapping without rights (PROT_NONE), as allocators reserve, takes no frames until
- * it gets some. Tables are counted apart: a sixteenth of the frames, and 512.
+ * The VM has two slots: the frames at guest-physical 0, and the kernel's pages with the page tables. Every page that
+ * the program has mapped has its frame at once, so no page fault of a well-behaved program leaves the guest; the host
+ * gives memory as it is touched. Frames that are given are zero. What the program may still map is counted in frames:
+ * beyond `memory` mmap and brk get -ENOMEM. A mapping without rights (PROT_NONE), as allocators reserve, takes no
+ * frames until it gets some. Tables are counted apart: a sixteenth of the frames, and 512.
  *
  * A template is such a memory frozen: its frames and tables in a sealed memfd, its list of mappings a copy. Spaces made
  * from it map it privately, so that they share every page until they write to it. space_reset puts back what was

@@ -1,0 +1,125 @@
+/* What `vireo exec` is tried with, by the first argument: ends of every kind, and doors that should be shut. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int say_errno(const char *what, int failed)
+{
+    printf("%s: %s\n", what, failed ? strerrorname_np(errno) : "done");
+    return 0;
+}
+
+__attribute__((noinline)) static void write_to_null(void)
+{
+    *(volatile int *)8 = 1;
+}
+
+static int recurse(int n)
+{
+    volatile char room[4096];
+    room[0] = (char)n;
+    return recurse(n + 1) + room[0];
+}
+
+static volatile sig_atomic_t faults;
+static void on_fault(int signo, siginfo_t *info, void *context)
+{
+    (void)context;
+    faults++;
+    printf("signal %d at %p, code %d\n", signo, info->si_addr, info->si_code);
+    fflush(stdout);
+    _exit(faults == 1 && signo == SIGSEGV ? 0 : 1);
+}
+
+static int handle_fault(void)
+{
+    struct sigaction a = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &a, NULL);
+    write_to_null();
+    return 1;
+}
+
+static volatile sig_atomic_t came;
+static void on_signal(int signo)
+{
+    came = signo;
+}
+
+/* A handler must find vector registers as they were, and leave them so. */
+static int keep_registers(void)
+{
+    volatile double x = 1.5;
+    signal(SIGUSR1, on_signal);
+    double y = x * 3;
+    raise(SIGUSR1);
+    y = sqrt(y * 2);
+    printf("%d %.3f\n", came == SIGUSR1, y);
+    return 0;
+}
+
+static int eat_memory(void)
+{
+    size_t all = 0;
+    for (;;) {
+        char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED) break;
+        memset(p, 1, 1 << 20);
+        all++;
+    }
+    printf("%s after %s MiB\n", strerrorname_np(errno), all > 8 && all < 16 ? "some" : "a wrong number of");
+    return 0;
+}
+
+static int fork_tree(void)
+{
+    int sum = 0, status;
+    for (int i = 1; i <= 5; i++)
+        if (fork() == 0) _exit(i);
+    while (wait(&status) > 0) sum += WEXITSTATUS(status);
+    const pid_t child = fork();
+    if (child == 0) pause();
+    kill(child, SIGTERM);
+    waitpid(child, &status, 0);
+    printf("%d, signal %d\n", sum, WTERMSIG(status));
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    const char *path = argc > 2 ? argv[2] : "/";
+    char buffer[64] = "";
+    if (strcmp(what, "segv") == 0) write_to_null();
+    if (strcmp(what, "abort") == 0) abort();
+    if (strcmp(what, "trap") == 0) __builtin_trap();
+    if (strcmp(what, "recurse") == 0) return recurse(0);
+    if (strcmp(what, "handler") == 0) return handle_fault();
+    if (strcmp(what, "registers") == 0) return keep_registers();
+    if (strcmp(what, "spin") == 0)
+        for (;;) continue;
+    if (strcmp(what, "sleep") == 0) return (int)sleep(1000);
+    if (strcmp(what, "flood") == 0)
+        for (;;) puts("a line of output, and another one, and so on");
+    if (strcmp(what, "memory") == 0) return eat_memory();
+    if (strcmp(what, "fork") == 0) return fork_tree();
+    if (strcmp(what, "socket") == 0) return say_errno("socket", socket(AF_INET, SOCK_STREAM, 0) < 0);
+    if (strcmp(what, "execve") == 0) return say_errno("execve", execl("/bin/sh", "sh", (char *)NULL) < 0);
+    if (strcmp(what, "unknown") == 0) return say_errno("call 499", syscall(499) < 0);
+    if (strcmp(what, "open") == 0) return say_errno(path, open(path, O_RDONLY) < 0);
+    if (strcmp(what, "create") == 0) return say_errno(path, open(path, O_CREAT | O_WRONLY, 0644) < 0);
+    if (strcmp(what, "wx") == 0)
+        return say_errno("wx", mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                                    0) == MAP_FAILED);
+    if (strcmp(what, "stdin") == 0) printf("%zd %s\n", read(0, buffer, sizeof(buffer) - 1), buffer);
+    if (strcmp(what, "env") == 0) printf("%s\n", getenv("A") ? getenv("A") : "nothing");
+    return 0;
+}
