@@ -69,7 +69,7 @@ static int cache_path(struct wasm_build *b, char dir[PATH_MAX])
                          "no place for its program: set XDG_CACHE_HOME or HOME, or use vireo wasm");
     if (n > PATH_MAX - 64) return wasm_fail(b, STATUS_NOT_RUNNABLE, "the path of the cache is too long");
     (void)mkdir(dir, 0700);
-    strcat(dir, "/vireo");
+    memcpy(dir + n, "/vireo", sizeof("/vireo"));
     return 0;
 }
 

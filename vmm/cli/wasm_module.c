@@ -205,7 +205,7 @@ static int read_imports(struct parse *p, struct reader *r)
 {
     struct wasm_module *m = p->m;
     const uint32_t count = count_of(r, WASM_LIST_MAX);
-    m->function = array_of(count, sizeof(*m->function));
+    m->function = array_of(count, sizeof(void *));
     if (!m->function) return no_memory(p);
     for (uint32_t i = 0; i < count && !r->is_bad; i++) {
         const struct name module = name_of(r), field = name_of(r);
@@ -227,7 +227,7 @@ static int read_functions(struct parse *p, struct reader *r)
 {
     struct wasm_module *m = p->m;
     const uint32_t count = count_of(r, WASM_LIST_MAX);
-    const struct wasm_type **all = reallocarray(m->function, (size_t)m->imports + count + 1, sizeof(*all));
+    const struct wasm_type **all = reallocarray(m->function, (size_t)m->imports + count + 1, sizeof(void *));
     if (!all) return no_memory(p);
     m->function = all;
     for (uint32_t i = 0; i < count && !r->is_bad; i++) add_function(m, r);
@@ -268,10 +268,10 @@ static int check_once(struct parse *p)
 {
     const struct wasm_module *m = p->m;
     int rc = 0;
-    const struct wasm_export **sorted = array_of(m->exports, sizeof(*sorted));
+    const struct wasm_export **sorted = array_of(m->exports, sizeof(void *));
     if (!sorted) return no_memory(p);
     for (uint32_t i = 0; i < m->exports; i++) sorted[i] = &m->export[i];
-    qsort(sorted, m->exports, sizeof(*sorted), by_name);
+    qsort(sorted, m->exports, sizeof(void *), by_name);
     for (uint32_t i = 1; i < m->exports && rc == 0; i++)
         if (by_name(&sorted[i - 1], &sorted[i]) == 0)
             rc = err_set(p->e, -EINVAL, "%s: exports \"%.*s\" twice", p->name, (int)sorted[i]->name_len,
