@@ -10,7 +10,7 @@
 #define USER_PAGES_END  0x4000
 
 /* The device page's guest-physical address: the one behind all that the kernel's slot may have. */
-#define USER_DEVICE_GPA 0x1000010000
+#define USER_DEVICE_GPA 0xfffff0000 /* below the kernel's slot, which has the page tables behind it */
 
 /* Offsets in the frame. */
 #define FRAME_X      0 /* x0 to x30 */

@@ -60,7 +60,8 @@ int64_t space_share(struct space *s, struct vm *vm, void *host, uint64_t len, bo
                        (unsigned long long)len, SPACE_PAGE);
     if (s->shares == SPACE_SHARES_MAX)
         return err_set(e, -ENOSPC, "a sandbox takes %u pieces of shared memory", SPACE_SHARES_MAX);
-    const uint64_t va = len <= USER_KERNEL_GPA - gpa ? areas_gap(&s->ledger.areas, USER_MIN, s->ledger.top, len) : 0;
+    const uint64_t va =
+        len <= USER_KERNEL_GPA - USER_KERNEL_MAX - gpa ? areas_gap(&s->ledger.areas, USER_MIN, s->ledger.top, len) : 0;
     if (!va)
         return err_set(e, -ENOMEM, "shared memory of %llu bytes: no room in the sandbox's addresses",
                        (unsigned long long)len);
