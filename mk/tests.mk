@@ -66,7 +66,7 @@ SOAK_ROUNDS := 20000
 soak: all fuzz ## an hour: machines started and stopped by the thousand, floods of a minute, each fuzz target for 3 minutes
 	+$(SUBMAKE) $(KVM_BINS) $(UNIT_BINS)
 	TEST_ROUNDS=$(SOAK_ROUNDS) SOAK_S=60 FUZZ_SECONDS=180 tests/run $(BUILD)/tests/kvm/test_machine $(BUILD)/tests/kvm/test_ends \
-		$(BUILD)/tests/kvm/test_conformance tests/boot/stall.t tests/boot/ends.t tests/boot/console.t tests/fuzz/fuzz.t
+		$(BUILD)/tests/kvm/test_conformance $(BUILD)/tests/kvm/test_sandbox tests/boot/stall.t tests/boot/ends.t tests/boot/console.t tests/fuzz/fuzz.t
 
 # ---- everything
 SANITIZERS := asan tsan

@@ -68,7 +68,7 @@ man_options() {
 help_options() { sed ':a; N; $!ba; s/\n \+\[/[/g' out | sed -n 's/^  \(--[a-z][^ ]*\( [^ ]\+\)*\)\(  .*\)\?$/\1/p' | sort; }
 man_says_what_help_says() {
     local c
-    for c in run bench report fairness stat top wasm doctor; do
+    for c in run exec bench report fairness stat top wasm doctor; do
         ends 0 $c --help || return 1
         man_options "$TREE/docs/man/vireo-$c.1" > from-man
         help_options > from-help

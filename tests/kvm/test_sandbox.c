@@ -256,6 +256,43 @@ static unsigned mappings(void)
     return n;
 }
 
+static unsigned threads(void)
+{
+    unsigned n = 0;
+    DIR *d = opendir("/proc/self/task");
+    while (readdir(d)) n++;
+    closedir(d);
+    return n;
+}
+
+static uint64_t resident_pages(void)
+{
+    uint64_t all = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    assert_int_equal(fscanf(f, "%" SCNu64 " %" SCNu64, &all, &resident), 2);
+    fclose(f);
+    return resident;
+}
+
+static void use_and_drop_clones(struct vireo_sandbox_template *t, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct vireo_sandbox *s;
+        OK(vireo_sandbox_clone(&s, t, &error));
+        assert_int_equal(number(s, "count", 0, 0), 1);
+        vireo_sandbox_destroy(s);
+    }
+}
+
+static void use_and_reset(struct vireo_sandbox *s, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(number(s, "count", 0, 0), 1);
+        OK(vireo_sandbox_reset(s, &error));
+    }
+}
+
+/* More than a tenth of the rounds would be a leak; less is the allocator's, and a sanitizer's quarantine. */
 static void resets_and_clones_leave_nothing_behind(void **state)
 {
     (void)state;
@@ -264,26 +301,54 @@ static void resets_and_clones_leave_nothing_behind(void **state)
     struct vireo_sandbox_template *t = open_template();
     struct vireo_sandbox *s;
     OK(vireo_sandbox_clone(&s, t, &error));
-    const unsigned descriptors = open_descriptors();
-    for (unsigned i = 0; i < resets; i++) {
-        assert_int_equal(number(s, "count", 0, 0), 1);
-        OK(vireo_sandbox_reset(s, &error));
-    }
-    for (unsigned i = 0; i < clones; i++) {
-        struct vireo_sandbox *other;
-        OK(vireo_sandbox_clone(&other, t, &error));
-        assert_int_equal(number(other, "count", 0, 0), 1);
-        vireo_sandbox_destroy(other);
-    }
-    const unsigned maps = mappings();
-    for (unsigned i = 0; i < clones; i++) {
-        struct vireo_sandbox *other;
-        OK(vireo_sandbox_clone(&other, t, &error));
-        vireo_sandbox_destroy(other);
-    }
+    use_and_reset(s, resets / 10 + 2);
+    use_and_drop_clones(t, 2);
+    const unsigned descriptors = open_descriptors(), maps = mappings(), tasks = threads();
+    const uint64_t resident = resident_pages();
+    use_and_reset(s, resets);
+    use_and_drop_clones(t, clones);
     assert_int_equal(open_descriptors(), descriptors);
-    assert_true(mappings() <= maps + 2);
+    assert_int_equal(threads(), tasks);
+    assert_true(mappings() <= maps + clones / 10 + 8);
+#ifndef __SANITIZE_ADDRESS__
+    assert_true(resident_pages() <= resident + resets / 10 + 256);
+#else
+    (void)resident;
+#endif
     vireo_sandbox_destroy(s);
+    vireo_sandbox_template_destroy(t);
+}
+
+#define MANY 64
+
+static void *use_own(void *arg)
+{
+    struct vireo_error e;
+    struct vireo_sandbox *s;
+    struct vireo_sandbox_fn fn;
+    struct vireo_sandbox_end end;
+    const uint64_t two[6] = {40, 2};
+    if (vireo_sandbox_clone(&s, arg, &e)) return (void *)"clone";
+    const char *failed = vireo_sandbox_function(s, "sum", &fn, &e) ? "function" : NULL;
+    for (unsigned i = 0; !failed && i < 10; i++)
+        if (vireo_sandbox_call_numbers(s, &fn, two, 0, &end) || end.value != 42) failed = "call";
+    if (!failed && vireo_sandbox_reset(s, &e)) failed = "reset";
+    vireo_sandbox_destroy(s);
+    return (void *)(uintptr_t)failed;
+}
+
+static void many_threads_call_each_its_own(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    pthread_t thread[MANY];
+    for (unsigned i = 0; i < MANY; i++) assert_int_equal(pthread_create(&thread[i], NULL, use_own, t), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        void *failed;
+        (void)pthread_join(thread[i], &failed);
+        if (failed) print_error("%s\n", (const char *)failed);
+        assert_null(failed);
+    }
     vireo_sandbox_template_destroy(t);
 }
 
@@ -361,6 +426,7 @@ int main(void)
         cmocka_unit_test(after_a_reset_nothing_of_before_is_there),
         cmocka_unit_test(clones_do_not_see_each_other_and_differ_in_chance),
         cmocka_unit_test(resets_and_clones_leave_nothing_behind),
+        cmocka_unit_test(many_threads_call_each_its_own),
         cmocka_unit_test(threads_take_from_one_pool),
         cmocka_unit_test(a_stop_from_another_thread_ends_what_runs),
     };
