@@ -3,6 +3,7 @@
  * The program inside is this file's `inside` part, built apart (tests/kvm/sandbox/inside.c). */
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
