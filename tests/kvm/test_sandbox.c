@@ -309,7 +309,9 @@ static void resets_and_clones_leave_nothing_behind(void **state)
     use_and_reset(s, resets);
     use_and_drop_clones(t, clones);
     assert_int_equal(open_descriptors(), descriptors);
-    assert_int_equal(threads(), tasks);
+    /* KVM has a thread a VM, which goes when the kernel frees the VM, soon after. */
+    for (unsigned i = 0; i < 1000 && threads() > tasks; i++) (void)nanosleep(&(struct timespec){0, 10000000}, NULL);
+    assert_true(threads() <= tasks);
     assert_true(mappings() <= maps + clones / 10 + 8);
 #ifndef __SANITIZE_ADDRESS__
     assert_true(resident_pages() <= resident + resets / 10 + 256);
