@@ -7,7 +7,6 @@
 #include "arch/arm64/struct_user.h"
 #include "arch/arm64/user_fp.h"
 
-
 struct frame {
     struct {
         int32_t signo, error, code, pad;

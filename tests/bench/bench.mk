@@ -5,7 +5,7 @@
 BENCH_OUT := $(BUILD)/tests/bench
 BENCH_CC = $(CC) $(TARGET_FLAGS) -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS)
 BENCH_BINS := $(BENCH_OUT)/bare_kvm $(BENCH_OUT)/compare $(BENCH_OUT)/meter $(BENCH_OUT)/record_cost \
-	$(BENCH_OUT)/create_cost $(BENCH_OUT)/trust \
+	$(BENCH_OUT)/create_cost $(BENCH_OUT)/sandbox_cost $(BENCH_OUT)/trust \
 	$(if $(filter x86,$(ARCH)),$(BENCH_OUT)/bare_row $(BENCH_OUT)/first $(BENCH_OUT)/first-16m $(BENCH_OUT)/hammer)
 
 $(BENCH_OUT)/bare_kvm: tests/bench/bare_kvm.c tests/bench/bare_$(ARCH).c tests/bench/bare.h $(BUILD)/flags
@@ -37,6 +37,10 @@ $(BENCH_OUT)/trust: tests/bench/trust.c tests/unit/bench/noise_rig.h $(TEST_LIBS
 
 # The product's library, as an embedder links it.
 $(BENCH_OUT)/create_cost: tests/bench/create_cost.c tests/bench/create_$(ARCH).c tests/bench/create.h $(BUILD)/libvireo.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(BENCH_CC) -Iinclude -pthread -o $@ $(filter %.c %.a,$^) $(LIBS_SHARED)
+
+$(BENCH_OUT)/sandbox_cost: tests/bench/sandbox_cost.c $(BUILD)/libvireo.a $(BUILD)/tests/kvm/inside
 	@mkdir -p $(@D)
 	$(call say,LD)$(BENCH_CC) -Iinclude -pthread -o $@ $(filter %.c %.a,$^) $(LIBS_SHARED)
 

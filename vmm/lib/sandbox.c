@@ -138,7 +138,7 @@ static void tell(const struct sandbox_end *end, struct vireo_sandbox_end *out)
                                       .pc = end->pc,
                                       .name = sandbox_reason_name(end->reason)};
     _Static_assert(sizeof(out->detail) == sizeof(end->detail), "a sentence is passed on whole");
-    memcpy(out->detail, end->detail, sizeof(out->detail));
+    memcpy(out->detail, end->detail, strlen(end->detail) + 1);
 }
 
 int vireo_sandbox_run(struct vireo_sandbox *s, struct vireo_sandbox_end *out)

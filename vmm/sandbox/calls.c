@@ -24,6 +24,9 @@
 #define NO_PRIV  "refused: needs privileges"
 
 const struct call_row call_table[] = {
+    /* ours, for programs that know where they are: first, since each call of a function ends with one */
+    {USER_CALL_RETURN, "vireo_return", "d", call_returned, "the end of a call"},
+    {USER_CALL_HOST, "vireo_host", "xxxxx", call_host, "functions that the embedder registered"},
     /* memory */
     ROW(brk, "x", call_brk, MEMORY),
     ROW(mmap, "xuxxdx", call_mmap, "anonymous, and copies of files; no shared writable mapping of a file"),
@@ -215,9 +218,6 @@ const struct call_row call_table[] = {
     ROW(getpgrp, "", call_getpgid, FIXED),
     ROW(pause, "", call_pause, "until the deadline"),
 #endif
-    /* ours: for programs that know where they are */
-    {USER_CALL_RETURN, "vireo_return", "d", call_returned, "the end of a call"},
-    {USER_CALL_HOST, "vireo_host", "xxxxx", call_host, "functions that the embedder registered"},
 };
 const unsigned call_rows = sizeof(call_table) / sizeof(call_table[0]);
 

@@ -26,6 +26,16 @@ void end_as(struct sandbox_end *out, enum sandbox_reason reason, int status, con
     va_end(args);
 }
 
+void end_by_return(int64_t value, struct sandbox_end *out)
+{
+    static const char detail[] = "the function returned";
+    out->reason = SANDBOX_RETURNED;
+    out->status = 0;
+    out->value = value;
+    out->size = out->address = out->pc = 0;
+    memcpy(out->detail, detail, sizeof(detail));
+}
+
 static void name_signal(int signo, char *to, size_t size)
 {
     const char *name = sigabbrev_np(signo);

@@ -54,9 +54,11 @@ int limits_begin(struct task *t, uint64_t wall_ns, uint64_t cpu_ns, struct err *
     const uint64_t now = wall_ns ? process_clock() : 0;
     s->deadline = wall_ns && wall_ns < UINT64_MAX - now ? now + wall_ns : UINT64_MAX;
     t->cpu_limit_ns = UINT64_MAX;
-    s->cpu_began_ns = thread_cpu_ns();
     process_set_deadline(t->process, s->deadline);
-    if (cpu_ns && cpu_ns < UINT64_MAX - s->cpu_began_ns) t->cpu_limit_ns = s->cpu_began_ns + cpu_ns;
+    if (cpu_ns) { /* a reading of that clock is a system call */
+        const uint64_t used = thread_cpu_ns();
+        if (cpu_ns < UINT64_MAX - used) t->cpu_limit_ns = used + cpu_ns;
+    }
     if (s->deadline == UINT64_MAX && t->cpu_limit_ns == UINT64_MAX) return 0;
     const int rc = make_timers(t, atomic_load(&t->tid));
     if (rc) {
@@ -88,7 +90,6 @@ void limits_end(struct task *t)
     struct sandbox *s = t->sandbox;
     if (t->timers_tid && s->deadline != UINT64_MAX) (void)timer_settime(t->wall, 0, &never, NULL);
     if (t->timers_tid && t->cpu_limit_ns != UINT64_MAX) (void)timer_settime(t->cpu, 0, &never, NULL);
-    s->cpu_ns += thread_cpu_ns() - s->cpu_began_ns;
 }
 
 void limits_close(struct task *t)

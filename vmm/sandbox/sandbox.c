@@ -172,13 +172,14 @@ void sandbox_clear_stop(struct sandbox *s)
 void sandbox_enter(struct sandbox *s)
 {
     sigset_t kick;
-    const int tid = gettid();
-    atomic_store(&s->main.tid, tid);
-    if (s->last_tid == tid) return;
-    s->last_tid = tid;
-    (void)sigemptyset(&kick);
-    (void)sigaddset(&kick, SIGURG);
-    (void)pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+    if (!s->tid || !pthread_equal(s->thread, pthread_self())) {
+        s->thread = pthread_self();
+        s->tid = gettid();
+        (void)sigemptyset(&kick);
+        (void)sigaddset(&kick, SIGURG);
+        (void)pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+    }
+    atomic_store(&s->main.tid, s->tid);
 }
 
 void sandbox_leave(struct sandbox *s, const struct sandbox_end *end)
@@ -195,10 +196,12 @@ int sandbox_run(struct sandbox *s, struct sandbox_end *out)
     struct err e = {0};
     if (s->has_ended || s->main.is_ready) return -EIO;
     sandbox_enter(s);
+    const uint64_t used = thread_cpu_ns();
     if (limits_begin(&s->main, s->setup->limits.wall_ns, s->setup->limits.cpu_ns, &e))
         end_as(out, SANDBOX_FAILED, 125, "%s", e.text);
     else
         task_run(&s->main, out);
+    s->cpu_ns += thread_cpu_ns() - used;
     sandbox_leave(s, out);
     if (s->main.is_ready) s->call_sp = user_sp(s->main.user);
     return 0;

@@ -52,10 +52,10 @@ struct sandbox {
     _Atomic bool stop;          /* asked from outside */
     _Atomic bool ends_children; /* the main task is over */
     _Atomic bool child_limit;   /* a forked one wrote too much */
-    int last_tid;               /* the thread that ran it last */
+    pthread_t thread;           /* that ran it last, and its number; 0: none */
+    int tid;
     bool has_ended, is_in_call;
     uint64_t deadline; /* CLOCK_MONOTONIC, ns */
-    uint64_t cpu_began_ns;
     /* Where a call's bytes are: mapped when first needed, larger when that is needed. */
     uint64_t area, area_size;
     uint64_t call_sp;
@@ -111,6 +111,7 @@ void limits_end(struct task *t);
 
 void end_as(struct sandbox_end *out, enum sandbox_reason reason, int status, const char *detail, ...)
     __attribute__((format(printf, 4, 5)));
+void end_by_return(int64_t value, struct sandbox_end *out); /* without printf: a call costs little more than an exit */
 void end_by_fault(struct task *t, const struct user_fault *fault, struct sandbox_end *out);
 void end_by_signal(struct task *t, int signo, struct sandbox_end *out);
 

@@ -312,8 +312,7 @@ static bool answer(struct task *t, struct sandbox_end *out)
             user_set_result(t->user, -ENOSYS);
             return true;
         }
-        end_as(out, SANDBOX_RETURNED, 0, "the function returned %lld", (long long)result);
-        out->value = result;
+        end_by_return(result, out);
         return false;
     case CALL_HOST:
         if (host_call(t, &call, &result)) {

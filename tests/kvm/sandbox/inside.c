@@ -30,6 +30,27 @@ VIREO_EXPORT int64_t sum(int64_t a, int64_t b)
     return a + b;
 }
 
+VIREO_EXPORT int64_t nothing(void)
+{
+    return 0;
+}
+
+VIREO_EXPORT int64_t take(const void *in, size_t in_size, void *out, size_t *out_size)
+{
+    (void)in;
+    (void)out;
+    (void)in_size;
+    (void)out_size; /* as much as may be: what stands there */
+    return 0;
+}
+
+static char many_pages[1 << 20];
+VIREO_EXPORT int64_t write_pages(int64_t n)
+{
+    for (int64_t i = 0; i < n && i < (int64_t)sizeof(many_pages) / 4096; i++) ((volatile char *)many_pages)[i * 4096]++;
+    return n;
+}
+
 VIREO_EXPORT int64_t count(void)
 {
     return ++counter;
