@@ -106,7 +106,7 @@ static void what_a_processor_refuses_is_a_fault(void **state)
     (void)state;
     for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         struct user_rig r;
-        struct user_fault fault;
+        struct user_fault fault = {0};
         user_rig_open(&r, faults[i].code, sizeof(faults[i].code));
         const enum user_event event = user_rig_run(&r);
         if (event == USER_FAULT) user_get_fault(r.user, &fault);

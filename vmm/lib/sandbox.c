@@ -130,13 +130,15 @@ void vireo_sandbox_destroy(struct vireo_sandbox *s)
 static void tell(const struct sandbox_end *end, struct vireo_sandbox_end *out)
 {
     if (!out) return;
-    *out = (struct vireo_sandbox_end){.reason = (enum vireo_sandbox_reason)end->reason,
-                                      .status = end->status,
-                                      .value = end->value,
-                                      .size = end->size,
-                                      .address = end->address,
-                                      .pc = end->pc,
-                                      .name = sandbox_reason_name(end->reason)};
+    /* One by one: a whole struct would be cleared first, which a call of a function would feel. */
+    out->reason = (enum vireo_sandbox_reason)end->reason;
+    out->status = end->status;
+    out->value = end->value;
+    out->size = end->size;
+    out->address = end->address;
+    out->pc = end->pc;
+    out->name = sandbox_reason_name(end->reason);
+    memset(out->reserved, 0, sizeof(out->reserved));
     _Static_assert(sizeof(out->detail) == sizeof(end->detail), "a sentence is passed on whole");
     memcpy(out->detail, end->detail, strlen(end->detail) + 1);
 }

@@ -8,7 +8,9 @@ int main(void)
     char *all = NULL;
     size_t size = 0;
     for (int i = 0; i < 1000; i++) {
-        all = realloc(all, size + 100);
+        char *more = realloc(all, size + 100);
+        if (!more) return 1;
+        all = more;
         memset(all + size, 'a' + i % 26, 100);
         size += 100;
     }
