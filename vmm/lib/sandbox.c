@@ -116,10 +116,9 @@ int vireo_sandbox_create_from(struct vireo_sandbox **out, const struct vireo_san
 {
     struct err e = {0};
     void *bytes = malloc(size + 1);
-    int rc = bytes ? 0 : err_set(&e, -ENOMEM, "sandbox: no memory for the program");
-    if (!rc) memcpy(bytes, elf, size);
-    if (!rc) rc = create(out, c, name, bytes, size, argv, &e);
-    return program_error(error, rc, &e);
+    if (!bytes) return program_error(error, err_set(&e, -ENOMEM, "sandbox: no memory for the program"), &e);
+    memcpy(bytes, elf, size);
+    return program_error(error, create(out, c, name, bytes, size, argv, &e), &e);
 }
 
 void vireo_sandbox_destroy(struct vireo_sandbox *s)

@@ -281,6 +281,6 @@ int vireo_sandbox_config_add_host(struct vireo_sandbox_config *c, const char *na
         return lib_error(out, err_set(&e, -ENOSPC, "at most %d host functions", SANDBOX_HOSTS_MAX), &e);
     struct sandbox_host *h = &c->host[c->want.hosts++];
     *h = (struct sandbox_host){.fn = fn, .arg = arg};
-    (void)strcpy(h->name, name);
+    memcpy(h->name, name, strlen(name) + 1);
     return 0;
 }

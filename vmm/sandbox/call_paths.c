@@ -615,7 +615,7 @@ int64_t call_symlinkat(struct process *p, const uint64_t arg[6], enum call_outco
 static int open_changed(struct process *p, int at, uint64_t path, int flags)
 {
     struct place place;
-    bool is_dir;
+    bool is_dir = false;
     int rc = path_find(p, at, path, &place);
     if (rc) return rc;
     if (!place.dir || !place.dir->is_writable) return place.dir || place.is_virtual ? -EROFS : -ENOENT;

@@ -132,7 +132,8 @@ static int look(struct process *p, struct pollfd *fds, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         const struct file *f = fds[i].fd < 0 ? NULL : files_get(p, fds[i].fd);
         host[i] = (struct pollfd){.fd = f && f->kind == FILE_HOST && f->may_wait ? f->fd : -1, .events = fds[i].events};
-        fds[i].revents = fds[i].fd < 0 ? 0 : !f ? POLLNVAL : host[i].fd < 0 ? fds[i].events & (POLLIN | POLLOUT) : 0;
+        const int at_once = !f ? POLLNVAL : host[i].fd < 0 ? fds[i].events & (POLLIN | POLLOUT) : 0;
+        fds[i].revents = (short)(fds[i].fd < 0 ? 0 : at_once);
     }
     (void)poll(host, n, 0);
     for (unsigned i = 0; i < n; i++) {
@@ -200,19 +201,19 @@ static int64_t do_select(struct process *p, const uint64_t arg[6], uint64_t unti
     for (unsigned k = 0; k < 3; k++)
         if (arg[1 + k] && space_read(p->space, arg[1 + k], set[k], bytes)) return -EFAULT;
     for (unsigned fd = 0; fd < top; fd++) {
-        short wanted = 0;
+        int wanted = 0;
         for (unsigned k = 0; k < 3; k++)
             if (set[k][fd / 8] >> fd % 8 & 1) wanted |= events[k];
         if (!wanted) continue;
         if (!files_get(p, fd)) return -EBADF;
         if (n == POLL_MAX) return -EINVAL;
-        fds[n++] = (struct pollfd){.fd = (int)fd, .events = wanted};
+        fds[n++] = (struct pollfd){.fd = (int)fd, .events = (short)wanted};
     }
     (void)wait_for(p, fds, n, until, outcome);
     memset(set, 0, sizeof(set));
     for (unsigned i = 0; i < n; i++)
         for (unsigned k = 0; k < 3; k++) {
-            const short also = k == 0 ? POLLHUP | POLLERR : k == 1 ? POLLERR : 0;
+            const int also = k == 0 ? POLLHUP | POLLERR : k == 1 ? POLLERR : 0;
             if (!(fds[i].events & events[k]) || !(fds[i].revents & (events[k] | also))) continue;
             set[k][fds[i].fd / 8] |= (uint8_t)(1u << fds[i].fd % 8);
             bits++;
