@@ -93,6 +93,7 @@ check a_sleep_meets_its_time_limit ends 124 'the time limit has passed' --timeou
 check a_spin_meets_its_limit_of_cpu_time ends 124 'CPU time' --cpu-time 200ms --timeout 60 ./programs spin
 check a_flood_of_output_is_cut ends 124 'output-max' --output-max 1M ./programs flood
 check memory_has_its_end prints 'ENOMEM after some MiB' --memory 16M ./programs memory
+check a_chain_of_forks_has_its_end prints 'fork: EAGAIN' --timeout 60 ./programs fork-chain
 check a_waiting_shell_meets_its_time_limit ends 124 'the time limit' --timeout 300ms "$BASH_STATIC" -c 'while :; do :; done | cat'
 check a_missing_program_is_127 ends 127 'none: No such file' ./none
 check a_directory_is_126 ends 126 'tree: Is a directory' ./tree

@@ -62,10 +62,10 @@ struct sandbox {
     uint64_t generation;
     const struct sandbox_template *from;
 
-    pthread_mutex_t lock; /* of the list and the count */
+    pthread_mutex_t lock; /* of the list and the counts */
     pthread_cond_t gone;
     struct task *children;
-    unsigned running;
+    unsigned running, forks; /* forks: with those that have ended, but have children */
 
     uint64_t exits, guest_ticks, call_ticks, load_ns, cpu_ns, reset_pages;
 };

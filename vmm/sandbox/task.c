@@ -15,6 +15,9 @@
 /* Shared bytes have their slots above the kernel's. */
 #define TOP_GPA (USER_KERNEL_GPA + (64ull << 30))
 
+/* Forked tasks that a program may have: each takes a VM, a thread and some descriptors of the host's. */
+#define FORKS_MAX 128u
+
 static void in_child(void *arg)
 {
     struct task *t = arg;
@@ -84,14 +87,43 @@ void task_kick(void *task)
 
 /* ---- forks ---- */
 
+/* A place for one more forked task. Those that have ended and wait for their children count: they hold a VM each. */
+static bool take_place(struct sandbox *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    const bool has_room = s->forks < FORKS_MAX;
+    if (has_room) s->forks++;
+    (void)pthread_mutex_unlock(&s->lock);
+    return has_room;
+}
+
+static void give_place(struct sandbox *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    s->forks--;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 static void drop_task(struct task *t)
 {
     while (t && atomic_fetch_sub(&t->users, 1) == 1) {
         struct task *parent = t->parent;
+        struct sandbox *s = t->sandbox;
         task_close(t);
         free(t);
+        give_place(s);
         t = parent;
     }
+}
+
+/* With the lock held. Others may have been put before it since it was. */
+static void unlink_task(struct sandbox *s, const struct task *t)
+{
+    for (struct task **at = &s->children; *at; at = &(*at)->next)
+        if (*at == t) {
+            *at = t->next;
+            return;
+        }
 }
 
 /* wait(2)'s word for an end. */
@@ -119,11 +151,7 @@ static void *child_main(void *arg)
     if (end.reason == SANDBOX_OUTPUT) task_kick(&s->main);
     process_child_ended(t->parent->process, process_pid(t->process), wait_status(&end));
     (void)pthread_mutex_lock(&s->lock);
-    for (struct task **at = &s->children; *at; at = &(*at)->next)
-        if (*at == t) {
-            *at = t->next;
-            break;
-        }
+    unlink_task(s, t);
     (void)pthread_mutex_unlock(&s->lock);
     drop_task(t);
     (void)pthread_mutex_lock(&s->lock);
@@ -152,12 +180,13 @@ static int fork_task(struct task *parent, struct err *e)
     struct sandbox *s = parent->sandbox;
     struct process_fork wish;
     struct space *space;
+    if (!take_place(s)) return -EAGAIN;
     struct task *t = calloc(1, sizeof(*t));
     process_forked(parent->process, &wish);
-    if (!t) return -ENOMEM;
-    int rc = space_copy(&space, parent->space, e);
+    int rc = t ? space_copy(&space, parent->space, e) : -ENOMEM;
     if (rc) {
         free(t);
+        give_place(s);
         return rc;
     }
     rc = task_open(t, s, space, false, e);
@@ -168,6 +197,7 @@ static int fork_task(struct task *parent, struct err *e)
     if (rc) {
         task_close(t);
         free(t);
+        give_place(s);
         return rc;
     }
     process_set_kick(t->process, task_kick, t);
@@ -183,7 +213,7 @@ static int fork_task(struct task *parent, struct err *e)
     rc = thread_make(NULL, &start);
     if (rc) {
         (void)pthread_mutex_lock(&s->lock);
-        s->children = t->next;
+        unlink_task(s, t);
         s->running--;
         (void)pthread_mutex_unlock(&s->lock);
         process_child_ended(parent->process, wish.pid, SIGKILL);

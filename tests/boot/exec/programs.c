@@ -93,6 +93,26 @@ static int fork_tree(void)
     return 0;
 }
 
+/* Each forks the next and ends. The pipe tells the first how far they came. */
+static int fork_chain(void)
+{
+    int tell[2];
+    char line[64];
+    if (pipe(tell)) return 1;
+    for (int n = 0; n < 1000; n++) {
+        const pid_t pid = fork();
+        if (pid < 0) {
+            dprintf(tell[1], "fork: %s\n", strerrorname_np(errno));
+            return 0;
+        }
+        if (pid && n == 0) break;
+        if (pid) return 0;
+    }
+    close(tell[1]);
+    const ssize_t got = read(tell[0], line, sizeof(line));
+    return write(1, line, got > 0 ? (size_t)got : 0) < 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -111,6 +131,7 @@ int main(int argc, char **argv)
         for (;;) puts("a line of output, and another one, and so on");
     if (strcmp(what, "memory") == 0) return eat_memory();
     if (strcmp(what, "fork") == 0) return fork_tree();
+    if (strcmp(what, "fork-chain") == 0) return fork_chain();
     if (strcmp(what, "socket") == 0) return say_errno("socket", socket(AF_INET, SOCK_STREAM, 0) < 0);
     if (strcmp(what, "execve") == 0) return say_errno("execve", execl("/bin/sh", "sh", (char *)NULL) < 0);
     if (strcmp(what, "unknown") == 0) return say_errno("call 499", syscall(499) < 0);
