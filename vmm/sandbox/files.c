@@ -143,13 +143,17 @@ static int64_t through_file(const struct transfer *t, const struct iovec *iov, i
     return done < 0 ? -errno : done;
 }
 
+static bool waits(struct file *f)
+{
+    return f->may_wait && f->kind == FILE_HOST && !(atomic_load(&f->flags) & O_NONBLOCK);
+}
+
 /* Wait until a pipe or a terminal is ready; what it then takes at once. */
 static int64_t await(struct process *p, const struct transfer *t, uint64_t *len, enum call_outcome *outcome)
 {
     const short events = t->is_write ? POLLOUT : POLLIN;
     if (!t->f->may_wait || t->f->kind != FILE_HOST) return 0;
-    const bool waits = !(atomic_load(&t->f->flags) & O_NONBLOCK);
-    const int ready = process_wait(p, t->f->fd, events, waits ? UINT64_MAX : process_now());
+    const int ready = process_wait(p, t->f->fd, events, waits(t->f) ? UINT64_MAX : process_now());
     if (ready == WAIT_STOPPED) *outcome = CALL_STOPPED;
     if (ready == WAIT_SIGNAL) return -EINTR;
     if (ready != WAIT_READY) return -EAGAIN;
@@ -185,6 +189,7 @@ static int64_t transfer(struct process *p, struct transfer *t, uint64_t va, uint
         if (t->is_write && !is_within(p, t->f, got, outcome)) return -EIO;
         done = t->f->kind == FILE_HOST ? through_file(t, iov, n) : without_file(p, t, iov, n, got);
         if (done == -EPIPE) process_raise(p, SIGPIPE);
+        if (done == -EAGAIN && waits(t->f)) continue;
         if (done < 0) return all ? (int64_t)all : done;
         all += (uint64_t)done;
         t->position += done;
@@ -466,7 +471,9 @@ static int64_t make_pipe(struct process *p, uint64_t va, int flags)
 {
     int fd[2], number[2] = {-1, -1};
     if (flags & ~(O_CLOEXEC | O_NONBLOCK)) return -EINVAL;
-    if (pipe2(fd, O_CLOEXEC) || (fd[0] = fd_own(fd[0])) < 0 || (fd[1] = fd_own(fd[1])) < 0) return -errno;
+    /* Another process of the program may empty or fill it after our wait: then the wait begins again. The kick restarts
+     * a call that blocks, so nothing would end it. */
+    if (pipe2(fd, O_CLOEXEC | O_NONBLOCK) || (fd[0] = fd_own(fd[0])) < 0 || (fd[1] = fd_own(fd[1])) < 0) return -errno;
     int rc = 0;
     for (int i = 0; i < 2; i++) {
         struct file *f = file_create(FILE_HOST, fd[i]);
@@ -574,12 +581,13 @@ static int64_t copy_between(struct process *p, struct file *from, struct file *t
         const int64_t put = write_file(&out, &piece, 1);
         if (put < 0) rc = put;
         if (put == -EPIPE) process_raise(p, SIGPIPE);
+        if (put == -EAGAIN && waits(to)) rc = 0;
         /* What was not written is read again. */
         if (put < n && !from_at) (void)lseek(from->fd, (put > 0 ? put : 0) - n, SEEK_CUR);
         if (put > 0) all += (uint64_t)put;
         if (put > 0 && from_at) *from_at += put;
         if (put > 0 && to_at) *to_at += put;
-        if (put < n || process_now() >= p->deadline) break;
+        if ((put < n && put != -EAGAIN) || process_now() >= p->deadline) break;
     }
     free(buffer);
     return all ? (int64_t)all : rc;

@@ -137,6 +137,22 @@ static int copy_sparse(void)
     return 0;
 }
 
+/* Many that read one pipe: each byte wakes all, and one has it. The first ends with all of them waiting. */
+static int share_pipe(void)
+{
+    int share[2];
+    char byte;
+    if (pipe(share)) return 1;
+    for (int i = 0; i < 16; i++)
+        if (fork() == 0)
+            while (read(share[0], &byte, 1) >= 0) continue;
+    for (int i = 0; i < 4000; i++)
+        if (write(share[1], "12345678", 1 + (size_t)i % 8) < 0) return 1;
+    usleep(300000);
+    puts("shared");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -157,6 +173,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "fork") == 0) return fork_tree();
     if (strcmp(what, "broken-writes") == 0) return broken_writes();
     if (strcmp(what, "copy-sparse") == 0) return copy_sparse();
+    if (strcmp(what, "share-pipe") == 0) return share_pipe();
     if (strcmp(what, "fork-chain") == 0) return fork_chain();
     if (strcmp(what, "socket") == 0) return say_errno("socket", socket(AF_INET, SOCK_STREAM, 0) < 0);
     if (strcmp(what, "execve") == 0) return say_errno("execve", execl("/bin/sh", "sh", (char *)NULL) < 0);
