@@ -94,6 +94,13 @@ check a_spin_meets_its_limit_of_cpu_time ends 124 'CPU time' --cpu-time 200ms --
 check a_flood_of_output_is_cut ends 124 'output-max' --output-max 1M ./programs flood
 check memory_has_its_end prints 'ENOMEM after some MiB' --memory 16M ./programs memory
 check a_chain_of_forks_has_its_end prints 'fork: EAGAIN' --timeout 60 ./programs fork-chain
+shares_a_pipe() { exec_ --timeout 60 ./programs share-pipe > out && grep -q shared out; }
+check readers_of_one_pipe_end_with_the_program shares_a_pipe
+mkdir -p short
+broken_writes() { (ulimit -f 100; exec_ --write "$work/short=/d" ./programs broken-writes > out) && grep -q 'pipe: EPIPE' out && grep -q 'size: EFBIG' out; }
+check writes_that_send_signals_are_errors broken_writes
+check a_long_copy_is_cut prints '16777216 copied, from at 16777216' --write "$work/short=/d" --timeout 20 ./programs copy-sparse
+rm -rf short
 check a_waiting_shell_meets_its_time_limit ends 124 'the time limit' --timeout 300ms "$BASH_STATIC" -c 'while :; do :; done | cat'
 check a_missing_program_is_127 ends 127 'none: No such file' ./none
 check a_directory_is_126 ends 126 'tree: Is a directory' ./tree

@@ -22,6 +22,7 @@
 #define PIPE_ROOM  4096u        /* what a pipe that is ready takes without waiting (PIPE_BUF) */
 #define VECTOR_MAX 1024u        /* IOV_MAX */
 #define BUFFER     (64u << 10)
+#define COPY_MAX   (16ull << 20) /* of one call that copies between files: a stop is looked at after it */
 
 struct file *file_create(enum file_kind kind, int fd)
 {
@@ -105,15 +106,46 @@ static int64_t without_file(struct process *p, const struct transfer *t, const s
     return (int64_t)len;
 }
 
+/* A broken pipe and a file beyond RLIMIT_FSIZE send the writing thread a signal, which would end the whole host: it is
+ * held back, and taken away where the write made it. */
+static void hold_signals(sigset_t *ours, sigset_t *before)
+{
+    (void)sigemptyset(ours);
+    (void)sigaddset(ours, SIGPIPE);
+    (void)sigaddset(ours, SIGXFSZ);
+    (void)pthread_sigmask(SIG_BLOCK, ours, before);
+}
+
+static void let_signals(sigset_t *ours, const sigset_t *before, int64_t rc)
+{
+    const struct timespec at_once = {0};
+    const int signo = rc == -EPIPE ? SIGPIPE : rc == -EFBIG ? SIGXFSZ : 0;
+    (void)sigemptyset(ours);
+    if (signo) (void)sigaddset(ours, signo);
+    if (signo && !sigismember(before, signo)) (void)sigtimedwait(ours, NULL, &at_once);
+    (void)pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+static int64_t write_file(const struct transfer *t, const struct iovec *iov, int n)
+{
+    sigset_t ours, before;
+    hold_signals(&ours, &before);
+    const ssize_t done = t->has_position ? pwritev(t->f->fd, iov, n, t->position) : writev(t->f->fd, iov, n);
+    const int64_t rc = done < 0 ? -errno : done;
+    let_signals(&ours, &before, rc);
+    return rc;
+}
+
 static int64_t through_file(const struct transfer *t, const struct iovec *iov, int n)
 {
-    const int fd = t->f->fd;
-    ssize_t done;
-    if (t->has_position)
-        done = t->is_write ? pwritev(fd, iov, n, t->position) : preadv(fd, iov, n, t->position);
-    else
-        done = t->is_write ? writev(fd, iov, n) : readv(fd, iov, n);
+    if (t->is_write) return write_file(t, iov, n);
+    const ssize_t done = t->has_position ? preadv(t->f->fd, iov, n, t->position) : readv(t->f->fd, iov, n);
     return done < 0 ? -errno : done;
+}
+
+static bool waits(struct file *f)
+{
+    return f->may_wait && f->kind == FILE_HOST && !(atomic_load(&f->flags) & O_NONBLOCK);
 }
 
 /* Wait until a pipe or a terminal is ready; what it then takes at once. */
@@ -121,8 +153,7 @@ static int64_t await(struct process *p, const struct transfer *t, uint64_t *len,
 {
     const short events = t->is_write ? POLLOUT : POLLIN;
     if (!t->f->may_wait || t->f->kind != FILE_HOST) return 0;
-    const bool waits = !(atomic_load(&t->f->flags) & O_NONBLOCK);
-    const int ready = process_wait(p, t->f->fd, events, waits ? UINT64_MAX : process_now());
+    const int ready = process_wait(p, t->f->fd, events, waits(t->f) ? UINT64_MAX : process_now());
     if (ready == WAIT_STOPPED) *outcome = CALL_STOPPED;
     if (ready == WAIT_SIGNAL) return -EINTR;
     if (ready != WAIT_READY) return -EAGAIN;
@@ -158,6 +189,7 @@ static int64_t transfer(struct process *p, struct transfer *t, uint64_t va, uint
         if (t->is_write && !is_within(p, t->f, got, outcome)) return -EIO;
         done = t->f->kind == FILE_HOST ? through_file(t, iov, n) : without_file(p, t, iov, n, got);
         if (done == -EPIPE) process_raise(p, SIGPIPE);
+        if (done == -EAGAIN && waits(t->f)) continue;
         if (done < 0) return all ? (int64_t)all : done;
         all += (uint64_t)done;
         t->position += done;
@@ -439,7 +471,9 @@ static int64_t make_pipe(struct process *p, uint64_t va, int flags)
 {
     int fd[2], number[2] = {-1, -1};
     if (flags & ~(O_CLOEXEC | O_NONBLOCK)) return -EINVAL;
-    if (pipe2(fd, O_CLOEXEC) || (fd[0] = fd_own(fd[0])) < 0 || (fd[1] = fd_own(fd[1])) < 0) return -errno;
+    /* Another process of the program may empty or fill it after our wait: then the wait begins again. The kick restarts
+     * a call that blocks, so nothing would end it. */
+    if (pipe2(fd, O_CLOEXEC | O_NONBLOCK) || (fd[0] = fd_own(fd[0])) < 0 || (fd[1] = fd_own(fd[1])) < 0) return -errno;
     int rc = 0;
     for (int i = 0; i < 2; i++) {
         struct file *f = file_create(FILE_HOST, fd[i]);
@@ -478,12 +512,22 @@ static int64_t on_written(struct process *p, int64_t number, int *fd)
     return 0;
 }
 
+/* mode -1: ftruncate. */
+static int64_t change_size(int fd, int mode, off_t at, off_t size)
+{
+    sigset_t ours, before;
+    hold_signals(&ours, &before);
+    const int64_t rc = (mode == -1 ? ftruncate(fd, size) : fallocate(fd, mode, at, size)) ? -errno : 0;
+    let_signals(&ours, &before, rc);
+    return rc;
+}
+
 int64_t call_ftruncate(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
 {
     (void)outcome;
     int fd;
     const int64_t rc = on_written(p, (int64_t)arg[0], &fd);
-    return rc ? rc : ftruncate(fd, (off_t)arg[1]) ? -errno : 0;
+    return rc ? rc : change_size(fd, -1, 0, (off_t)arg[1]);
 }
 
 int64_t call_fallocate(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
@@ -491,7 +535,7 @@ int64_t call_fallocate(struct process *p, const uint64_t arg[6], enum call_outco
     (void)outcome;
     int fd;
     const int64_t rc = on_written(p, (int64_t)arg[0], &fd);
-    return rc ? rc : fallocate(fd, (int)arg[1], (off_t)arg[2], (off_t)arg[3]) ? -errno : 0;
+    return rc ? rc : change_size(fd, (int)arg[1], (off_t)arg[2], (off_t)arg[3]);
 }
 
 int64_t call_fsync(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
@@ -516,6 +560,7 @@ static int64_t copy_between(struct process *p, struct file *from, struct file *t
         return -EINVAL;
     uint8_t *buffer = malloc(BUFFER);
     uint64_t all = 0;
+    if (len > COPY_MAX) len = COPY_MAX;
     int64_t rc = buffer ? 0 : -ENOMEM;
     while (!rc && all < len) {
         const struct transfer t = {.f = to, .is_write = true};
@@ -531,12 +576,18 @@ static int64_t copy_between(struct process *p, struct file *from, struct file *t
             rc = -EIO;
             break;
         }
-        const ssize_t put = to_at ? pwrite(to->fd, buffer, (size_t)n, *to_at) : write(to->fd, buffer, (size_t)n);
-        if (put < 0) rc = -errno;
+        const struct iovec piece = {buffer, (size_t)n};
+        const struct transfer out = {.f = to, .is_write = true, .has_position = to_at, .position = to_at ? *to_at : 0};
+        const int64_t put = write_file(&out, &piece, 1);
+        if (put < 0) rc = put;
+        if (put == -EPIPE) process_raise(p, SIGPIPE);
+        if (put == -EAGAIN && waits(to)) rc = 0;
+        /* What was not written is read again. */
+        if (put < n && !from_at) (void)lseek(from->fd, (put > 0 ? put : 0) - n, SEEK_CUR);
         if (put > 0) all += (uint64_t)put;
         if (put > 0 && from_at) *from_at += put;
         if (put > 0 && to_at) *to_at += put;
-        if (put < n || process_now() >= p->deadline) break;
+        if ((put < n && put != -EAGAIN) || process_now() >= p->deadline) break;
     }
     free(buffer);
     return all ? (int64_t)all : rc;

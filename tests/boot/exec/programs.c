@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -113,6 +114,45 @@ static int fork_chain(void)
     return write(1, line, got > 0 ? (size_t)got : 0) < 0;
 }
 
+/* A write to a pipe that nobody reads, then a file longer than the host lets its own process make. */
+static int broken_writes(void)
+{
+    int tell[2];
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    if (pipe(tell)) return 1;
+    close(tell[0]);
+    say_errno("pipe", write(tell[1], "x", 1) < 0);
+    const int fd = open("/d/long", O_RDWR | O_CREAT, 0600);
+    return say_errno("size", ftruncate(fd, 1 << 30));
+}
+
+/* Copying is done in pieces that a stop is looked at between. */
+static int copy_sparse(void)
+{
+    const int from = open("/d/sparse", O_RDWR | O_CREAT, 0600), to = open("/d/copy", O_RDWR | O_CREAT, 0600);
+    if (ftruncate(from, 1ll << 40)) return 1;
+    const ssize_t n = sendfile(to, from, NULL, 1ull << 40);
+    printf("%zd copied, from at %lld\n", n, (long long)lseek(from, 0, SEEK_CUR));
+    return 0;
+}
+
+/* Many that read one pipe: each byte wakes all, and one has it. The first ends with all of them waiting. */
+static int share_pipe(void)
+{
+    int share[2];
+    char byte;
+    if (pipe(share)) return 1;
+    for (int i = 0; i < 16; i++)
+        if (fork() == 0)
+            while (read(share[0], &byte, 1) >= 0) continue;
+    for (int i = 0; i < 4000; i++)
+        if (write(share[1], "12345678", 1 + (size_t)i % 8) < 0) return 1;
+    usleep(300000);
+    puts("shared");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -131,6 +171,9 @@ int main(int argc, char **argv)
         for (;;) puts("a line of output, and another one, and so on");
     if (strcmp(what, "memory") == 0) return eat_memory();
     if (strcmp(what, "fork") == 0) return fork_tree();
+    if (strcmp(what, "broken-writes") == 0) return broken_writes();
+    if (strcmp(what, "copy-sparse") == 0) return copy_sparse();
+    if (strcmp(what, "share-pipe") == 0) return share_pipe();
     if (strcmp(what, "fork-chain") == 0) return fork_chain();
     if (strcmp(what, "socket") == 0) return say_errno("socket", socket(AF_INET, SOCK_STREAM, 0) < 0);
     if (strcmp(what, "execve") == 0) return say_errno("execve", execl("/bin/sh", "sh", (char *)NULL) < 0);
