@@ -71,11 +71,18 @@ int limits_begin(struct task *t, uint64_t wall_ns, uint64_t cpu_ns, struct err *
     return 0;
 }
 
+uint64_t limits_left_of_cpu(const struct task *t)
+{
+    if (t->cpu_limit_ns == UINT64_MAX) return UINT64_MAX;
+    const uint64_t used = thread_cpu_ns();
+    return used < t->cpu_limit_ns ? t->cpu_limit_ns - used : 0;
+}
+
 int limits_begin_child(struct task *t, struct err *e)
 {
     struct sandbox *s = t->sandbox;
     const bool has_cpu_limit = t->cpu_limit_ns != UINT64_MAX;
-    if (has_cpu_limit) t->cpu_limit_ns = thread_cpu_ns() + s->setup->limits.cpu_ns;
+    if (has_cpu_limit) t->cpu_limit_ns += thread_cpu_ns();
     if (s->deadline == UINT64_MAX && !has_cpu_limit) return 0;
     const int rc = make_timers(t, atomic_load(&t->tid));
     if (rc) return err_set(e, rc, "sandbox: no timer for a forked process");

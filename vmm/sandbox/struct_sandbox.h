@@ -103,7 +103,9 @@ void sandbox_end_children(struct sandbox *s);
 
 uint64_t thread_cpu_ns(void);
 int limits_begin(struct task *t, uint64_t wall_ns, uint64_t cpu_ns, struct err *e);
-int limits_begin_child(struct task *t, struct err *e); /* the same deadline, CPU time of its own */
+/* By the thread of the task: what a child of it may use. UINT64_MAX: no limit. */
+uint64_t limits_left_of_cpu(const struct task *t);
+int limits_begin_child(struct task *t, struct err *e); /* the same deadline; CPU time: what its parent had left */
 void limits_close(struct task *t);
 void limits_end(struct task *t);
 

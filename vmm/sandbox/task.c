@@ -201,7 +201,7 @@ static int fork_task(struct task *parent, struct err *e)
         return rc;
     }
     process_set_kick(t->process, task_kick, t);
-    t->cpu_limit_ns = parent->cpu_limit_ns;
+    t->cpu_limit_ns = limits_left_of_cpu(parent);
     atomic_fetch_add(&parent->users, 1);
     (void)pthread_mutex_lock(&s->lock);
     t->next = s->children;

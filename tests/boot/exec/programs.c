@@ -153,6 +153,28 @@ static int share_pipe(void)
     return 0;
 }
 
+/* Each works for 100 ms, forks the next, and ends: with a limit of 300 ms, not often. */
+static int fork_worker(void)
+{
+    int tell[2], came = 0;
+    char byte;
+    if (pipe(tell)) return 1;
+    for (int n = 0; n < 40; n++) {
+        const pid_t pid = fork();
+        if (pid && n == 0) break;
+        if (pid) _exit(0);
+        struct timespec now, began;
+        clock_gettime(CLOCK_MONOTONIC, &began);
+        do clock_gettime(CLOCK_MONOTONIC, &now);
+        while ((now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000 < 100);
+        if (write(tell[1], "x", 1) != 1) _exit(1);
+    }
+    close(tell[1]);
+    while (read(tell[0], &byte, 1) == 1) came++;
+    puts(came < 40 ? "cut" : "all came");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -174,6 +196,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "broken-writes") == 0) return broken_writes();
     if (strcmp(what, "copy-sparse") == 0) return copy_sparse();
     if (strcmp(what, "share-pipe") == 0) return share_pipe();
+    if (strcmp(what, "fork-worker") == 0) return fork_worker();
     if (strcmp(what, "fork-chain") == 0) return fork_chain();
     if (strcmp(what, "socket") == 0) return say_errno("socket", socket(AF_INET, SOCK_STREAM, 0) < 0);
     if (strcmp(what, "execve") == 0) return say_errno("execve", execl("/bin/sh", "sh", (char *)NULL) < 0);
