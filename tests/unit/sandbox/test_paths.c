@@ -1,0 +1,63 @@
+/* Paths of a sandboxed program, over a space without a VM: nothing outside the shown directory is opened. */
+#include "tests/unit/sandbox/space_rig.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vmm/sandbox/process.h"
+
+#define TEXT 0x400000ull
+
+static void links_out_and_odd_files_are_not_opened(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        int flags, want;
+    } cases[] = {
+        {"/w/out", O_RDONLY, -EXDEV},
+        {"/w/absolute", O_RDONLY, -EXDEV},
+        {"/w/loop", O_RDONLY, -ELOOP},
+        {"/w/fifo", O_RDONLY, -EACCES},
+        {"/w/../etc", O_RDONLY, -ENOENT},
+        {"/r/new", O_CREAT | O_WRONLY, -EROFS},
+        {"/w/new", O_TMPFILE | O_RDWR, -EOPNOTSUPP},
+        {"/w/none", O_RDONLY, -ENOENT},
+    };
+    char dir[] = "/tmp/vireo-paths-XXXXXX", text[64];
+    static struct policy policy;
+    struct process *p = NULL;
+    assert_non_null(mkdtemp(dir));
+    policy_init(&policy);
+    (void)snprintf(text, sizeof(text), "%s=/w", dir);
+    assert_int_equal(policy_add_dir(&policy, text, true, NULL), 0);
+    (void)snprintf(text, sizeof(text), "%s=/r", dir);
+    assert_int_equal(policy_add_dir(&policy, text, false, NULL), 0);
+    const int fd = policy.dir[0].fd;
+    assert_int_equal(symlinkat("../..", fd, "out") | symlinkat("/etc", fd, "absolute") | symlinkat("loop", fd, "loop"),
+                     0);
+    assert_int_equal(mkfifoat(fd, "fifo", 0600), 0);
+    struct space *s = space_of(8 * MiB);
+    assert_true(space_map(s, TEXT, SPACE_PAGE, RW, SPACE_FIXED) > 0);
+    const struct process_params params = {.space = s, .policy = &policy, .stop_fd = -1, .exe = "/w/x"};
+    assert_int_equal(process_create(&p, &params, NULL), 0);
+    for (unsigned i = 0; i < COUNT_OF(cases); i++) {
+        int64_t result = 0;
+        assert_int_equal(space_write(s, TEXT, cases[i].path, strlen(cases[i].path) + 1), 0);
+        const struct user_call call = {SYS_openat,
+                                       {(uint64_t)AT_FDCWD, TEXT, (uint64_t)(unsigned)cases[i].flags, 0600}};
+        assert_int_equal(process_call(p, &call, &result), CALL_ANSWERED);
+        if (result != cases[i].want) fail_msg("%s: %d, not %d", cases[i].path, (int)result, cases[i].want);
+    }
+    static const char *const made[] = {"out", "absolute", "loop", "fifo"};
+    for (unsigned i = 0; i < COUNT_OF(made); i++) assert_int_equal(unlinkat(fd, made[i], 0), 0);
+    assert_int_equal(rmdir(dir), 0); /* nothing else was made */
+    process_destroy(p);
+    space_destroy(s);
+    policy_fini(&policy);
+}
+
+UNIT_MAIN(UNIT(links_out_and_odd_files_are_not_opened))
