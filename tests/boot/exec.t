@@ -117,6 +117,13 @@ check a_bad_size_is_125 ends 125 'memory "12q"' --memory 12q ./programs
 check an_unknown_option_is_125 ends 125 'unknown option --rwad' --rwad x ./programs
 check a_command_without_a_program_is_125 ends 125 'no program named' --memory 16M
 
+an_input_that_many_read() {
+    local got=0
+    { for ((i = 0; i < 1500; i++)); do printf xxx; done; sleep 20; } | timeout -s KILL 15 "$VIREO" exec --timeout 3 ./programs drain > out 2> err || got=$?
+    [ $got = 124 ] || { echo "status $got"; cat err; return 1; }
+}
+check a_stream_that_many_processes_read_holds_none_beyond_the_deadline an_input_that_many_read
+
 # ---- what was not given
 check no_file_is_there prints 'ENOENT' ./programs open /etc/passwd
 check a_link_out_leads_nowhere prints 'EXDEV' --read "$work/tree=/t" ./programs open /t/out

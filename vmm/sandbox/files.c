@@ -143,6 +143,17 @@ static int64_t through_file(const struct transfer *t, const struct iovec *iov, i
     return done < 0 ? -errno : done;
 }
 
+/* The same of a stream of the policy's, which may be blocking: only what is there now. */
+static int64_t at_once(struct process *p, const struct transfer *t, const struct iovec *iov, int n)
+{
+    if (!t->f->may_wait || !t->f->is_borrowed) return through_file(t, iov, n);
+    struct pollfd fd = {.fd = t->f->fd, .events = t->is_write ? POLLOUT : POLLIN};
+    (void)pthread_mutex_lock(&p->family->lock);
+    const int64_t done = poll(&fd, 1, 0) > 0 ? through_file(t, iov, n) : -EAGAIN;
+    (void)pthread_mutex_unlock(&p->family->lock);
+    return done;
+}
+
 static bool waits(struct file *f)
 {
     return f->may_wait && f->kind == FILE_HOST && !(atomic_load(&f->flags) & O_NONBLOCK);
@@ -171,6 +182,12 @@ static bool is_within(struct process *p, const struct file *f, uint64_t len, enu
     return false;
 }
 
+/* Bytes that were counted and not written. */
+static void take_back(struct process *p, const struct file *f, uint64_t len)
+{
+    if (f->is_output && p->policy->output_max) atomic_fetch_sub(&p->family->output, len);
+}
+
 /* One range of guest memory. */
 static int64_t transfer(struct process *p, struct transfer *t, uint64_t va, uint64_t len, enum call_outcome *outcome)
 {
@@ -187,7 +204,8 @@ static int64_t transfer(struct process *p, struct transfer *t, uint64_t va, uint
                                    is_one ? 1 : PIECES, &got);
         if (n < 0) return all ? (int64_t)all : n;
         if (t->is_write && !is_within(p, t->f, got, outcome)) return -EIO;
-        done = t->f->kind == FILE_HOST ? through_file(t, iov, n) : without_file(p, t, iov, n, got);
+        done = t->f->kind == FILE_HOST ? at_once(p, t, iov, n) : without_file(p, t, iov, n, got);
+        if (done == -EAGAIN && t->is_write) take_back(p, t->f, got);
         if (done == -EPIPE) process_raise(p, SIGPIPE);
         if (done == -EAGAIN && waits(t->f)) continue;
         if (done < 0) return all ? (int64_t)all : done;
@@ -578,7 +596,8 @@ static int64_t copy_between(struct process *p, struct file *from, struct file *t
         }
         const struct iovec piece = {buffer, (size_t)n};
         const struct transfer out = {.f = to, .is_write = true, .has_position = to_at, .position = to_at ? *to_at : 0};
-        const int64_t put = write_file(&out, &piece, 1);
+        const int64_t put = at_once(p, &out, &piece, 1);
+        if (put == -EAGAIN) take_back(p, to, (uint64_t)n);
         if (put < 0) rc = put;
         if (put == -EPIPE) process_raise(p, SIGPIPE);
         if (put == -EAGAIN && waits(to)) rc = 0;

@@ -24,7 +24,19 @@ uint64_t process_now(void)
 
 static void drop_family(struct family *f)
 {
-    if (f && atomic_fetch_sub(&f->users, 1) == 1) free(f);
+    if (!f || atomic_fetch_sub(&f->users, 1) != 1) return;
+    (void)pthread_mutex_destroy(&f->lock);
+    free(f);
+}
+
+static struct family *make_family(int next_pid)
+{
+    struct family *f = calloc(1, sizeof(*f));
+    if (!f) return NULL;
+    f->users = 1;
+    f->next_pid = next_pid;
+    (void)pthread_mutex_init(&f->lock, NULL);
+    return f;
 }
 
 /* All but what the process has of its own to begin with. */
@@ -77,13 +89,11 @@ int process_create(struct process **out, const struct process_params *params, st
 {
     struct process *p = make(params, e);
     if (!p) return -ENOMEM;
-    p->family = calloc(1, sizeof(*p->family));
+    p->family = make_family(PID_FIRST + 1);
     if (!p->family || open_standard(p)) {
         process_destroy(p);
         return err_set(e, -ENOMEM, "sandbox: no memory for the program's files");
     }
-    p->family->users = 1;
-    p->family->next_pid = PID_FIRST + 1;
     p->pid = PID_FIRST;
     p->umask = 022;
     /* Programs rely on an absolute path there. */
@@ -176,17 +186,13 @@ int process_copy(struct process **out, struct process *from, enum process_copy h
         p->parent = from->pid;
         p->deadline = from->deadline;
     } else {
-        p->family = calloc(1, sizeof(*p->family));
+        p->family = make_family(atomic_load(&from->family->next_pid));
         p->pid = from->pid;
         p->pending = from->pending;
     }
     if (!p->family || copy_files(p, from, how)) {
         process_destroy(p);
         return err_set(e, -ENOMEM, "sandbox: no memory for the program's files");
-    }
-    if (how == PROCESS_CLONE) {
-        p->family->users = 1;
-        p->family->next_pid = atomic_load(&from->family->next_pid);
     }
     *out = p;
     return 0;

@@ -69,6 +69,9 @@ struct family {
     _Atomic unsigned users;
     _Atomic int next_pid;
     _Atomic uint64_t output; /* bytes written to 1 and 2 */
+    /* Over the last look at a stream of the policy's and the transfer that follows: without it a second process could
+     * take what the first was told of, and the first would wait in the kernel, beyond any deadline. */
+    pthread_mutex_t lock;
 };
 
 struct process {

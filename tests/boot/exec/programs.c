@@ -175,6 +175,15 @@ static int fork_worker(void)
     return 0;
 }
 
+/* Many read one stream of the host's, each byte once. */
+static int drain_input(void)
+{
+    char byte;
+    for (int i = 0; i < 15 && fork(); i++) continue;
+    while (read(0, &byte, 1) > 0) continue;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -193,6 +202,7 @@ int main(int argc, char **argv)
         for (;;) puts("a line of output, and another one, and so on");
     if (strcmp(what, "memory") == 0) return eat_memory();
     if (strcmp(what, "fork") == 0) return fork_tree();
+    if (strcmp(what, "drain") == 0) return drain_input();
     if (strcmp(what, "broken-writes") == 0) return broken_writes();
     if (strcmp(what, "copy-sparse") == 0) return copy_sparse();
     if (strcmp(what, "share-pipe") == 0) return share_pipe();
