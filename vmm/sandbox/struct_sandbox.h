@@ -55,7 +55,7 @@ struct sandbox {
     pthread_t thread;           /* that ran it last, and its number; 0: none */
     int tid;
     bool has_ended, is_in_call;
-    uint64_t deadline; /* CLOCK_MONOTONIC, ns */
+    _Atomic uint64_t deadline; /* CLOCK_MONOTONIC, ns; forked tasks of an earlier call may still read it */
     /* Where a call's bytes are: mapped when first needed, larger when that is needed. */
     uint64_t area, area_size;
     uint64_t call_sp;
