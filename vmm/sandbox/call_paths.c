@@ -78,6 +78,7 @@ static int check_type(int fd, bool *is_dir)
     struct stat st;
     if (fstat(fd, &st)) return -errno;
     *is_dir = S_ISDIR(st.st_mode);
+    if (S_ISLNK(st.st_mode)) return -ELOOP; /* that was not to be followed */
     return *is_dir || S_ISREG(st.st_mode) ? 0 : -EACCES;
 }
 
@@ -96,7 +97,7 @@ static int64_t open_host(struct process *p, const struct place *at, int flags, u
     if (probe >= 0) {
         const int rc = check_type(probe, &is_dir);
         (void)close(probe);
-        if (rc) return (flags & O_NOFOLLOW) ? -ELOOP : rc;
+        if (rc) return rc;
     } else if (probe != -ENOENT || !(flags & O_CREAT)) {
         return probe;
     }

@@ -22,6 +22,8 @@ static void links_out_and_odd_files_are_not_opened(void **state)
         {"/w/absolute", O_RDONLY, -EXDEV},
         {"/w/loop", O_RDONLY, -ELOOP},
         {"/w/fifo", O_RDONLY, -EACCES},
+        {"/w/fifo", O_RDONLY | O_NOFOLLOW, -EACCES},
+        {"/w/loop", O_RDONLY | O_NOFOLLOW, -ELOOP},
         {"/w/../etc", O_RDONLY, -ENOENT},
         {"/r/new", O_CREAT | O_WRONLY, -EROFS},
         {"/w/new", O_TMPFILE | O_RDWR, -EOPNOTSUPP},
