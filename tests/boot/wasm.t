@@ -80,7 +80,7 @@ same_module_same_program() { ends 0 wasm hello.wasm -o again && cmp hello again;
 bad_modules_are_named() {
     cp hello.wasm whole
     head -c 6 whole > short && refuses 126 "short: the WebAssembly module is cut short at byte 4" short -o bad &&
-        head -c 300 whole > cut && refuses 126 "cut: the WebAssembly module is cut short" cut -o bad &&
+        head -c 300 whole > "cut" && refuses 126 "cut: the WebAssembly module is cut short" cut -o bad &&
         refuses 126 "no WebAssembly module" "$TREE/tests/wasm/hello.c" -o bad &&
         refuses 127 "absent.wasm: No such file" absent.wasm -o bad && refuses 126 "Is a directory" tmp -o bad &&
         printf '\0asm\x0d\0\1\0' > component && refuses 126 "version 0x1000d" component -o bad && grep -q component err && [ ! -e bad ] && nothing_left

@@ -55,7 +55,7 @@ void wasm_job_path(const struct wasm_job *j, const char *file, char *path)
     (void)snprintf(path, PATH_MAX, "%.*s/%s", PATH_MAX - 64, j->dir, file);
 }
 
-static void limit(int resource, uint64_t most)
+static void limit(__rlimit_resource_t resource, uint64_t most)
 {
     struct rlimit l;
     if (getrlimit(resource, &l) < 0 || l.rlim_max <= most) return;
