@@ -135,7 +135,7 @@ __asm__(".pushsection .rodata\n"
         "trace_call: pushf; orl $0x100, (%rsp); popf; syscall; nop; nop; ud2; trace_call_end:\n"
         "nested: pushf; orl $0x4000, (%rsp); popf; iretq; nested_end:\n"
         "to_kernel: push $0x18; push %rsp; pushf; push $0x10; push $0x400000; iretq; to_kernel_end:\n"
-        "far_local: push $7; push $0x400000; rex.w ljmp *(%rsp); far_local_end:\n"
+        "far_local: push $7; push $0x400000; .byte 0x48, 0xff, 0x2c, 0x24 /* ljmp *(%rsp), 64 bits */; far_local_end:\n"
         "no_stack: xor %eax, %eax; mov %eax, %ss; no_stack_end:\n"
         "enter: sysenter; enter_end:\n"
         "forge: movabs $0x7fffffff00b0, %rax; jmp *%rax; forge_end:\n" /* the port of page faults */
