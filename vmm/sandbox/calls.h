@@ -79,7 +79,9 @@ struct process_fork {
 };
 void process_forked(struct process *p, struct process_fork *out);
 void process_fork_failed(struct process *p);
-void process_child_began(struct process *p, struct process *child);    /* signals reach it from now on */
+void process_child_began(struct process *p, struct process *child); /* signals reach it from now on */
+/* The same without a word to the program, which ends as well; any thread. */
+void process_child_gone(struct process *p, int pid);
 void process_child_ended(struct process *p, int pid, int wait_status); /* any thread: wakes its wait4 */
 /* kick calls the program out of the guest, from any thread: for a signal that another process of the family sends. */
 void process_set_kick(struct process *p, void (*kick)(void *arg), void *arg);

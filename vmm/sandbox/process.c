@@ -357,6 +357,14 @@ void process_child_ended(struct process *p, int pid, int wait_status)
     (void)eventfd_write(p->wake_fd, 1);
 }
 
+void process_child_gone(struct process *p, int pid)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    for (unsigned i = 0; i < CHILDREN_MAX; i++)
+        if (p->child[i].is_there && p->child[i].pid == pid) p->child[i].process = NULL;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
 void process_child_began(struct process *p, struct process *child)
 {
     (void)pthread_mutex_lock(&p->lock);

@@ -149,7 +149,11 @@ static void *child_main(void *arg)
     /* A limit of the whole program ends the whole program. */
     if (end.reason == SANDBOX_OUTPUT) atomic_store(&s->child_limit, true);
     if (end.reason == SANDBOX_OUTPUT) task_kick(&s->main);
-    process_child_ended(t->parent->process, process_pid(t->process), wait_status(&end));
+    /* At the deadline and at a stop its parent ends, too, and must not first go on as if only the child had. */
+    if (end.reason == SANDBOX_DEADLINE || end.reason == SANDBOX_STOPPED)
+        process_child_gone(t->parent->process, process_pid(t->process));
+    else
+        process_child_ended(t->parent->process, process_pid(t->process), wait_status(&end));
     (void)pthread_mutex_lock(&s->lock);
     unlink_task(s, t);
     (void)pthread_mutex_unlock(&s->lock);
