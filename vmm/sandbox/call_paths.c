@@ -73,7 +73,7 @@ static int64_t add_open(struct process *p, struct file *f, int flags, const char
 
 /* Only files and directories: what else lies in a directory of the policy may lead anywhere. Looked at without opening
  * it, and again once it is open. */
-static int check_type(int fd, bool *is_dir)
+int place_check(int fd, bool *is_dir)
 {
     struct stat st;
     if (fstat(fd, &st)) return -errno;
@@ -95,7 +95,7 @@ static int64_t open_host(struct process *p, const struct place *at, int flags, u
     }
     const int probe = path_open(at, O_PATH | (flags & O_NOFOLLOW), 0);
     if (probe >= 0) {
-        const int rc = check_type(probe, &is_dir);
+        const int rc = place_check(probe, &is_dir);
         (void)close(probe);
         if (rc) return rc;
     } else if (probe != -ENOENT || !(flags & O_CREAT)) {
@@ -103,7 +103,7 @@ static int64_t open_host(struct process *p, const struct place *at, int flags, u
     }
     const int fd = path_open(at, (flags & OPEN_FLAGS) | O_NONBLOCK | O_NOCTTY, mode & 0777 & ~p->umask);
     if (fd < 0) return fd;
-    const int rc = check_type(fd, &is_dir);
+    const int rc = place_check(fd, &is_dir);
     if (rc) {
         (void)close(fd);
         return rc;
@@ -158,7 +158,7 @@ int64_t call_openat(struct process *p, const uint64_t arg[6], enum call_outcome 
 /* ---- asking ---- */
 
 /* A descriptor that only names what is at the place (O_PATH). -EISDIR: a virtual directory. */
-static int name_place(const struct place *at, bool follows)
+int place_open(const struct place *at, bool follows)
 {
     return path_open(at, O_PATH | (follows ? 0 : O_NOFOLLOW), 0);
 }
@@ -183,13 +183,13 @@ static int stat_file(const struct file *f, struct stat *st)
     return 0;
 }
 
-static int stat_place(const struct place *at, bool follows, struct stat *st)
+int place_stat(const struct place *at, bool follows, struct stat *st)
 {
     if (builtin_at(at)) {
         builtin_stat(st);
         return 0;
     }
-    const int fd = name_place(at, follows);
+    const int fd = place_open(at, follows);
     if (fd == -EISDIR && at->is_virtual) {
         virtual_stat(st);
         return 0;
@@ -213,7 +213,7 @@ static int stat_at(struct process *p, int at, uint64_t path_va, int flags, struc
     }
     if (!path[0] && (flags & AT_EMPTY_PATH)) {
         const struct file *f = files_get(p, at);
-        if (at == AT_FDCWD) return path_find_text(p, at, ".", &place) ? -ENOENT : stat_place(&place, true, st);
+        if (at == AT_FDCWD) return path_find_text(p, at, ".", &place) ? -ENOENT : place_stat(&place, true, st);
         return f ? stat_file(f, st) : -EBADF;
     }
     const int rc = path_find_text(p, at, path, &place);
@@ -223,7 +223,7 @@ static int stat_at(struct process *p, int at, uint64_t path_va, int flags, struc
         const struct file *f = files_get(p, descriptor);
         return f ? stat_file(f, st) : -ENOENT;
     }
-    return stat_place(&place, !(flags & AT_SYMLINK_NOFOLLOW), st);
+    return place_stat(&place, !(flags & AT_SYMLINK_NOFOLLOW), st);
 }
 
 static int64_t tell_stat(struct process *p, int rc, uint64_t to, const struct stat *st)
@@ -329,7 +329,7 @@ static int64_t read_link(struct process *p, int at, uint64_t path, uint64_t to, 
     if (rc) return rc;
     if (size == 0 || size > INT_MAX) return -EINVAL;
     if (!place.dir && strcmp(place.full, "/proc/self/exe") == 0) return tell_text(p, p->exe, strlen(p->exe), to, size);
-    const int fd = name_place(&place, false);
+    const int fd = place_open(&place, false);
     if (fd < 0) return fd == -EISDIR ? -EINVAL : fd;
     const ssize_t n = readlinkat(fd, "", text, sizeof(text));
     const int failed = errno;
@@ -429,7 +429,7 @@ int64_t call_getdents(struct process *p, const uint64_t arg[6], enum call_outcom
 static int64_t change_dir(struct process *p, const struct place *at)
 {
     struct stat st;
-    const int rc = stat_place(at, true, &st);
+    const int rc = place_stat(at, true, &st);
     if (rc) return rc;
     if (!S_ISDIR(st.st_mode)) return -ENOTDIR;
     memcpy(p->cwd, at->full, sizeof(p->cwd));
@@ -461,243 +461,6 @@ int64_t call_getcwd(struct process *p, const uint64_t arg[6], enum call_outcome 
     return arg[1] < len ? -ERANGE : tell_text(p, p->cwd, len, arg[0], len);
 }
 
-/* ---- changing ---- */
-
-/* The parent of the place, to be written to. */
-static int open_written_parent(const struct place *at, const char **last)
-{
-    if (at->dir && !at->dir->is_writable) return -EROFS;
-    if (!at->dir) return at->is_virtual ? -EBUSY : -EROFS;
-    return path_open_parent(at, last);
-}
-
-static int64_t done(int fd, int rc)
-{
-    const int failed = rc ? errno : 0;
-    (void)close(fd);
-    return -failed;
-}
-
-static int64_t make_dir(struct process *p, int at, uint64_t path, unsigned mode)
-{
-    struct place place;
-    const char *last;
-    struct stat st;
-    int rc = path_find(p, at, path, &place);
-    if (rc) return rc;
-    if (stat_place(&place, false, &st) == 0) return -EEXIST;
-    const int fd = open_written_parent(&place, &last);
-    return fd < 0 ? fd : done(fd, mkdirat(fd, last, mode & 0777 & ~p->umask));
-}
-
-int64_t call_mkdir(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return make_dir(p, AT_FDCWD, arg[0], (unsigned)arg[1]);
-}
-
-int64_t call_mkdirat(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return make_dir(p, (int)arg[0], arg[1], (unsigned)arg[2]);
-}
-
-static int64_t remove_at(struct process *p, int at, uint64_t path, int flags)
-{
-    struct place place;
-    const char *last;
-    const int rc = path_find(p, at, path, &place);
-    if (rc) return rc;
-    const int fd = open_written_parent(&place, &last);
-    return fd < 0 ? fd : done(fd, unlinkat(fd, last, flags));
-}
-
-int64_t call_unlink(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return remove_at(p, AT_FDCWD, arg[0], 0);
-}
-
-int64_t call_rmdir(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return remove_at(p, AT_FDCWD, arg[0], AT_REMOVEDIR);
-}
-
-int64_t call_unlinkat(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return arg[2] & ~(uint64_t)AT_REMOVEDIR ? -EINVAL : remove_at(p, (int)arg[0], arg[1], (int)arg[2]);
-}
-
-/* Two names in one directory of the policy: between two of them is between two file systems. */
-static int64_t two_names(struct process *p, int from_at, uint64_t from, int to_at, uint64_t to, bool is_link,
-                         unsigned flags)
-{
-    struct place a, b;
-    const char *a_last, *b_last;
-    int rc = path_find(p, from_at, from, &a);
-    if (!rc) rc = path_find(p, to_at, to, &b);
-    if (rc) return rc;
-    const int a_fd = open_written_parent(&a, &a_last);
-    if (a_fd < 0) return a_fd;
-    const int b_fd = a.dir == b.dir ? open_written_parent(&b, &b_last) : -EXDEV;
-    if (b_fd < 0) {
-        (void)close(a_fd);
-        return b_fd;
-    }
-    rc = is_link ? linkat(a_fd, a_last, b_fd, b_last, 0)
-                 : (int)syscall(SYS_renameat2, a_fd, a_last, b_fd, b_last, flags);
-    const int64_t result = done(a_fd, rc);
-    (void)close(b_fd);
-    return result;
-}
-
-#define RENAME_FLAGS 3u /* RENAME_NOREPLACE, RENAME_EXCHANGE */
-
-int64_t call_rename(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return two_names(p, AT_FDCWD, arg[0], AT_FDCWD, arg[1], false, 0);
-}
-
-int64_t call_renameat(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return two_names(p, (int)arg[0], arg[1], (int)arg[2], arg[3], false, 0);
-}
-
-int64_t call_renameat2(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return arg[4] & ~(uint64_t)RENAME_FLAGS
-               ? -EINVAL
-               : two_names(p, (int)arg[0], arg[1], (int)arg[2], arg[3], false, (unsigned)arg[4]);
-}
-
-int64_t call_link(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return two_names(p, AT_FDCWD, arg[0], AT_FDCWD, arg[1], true, 0);
-}
-
-int64_t call_linkat(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return arg[4] ? -EINVAL : two_names(p, (int)arg[0], arg[1], (int)arg[2], arg[3], true, 0);
-}
-
-static int64_t make_symlink(struct process *p, uint64_t target_va, int at, uint64_t path)
-{
-    char target[PATH_MAX];
-    struct place place;
-    const char *last;
-    const int n = space_read_string(p->space, target_va, target, sizeof(target));
-    if (n <= 0) return n ? n : -ENOENT;
-    const int rc = path_find(p, at, path, &place);
-    if (rc) return rc;
-    const int fd = open_written_parent(&place, &last);
-    return fd < 0 ? fd : done(fd, symlinkat(target, fd, last));
-}
-
-int64_t call_symlink(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return make_symlink(p, arg[0], AT_FDCWD, arg[1]);
-}
-
-int64_t call_symlinkat(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return make_symlink(p, arg[0], (int)arg[1], arg[2]);
-}
-
-/* What is at a path, to be changed: a file or a directory in a directory that may be written. */
-static int open_changed(struct process *p, int at, uint64_t path, int flags)
-{
-    struct place place;
-    bool is_dir = false;
-    int rc = path_find(p, at, path, &place);
-    if (rc) return rc;
-    if (!place.dir || !place.dir->is_writable) return place.dir || place.is_virtual ? -EROFS : -ENOENT;
-    const int probe = name_place(&place, true);
-    if (probe < 0) return probe;
-    rc = check_type(probe, &is_dir);
-    (void)close(probe);
-    return rc ? rc : path_open(&place, (is_dir ? O_RDONLY : flags) | O_NONBLOCK | O_NOCTTY, 0);
-}
-
-int64_t call_truncate(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    const int fd = open_changed(p, AT_FDCWD, arg[0], O_WRONLY);
-    return fd < 0 ? fd : done(fd, ftruncate(fd, (off_t)arg[1]));
-}
-
-/* Set-user-ID and the like are not for a sandbox to give. */
-static int64_t change_mode(int fd, unsigned mode)
-{
-    if (fd < 0) return fd;
-    if (mode & ~0777u) {
-        (void)close(fd);
-        return -EPERM;
-    }
-    return done(fd, fchmod(fd, mode));
-}
-
-int64_t call_chmod(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return change_mode(open_changed(p, AT_FDCWD, arg[0], O_RDONLY), (unsigned)arg[1] & 07777);
-}
-
-int64_t call_fchmodat(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    return change_mode(open_changed(p, (int)arg[0], arg[1], O_RDONLY), (unsigned)arg[2] & 07777);
-}
-
-int64_t call_fchmod(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    const struct file *f = files_get(p, (int64_t)arg[0]);
-    if (!f) return -EBADF;
-    if (f->kind != FILE_HOST || f->is_borrowed || f->may_wait || !f->can_write) return -EPERM;
-    return arg[1] & 07000 ? -EPERM : fchmod(f->fd, (unsigned)arg[1] & 0777) ? -errno : 0;
-}
-
-int64_t call_utimensat(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    struct timespec times[2];
-    if (arg[2] && space_read(p->space, arg[2], times, sizeof(times))) return -EFAULT;
-    if (arg[1] == 0) {
-        const struct file *f = files_get(p, (int64_t)arg[0]);
-        if (!f) return -EBADF;
-        if (f->kind != FILE_HOST || f->is_borrowed || f->may_wait || !f->can_write) return -EPERM;
-        return futimens(f->fd, arg[2] ? times : NULL) ? -errno : 0;
-    }
-    const int fd = open_changed(p, (int)arg[0], arg[1], O_RDONLY);
-    return fd < 0 ? fd : done(fd, futimens(fd, arg[2] ? times : NULL));
-}
-
-int64_t call_umask(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)outcome;
-    const unsigned old = p->umask;
-    p->umask = (unsigned)arg[0] & 0777;
-    return old;
-}
-
-/* The program is nobody in particular: to keep an owner is allowed, to change it is not. */
-int64_t call_chown(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
-{
-    (void)p;
-    (void)arg;
-    (void)outcome;
-    return -EPERM;
-}
-
 static int64_t tell_statfs(struct process *p, int fd, uint64_t to)
 {
     struct statfs s;
@@ -712,7 +475,7 @@ int64_t call_statfs(struct process *p, const uint64_t arg[6], enum call_outcome 
     struct place place;
     const int rc = path_find(p, AT_FDCWD, arg[0], &place);
     if (rc) return rc;
-    const int fd = name_place(&place, true);
+    const int fd = place_open(&place, true);
     const int64_t result = tell_statfs(p, fd, arg[1]);
     if (fd >= 0) (void)close(fd);
     return result;

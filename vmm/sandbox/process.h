@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "vmm/sandbox/calls.h"
 
@@ -154,6 +155,12 @@ int path_open(const struct place *at, int flags, unsigned mode);
 /* The directory that the last component is in, and that component in *last. A descriptor or -errno. */
 int path_open_parent(const struct place *at, const char **last);
 
+/* A descriptor that only names what is there (O_PATH). -EISDIR: a virtual directory. */
+int place_open(const struct place *at, bool follows);
+int place_stat(const struct place *at, bool follows, struct stat *st); /* 0 or -errno */
+/* Only files and directories: 0, else -EACCES, or -ELOOP for a link. */
+int place_check(int fd, bool *is_dir);
+
 /* ---- answers, by subject ---- */
 
 call_fn call_brk, call_mmap, call_mprotect, call_munmap, call_mremap, call_madvise, call_mincore, call_msync,
@@ -161,11 +168,11 @@ call_fn call_brk, call_mmap, call_mprotect, call_munmap, call_mremap, call_madvi
 call_fn call_read, call_write, call_readv, call_writev, call_pread, call_pwrite, call_preadv, call_pwritev, call_lseek,
     call_close, call_close_range, call_dup, call_dup2, call_dup3, call_fcntl, call_ioctl, call_pipe, call_pipe2,
     call_ftruncate, call_fsync, call_fallocate, call_flock, call_sendfile, call_copy_range, call_fadvise;
-call_fn call_open, call_openat, call_openat2, call_creat, call_stat, call_lstat, call_fstat, call_newfstatat,
-    call_statx, call_access, call_faccessat, call_readlink, call_readlinkat, call_getdents, call_chdir, call_fchdir,
-    call_getcwd, call_mkdir, call_mkdirat, call_rmdir, call_unlink, call_unlinkat, call_rename, call_renameat,
-    call_renameat2, call_link, call_linkat, call_symlink, call_symlinkat, call_truncate, call_chmod, call_fchmod,
-    call_fchmodat, call_utimensat, call_umask, call_statfs, call_fstatfs, call_chown;
+call_fn call_open, call_openat, call_creat, call_stat, call_lstat, call_fstat, call_newfstatat, call_statx, call_access,
+    call_faccessat, call_readlink, call_readlinkat, call_getdents, call_chdir, call_fchdir, call_getcwd, call_mkdir,
+    call_mkdirat, call_rmdir, call_unlink, call_unlinkat, call_rename, call_renameat, call_renameat2, call_link,
+    call_linkat, call_symlink, call_symlinkat, call_truncate, call_chmod, call_fchmod, call_fchmodat, call_utimensat,
+    call_umask, call_statfs, call_fstatfs;
 call_fn call_clock_gettime, call_gettimeofday, call_time, call_clock_getres, call_nanosleep, call_clock_nanosleep,
     call_times, call_getrusage;
 call_fn call_poll, call_ppoll, call_select, call_pselect;
