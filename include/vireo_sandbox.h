@@ -163,6 +163,17 @@ struct vireo_sandbox_count { /* of a kind of system call */
     uint64_t reserved[2];
 };
 VIREO_API bool vireo_sandbox_count(struct vireo_sandbox *s, unsigned index, struct vireo_sandbox_count *out);
+/* Exits of one kind from the VM, as vireo_vm_stats has them: "system call", "fault", "kick" and those that KVM wants.
+ * Of all processes of the program, since the sandbox was made; those of a forked process count when it has ended. Not
+ * while it runs. false: past the last kind. With key "record" off none is counted. */
+struct vireo_sandbox_exits {
+    const char *name; /* static */
+    uint64_t count;
+    struct vireo_times run;     /* in the VM before the exit: the program itself and KVM's part of the exit */
+    struct vireo_times handler; /* answering it */
+    uint64_t reserved[2];
+};
+VIREO_API bool vireo_sandbox_exits(struct vireo_sandbox *s, unsigned index, struct vireo_sandbox_exits *out);
 struct vireo_sandbox_usage {
     uint64_t memory, memory_peak;                /* bytes that the program has mapped */
     uint64_t load_ns, guest_ns, call_ns, cpu_ns; /* making and loading; in KVM_RUN; answering calls; the thread's */

@@ -107,6 +107,30 @@ static void a_function_takes_bytes_and_gives_bytes(void **state)
     vireo_sandbox_destroy(s);
 }
 
+static struct vireo_sandbox_exits exits(struct vireo_sandbox *s, const char *kind)
+{
+    struct vireo_sandbox_exits e;
+    for (unsigned i = 0; vireo_sandbox_exits(s, i, &e); i++)
+        if (strcmp(e.name, kind) == 0) return e;
+    fail_msg("no exits are called %s", kind);
+    return e;
+}
+
+static void exits_are_counted_and_timed_by_their_kind(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    const struct vireo_sandbox_exits before = exits(s, "system call");
+    assert_true(before.count > 0);
+    for (unsigned i = 0; i < 10; i++) assert_int_equal(number(s, "sum", i, 2), i + 2);
+    const struct vireo_sandbox_exits after = exits(s, "system call");
+    assert_int_equal(after.count - before.count, 10);
+    assert_true(after.run.total > before.run.total && after.handler.total >= before.handler.total);
+    assert_true(after.run.min <= after.run.p50 && after.run.p50 <= after.run.max && after.run.max <= after.run.total);
+    assert_int_equal(exits(s, "port out").count, 0);
+    vireo_sandbox_destroy(s);
+}
+
 static void a_megabyte_goes_in_and_out(void **state)
 {
     (void)state;
@@ -420,6 +444,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_takes_bytes_and_gives_bytes),
+        cmocka_unit_test(exits_are_counted_and_timed_by_their_kind),
         cmocka_unit_test(a_megabyte_goes_in_and_out),
         cmocka_unit_test(a_function_that_is_not_there_has_its_nearest_named),
         cmocka_unit_test(an_answer_larger_than_allowed_is_refused),

@@ -28,6 +28,14 @@ struct err {
     char hint[ERR_HINT_MAX]; /* "" or what the user can do about it */
 };
 
+/* As {0} is, where an exit or a call would feel the clearing of the whole. */
+static inline void err_init(struct err *e)
+{
+    e->code = 0;
+    e->kind = (enum err_kind)0;
+    e->text[0] = e->hint[0] = '\0';
+}
+
 /* Set text and code (-errno; 0 is turned into -EINVAL); kind becomes ERR_CONFIG, or ERR_HOST when the host is out of
  * memory or descriptors; for descriptors the hint says how to have more. Returns the code. */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

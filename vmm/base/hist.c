@@ -106,6 +106,23 @@ static uint64_t find_in(const uint64_t bucket[HIST_GROUP], unsigned group, uint6
     return index == HIST_BUCKETS - 1 || top > max ? max : top;
 }
 
+void hist_add(struct hist *to, const struct hist *from)
+{
+    const struct hist *const one[] = {from};
+    const struct hists h = {one, 1};
+    const struct span s = used(&h);
+    for (unsigned g = s.first; g < s.end; g++) {
+        if (load(&from->group[g]) == 0) continue;
+        hist_bump(&to->group[g], load(&from->group[g]));
+        for (unsigned i = g * HIST_GROUP; i < end_of(g); i++)
+            if (load(&from->bucket[i])) hist_bump(&to->bucket[i], load(&from->bucket[i]));
+    }
+    hist_bump(&to->sum, load(&from->sum));
+    hist_bump(&to->count, load(&from->count));
+    if (s.min < load(&to->min)) atomic_store_explicit(&to->min, s.min, memory_order_relaxed);
+    if (s.max > load(&to->max)) atomic_store_explicit(&to->max, s.max, memory_order_relaxed);
+}
+
 void hists_quantiles(const struct hists *h, const double *share, unsigned n, uint64_t *out)
 {
     const struct span s = used(h);

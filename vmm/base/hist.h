@@ -37,6 +37,9 @@ struct hist {
 /* buckets: HIST_BUCKETS zeros, groups: HIST_GROUPS of them, which stay the caller's and outlive h. */
 void hist_init(struct hist *h, _Atomic uint64_t *buckets, _Atomic uint64_t *groups);
 
+/* What `from` holds, added to `to`, whose writer the caller is. Nobody writes `from`, else a value may be left out. */
+void hist_add(struct hist *to, const struct hist *from);
+
 /* Several that are read as one; each may be written meanwhile. */
 struct hists {
     const struct hist *const *of;

@@ -117,6 +117,51 @@ static const char *count_name(const struct vireo_sandbox_count *c, char room[32]
     return room;
 }
 
+static double us(uint64_t ns)
+{
+    return (double)ns / 1e3;
+}
+
+static void put_exits(const struct exec *x, FILE *f)
+{
+    struct vireo_sandbox_exits e;
+    fprintf(f, "\n%-22s %8s %10s %10s %10s %10s %10s %10s\n", "exits of the VM, us", "count", "run total", "p50", "p99",
+            "ours total", "p50", "p99");
+    for (unsigned i = 0; vireo_sandbox_exits(x->sandbox, i, &e); i++)
+        if (e.count)
+            fprintf(f, "%-22s %8llu %10.1f %10.2f %10.2f %10.1f %10.2f %10.2f\n", e.name, (unsigned long long)e.count,
+                    us(e.run.total), us(e.run.p50), us(e.run.p99), us(e.handler.total), us(e.handler.p50),
+                    us(e.handler.p99));
+}
+
+static void json_put_times(struct json_out *j, const char *name, const struct vireo_times *t)
+{
+    json_put_object(j, name);
+    json_put_uint(j, "total_ns", t->total);
+    json_put_uint(j, "min_ns", t->min);
+    json_put_uint(j, "p50_ns", t->p50);
+    json_put_uint(j, "p90_ns", t->p90);
+    json_put_uint(j, "p99_ns", t->p99);
+    json_put_uint(j, "max_ns", t->max);
+    json_put_end(j);
+}
+
+static void json_put_exits(struct json_out *j, const struct exec *x)
+{
+    struct vireo_sandbox_exits e;
+    json_put_array(j, "exit_classes");
+    for (unsigned i = 0; vireo_sandbox_exits(x->sandbox, i, &e); i++) {
+        if (!e.count) continue;
+        json_put_object(j, NULL);
+        json_put_string(j, "name", e.name);
+        json_put_uint(j, "count", e.count);
+        json_put_times(j, "run", &e.run);
+        json_put_times(j, "handler", &e.handler);
+        json_put_end(j);
+    }
+    json_put_end(j);
+}
+
 static void put_stats(struct exec *x)
 {
     char *text = NULL, room[32];
@@ -133,6 +178,7 @@ static void put_stats(struct exec *x)
     fprintf(f, "%-22s %12llu\n", "exits", (unsigned long long)u.exits);
     fprintf(f, "%-22s %12.2f MiB, at most %.2f\n", "memory", (double)u.memory / 1048576,
             (double)u.memory_peak / 1048576);
+    put_exits(x, f);
     fprintf(f, "\n%-20s %10s %10s %10s %12s\n", "system call", "made", "refused", "failed", "us");
     for (unsigned i = 0; vireo_sandbox_count(x->sandbox, i, &c); i++)
         fprintf(f, "%-20s %10llu %10llu %10llu %12.1f\n", count_name(&c, room), (unsigned long long)c.made,
@@ -166,6 +212,7 @@ static void put_json(struct exec *x, const struct vireo_sandbox_end *end)
     json_put_uint(&j, "cpu_ns", u.cpu_ns);
     json_put_uint(&j, "exits", u.exits);
     json_put_uint(&j, "memory_peak", u.memory_peak);
+    json_put_exits(&j, x);
     json_put_array(&j, "calls");
     for (unsigned i = 0; vireo_sandbox_count(x->sandbox, i, &c); i++) {
         json_put_object(&j, NULL);

@@ -20,10 +20,20 @@ struct layout {
 const char *record_class_name(enum record_class c)
 {
     static const char *const names[RECORD_CLASSES] = {
-        [RECORD_PORT_IN] = "port in",         [RECORD_PORT_OUT] = "port out", [RECORD_MMIO_READ] = "mmio read",
-        [RECORD_MMIO_WRITE] = "mmio write",   [RECORD_HALT] = "halt",         [RECORD_EOI] = "end of interrupt",
-        [RECORD_WINDOW] = "interrupt window", [RECORD_STARTUP] = "start-up",  [RECORD_KICK] = "kick",
-        [RECORD_SYSTEM] = "system event",     [RECORD_OTHER] = "other",
+        [RECORD_PORT_IN] = "port in",
+        [RECORD_PORT_OUT] = "port out",
+        [RECORD_MMIO_READ] = "mmio read",
+        [RECORD_MMIO_WRITE] = "mmio write",
+        [RECORD_HALT] = "halt",
+        [RECORD_EOI] = "end of interrupt",
+        [RECORD_WINDOW] = "interrupt window",
+        [RECORD_STARTUP] = "start-up",
+        [RECORD_KICK] = "kick",
+        [RECORD_SYSTEM] = "system event",
+        [RECORD_OTHER] = "other",
+        [RECORD_CALL] = "system call",
+        [RECORD_FAULT] = "fault",
+        [RECORD_DIRTY_LOG] = "log of written pages",
     };
     return names[c];
 }
@@ -120,6 +130,23 @@ void record_exit(struct record *r, const struct record_exit *x)
     atomic_store_explicit(&c->last, x->left, memory_order_relaxed);
     if (x->has_addr) record_register(r, x, run, handler);
     if (r->trace) trace_exit(r->trace, x);
+}
+
+void record_add(struct record *to, const struct record *from)
+{
+    for (unsigned k = 0; k < RECORD_CLASSES; k++) {
+        const struct record_class_stats *c = &from->of[k];
+        struct record_class_stats *sum = &to->of[k];
+        if (!record_has(from, (enum record_class)k)) continue;
+        hist_add(&sum->run, &c->run);
+        hist_add(&sum->handler, &c->handler);
+        const uint64_t first = atomic_load_explicit(&c->first, memory_order_relaxed);
+        const uint64_t had = atomic_load_explicit(&sum->first, memory_order_relaxed);
+        if (!had || first < had) atomic_store_explicit(&sum->first, first, memory_order_relaxed);
+        raise_to(&sum->last, atomic_load_explicit(&c->last, memory_order_relaxed));
+        const uint32_t seen = atomic_load_explicit(&to->seen, memory_order_relaxed);
+        atomic_store_explicit(&to->seen, seen | UINT32_C(1) << k, memory_order_relaxed);
+    }
 }
 
 struct record_place record_place(const struct record_register *reg)

@@ -31,6 +31,10 @@ enum record_class {
     RECORD_KICK,    /* called out by us; its handler's time is that of the pause */
     RECORD_SYSTEM,  /* power off, reset, crash */
     RECORD_OTHER,
+    RECORD_VM_CLASSES,               /* from here on: of a sandbox's vCPU, which has no devices */
+    RECORD_CALL = RECORD_VM_CLASSES, /* a system call of its program */
+    RECORD_FAULT,                    /* the program did what the processor refuses, or its stack grows */
+    RECORD_DIRTY_LOG,                /* KVM's ring of written pages is full */
     RECORD_CLASSES
 };
 const char *record_class_name(enum record_class c); /* "port in": static */
@@ -83,6 +87,9 @@ struct record {
 struct record *record_create(void);                              /* NULL: no memory */
 void record_destroy(struct record *r);                           /* NULL is legal */
 void record_exit(struct record *r, const struct record_exit *x); /* the writer */
+/* What `from` counted by class, added to `to`, whose writer the caller is. No registers: nobody writes `from` any more.
+ */
+void record_add(struct record *to, const struct record *from);
 
 /* What a register's key says. */
 struct record_place {

@@ -7,6 +7,7 @@
 
 #include "vmm/base/log_queue.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/stats.h"
 
 #define LIB_UUID_MAX 37 /* RFC 9562, 4: 36 characters, and the NUL */
 
@@ -28,6 +29,8 @@ struct vireo_vm {
     struct figures *figures; /* NULL: not yet */
     char uuid[LIB_UUID_MAX]; /* "": not yet */
 };
+
+struct vireo_times lib_times(const struct stats_times *t);
 
 /* A page of statistics (stats_page.h), the caller's to free. */
 int lib_stats_page(struct vireo_vm *vm, const struct vireo_stats_view *view, char **text, size_t *len, struct err *e);

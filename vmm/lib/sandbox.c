@@ -248,6 +248,15 @@ bool vireo_sandbox_count(struct vireo_sandbox *s, unsigned index, struct vireo_s
     return true;
 }
 
+bool vireo_sandbox_exits(struct vireo_sandbox *s, unsigned index, struct vireo_sandbox_exits *out)
+{
+    struct sandbox_exits x;
+    if (!sandbox_exits(lib_sandbox(s), index, &x)) return false;
+    *out = (struct vireo_sandbox_exits){
+        .name = x.name, .count = x.count, .run = lib_times(&x.run), .handler = lib_times(&x.handler)};
+    return true;
+}
+
 void vireo_sandbox_usage(struct vireo_sandbox *s, struct vireo_sandbox_usage *out)
 {
     struct sandbox_usage u;

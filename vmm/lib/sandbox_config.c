@@ -141,6 +141,11 @@ static int set_call(void *of, const char *value, struct err *e)
     return set_switch("call", value, &((struct vireo_sandbox_config *)of)->want.is_called, e);
 }
 
+static int set_record(void *of, const char *value, struct err *e)
+{
+    return set_switch("record", value, &((struct vireo_sandbox_config *)of)->want.is_recorded, e);
+}
+
 static int set_fixed(void *of, const char *value, struct err *e)
 {
     bool is_fixed = false;
@@ -183,6 +188,10 @@ static const struct setting table[] = {
     {.name = "cwd", .arg = "DIR", .help = "its current directory, as it sees it (default /)", .set = set_cwd},
     {.name = "allow-wx", .help = "let it have memory that is writable and executable at once", .set = set_allow_wx},
     {.name = "fixed-addresses", .help = "place a position-independent program always alike", .set = set_fixed},
+    {.name = "record",
+     .arg = "on|off",
+     .help = "count its VM exits and how long they took (default on)",
+     .set = set_record},
     {.name = "call", .help = "a return from main makes it ready for calls (library)", .set = set_call},
     {.name = NULL},
 };
@@ -203,7 +212,7 @@ struct vireo_sandbox_config *vireo_sandbox_config_create(void)
     if (!c) return NULL;
     policy_init(&c->policy);
     c->want.limits = (struct sandbox_limits){.memory = MEMORY_DEFAULT, .stack = STACK_DEFAULT};
-    c->want.is_placed_randomly = true;
+    c->want.is_placed_randomly = c->want.is_recorded = true;
     return c;
 }
 

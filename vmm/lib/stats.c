@@ -1,5 +1,3 @@
-#include "vmm/machine/stats.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <uuid/uuid.h>
@@ -17,7 +15,7 @@ struct passing {
     void *arg;
 };
 
-static struct vireo_times times(const struct stats_times *t)
+struct vireo_times lib_times(const struct stats_times *t)
 {
     return (struct vireo_times){
         .total = t->total,
@@ -43,8 +41,8 @@ static void pass_on(void *arg, const struct stats_row *row)
         .address = row->addr,
         .offset = row->offset,
         .count = row->count,
-        .run = times(&row->run),
-        .handler = times(&row->handler),
+        .run = lib_times(&row->run),
+        .handler = lib_times(&row->handler),
         .first_ns = row->first_ns,
         .last_ns = row->last_ns,
     };

@@ -120,9 +120,14 @@ static void tell_row(const struct report *r, const struct stats_row *row)
     if (row->count || r->scope == STATS_ALL) r->fn(r->arg, row);
 }
 
+static uint64_t to_ns(uint64_t ticks, double ns_per_tick)
+{
+    return (uint64_t)((double)ticks * ns_per_tick + 0.5);
+}
+
 static uint64_t in_ns(const struct report *r, uint64_t ticks)
 {
-    return (uint64_t)((double)ticks * r->ns_per_tick + 0.5);
+    return to_ns(ticks, r->ns_per_tick);
 }
 
 static uint64_t since_origin(const struct report *r, uint64_t ticks)
@@ -136,23 +141,28 @@ static uint64_t load(const _Atomic uint64_t *at)
     return atomic_load_explicit(at, memory_order_relaxed);
 }
 
-static struct stats_times times_of(const struct report *r, const struct hists *h)
+struct stats_times stats_times_of(const struct hists *h, double ns_per_tick, enum stats_scope scope)
 {
     static const double full[] = {0, 0.5, 0.9, 0.99, 0.999, 1}, brief[] = {0, 0.5, 0.99, 1};
     uint64_t at[6], *next = at;
-    struct stats_times t = {.total = in_ns(r, hists_sum(h)), .overflow = hists_overflow(h)};
-    if (r->scope == STATS_ALL) return t;
-    if (r->scope == STATS_FULL)
+    struct stats_times t = {.total = to_ns(hists_sum(h), ns_per_tick), .overflow = hists_overflow(h)};
+    if (scope == STATS_ALL) return t;
+    if (scope == STATS_FULL)
         hists_quantiles(h, full, 6, at);
     else
         hists_quantiles(h, brief, 4, at);
-    t.min = in_ns(r, *next++);
-    t.p50 = in_ns(r, *next++);
-    if (r->scope == STATS_FULL) t.p90 = in_ns(r, *next++);
-    t.p99 = in_ns(r, *next++);
-    if (r->scope == STATS_FULL) t.p999 = in_ns(r, *next++);
-    t.max = in_ns(r, *next);
+    t.min = to_ns(*next++, ns_per_tick);
+    t.p50 = to_ns(*next++, ns_per_tick);
+    if (scope == STATS_FULL) t.p90 = to_ns(*next++, ns_per_tick);
+    t.p99 = to_ns(*next++, ns_per_tick);
+    if (scope == STATS_FULL) t.p999 = to_ns(*next++, ns_per_tick);
+    t.max = to_ns(*next, ns_per_tick);
     return t;
+}
+
+static struct stats_times times_of(const struct report *r, const struct hists *h)
+{
+    return stats_times_of(h, r->ns_per_tick, r->scope);
 }
 
 static void tell_sum(const struct report *r, const struct group *g)
@@ -160,7 +170,7 @@ static void tell_sum(const struct report *r, const struct group *g)
     uint64_t run = 0, handler = 0;
     struct stats_row row = {.kind = STATS_VCPU, .vcpu = g->vcpu, .name = g->vcpu < 0 ? "all vCPUs" : "vCPU"};
     for (unsigned i = 0; i < g->count; i++) {
-        for (unsigned k = 0; k < RECORD_CLASSES; k++) {
+        for (unsigned k = 0; k < RECORD_VM_CLASSES; k++) {
             if (!record_has(g->record[i], (enum record_class)k)) continue;
             const struct record_class_stats *c = &g->record[i]->of[k];
             row.count += load(&c->handler.count);
@@ -267,7 +277,7 @@ static int tell_vcpu(struct report *r, unsigned i)
     unsigned told = 0;
     r->vcpu = g.vcpu;
     tell_sum(r, &g);
-    for (unsigned k = 0; k < RECORD_CLASSES; k++) {
+    for (unsigned k = 0; k < RECORD_VM_CLASSES; k++) {
         tell_class(r, &g, (enum record_class)k);
         for (; told < registers && ranked[told].class == k; told++) tell_register(r, g.vcpu, ranked[told].reg);
     }
@@ -318,7 +328,7 @@ static int tell(struct report *r)
     int rc = 0;
     if (all.count > 1) {
         tell_sum(r, &all);
-        for (unsigned k = 0; k < RECORD_CLASSES; k++) tell_class(r, &all, (enum record_class)k);
+        for (unsigned k = 0; k < RECORD_VM_CLASSES; k++) tell_class(r, &all, (enum record_class)k);
     }
     for (unsigned i = 0; i < all.count && !rc; i++) rc = tell_vcpu(r, i);
     if (!rc) tell_doorbells(r);

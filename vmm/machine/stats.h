@@ -69,6 +69,9 @@ enum stats_scope {
 int machine_stats(struct machine *m, enum stats_scope scope, struct stats_info *info,
                   void (*fn)(void *arg, const struct stats_row *row), void *arg);
 
+/* The times that histograms in ticks hold together; scope says which quantiles are asked for. Any thread. */
+struct stats_times stats_times_of(const struct hists *h, double ns_per_tick, enum stats_scope scope);
+
 /* What the machine takes of its host besides the guest's own time and memory. */
 struct machine_usage {
     uint64_t age_ns;                   /* since it was created, until it ended or until now */

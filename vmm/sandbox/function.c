@@ -58,9 +58,10 @@ static void get_bytes(struct sandbox *s, const struct sandbox_call *call, const 
 
 int sandbox_call(struct sandbox *s, const struct sandbox_call *call, struct sandbox_end *out)
 {
-    struct err e = {0};
+    struct err e;
     struct call_area area = {0};
     const struct user_mem mem = space_mem(s->main.space);
+    err_init(&e);
     if (!s->main.is_ready) return -EIO;
     if (!call->numbers && (call->in_size > SANDBOX_BYTES_MAX || call->out_max > SANDBOX_BYTES_MAX)) {
         end_as(out, SANDBOX_REFUSED, 0, "the call's bytes are more than 256 MiB");

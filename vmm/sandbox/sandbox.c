@@ -54,6 +54,7 @@ int sandbox_setup_create(struct sandbox_setup **out, const struct sandbox_want *
     if (s->hosts) memcpy(s->host, want->host, s->hosts * sizeof(*s->host));
     s->is_called = want->is_called;
     s->is_placed_randomly = want->is_placed_randomly;
+    s->is_recorded = want->is_recorded;
     s->log = want->log;
     s->log_arg = want->log_arg;
     s->name = strdup(want->name);
@@ -147,6 +148,7 @@ void sandbox_destroy(struct sandbox *s)
     if (!s) return;
     sandbox_end_children(s);
     task_close(&s->main);
+    record_destroy(s->ended);
     sandbox_setup_drop(s->setup);
     (void)close(s->stop_fd);
     (void)pthread_mutex_destroy(&s->lock);
@@ -273,6 +275,30 @@ void sandbox_usage(struct sandbox *s, struct sandbox_usage *out)
                                   .cpu_ns = s->cpu_ns,
                                   .exits = s->exits,
                                   .reset_pages = s->reset_pages};
+}
+
+bool sandbox_exits(struct sandbox *s, unsigned index, struct sandbox_exits *out)
+{
+    const struct hist *run[2], *handler[2];
+    struct hists runs = {run, 0}, handlers = {handler, 0};
+    if (index >= RECORD_CLASSES) return false;
+    const enum record_class class = (enum record_class)index;
+    *out = (struct sandbox_exits){.name = record_class_name(class)};
+    (void)pthread_mutex_lock(&s->lock);
+    const struct record *const of[] = {s->main.record, s->ended};
+    for (unsigned i = 0; i < 2; i++) {
+        if (!of[i] || !record_has(of[i], class)) continue;
+        run[runs.count++] = &of[i]->of[class].run;
+        handler[handlers.count++] = &of[i]->of[class].handler;
+        out->count += atomic_load_explicit(&of[i]->of[class].handler.count, memory_order_relaxed);
+    }
+    if (out->count) {
+        const double ns_per_tick = 1e9 / counter_hz(&s->setup->counter);
+        out->run = stats_times_of(&runs, ns_per_tick, STATS_FULL);
+        out->handler = stats_times_of(&handlers, ns_per_tick, STATS_FULL);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return true;
 }
 
 bool sandbox_count(struct sandbox *s, unsigned index, struct call_count *out)

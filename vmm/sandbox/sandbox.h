@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "vmm/base/err.h"
+#include "vmm/machine/stats.h"
 #include "vmm/sandbox/calls.h"
 #include "vmm/sandbox/elf.h"
 #include "vmm/sandbox/policy.h"
@@ -44,6 +45,7 @@ struct sandbox_want {
     const char *const *argv, *const *envp;
     bool is_called; /* key "call": a return from main with 0 makes it ready */
     bool is_placed_randomly;
+    bool is_recorded;                         /* key "record" */
     void (*log)(void *arg, const char *text); /* vireo_guest_log; NULL: none */
     void *log_arg;
 };
@@ -110,6 +112,14 @@ struct sandbox_usage {
     uint64_t memory, memory_peak, load_ns, guest_ns, call_ns, cpu_ns, exits, reset_pages;
 };
 void sandbox_usage(struct sandbox *s, struct sandbox_usage *out);
+/* Exits of one kind, of all processes of the program, since the sandbox was made; those that a forked one has made
+ * count when it has ended. false: past the last kind; count 0: there was none. The thread that has the sandbox. */
+struct sandbox_exits {
+    const char *name; /* record_class_name() */
+    uint64_t count;
+    struct stats_times run, handler;
+};
+bool sandbox_exits(struct sandbox *s, unsigned index, struct sandbox_exits *out);
 bool sandbox_count(struct sandbox *s, unsigned index, struct call_count *out);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "arch/counter.h"
 #include "vmm/base/forked.h"
+#include "vmm/core/record.h"
 #include "vmm/sandbox/sandbox.h"
 
 struct sandbox_setup {
@@ -20,7 +21,7 @@ struct sandbox_setup {
     struct sandbox_host host[SANDBOX_HOSTS_MAX];
     unsigned hosts;
     char *name, **argv, **envp;
-    bool is_called, is_placed_randomly;
+    bool is_called, is_placed_randomly, is_recorded;
     void (*log)(void *arg, const char *text);
     void *log_arg;
     struct counter counter;
@@ -42,6 +43,7 @@ struct task {
     uint64_t cpu_limit_ns; /* of the thread's CPU time; UINT64_MAX: none */
     bool is_ready;         /* stopped where functions can be called */
     struct forked forked;
+    struct record *record; /* made when it first runs; NULL: none, for want of memory too */
 };
 
 struct sandbox {
@@ -62,8 +64,9 @@ struct sandbox {
     uint64_t generation;
     const struct sandbox_template *from;
 
-    pthread_mutex_t lock; /* of the list and the counts */
+    pthread_mutex_t lock; /* of the list, the counts and ended */
     pthread_cond_t gone;
+    struct record *ended; /* exits of forked tasks that are over; NULL: none yet */
     struct task *children;
     unsigned running, forks; /* forks: with those that have ended, but have children */
 

@@ -66,6 +66,8 @@ void task_close(struct task *t)
 {
     forked_remove(&t->forked);
     limits_close(t);
+    record_destroy(t->record);
+    t->record = NULL;
     process_destroy(t->process);
     user_destroy(t->user);
     vm_destroy(&t->vm);
@@ -126,6 +128,18 @@ static void unlink_task(struct sandbox *s, const struct task *t)
         }
 }
 
+/* With the lock held, as the task is over. */
+static void keep_record(struct sandbox *s, struct task *t)
+{
+    if (!t->record) return;
+    if (s->ended)
+        record_add(s->ended, t->record);
+    else {
+        s->ended = t->record;
+        t->record = NULL;
+    }
+}
+
 /* wait(2)'s word for an end. */
 static int wait_status(const struct sandbox_end *end)
 {
@@ -156,6 +170,7 @@ static void *child_main(void *arg)
         process_child_ended(t->parent->process, process_pid(t->process), wait_status(&end));
     (void)pthread_mutex_lock(&s->lock);
     unlink_task(s, t);
+    keep_record(s, t);
     (void)pthread_mutex_unlock(&s->lock);
     drop_task(t);
     (void)pthread_mutex_lock(&s->lock);
@@ -179,25 +194,26 @@ static int fill_child(struct task *t, struct task *parent, const struct process_
     return 0;
 }
 
-static int fork_task(struct task *parent, struct err *e)
+static int fork_task(struct task *parent)
 {
+    struct err e = {0}; /* the program gets EAGAIN, whatever it was */
     struct sandbox *s = parent->sandbox;
     struct process_fork wish;
     struct space *space;
     if (!take_place(s)) return -EAGAIN;
     struct task *t = calloc(1, sizeof(*t));
     process_forked(parent->process, &wish);
-    int rc = t ? space_copy(&space, parent->space, e) : -ENOMEM;
+    int rc = t ? space_copy(&space, parent->space, &e) : -ENOMEM;
     if (rc) {
         free(t);
         give_place(s);
         return rc;
     }
-    rc = task_open(t, s, space, false, e);
+    rc = task_open(t, s, space, false, &e);
     t->parent = parent;
     const struct process_params params = task_params(t);
-    if (!rc) rc = process_copy(&t->process, parent->process, PROCESS_FORK, &params, e);
-    if (!rc) rc = fill_child(t, parent, &wish, e);
+    if (!rc) rc = process_copy(&t->process, parent->process, PROCESS_FORK, &params, &e);
+    if (!rc) rc = fill_child(t, parent, &wish, &e);
     if (rc) {
         task_close(t);
         free(t);
@@ -325,7 +341,6 @@ static void exit_as(struct task *t, int64_t status, struct sandbox_end *out)
 static bool answer(struct task *t, struct sandbox_end *out)
 {
     struct user_call call;
-    struct err e = {0};
     int64_t result;
     user_get_call(t->user, &call);
     switch (process_call(t->process, &call, &result)) {
@@ -336,7 +351,7 @@ static bool answer(struct task *t, struct sandbox_end *out)
     case CALL_SIGRETURN: return leave_signal(t, out);
     case CALL_FORK:
         user_set_result(t->user, result);
-        if (fork_task(t, &e)) {
+        if (fork_task(t)) {
             process_fork_failed(t->process);
             user_set_result(t->user, -EAGAIN);
         }
@@ -393,18 +408,32 @@ static void fail(struct sandbox_end *out, const struct err *e)
     end_as(out, SANDBOX_FAILED, 125, "%s", e->text);
 }
 
+static enum record_class class_of(enum user_event event)
+{
+    switch (event) {
+    case USER_CALL: return RECORD_CALL;
+    case USER_FAULT: return RECORD_FAULT;
+    case USER_KICKED: return RECORD_KICK;
+    case USER_RING_FULL: return RECORD_DIRTY_LOG;
+    case USER_BROKEN: break;
+    }
+    return RECORD_OTHER;
+}
+
 void task_run(struct task *t, struct sandbox_end *out)
 {
     struct sandbox *s = t->sandbox;
     const struct counter *counter = &s->setup->counter;
     const bool is_main = t == &s->main;
-    struct err e = {0};
+    struct err e;
+    if (s->setup->is_recorded && !t->record) t->record = record_create();
+    err_init(&e);
     uint64_t done = counter_read(counter), guest = 0, ours = 0, exits = 0;
     for (bool goes_on = true; goes_on;) {
         if (space_wants_flush(t->space)) user_flush(t->user);
         const enum user_event event = user_run(t->user, &e);
-        const uint64_t left = counter_read(counter);
-        guest += left - done;
+        const uint64_t from = done, left = counter_read(counter);
+        guest += left - from;
         exits++;
         switch (event) {
         case USER_CALL: goes_on = answer(t, out); break;
@@ -416,6 +445,9 @@ void task_run(struct task *t, struct sandbox_end *out)
         if (!goes_on && (event == USER_RING_FULL || event == USER_BROKEN)) fail(out, &e);
         done = counter_read(counter);
         ours += done - left;
+        if (!t->record) continue;
+        const struct record_exit x = {.class = class_of(event), .from = from, .left = left, .done = done};
+        record_exit(t->record, &x);
     }
     if (!is_main) return;
     s->guest_ticks += guest;

@@ -52,6 +52,35 @@ static void an_exit_is_counted_and_timed_in_its_class_alone(void **state)
     record_destroy(r);
 }
 
+static void what_another_has_counted_is_added_class_by_class(void **state)
+{
+    (void)state;
+    struct record *a = make(), *b = make();
+    note(a, RECORD_CALL, 0, 700, 30);
+    note(b, RECORD_CALL, 0, 5000, 10);
+    note(b, RECORD_CALL, 0, 90, 20000);
+    note(b, RECORD_FAULT, 0, 1, 2);
+    record_add(a, b);
+    const struct hist *const run[] = {&a->of[RECORD_CALL].run};
+    const struct hists all = {run, 1};
+    const double share[] = {0, 0.5, 1};
+    uint64_t at[3];
+    hists_quantiles(&all, share, 3, at);
+    assert_int_equal(at[0], 90);
+    assert_int_equal(at[1], 700);
+    assert_int_equal(at[2], 5000);
+    assert_int_equal(a->of[RECORD_CALL].run.sum, 5790);
+    assert_int_equal(a->of[RECORD_CALL].handler.count, 3);
+    assert_int_equal(a->of[RECORD_CALL].handler.max, 20000);
+    assert_int_equal(a->of[RECORD_CALL].first, 1700);
+    assert_int_equal(a->of[RECORD_CALL].last, 1700);
+    assert_true(record_has(a, RECORD_FAULT));
+    assert_false(record_has(a, RECORD_KICK));
+    assert_int_equal(b->of[RECORD_CALL].run.count, 2);
+    record_destroy(b);
+    record_destroy(a);
+}
+
 static void the_same_number_is_another_register_as_port_and_as_address_read_and_written(void **state)
 {
     (void)state;
@@ -153,7 +182,7 @@ static void what_a_reader_sees_only_grows_and_is_exact_at_the_end(void **state)
     record_destroy(r);
 }
 
-UNIT_MAIN(UNIT(an_exit_is_counted_and_timed_in_its_class_alone),
+UNIT_MAIN(UNIT(an_exit_is_counted_and_timed_in_its_class_alone), UNIT(what_another_has_counted_is_added_class_by_class),
           UNIT(the_same_number_is_another_register_as_port_and_as_address_read_and_written),
           UNIT(the_highest_address_keeps_its_place),
           UNIT(registers_beyond_the_table_are_counted_as_lost_and_stay_in_their_class),
