@@ -432,8 +432,7 @@ static int64_t change_dir(struct process *p, const struct place *at)
     const int rc = place_stat(at, true, &st);
     if (rc) return rc;
     if (!S_ISDIR(st.st_mode)) return -ENOTDIR;
-    memcpy(p->cwd, at->full, sizeof(p->cwd));
-    return 0;
+    return process_set_cwd(p, at->full);
 }
 
 int64_t call_chdir(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
@@ -450,8 +449,7 @@ int64_t call_fchdir(struct process *p, const uint64_t arg[6], enum call_outcome 
     const struct file *f = files_get(p, (int64_t)arg[0]);
     if (!f) return -EBADF;
     if (!f->path) return -ENOTDIR;
-    (void)snprintf(p->cwd, sizeof(p->cwd), "%s", f->path);
-    return 0;
+    return process_set_cwd(p, f->path);
 }
 
 int64_t call_getcwd(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)

@@ -3,6 +3,7 @@
  * A row without a function is refused by the policy (EPERM); a number without a row is not known (ENOSYS). */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -288,14 +289,30 @@ static void refuse_threads(struct process *p, char *line, size_t size)
     p->policy->trace(p->policy->trace_arg, line);
 }
 
+/* NULL: there is none yet, or there is no memory for it. */
+static struct call_count *count_at(const struct process *p, unsigned index)
+{
+    struct call_count *chunk = p->count[index / CALL_CHUNK];
+    return chunk ? &chunk[index % CALL_CHUNK] : NULL;
+}
+
+/* Without memory, the call goes uncounted. */
+static struct call_count *count_for(struct process *p, unsigned index, struct call_count *none)
+{
+    struct call_count **chunk = &p->count[index / CALL_CHUNK];
+    if (!*chunk) *chunk = calloc(CALL_CHUNK, sizeof(**chunk));
+    return *chunk ? &(*chunk)[index % CALL_CHUNK] : none;
+}
+
 enum call_outcome process_call(struct process *p, const struct user_call *call, int64_t *result)
 {
     char line[512];
     enum call_outcome outcome = CALL_ANSWERED;
     const int at = find_row(call->number);
     const struct call_row *row = at < 0 ? NULL : &call_table[at];
-    struct call_count *count =
-        &p->count[row ? (unsigned)at : call_rows + (call->number < UNKNOWN_MAX ? (unsigned)call->number : UNKNOWN_MAX)];
+    struct call_count none;
+    struct call_count *count = count_for(
+        p, row ? (unsigned)at : call_rows + (call->number < UNKNOWN_MAX ? (unsigned)call->number : UNKNOWN_MAX), &none);
     if (p->policy->trace) begin_line(p, row, call, line, sizeof(line));
     const uint64_t began = p->policy->is_timed ? process_now() : 0;
     *result = !row ? -ENOSYS : !row->fn ? -EPERM : row->fn(p, call->arg, &outcome);
@@ -316,8 +333,9 @@ enum call_outcome process_call(struct process *p, const struct user_call *call, 
 bool process_count(const struct process *p, unsigned index, struct call_count *out)
 {
     for (unsigned i = 0; i < call_count_rows(); i++) {
-        if (!p->count[i].made || index--) continue;
-        *out = p->count[i];
+        const struct call_count *count = count_at(p, i);
+        if (!count || !count->made || index--) continue;
+        *out = *count;
         out->number = i < call_rows ? call_table[i].number : i == call_rows + UNKNOWN_MAX ? -1 : (long)(i - call_rows);
         out->name = i < call_rows ? call_table[i].name : NULL;
         return true;

@@ -45,7 +45,7 @@ static struct process *make(const struct process_params *params, struct err *e)
     struct process *p = calloc(1, sizeof(*p));
     if (p) {
         p->handle = calloc(params->policy->files_max, sizeof(*p->handle));
-        p->count = calloc(call_count_rows(), sizeof(*p->count));
+        p->count = calloc(call_count_rows() / CALL_CHUNK + 1, sizeof(*p->count));
         p->wake_fd = fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     }
     if (!p || !p->handle || !p->count || p->wake_fd < 0 || pthread_mutex_init(&p->lock, NULL)) {
@@ -89,19 +89,25 @@ int process_create(struct process **out, const struct process_params *params, st
 {
     struct process *p = make(params, e);
     if (!p) return -ENOMEM;
+    /* Programs rely on an absolute path there. */
+    const char *exe = params->exe ? params->exe : "";
+    const bool has_exe = asprintf(&p->exe, "%s%s", exe[0] == '/' ? "" : "/", exe) >= 0;
+    if (!has_exe) p->exe = NULL;
     p->family = make_family(PID_FIRST + 1);
-    if (!p->family || open_standard(p)) {
+    if (!has_exe || process_set_cwd(p, p->policy->cwd ? p->policy->cwd : "/") || !p->family || open_standard(p)) {
         process_destroy(p);
         return err_set(e, -ENOMEM, "sandbox: no memory for the program's files");
     }
     p->pid = PID_FIRST;
     p->umask = 022;
-    /* Programs rely on an absolute path there. */
-    const char *exe = params->exe ? params->exe : "";
-    (void)snprintf(p->exe, sizeof(p->exe), "%s%s", exe[0] == '/' ? "" : "/", exe);
-    (void)strncpy(p->cwd, p->policy->cwd ? p->policy->cwd : "/", sizeof(p->cwd) - 1);
     *out = p;
     return 0;
+}
+
+static void free_counts(struct process *p)
+{
+    for (unsigned i = 0; i <= call_count_rows() / CALL_CHUNK; i++) free(p->count[i]);
+    free(p->count);
 }
 
 static void close_all(struct process *p)
@@ -120,8 +126,20 @@ void process_destroy(struct process *p)
     (void)close(p->wake_fd);
     (void)pthread_mutex_destroy(&p->lock);
     free(p->handle);
-    free(p->count);
+    free_counts(p);
+    free(p->exe);
+    free(p->cwd);
     free(p);
+}
+
+int process_set_cwd(struct process *p, const char *path)
+{
+    if (p->cwd && strcmp(p->cwd, path) == 0) return 0;
+    char *copy = strdup(path);
+    if (!copy) return -ENOMEM;
+    free(p->cwd);
+    p->cwd = copy;
+    return 0;
 }
 
 void process_set_deadline(struct process *p, uint64_t monotonic_ns)
@@ -161,7 +179,8 @@ static int copy_files(struct process *p, struct process *from, enum process_copy
     return 0;
 }
 
-static void copy_signals(struct process *p, const struct process *from)
+/* And what else is no file: -ENOMEM, for the current directory. */
+static int copy_signals(struct process *p, const struct process *from)
 {
     memcpy(p->action, from->action, sizeof(p->action));
     p->blocked = from->blocked;
@@ -169,8 +188,7 @@ static void copy_signals(struct process *p, const struct process *from)
     p->stack_size = from->stack_size;
     p->stack_flags = from->stack_flags;
     p->umask = from->umask;
-    memcpy(p->exe, from->exe, sizeof(p->exe));
-    memcpy(p->cwd, from->cwd, sizeof(p->cwd));
+    return process_set_cwd(p, from->cwd);
 }
 
 int process_copy(struct process **out, struct process *from, enum process_copy how, const struct process_params *params,
@@ -178,7 +196,8 @@ int process_copy(struct process **out, struct process *from, enum process_copy h
 {
     struct process *p = make(params, e);
     if (!p) return -ENOMEM;
-    copy_signals(p, from);
+    p->exe = strdup(from->exe);
+    const int rc = copy_signals(p, from);
     if (how == PROCESS_FORK) {
         p->family = from->family;
         atomic_fetch_add(&p->family->users, 1);
@@ -190,7 +209,7 @@ int process_copy(struct process **out, struct process *from, enum process_copy h
         p->pid = from->pid;
         p->pending = from->pending;
     }
-    if (!p->family || copy_files(p, from, how)) {
+    if (rc || !p->exe || !p->family || copy_files(p, from, how)) {
         process_destroy(p);
         return err_set(e, -ENOMEM, "sandbox: no memory for the program's files");
     }
@@ -210,7 +229,7 @@ static void rewind_files(struct process *p, const struct process *to)
 
 int process_reset(struct process *p, struct process *to, struct err *e)
 {
-    copy_signals(p, to);
+    if (copy_signals(p, to)) return err_set(e, -ENOMEM, "sandbox: no memory for the current directory");
     p->pending = to->pending;
     p->is_suspended = false;
     p->limit = NULL;

@@ -11,6 +11,7 @@
 
 #define SIGNALS      64
 #define CHILDREN_MAX 64
+#define CALL_CHUNK   32
 #define PID_FIRST    1 /* what the program is told that it is; its children are numbered on */
 
 /* ---- open files: files.c ---- */
@@ -85,7 +86,7 @@ struct process {
     void (*kick)(void *arg); /* calls it out of the guest; any thread */
     void *kick_arg;
     uint64_t deadline;
-    char exe[PATH_MAX], cwd[PATH_MAX];
+    char *exe, *cwd; /* ours; process_set_cwd */
     struct family *family;
     int pid, parent;
     unsigned umask;
@@ -104,11 +105,14 @@ struct process {
     struct fork_wish wish;
 
     const char *limit;
-    struct call_count
-        *count; /* one a row of the table, then one for each unknown number up to CALLS_UNKNOWN, then others */
+    /* One a row of the table, then one for each unknown number up to 511, then the others; CALL_CHUNK of them in a
+     * piece, which is there from the first of them on: most programs make few calls, and a clone shall cost little. */
+    struct call_count **count;
     bool has_said_threads;
     uint64_t began_ns;
 };
+
+int process_set_cwd(struct process *p, const char *path); /* -ENOMEM: it stays where it was */
 
 /* ---- calls ---- */
 
