@@ -36,9 +36,17 @@ look_at_it() {
     "$VIREO" stat web --json > object && "$VIREO" top web --interval 1 --count 2 > blocks && "$VIREO" stat web > after || return 1
     grep -q '"schema": "vireo-stats-1"' object || { cat object; return 1; }
     [ "$(grep -c '^vCPU 1 ' blocks)" = 2 ] && grep -q '^[a-z ]*  *[1-9][0-9]*  *[0-9.]* %' blocks || { cat blocks; return 1; }
+    sees_kvms_exits || return 1
     [ -n "${WATCH_CURL-}" ] || return 0
     curl -sSf --max-time 60 --unix-socket run/vireo/web.sock http://vm/metrics > metrics || return 1
     grep -q '^vireo_exits_total{vm="web",.*} [1-9]' metrics && grep -q '^vireo_kvm_exits_total{.*} [1-9]' metrics || { cat metrics; return 1; }
+}
+# All its exits, KVM's own too, where this host's tracepoints can be read.
+sees_kvms_exits() {
+    [ -r /sys/kernel/tracing/events/kvm/kvm_exit/format ] || mount -t tracefs none /sys/kernel/tracing 2> /dev/null
+    [ -r /sys/kernel/tracing/events/kvm/kvm_exit/format ] || return 0
+    "$VIREO" stat web --exits=3 --where > traced || return 1
+    grep -q ' KVM  *[1-9]' traced && grep -q '^vCPU 0: [1-9][0-9]* exits' traced && grep -q '^0x[0-9a-f]*  *[1-9]' traced || { cat traced; return 1; }
 }
 # is_watched OPTION...: a VM of two vCPUs with these options, which runs until it is ended, each with exits to the monitor.
 is_watched() {

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/base/nearest.h"
@@ -174,6 +175,23 @@ bool args_want_help(const struct command *c, char **words)
         if (strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0) return true;
         if (**words != '-' || split(c, *words, &w, &e) || !find_name(c, w.name, &k)) continue;
         if (wants_word(&w, &k) && words[1] && !is_option(c, words[1])) words++; /* its value, whatever it says */
+    }
+    return false;
+}
+
+bool args_time(const char *text, double low, double high, double *out)
+{
+    static const struct {
+        const char *name;
+        double s;
+    } units[] = {{"", 1}, {"ms", 1e-3}, {"s", 1}, {"m", 60}};
+    char *end;
+    if (!text) return true;
+    const double n = strtod(text, &end);
+    for (size_t i = 0; end != text && i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(end, units[i].name) != 0) continue;
+        *out = n * units[i].s;
+        return *out >= low && *out <= high; /* not for a NaN */
     }
     return false;
 }

@@ -74,6 +74,9 @@ char **args_rest(const struct command *c, char **words);
 /* --help among them, or -h; not where it is an option's value: --cmdline -h. */
 bool args_want_help(const struct command *c, char **words);
 
+/* Seconds, or a time with the unit of vireo run's timeout, within bounds; text NULL: *out stays. false: it is none. */
+bool args_time(const char *text, double low, double high, double *out);
+
 /* Words that are no options, in order: what a set_word gathers. */
 #define ARGS_WORDS_MAX 16 /* as many results as a page of `vireo report` holds */
 struct args_words {

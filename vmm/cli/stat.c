@@ -5,13 +5,14 @@
 #include "vmm/base/json_out.h"
 #include "vmm/base/urgency.h"
 #include "vmm/cli/cli.h"
+#include "vmm/cli/stat_trace.h"
 
 #define TARGET_MAX 512
 
 struct stat_options {
     struct args_words words;
     const char *name; /* NULL: none */
-    const char *weights;
+    const char *weights, *exits, *where, *symbols;
     bool has_json;
 };
 
@@ -24,6 +25,11 @@ static const struct setting options[] = {
     {"json", NULL, "one JSON object instead of text", CLI_SWITCH(struct stat_options, has_json)},
     {"weights", "NAME=NUMBER,...", "of the six figures in their weighted sum (default 1 each)",
      CLI_TEXT(struct stat_options, weights)},
+    {"exits", "[TIME]", "all exits for a second or TIME, KVM's own too, by reason, from the kernel's tracepoints",
+     CLI_TEXT(struct stat_options, exits)},
+    {"where", "[TIME]", "the 20 guest addresses that most of them come from", CLI_TEXT(struct stat_options, where)},
+    {"symbols", "FILE", "names for these: a vmlinux, a System.map or the guest's /proc/kallsyms",
+     CLI_TEXT(struct stat_options, symbols)},
     {0},
 };
 
@@ -92,18 +98,30 @@ static int show(const struct stat_options *o)
     return 0;
 }
 
+static int check(const struct stat_options *o, struct vireo_error *e)
+{
+    const char *traced = o->exits ? "exits" : o->where ? "where" : NULL;
+    if (o->weights && !o->name)
+        return bad_command(e, "weights \"%.100s\": of which VM? write vireo stat NAME --weights ...", o->weights);
+    if (traced && !o->name) return bad_command(e, "%s: of which VM? write vireo stat NAME --%s", traced, traced);
+    if (traced && o->weights) return bad_command(e, "weights: %s shows no figures to weigh", traced);
+    if (o->symbols && !o->where) return bad_command(e, "symbols: only --where shows addresses");
+    return 0;
+}
+
 static int run_stat(const struct command *self, char **words, uint64_t started_ns)
 {
     struct stat_options o = {0};
     struct vireo_error e;
     int status = 0;
     (void)started_ns;
-    if (args_parse(self, ARGS_OWN, words, &o, &e) || client_name(&o.words, &o.name, &e)) return say_error(&e);
-    if (o.weights && !o.name) {
-        say("weights \"%.100s\": of which VM? write vireo stat NAME --weights ...", o.weights);
-        return STATUS_BAD_COMMAND;
-    }
-    if (o.name)
+    if (args_parse(self, ARGS_OWN, words, &o, &e) || client_name(&o.words, &o.name, &e) || check(&o, &e))
+        return say_error(&e);
+    const struct stat_trace trace = {
+        .name = o.name, .exits = o.exits, .where = o.where, .symbols = o.symbols, .has_json = o.has_json};
+    if (o.exits || o.where)
+        status = stat_trace(&trace);
+    else if (o.name)
         status = show(&o);
     else
         status = list(o.has_json);

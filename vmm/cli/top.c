@@ -64,24 +64,6 @@ static bool parse_number(const char *text, double low, double high, double *out)
     return end != text && *end == '\0' && *out >= low && *out <= high; /* not for a NaN */
 }
 
-/* Seconds, or a time with the unit of vireo run's timeout. */
-static bool parse_time(const char *text, double low, double high, double *out)
-{
-    static const struct {
-        const char *name;
-        double s;
-    } units[] = {{"", 1}, {"ms", 1e-3}, {"s", 1}, {"m", 60}};
-    char *end;
-    if (!text) return true;
-    const double n = strtod(text, &end);
-    for (size_t i = 0; end != text && i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strcmp(end, units[i].name) != 0) continue;
-        *out = n * units[i].s;
-        return *out >= low && *out <= high; /* not for a NaN */
-    }
-    return false;
-}
-
 static int parse(struct top *t, const struct command *self, char **words, struct vireo_error *e)
 {
     double seconds = 1, count = 0, duration = 0;
@@ -95,11 +77,11 @@ static int parse(struct top *t, const struct command *self, char **words, struct
     if (rc) return rc;
     if (!t->name && !t->record)
         return bad_command(e, "which VM? write vireo top NAME; `vireo stat` lists those that run");
-    if (!parse_time(t->interval, INTERVAL_MIN_S, INTERVAL_MAX_S, &seconds))
+    if (!args_time(t->interval, INTERVAL_MIN_S, INTERVAL_MAX_S, &seconds))
         return bad_command(e, "interval %.100s: must be 0.1 to 3600 seconds, as 2 or 500ms", t->interval);
     if (!parse_number(t->count, 1, COUNT_MAX, &count) || count != (double)(uint64_t)count)
         return bad_command(e, "count %.100s: must be a whole number from 1 on", t->count);
-    if (!parse_time(t->duration, INTERVAL_MIN_S, DURATION_MAX_S, &duration))
+    if (!args_time(t->duration, INTERVAL_MIN_S, DURATION_MAX_S, &duration))
         return bad_command(e, "duration %.100s: must be 0.1 to 31536000 seconds, as 60 or 30m", t->duration);
     t->interval_ns = (uint64_t)(seconds * 1e9);
     t->duration_ns = (uint64_t)(duration * 1e9);

@@ -24,6 +24,7 @@ struct vireo_vm {
     struct vireo_pool *pool; /* borrowed, or NULL: has given `memory` */
     uint64_t memory;         /* bytes */
     char name[CONFIG_ID_MAX + 1];
+    char *kernel; /* of a VM with a name: its file's whole path; NULL: none, or not known */
 
     pthread_mutex_t lock;    /* guards what is made when statistics are first asked for */
     struct figures *figures; /* NULL: not yet */

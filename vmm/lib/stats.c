@@ -85,7 +85,7 @@ static int locked_page(struct vireo_vm *vm, const struct stats_request *r, char 
     if (!vm->figures) vm->figures = figures_create();
     if (!vm->figures) return err_set(e, -ENOMEM, "no memory for statistics");
     const struct stats_subject subject = {
-        .machine = vm->machine, .name = vm->name, .uuid = vm->uuid, .figures = vm->figures};
+        .machine = vm->machine, .name = vm->name, .uuid = vm->uuid, .kernel = vm->kernel, .figures = vm->figures};
     return stats_page(&subject, r, text, len, e);
 }
 

@@ -102,6 +102,7 @@ int vireo_vm_create(struct vireo_vm **out, const struct vireo_config *c, const s
         free(vm);
         return lib_error(e, rc, &err);
     }
+    if (vm->name[0] && c->config.kernel) vm->kernel = realpath(c->config.kernel, NULL);
     warn_of_emulation(&vm->log, &c->config);
     warn_of_memory(&vm->log, &c->config);
     if (vm->log_queue) log_queue_direct(vm->log_queue, false);
@@ -118,6 +119,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     pthread_mutex_destroy(&vm->lock);
     lib_pool_give_back(vm->pool, vm->memory);
     destroy_log(vm);
+    free(vm->kernel);
     free(vm);
 }
 

@@ -200,6 +200,7 @@ void stats_write_json(FILE *f, const struct stats_snapshot *s)
     json_put_string(&j, "name", s->subject->name);
     json_put_string(&j, "uuid", s->subject->uuid);
     json_put_int(&j, "pid", getpid());
+    if (s->subject->kernel) json_put_string(&j, "kernel", s->subject->kernel);
     put_rows(&j, s);
     put_threads(&j, s);
     put_figures(&j, s);

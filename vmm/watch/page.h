@@ -18,6 +18,7 @@ enum stats_format { STATS_TEXT, STATS_JSON, STATS_PROMETHEUS };
 struct stats_subject {
     struct machine *machine;
     const char *name, *uuid;
+    const char *kernel;      /* the file it runs, by its whole path; NULL: the program's own guest */
     struct figures *figures; /* kept from page to page */
 };
 
