@@ -45,17 +45,18 @@ static bool read_field(struct trace_field *f, const char *line, size_t len)
     return number_after(line, len, "offset:", &f->offset) && number_after(line, len, "size:", &f->size);
 }
 
-/* "0x040 + 14", "-1": what the lists have for values. NULL: neither. */
+/* "0x040 + 14", "-1", "(0x15)": what the lists have for values. NULL: none of these. */
 static const char *read_sum(const char *at, uint64_t *out)
 {
     *out = 0;
     for (;;) {
         char *end;
+        at += strspn(at, " (");
         const uint64_t n = strtoull(at, &end, 0); /* of "-1" the complement, as the field would have it */
         if (end == at) return NULL;
         *out += n;
         at = end;
-        while (*at == 'U' || *at == 'L' || *at == ' ') at++;
+        at += strspn(at, "UL )");
         if (*at != '+') return at;
         at++;
     }

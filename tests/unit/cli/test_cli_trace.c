@@ -48,6 +48,19 @@ static void a_value_is_named_by_the_list_of_its_processor(void **state)
     assert_null(trace_name(&f, "isa", 0, 10));
 }
 
+static void a_field_may_have_another_list_than_the_one_beside_it(void **state)
+{
+    (void)state;
+    assert_true(trace_format_read(&f,
+                                  "ID: 61\n\tfield:int ret;\toffset:8;\tsize:4;\tsigned:1;\n"
+                                  "print fmt: \"%s\", __print_symbolic(REC->ret, {0, \"IRQ\" }, {2, \"TRAP\" }), "
+                                  "__print_symbolic(REC->esr_ec, { (0x01), \"WFx\" }, { (0x24), \"DABT_LOW\" })\n"));
+    assert_string_equal(trace_name(&f, "ret", 0, 2), "TRAP");
+    assert_string_equal(trace_name(&f, "esr_ec", 0, 1), "WFx");
+    assert_string_equal(trace_name(&f, "esr_ec", 0, 0x24), "DABT_LOW");
+    assert_null(trace_name(&f, "ret", 0, 1));
+}
+
 static void a_value_beyond_the_record_is_none(void **state)
 {
     (void)state;
@@ -210,8 +223,9 @@ static void more_reasons_and_places_than_there_is_room_for_are_counted(void **st
 }
 
 UNIT_MAIN(UNIT(fields_are_where_the_text_says), UNIT(a_value_is_named_by_the_list_of_its_processor),
-          UNIT(a_value_beyond_the_record_is_none), UNIT(what_is_no_format_is_refused),
-          UNIT(a_format_without_names_is_one), UNIT(an_exit_lasts_until_the_guest_is_entered_again),
-          UNIT(the_same_reason_is_told_apart_by_who_handled_it), UNIT(an_exit_whose_end_was_lost_is_counted_as_that),
-          UNIT(time_that_steps_back_lasts_nothing), UNIT(places_are_sorted_by_count_and_have_the_reason_of_most),
+          UNIT(a_field_may_have_another_list_than_the_one_beside_it), UNIT(a_value_beyond_the_record_is_none),
+          UNIT(what_is_no_format_is_refused), UNIT(a_format_without_names_is_one),
+          UNIT(an_exit_lasts_until_the_guest_is_entered_again), UNIT(the_same_reason_is_told_apart_by_who_handled_it),
+          UNIT(an_exit_whose_end_was_lost_is_counted_as_that), UNIT(time_that_steps_back_lasts_nothing),
+          UNIT(places_are_sorted_by_count_and_have_the_reason_of_most),
           UNIT(more_reasons_and_places_than_there_is_room_for_are_counted))
