@@ -155,7 +155,10 @@ static enum user_event take_exit(struct user *u, struct err *e)
 {
     const struct kvm_run *run = u->vcpu.run;
     const struct user_frame *f = user_frame(u);
-    if (run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) return USER_RING_FULL;
+    if (run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) {
+        u->is_out_by_kick = true; /* in the midst of the program, as after a kick */
+        return USER_RING_FULL;
+    }
     if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.phys_addr != USER_DEVICE_GPA) {
         err_set(e, -EIO, "KVM left the sandbox for a reason that can't be (exit reason %u)", run->exit_reason);
         return USER_BROKEN;

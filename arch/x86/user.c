@@ -342,7 +342,9 @@ static enum user_event take_exit(struct user *u, struct err *e)
     switch (run->exit_reason) {
     case KVM_EXIT_IO: return take_out(u, e);
     case KVM_EXIT_HLT: return take_forged(u);
-    case KVM_EXIT_DIRTY_RING_FULL: return USER_RING_FULL;
+    case KVM_EXIT_DIRTY_RING_FULL: /* in the midst of the program, as after a kick */
+        u->is_out_by_kick = true;
+        return USER_RING_FULL;
     case KVM_EXIT_INTERNAL_ERROR: /* an instruction that KVM ought to emulate and can't */
         if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && user_gp(u)->rip < CANONICAL_END) {
             u->vector = 6;
