@@ -1,5 +1,5 @@
 /* A kind of measurement that can be made of the host, as a row of a table: "exits" (what each kind
- * of VM exit costs), "fairness" (how vCPUs share processors).
+ * of VM exit costs), "fairness" (how vCPUs share processors), "sandbox" (what calls, clones and resets cost).
  *
  * A bench consists of items. It measures them one after the other in the calling process, each with machines of its
  * own, and passes on what it finds as lines, each one JSON object, while it runs; bench/result makes results of them.
@@ -49,7 +49,7 @@ struct bench_kind {
     int (*run)(const void *options, const struct bench_sink *sink, struct err *e);
 };
 
-extern const struct bench_kind bench_exits, bench_fairness;
+extern const struct bench_kind bench_exits, bench_fairness, bench_sandbox;
 const struct bench_kind *bench_kind_at(unsigned index);     /* NULL past the end */
 const struct bench_kind *bench_kind_find(const char *name); /* NULL: there is no such kind */
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "vmm/base/hist.h"
+
 static int no_memory(struct err *e)
 {
     return err_set(e, -ENOMEM, "no memory for a line of results");
@@ -37,4 +39,34 @@ int bench_line_item(const struct bench_sink *sink, const char *item, uint64_t ti
     json_put_string(&l.json, "item", item);
     json_put_uint(&l.json, "timeout_ms", timeout_ms);
     return bench_line_end(&l, sink, e);
+}
+
+/* The lowest value of the histogram's bucket that this one is in. */
+static uint64_t bucket_of(uint64_t value)
+{
+    const unsigned shift = hist_shift(value);
+    return value >> shift << shift;
+}
+
+void bench_line_put_histogram(struct json_out *j, const char *key, const uint64_t *sorted, uint32_t count)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < count; i++) sum += sorted[i];
+    json_put_object(j, key);
+    json_put_uint(j, "count", count);
+    json_put_uint(j, "min", sorted[0]);
+    json_put_uint(j, "max", sorted[count - 1]);
+    json_put_uint(j, "sum", sum);
+    json_put_array(j, "hist");
+    for (uint32_t i = 0; i < count;) {
+        const uint64_t bucket = bucket_of(sorted[i]);
+        uint32_t n = 0;
+        for (; i < count && bucket_of(sorted[i]) == bucket; i++) n++;
+        json_put_array(j, NULL);
+        json_put_uint(j, NULL, bucket);
+        json_put_uint(j, NULL, n);
+        json_put_end(j);
+    }
+    json_put_end(j);
+    json_put_end(j);
 }

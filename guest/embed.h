@@ -7,6 +7,9 @@ extern const unsigned char guest_default_start[], guest_default_end[];
 extern const unsigned char guest_bench_start[], guest_bench_end[]; /* guest/bench: VM exits, one row at a time */
 extern const unsigned char guest_fair_start[], guest_fair_end[];   /* guest/fair: works that compete for CPUs */
 
+/* guest/work: a static Linux program, for sandboxes. */
+extern const unsigned char guest_work_start[], guest_work_end[];
+
 /* The serial of the one disk the guest writes to; any other disk may hold somebody's data and is only read. */
 #define GUEST_SCRATCH_DISK_ID "vireo-ramdisk"
 

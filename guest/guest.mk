@@ -42,3 +42,11 @@ $(GUEST_OUT)/embed-$(1).o: guest/embed.S $(GUEST_OUT)/$(1).bin
 	$$(call say,CC)$$(CC) $$(TARGET_FLAGS) -DGUEST_START=guest_$(1)_start -DGUEST_END=guest_$(1)_end -DGUEST_IMAGE='"$(GUEST_OUT)/$(1).bin"' -c -o $$@ $$<
 endef
 $(foreach p,$(GUESTS),$(eval $(call guest_rules,$(p))))
+
+# A Linux program for sandboxes, static and without a C library. It runs natively, too.
+$(GUEST_OUT)/work.elf: guest/work/work.c guest/guest.mk $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD)$(GUEST_COMPILE) -fno-tree-loop-distribute-patterns -nostdlib -static -Wl,--build-id=none,-z,noexecstack,-z,max-page-size=4096 -o $@ $<
+
+$(GUEST_OUT)/embed-work.o: guest/embed.S $(GUEST_OUT)/work.elf
+	$(call say,CC)$(CC) $(TARGET_FLAGS) -DGUEST_START=guest_work_start -DGUEST_END=guest_work_end -DGUEST_IMAGE='"$(GUEST_OUT)/work.elf"' -c -o $@ $<

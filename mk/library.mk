@@ -6,7 +6,7 @@ FLOOR_DIRS := vmm/base vmm/core vmm/config devices devices/backend devices/virti
 LIB_SRCS := $(wildcard $(FLOOR_DIRS:%=%/*.c))
 CLI_SRCS := $(wildcard vmm/cli/*.c)
 # The laboratory: no part of the library.
-BENCH_SRCS := $(wildcard bench/*.c bench/exits/*.c bench/fair/*.c bench/result/*.c bench/report/*.c bench/live/*.c) bench/arch/$(ARCH).c
+BENCH_SRCS := $(wildcard bench/*.c bench/exits/*.c bench/fair/*.c bench/result/*.c bench/report/*.c bench/live/*.c) bench/arch/$(ARCH).c bench/sandbox/bare.c bench/sandbox/bare_$(ARCH).c bench/sandbox/rows.c bench/sandbox/sandbox.c
 BENCH_CLI_SRCS := $(wildcard bench/cli/*.c)
 BENCH_GUESTS := bench fair
 TEST_GUESTS := reader # a file of its own: build/guest/reader.bin
@@ -14,7 +14,7 @@ GUESTS := $(patsubst guest/%/main.c,%,$(wildcard guest/*/main.c))
 # What runs at the privileged level in a sandbox: some hundred bytes of assembly.
 SANDBOX_OBJ := $(BUILD)/obj/guest/sandbox/$(ARCH).o
 LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/obj/%.o) $(SANDBOX_OBJ) $(patsubst %,$(BUILD)/guest/embed-%.o,$(filter-out $(BENCH_GUESTS) $(TEST_GUESTS),$(GUESTS)))
-BENCH_OBJS := $(BENCH_SRCS:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/bench/report/style.o $(BENCH_GUESTS:%=$(BUILD)/guest/embed-%.o)
+BENCH_OBJS := $(BENCH_SRCS:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/bench/report/style.o $(BENCH_GUESTS:%=$(BUILD)/guest/embed-%.o) $(BUILD)/guest/embed-work.o
 CLI_OBJS := $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 BENCH_CLI_OBJS := $(BENCH_CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 DEPS += $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRCS) $(BENCH_SRCS) $(CLI_SRCS) $(BENCH_CLI_SRCS))

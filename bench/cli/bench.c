@@ -272,8 +272,9 @@ static int check_measurement(const struct bench *b, unsigned *processes, struct 
         return bad_command(e, "output-against %.400s: there is none without --against", b->output_against);
     if (b->output && b->output_against && strcmp(b->output, b->output_against) == 0)
         return bad_command(e, "output-against %.400s: the file of --output too; name another", b->output_against);
-    if (b->against && b->kind != &bench_exits)
-        return bad_command(e, "against %.400s: only exits can be compared, %s has verdicts", b->against, b->kind->name);
+    if (b->against && b->kind == &bench_fairness)
+        return bad_command(e, "against %.400s: only durations can be compared, %s has verdicts", b->against,
+                           b->kind->name);
     return b->against ? check_against(b->against, e) : 0;
 }
 

@@ -271,41 +271,11 @@ static int emit_environment(const struct exits_options *o, const struct bench_si
     return bench_line_end(&l, sink, e);
 }
 
-/* The lowest value of the histogram's bucket that this one is in. */
-static uint64_t bucket_of(uint64_t value)
-{
-    const unsigned shift = hist_shift(value);
-    return value >> shift << shift;
-}
-
-static void put_histogram(struct json_out *j, const char *key, const uint64_t *sorted, uint32_t count)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < count; i++) sum += sorted[i];
-    json_put_object(j, key);
-    json_put_uint(j, "count", count);
-    json_put_uint(j, "min", sorted[0]);
-    json_put_uint(j, "max", sorted[count - 1]);
-    json_put_uint(j, "sum", sum);
-    json_put_array(j, "hist");
-    for (uint32_t i = 0; i < count;) {
-        const uint64_t bucket = bucket_of(sorted[i]);
-        uint32_t n = 0;
-        for (; i < count && bucket_of(sorted[i]) == bucket; i++) n++;
-        json_put_array(j, NULL);
-        json_put_uint(j, NULL, bucket);
-        json_put_uint(j, NULL, n);
-        json_put_end(j);
-    }
-    json_put_end(j);
-    json_put_end(j);
-}
-
 static void put_phases(struct json_out *j, const struct exits_joined *joined)
 {
     json_put_object(j, "phases");
     for (unsigned p = 0; p < PHASE_COUNT; p++)
-        if (joined->count[p]) put_histogram(j, phase_names[p], joined->phase[p], joined->count[p]);
+        if (joined->count[p]) bench_line_put_histogram(j, phase_names[p], joined->phase[p], joined->count[p]);
     json_put_end(j);
 }
 

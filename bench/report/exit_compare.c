@@ -166,7 +166,7 @@ static bool has_unit(const struct report *r)
 
 void exit_put_side_by_side(const struct report *r)
 {
-    static const enum row_group order[] = {GROUP_USER, GROUP_KERNEL, GROUP_CONTROL};
+    static const enum row_group order[] = {GROUP_SANDBOX, GROUP_USER, GROUP_KERNEL, GROUP_CONTROL};
     json_t *found = compare(r);
     html_put(r->page, "<div class=\"scroll\"><table class=\"rows\"><thead><tr><th>row</th>");
     for (unsigned k = 0; k < r->count; k++)

@@ -170,10 +170,12 @@ void exit_put_shape(const struct report *r)
     static const struct {
         enum row_group group;
         const char *title;
-    } groups[] = {{GROUP_USER, "Handled in the monitor"}, {GROUP_KERNEL, "Handled in the kernel"}};
-    struct exit_rows rows[2], all = {.count = 0};
+    } groups[] = {{GROUP_SANDBOX, "Of a sandbox"},
+                  {GROUP_USER, "Handled in the monitor"},
+                  {GROUP_KERNEL, "Handled in the kernel"}};
+    struct exit_rows rows[3], all = {.count = 0};
     struct strips s;
-    for (unsigned g = 0; g < 2; g++) {
+    for (unsigned g = 0; g < 3; g++) {
         rows[g] = exit_rows_of(r, groups[g].group);
         for (unsigned i = 0; i < rows[g].count && all.count < EXIT_ROWS_MAX; i++) all.id[all.count++] = rows[g].id[i];
         all.left_out += rows[g].left_out;
@@ -182,13 +184,13 @@ void exit_put_shape(const struct report *r)
         const struct plot_axis x = fit(r, &all);
         report_legend(r->page, looks + (r->count > 1 ? 2 : 0), (r->count > 1 ? 1u : 3u) + has_published(r, &all, &x));
         report_legend_results(r);
-        strips_begin(&s, r->page, "Distribution of the round trip of each row", &x, STRIP_PX);
-        for (unsigned g = 0; g < 2; g++) {
+        strips_begin(&s, r->page, "Distribution of the times of each row", &x, STRIP_PX);
+        for (unsigned g = 0; g < 3; g++) {
             if (rows[g].count > 0) strips_group(&s, groups[g].title);
             for (unsigned i = 0; i < rows[g].count; i++) put_row(&s, r, rows[g].id[i]);
         }
         strips_end(&s);
-        html_put(r->page, "<p class=\"note\">How long a round trip takes, on a log scale: the higher, the more samples "
+        html_put(r->page, "<p class=\"note\">How long it takes, on a log scale: the higher, the more samples "
                           "(by square root). The number is the median. The slowest hundredth of a row may lie beyond "
                           "the right end.</p>\n");
     }
@@ -219,17 +221,30 @@ static void trace(const struct exit_times *t, struct curve *out)
     out->at[out->count++] = (struct plot_point){(double)d->count, (double)d->max * t->scale};
 }
 
+static bool is_of_sandbox(const struct report *r)
+{
+    return r->view[0].result->kind == RESULT_SANDBOX;
+}
+
+#define EXIT_PHASES    PHASE_YARDSTICK /* all before it */
+#define SANDBOX_PHASES 3u
+static enum phase phase_at(const struct report *r, unsigned k)
+{
+    static const enum phase sandbox[SANDBOX_PHASES] = {PHASE_RTT, PHASE_UNDISTURBED, PHASE_YARDSTICK};
+    return is_of_sandbox(r) ? sandbox[k] : (enum phase)k;
+}
+
 /* The k-th series in the plot of a row: a phase when there is one result, else the round trip in the k-th result. */
 static struct exit_times series(const struct report *r, const char *id, unsigned k)
 {
     const struct report_view *v = &r->view[r->count > 1 ? k : 0];
     const struct result_row *row = result_row(v->result, id);
-    return exit_times_of(v, row, r->count > 1 && row ? row_headline_phase(row) : (enum phase)k);
+    return exit_times_of(v, row, r->count > 1 && row ? row_headline_phase(row) : phase_at(r, k));
 }
 
 static unsigned series_count(const struct report *r)
 {
-    return r->count > 1 ? r->count : PHASE_COUNT;
+    return r->count > 1 ? r->count : is_of_sandbox(r) ? SANDBOX_PHASES : EXIT_PHASES;
 }
 
 static struct plot_frame frame_for(const struct report *r, const char *id)
@@ -270,14 +285,16 @@ static void put_percentiles_of(const struct report *r, const char *id)
 
 void exit_put_percentiles(const struct report *r)
 {
-    static const struct report_look looks[PHASE_COUNT] = {
+    static const struct report_look looks[EXIT_PHASES] = {
         {LOOK_LINE, "s0", "rtt"},  {LOOK_LINE, "s1", "rtt_undisturbed"}, {LOOK_LINE, "s2", "exit_leg"},
         {LOOK_LINE, "s3", "user"}, {LOOK_LINE, "s4", "entry_leg"},       {LOOK_LINE, "s5", "kvm_run"},
     };
-    static const enum row_group order[] = {GROUP_USER, GROUP_KERNEL, GROUP_CONTROL};
+    static const struct report_look of_sandbox[SANDBOX_PHASES] = {
+        {LOOK_LINE, "s0", "time"}, {LOOK_LINE, "s1", "undisturbed"}, {LOOK_LINE, "s2", "yardstick"}};
+    static const enum row_group order[] = {GROUP_SANDBOX, GROUP_USER, GROUP_KERNEL, GROUP_CONTROL};
     report_fold(r->page, "How long it takes at each percentile");
     if (r->count == 1)
-        report_legend(r->page, looks, PHASE_COUNT);
+        report_legend(r->page, is_of_sandbox(r) ? of_sandbox : looks, series_count(r));
     else
         report_legend_results(r);
     html_put(r->page, "<p class=\"note\">Both axes are logarithmic, so that a tail is seen as it is.</p><div "

@@ -17,6 +17,7 @@ static const struct {
     enum row_group group;
     const char *title;
 } groups[] = {
+    {GROUP_SANDBOX, "Of a sandbox"},
     {GROUP_USER, "Handled in the monitor"},
     {GROUP_KERNEL, "Handled in the kernel"},
     {GROUP_CONTROL, "Controls, which cause no exit"},
@@ -235,6 +236,11 @@ static void put_user(const struct cell *c) { put_quantile(c, PHASE_USER, 0.5, 1)
 static void put_entry_leg(const struct cell *c) { put_quantile(c, PHASE_ENTRY_LEG, 0.5, 1); }
 static void put_kvm_run(const struct cell *c) { put_quantile(c, PHASE_KVM_RUN, 0.5, 1); }
 static void put_baseline(const struct cell *c) { report_put_number(c->page, row_baseline(c->row) * c->scale); }
+static void put_ratio(const struct cell *c)
+{
+    const double ratio = row_sum_up(c->row, 1e9 / c->view->tick_ns).ratio;
+    html_put(c->page, isfinite(ratio) ? "%.2f" : "n/a", ratio);
+}
 static void put_residual(const struct cell *c) { report_put_number(c->page, c->row->residual * c->scale); }
 static void put_samples(const struct cell *c) { put_count(c, c->row->samples); }
 static void put_disturbed(const struct cell *c) { put_count(c, c->row->disturbed); }
@@ -305,6 +311,17 @@ static const struct column figures[] = {
     {"all samples", .put = put_all},
     {"p99", .put = put_p99},
     {"p99.9", .put = put_p999, .is_known = has_p999},
+    {"max", .put = put_max},
+    {"processes", .put = put_processes},
+    {0},
+};
+static const struct column sandbox_figures[] = {
+    {"median", .put = put_median},
+    {"95\xc2\xa0%", .put = put_interval, .is_known = has_interval},
+    {"yardstick", .put = put_baseline},
+    {"ratio", .put = put_ratio},
+    {"all samples", .put = put_all},
+    {"p99", .put = put_p99},
     {"max", .put = put_max},
     {"processes", .put = put_processes},
     {0},
@@ -490,6 +507,55 @@ void report_exits(const struct report *r)
     put_comparable(r);
     if (r->count > 1) exit_put_side_by_side(r);
     for (unsigned k = 0; k < r->count; k++) put_result(r, &r->view[k]);
+    exit_put_percentiles(r);
+    put_missing_rows(r);
+}
+
+/* ---- sandboxes ---- */
+
+static void put_sandbox_finding(FILE *page, const struct report_view *v)
+{
+    static const struct {
+        const char *id, *says;
+    } told[] = {{"call", "A call of a function in a sandbox takes"},
+                {"clone", "a clone of a template"},
+                {"reset_16", "a reset after 16 written pages"}};
+    char text[PLOT_TEXT_MAX];
+    const char *before = "";
+    html_put(page, "<p class=\"finding\">");
+    for (unsigned i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+        const struct result_row *row = result_row(v->result, told[i].id);
+        if (!row || !isfinite(row_p50(row))) continue;
+        html_put(page, "%s%s <b>%s</b> (%.2f times its yardstick)", before, told[i].says,
+                 plot_text(exit_median(v, row), PLOT_NS, text), row_sum_up(row, 1e9 / v->tick_ns).ratio);
+        before = ", ";
+    }
+    html_put(page, *before ? ".</p>\n" : "Neither a call nor a clone or a reset has a figure.</p>\n");
+}
+
+static void put_sandbox_result(const struct report *r, const struct report_view *v)
+{
+    if (r->count > 1) html_put(r->page, "<details><summary>%s %s in full</summary>\n", v->letter, v->name);
+    put_table(r->page, v, sandbox_figures, "row; times in ns");
+    html_put(r->page,
+             "<p class=\"note\">Nanoseconds, to four digits. Median: over processes, without the samples in which "
+             "somebody else ran. The yardstick is what KVM's bare calls and copies of memory take for the same, or "
+             "the program natively: its median, measured in the same process in turns. Ratio: the median over "
+             "that.</p>\n");
+    if (r->count == 1) report_fold(r->page, "How samples spread");
+    put_table(r->page, v, spread, "row; times in ns");
+    report_unfold(r->page);
+}
+
+void report_sandbox(const struct report *r)
+{
+    if (r->count > 1)
+        exit_put_differences(r);
+    else
+        put_sandbox_finding(r->page, &r->view[0]);
+    exit_put_shape(r);
+    if (r->count > 1) exit_put_side_by_side(r);
+    for (unsigned k = 0; k < r->count; k++) put_sandbox_result(r, &r->view[k]);
     exit_put_percentiles(r);
     put_missing_rows(r);
 }

@@ -14,6 +14,7 @@ static const struct {
     void (*put)(const struct report *r);
 } sections[] = {
     {RESULT_EXITS, "What VM exits cost", report_exits},
+    {RESULT_SANDBOX, "What sandboxes cost", report_sandbox},
     {RESULT_FAIRNESS, "How fairly vCPUs are scheduled", report_fairness},
 };
 #define SECTIONS (sizeof(sections) / sizeof(sections[0]))

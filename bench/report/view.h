@@ -22,8 +22,9 @@ struct report { /* results of one kind */
     unsigned count;
 };
 
-/* The sections about results of one kind: exits.c, fair.c. */
+/* The sections about results of one kind: exits.c, which has both kinds of rows, fair.c. */
 void report_exits(const struct report *r);
+void report_sandbox(const struct report *r);
 void report_fairness(const struct report *r);
 /* Where they were measured, folded: provenance.c. */
 void report_provenance(const struct report *r);

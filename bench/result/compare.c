@@ -34,7 +34,7 @@ static int check(const struct result *a, const struct result *b, struct err *e)
     char name_a[ENVIRONMENT_TEXT_MAX], name_b[ENVIRONMENT_TEXT_MAX];
     if (a->kind != b->kind)
         return err_set(e, -EINVAL, "results of kind %s and %s can't be compared", result_kind(a), result_kind(b));
-    if (a->kind != RESULT_EXITS)
+    if (!result_kind_has_rows(a->kind))
         return err_set(e, -EINVAL, "results of kind %s are verdicts, not durations: there is no ratio of them",
                        result_kind(a));
     if (!arch_of(a) || !arch_of(b)) {

@@ -28,6 +28,8 @@ static const struct column phase_columns[] = {
     COLUMN("exits_expected", "exits.expected"),
     COLUMN("exits_counted", "exits.counted"),
     COLUMN("detail", "detail"),
+    COLUMN("baseline_ns", "baseline"),
+    COLUMN("ratio", "ratio"),
     {0},
 };
 
@@ -74,7 +76,7 @@ static void put_experiment(FILE *f, const json_t *x)
 
 void result_csv(FILE *f, const struct result *r)
 {
-    if (r->kind == RESULT_EXITS)
+    if (result_kind_has_rows(r->kind))
         csv_head(f, phase_columns);
     else
         fputs("experiment,variant,process,status,property,verdict,statistic,bound,unit,text,reason\n", f);

@@ -10,8 +10,8 @@ int environment_check(const json_t *env, enum result_kind kind, struct err *e)
     int rc = shape_read(SHAPE_environment, env, NULL, e);
     if (rc == 0 && strcmp(json_text(env, "kind"), result_kinds[kind]) != 0)
         rc = err_set(e, -EINVAL, "is of kind %s, not %s", json_text(env, "kind"), result_kinds[kind]);
-    /* Fairness may do without a counter, durations of exits may not. */
-    if (rc == 0 && kind == RESULT_EXITS && !json_is_object(json_object_get(env, "counter")))
+    /* Fairness may do without a counter, durations may not. */
+    if (rc == 0 && result_kind_has_rows(kind) && !json_is_object(json_object_get(env, "counter")))
         rc = err_set(e, -EINVAL, "has no \"counter\"");
     return err_wrap(e, rc, "environment");
 }

@@ -54,15 +54,30 @@ uint64_t dist_quantile(const struct dist *d, double share);
 /* Where that quantile lies with 95 % confidence, as values; unknown when there are too few. */
 struct interval dist_interval(const struct dist *d, double share);
 
-/* ---- a row of exits ---- */
+/* ---- a row of exits, or of a sandbox's operations, whose yardstick is its baseline ---- */
 
-enum phase { PHASE_RTT, PHASE_UNDISTURBED, PHASE_EXIT_LEG, PHASE_USER, PHASE_ENTRY_LEG, PHASE_KVM_RUN, PHASE_COUNT };
+enum phase {
+    PHASE_RTT,
+    PHASE_UNDISTURBED,
+    PHASE_EXIT_LEG,
+    PHASE_USER,
+    PHASE_ENTRY_LEG,
+    PHASE_KVM_RUN,
+    PHASE_YARDSTICK,
+    PHASE_COUNT
+};
 extern const char *const phase_names[]; /* "rtt", "rtt_undisturbed", ... */
 
 enum row_status { ROW_OK, ROW_NO_EXIT, ROW_TIMEOUT, ROW_UNSUPPORTED, ROW_FAILED, ROW_STATUS_COUNT };
 extern const char *const row_statuses[]; /* "ok", "no-exit", "timeout", "unsupported", "failed" */
 
-enum row_group { GROUP_UNKNOWN = -1, GROUP_CONTROL, GROUP_KERNEL, GROUP_USER }; /* unknown: no process got that far */
+enum row_group {
+    GROUP_UNKNOWN = -1,
+    GROUP_CONTROL,
+    GROUP_KERNEL,
+    GROUP_USER,
+    GROUP_SANDBOX
+}; /* unknown: no process got that far */
 extern const char *const row_groups[];
 
 /* How a count compares with what the row expects, from good to bad. */
@@ -110,6 +125,7 @@ struct result_row {
     unsigned processes;
     /* Once row_sum_up has filled them: */
     struct headline headline;
+    double ratio;          /* of a sandbox's row: the headline over the yardstick's median; else unknown */
     uint64_t processes_ok; /* whose status is ok */
 };
 
@@ -172,8 +188,12 @@ struct result_pending {
     uint64_t timeout_ms;
 };
 
-enum result_kind { RESULT_EXITS, RESULT_FAIRNESS };
-extern const char *const result_kinds[]; /* "exits", "fairness" */
+enum result_kind { RESULT_EXITS, RESULT_FAIRNESS, RESULT_SANDBOX };
+extern const char *const result_kinds[]; /* "exits", "fairness", "sandbox" */
+static inline bool result_kind_has_rows(enum result_kind kind)
+{
+    return kind != RESULT_FAIRNESS; /* which has experiments */
+}
 
 struct result {
     enum result_kind kind;

@@ -16,7 +16,8 @@ struct result *result_create(const char *kind)
 {
     struct result *r = calloc(1, sizeof(*r));
     if (!r) return NULL;
-    r->kind = strcmp(kind, result_kinds[RESULT_EXITS]) == 0 ? RESULT_EXITS : RESULT_FAIRNESS;
+    for (unsigned i = 0; result_kinds[i]; i++)
+        if (strcmp(kind, result_kinds[i]) == 0) r->kind = (enum result_kind)i;
     r->environments = json_array();
     r->experiments = json_array();
     if (r->environments && r->experiments) return r;
@@ -78,7 +79,7 @@ static int append_row(struct result *r, struct result_row *row, struct err *e)
 
 static int add_row(struct result *r, json_t *object, struct err *e)
 {
-    if (r->kind != RESULT_EXITS) return err_set(e, -EINVAL, "a row, in a result of kind %s", result_kind(r));
+    if (!result_kind_has_rows(r->kind)) return err_set(e, -EINVAL, "a row, in a result of kind %s", result_kind(r));
     struct result_row row = {0};
     int rc = row_read(&row, object, e);
     if (rc) return rc;
@@ -177,7 +178,7 @@ const char *result_pending(const struct result *r, unsigned *timeout_ms)
 
 int result_give_up(struct result *r, const char *status, const char *why, struct err *e)
 {
-    const bool is_row = r->kind == RESULT_EXITS;
+    const bool is_row = result_kind_has_rows(r->kind);
     if (r->pending.item[0] == '\0') return err_set(e, -ENOENT, "nothing is being measured");
     json_t *line =
         json_pack("{s:s, s:s, s:s}", is_row ? "row" : "id", r->pending.item, "status", status, "detail", why);
@@ -267,7 +268,7 @@ static void print_json(FILE *f, const struct result *r)
 
 static const struct format {
     const char *name;
-    bool of_exits_only;
+    bool of_rows_only;
     void (*print)(FILE *f, const struct result *r);
 } formats[] = {
     {"text", false, result_text}, {"json", false, print_json}, {"csv", false, result_csv},
@@ -280,7 +281,7 @@ static const struct format *find_format(const struct result *r, const char *name
 {
     char known[80] = "";
     for (size_t i = 0; i < FORMATS; i++) {
-        if (formats[i].of_exits_only && r->kind != RESULT_EXITS) continue;
+        if (formats[i].of_rows_only && !result_kind_has_rows(r->kind)) continue;
         if (strcmp(formats[i].name, name) == 0) return &formats[i];
         const size_t used = strlen(known);
         (void)snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", formats[i].name);

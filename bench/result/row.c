@@ -241,6 +241,7 @@ struct result_row row_sum_up(const struct result_row *r, double hz)
     for (unsigned p = 0; p < PHASE_COUNT; p++) sum_up_dist(&out.phase[p], (double)r->batch);
     out.headline = row_headline(r, hz);
     out.baseline = row_baseline(r);
+    out.ratio = r->group == GROUP_SANDBOX ? out.headline.p50 * (double)r->batch / out.baseline : NAN;
     out.processes_ok = row_count_status(r, ROW_OK);
     return out;
 }

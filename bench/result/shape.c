@@ -15,11 +15,12 @@
 #define HZ_MAX     1e12    /* and faster */
 
 const char *const row_statuses[] = {"ok", "no-exit", "timeout", "unsupported", "failed", NULL};
-const char *const row_groups[] = {"control", "kernel", "user", NULL};
+const char *const row_groups[] = {"control", "kernel", "user", "sandbox", NULL};
 const char *const count_verdicts[] = {"agrees", "explained", "more", "fewer", NULL};
-const char *const phase_names[] = {"rtt", "rtt_undisturbed", "exit_leg", "user", "entry_leg", "kvm_run", NULL};
+const char *const phase_names[] = {"rtt",       "rtt_undisturbed", "exit_leg",  "user",
+                                   "entry_leg", "kvm_run",         "yardstick", NULL};
 static const char *const schemas[] = {RESULT_SCHEMA, NULL};
-const char *const result_kinds[] = {"exits", "fairness", NULL};
+const char *const result_kinds[] = {"exits", "fairness", "sandbox", NULL};
 static const char *const experiment_statuses[] = {"ok",     "violated", "inconclusive", "unsupported", "timeout",
                                                   "failed", NULL};
 const char *const difference_words[] = {"no figures", "no difference shown", "slower", "faster", NULL};
@@ -90,6 +91,7 @@ const struct key result_keys[] = {
     KEY(row, "disturbed", COUNT, .merge = MERGE_SUM_OK, .high = RESULT_SAMPLES_MAX, ROW(disturbed)),
     KEY(row, "exits", OBJECT, .of = SHAPE_exits),
     KEY(row, "baseline", NUMBER, BATCH, .low = 0, .high = NUMBER_MAX, .otherwise = NAN, ROW(baseline)),
+    KEY(row, "ratio", NUMBER, DERIVED, ROW(ratio)),
     KEY(row, "identity", OBJECT, .of = SHAPE_legs),
     KEY(row, "headline", OBJECT, DERIVED, .of = SHAPE_headline, ROW(headline)),
     KEY(row, "p50s", NUMBERS, TICKS, DERIVED, .write = row_write_p50s),
@@ -126,6 +128,7 @@ const struct key result_keys[] = {
     KEY(phases, "user", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_USER])),
     KEY(phases, "entry_leg", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_ENTRY_LEG])),
     KEY(phases, "kvm_run", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_KVM_RUN])),
+    KEY(phases, "yardstick", DIST, .merge = MERGE_SUM_OK, ROW(phase[PHASE_YARDSTICK])),
 
     KEY(distribution, "count", COUNT, REQUIRED, .high = RESULT_SAMPLES_MAX, DIST(count)),
     KEY(distribution, "min", COUNT, BATCH, DIST(min)),

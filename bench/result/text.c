@@ -173,6 +173,29 @@ static const struct layout {
      .columns = phases},
 };
 
+static const struct column sandbox[] = {
+    COLUMN("row <", "row"),
+    COLUMN("status <", "status"),
+    COLUMN("in <", "processes_ok", .to = "processes", .between = " of "),
+    COLUMN("samples", "samples"),
+    COLUMN("p50", "headline.p50"),
+    COLUMN("95 %", "headline.low", .to = "headline.high"),
+    COLUMN("all p50", "headline.all"),
+    COLUMN("p99", "phases.*.quantiles.p99.ticks"),
+    COLUMN("max", "phases.*.max"),
+    COLUMN("yardstick", "baseline"),
+    COLUMN("ratio", "ratio", .decimals = 2),
+    {0},
+};
+static const struct layout sandbox_layouts[] = {
+    {.title =
+         "ns: p50 is the median over processes of each one's p50 without disturbed samples, 95 % its interval; all p50 "
+         "the\nsame with them; p99 and max over all samples. The yardstick is what KVM's bare calls and copies take "
+         "for the "
+         "same, or the\nprogram natively: its median, from the same process, in turns. Ratio: p50 over that",
+     .columns = sandbox},
+};
+
 static void print_layout(FILE *f, const struct result *summed, const struct layout *l)
 {
     const double tick_ns = l->is_in_ticks ? 1 : 1e9 / environment_hz(summed);
@@ -190,13 +213,13 @@ static void print_layout(FILE *f, const struct result *summed, const struct layo
     table_fini(&t);
 }
 
-static void print_layouts(FILE *f, const struct result *r)
+static void print_layouts(FILE *f, const struct result *r, const struct layout *list, size_t count)
 {
     struct result summed = *r;
     summed.row = calloc(r->rows + 1, sizeof(*summed.row));
     if (!summed.row) return; /* errno is ENOMEM, which result_out_close sees */
     for (unsigned i = 0; i < r->rows; i++) summed.row[i] = row_sum_up(&r->row[i], environment_hz(r));
-    for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) print_layout(f, &summed, &layouts[i]);
+    for (size_t i = 0; i < count; i++) print_layout(f, &summed, &list[i]);
     free(summed.row);
 }
 
@@ -265,9 +288,15 @@ static void print_exits(FILE *f, const struct result *r)
     const char *nature = json_string_value(environment_at(r, "host.nature"));
     if (nature && strcmp(nature, "bare") != 0)
         fprintf(f, "This host is not bare metal: the durations are its own; counts, order and relations carry over.\n");
-    print_layouts(f, r);
+    print_layouts(f, r, layouts, sizeof(layouts) / sizeof(layouts[0]));
     print_remarks(f, r);
     print_published(f, r, ns);
+}
+
+static void print_sandbox(FILE *f, const struct result *r)
+{
+    print_layouts(f, r, sandbox_layouts, sizeof(sandbox_layouts) / sizeof(sandbox_layouts[0]));
+    print_remarks(f, r);
 }
 
 /* ---- fairness ---- */
@@ -352,6 +381,8 @@ void result_text(FILE *f, const struct result *r)
     print_provenance(f, r);
     if (r->kind == RESULT_EXITS)
         print_exits(f, r);
+    else if (r->kind == RESULT_SANDBOX)
+        print_sandbox(f, r);
     else
         print_experiments(f, r);
 }

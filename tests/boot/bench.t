@@ -49,7 +49,7 @@ bad_outputs() {
     refuses 'output /nonexistent/x: No such file or directory' exits --output /nonexistent/x &&
         refuses 'output-against /nonexistent/y: No such file or directory' exits --against "$VIREO" --output-against /nonexistent/y &&
         refuses 'against /nonexistent: No such file or directory' exits --against /nonexistent &&
-        refuses 'only exits can be compared' fairness --against "$VIREO"
+        refuses 'only durations can be compared' fairness --against "$VIREO"
 }
 refusal_leaves_output_alone() { echo old > kept && refuses 'format "xml"' exits --format xml --output kept && says kept old; }
 

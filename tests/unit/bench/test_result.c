@@ -230,6 +230,30 @@ static void figures_are_of_processes_that_could(void **state)
     }
 }
 
+static void a_sandboxs_row_is_a_multiple_of_its_yardstick(void **state)
+{
+    (void)state;
+    struct result *r = new_result("sandbox");
+    assert_null(strstr(result_kind(r), "exits"));
+    add(r,
+        "{\"type\":\"environment\",\"kind\":\"sandbox\",\"arch\":\"x86_64\",\"host\":{},\"counter\":{\"name\":\"TSC\","
+        "\"hz\":1000000000}}");
+    add(r, "{\"type\":\"row\",\"row\":\"call\",\"group\":\"sandbox\",\"status\":\"ok\",\"samples\":10,\"baseline\":400,"
+           "\"phases\":{\"rtt\":{\"count\":10,\"min\":500,\"max\":500,\"sum\":5000,\"hist\":[[500,10]]},"
+           "\"yardstick\":{\"count\":10,\"min\":400,\"max\":400,\"sum\":4000,\"hist\":[[400,10]]}}}");
+    char *text = written(r, "text"), *json = written(r, "json"), *csv = written(r, "csv");
+    assert_contains(text, "vireo bench sandbox");
+    assert_contains(text, "call  ok      1 of 1       10  500   n/a      500  n/a  500        400   1.25");
+    assert_contains(json, "\"ratio\": 1.25");
+    assert_contains(json, "\"yardstick\": {\"count\": 10");
+    assert_contains(csv, "call,sandbox,ok,yardstick,");
+    assert_contains(csv, ",400,1.25\n");
+    free(text);
+    free(json);
+    free(csv);
+    result_destroy(r);
+}
+
 /* A row of 200 samples: a tail of 2 samples says nothing about a hundredth. */
 static void quantiles_of_too_few_samples_are_unknown_in_every_format(void **state)
 {
@@ -540,8 +564,9 @@ static void a_list_that_is_too_long_is_refused(void **state)
 }
 
 UNIT_MAIN(UNIT(formats_are_as_the_golden_files), UNIT(the_document_has_the_table_that_files_are_read_by),
-          UNIT(what_json_says_is_what_load_reads), UNIT(what_others_put_into_an_environment_is_kept),
-          UNIT(unknown_formats_hear_which_there_are), UNIT(hgrm_lines_rise_to_the_total), UNIT(text_moves_no_cursor),
+          UNIT(a_sandboxs_row_is_a_multiple_of_its_yardstick), UNIT(what_json_says_is_what_load_reads),
+          UNIT(what_others_put_into_an_environment_is_kept), UNIT(unknown_formats_hear_which_there_are),
+          UNIT(hgrm_lines_rise_to_the_total), UNIT(text_moves_no_cursor),
           UNIT(fewer_than_ten_processes_have_no_interval), UNIT(figures_are_of_processes_that_could),
           UNIT(quantiles_of_too_few_samples_are_unknown_in_every_format),
           UNIT(headline_of_a_disturbed_host_is_the_undisturbed_median),
