@@ -151,6 +151,8 @@ static int64_t wait_child(struct process *p, int pid, int options, int *status, 
 int64_t call_wait4(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
 {
     int status = 0;
+    if ((uint32_t)arg[2] & ~(uint32_t)(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
+        return -EINVAL;
     const int64_t pid = wait_child(p, (int)arg[0] > 0 ? (int)arg[0] : -1, (int)arg[2], &status, true, outcome);
     if (pid > 0 && arg[1] && space_write(p->space, arg[1], &status, sizeof(status))) return -EFAULT;
     return pid;
@@ -180,7 +182,10 @@ int64_t call_futex(struct process *p, const uint64_t arg[6], enum call_outcome *
     (void)outcome;
     switch ((int)arg[1] & FUTEX_CMD_MASK) {
     case FUTEX_WAKE:
-    case FUTEX_WAKE_BITSET: return 0;
+    case FUTEX_WAKE_BITSET:
+        return arg[0] % sizeof(value)                                        ? -EINVAL
+               : space_is_mapped(p->space, arg[0], sizeof(value), USER_READ) ? 0
+                                                                             : -EFAULT;
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
         if (space_read(p->space, arg[0], &value, sizeof(value))) return -EFAULT;

@@ -143,5 +143,6 @@ int64_t call_tkill(struct process *p, const uint64_t arg[6], enum call_outcome *
 int64_t call_tgkill(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
 {
     (void)outcome;
+    if ((int)arg[0] <= 0 || (int)arg[1] <= 0) return -EINVAL;
     return (int)arg[0] != (int)arg[1] ? -ESRCH : send(p, (int)arg[1], (int)arg[2]);
 }

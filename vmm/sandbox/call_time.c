@@ -68,6 +68,8 @@ int64_t call_getrusage(struct process *p, const uint64_t arg[6], enum call_outco
     (void)outcome;
     struct timespec cpu;
     struct space_use use;
+    const int who = (int)arg[0];
+    if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN && who != RUSAGE_THREAD) return -EINVAL;
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
     space_use(p->space, &use);
     const struct rusage r = {.ru_utime = {cpu.tv_sec, cpu.tv_nsec / 1000}, .ru_maxrss = (long)(use.peak / 1024)};
@@ -84,6 +86,11 @@ static bool read_time(struct process *p, uint64_t va, uint64_t *ns)
     *ns = (uint64_t)t.tv_sec < UINT64_MAX / NS_PER_S - 1 ? (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec
                                                          : UINT64_MAX;
     return true;
+}
+
+static int bad_time(struct process *p, uint64_t va)
+{
+    return space_is_mapped(p->space, va, sizeof(struct timespec), USER_READ) ? -EINVAL : -EFAULT;
 }
 
 static uint64_t after(uint64_t ns)
@@ -185,7 +192,7 @@ int64_t call_poll(struct process *p, const uint64_t arg[6], enum call_outcome *o
 int64_t call_ppoll(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
 {
     uint64_t ns = UINT64_MAX;
-    if (arg[2] && !read_time(p, arg[2], &ns)) return -EINVAL;
+    if (arg[2] && !read_time(p, arg[2], &ns)) return bad_time(p, arg[2]);
     return do_poll(p, arg[0], (unsigned)arg[1], arg[2] ? after(ns) : UINT64_MAX, outcome);
 }
 
@@ -237,6 +244,6 @@ int64_t call_select(struct process *p, const uint64_t arg[6], enum call_outcome 
 int64_t call_pselect(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
 {
     uint64_t ns = UINT64_MAX;
-    if (arg[4] && !read_time(p, arg[4], &ns)) return -EINVAL;
+    if (arg[4] && !read_time(p, arg[4], &ns)) return bad_time(p, arg[4]);
     return do_select(p, arg, arg[4] ? after(ns) : UINT64_MAX, outcome);
 }

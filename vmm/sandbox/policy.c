@@ -42,7 +42,7 @@ int policy_clean_path(const char *path, char *out, size_t size)
         if (n == 2 && memcmp(at, "..", 2) == 0) {
             while (len && out[--len] != '/') continue;
         } else if (n && !(n == 1 && at[0] == '.')) {
-            if (len + n + 2 > size) return -ENAMETOOLONG;
+            if (n > NAME_MAX || len + n + 2 > size) return -ENAMETOOLONG;
             out[len++] = '/';
             memcpy(out + len, at, n);
             len += n;
