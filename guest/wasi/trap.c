@@ -21,6 +21,7 @@ static const char *const names[] = {
     [WASM_RT_TRAP_CALL_INDIRECT] = "indirect call type mismatch, or no function there",
     [WASM_RT_TRAP_EXHAUSTION] = "call stack exhausted",
     [WASM_RT_TRAP_MEMORY] = "no room for the memory or table that the module begins with",
+    [WASM_RT_TRAP_NO_ROOM] = "no room in the module's memory for the bytes of a call",
 };
 static const char *program = "wasm"; /* set once, before the module runs */
 
