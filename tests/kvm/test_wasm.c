@@ -51,10 +51,11 @@ static const char *lack(void)
     return NULL;
 }
 
+/* A shell command, in which $W is the test's folder. */
 static void make(const char *command)
 {
     char line[2 * PATH_MAX];
-    (void)snprintf(line, sizeof(line), command, top, top, top, top);
+    (void)snprintf(line, sizeof(line), "W=%s; %s", top, command);
     if (system(line) != 0) fail_msg("%s", line);
 }
 
@@ -64,8 +65,8 @@ static int set_up(void **state)
     if (!mkdtemp(top)) return -1;
     if (lack()) return 0;
     make("clang --target=wasm32-wasi -mexec-model=reactor -O2 -Wl,--export=malloc,--export=free,--max-memory=8388608 "
-         "-o %s/calls.wasm tests/wasm/calls.c && " VIREO " wasm %s/calls.wasm -o %s/calls");
-    make("wat2wasm tests/wasm/bad_malloc.wat -o %s/bad.wasm && " VIREO " wasm %s/bad.wasm -o %s/bad");
+         "-o $W/calls.wasm tests/wasm/calls.c && " VIREO " wasm $W/calls.wasm -o $W/calls");
+    make("wat2wasm tests/wasm/bad_malloc.wat -o $W/bad.wasm && " VIREO " wasm $W/bad.wasm -o $W/bad");
     return 0;
 }
 
