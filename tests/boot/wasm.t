@@ -201,6 +201,35 @@ two_at_once_make_one() {
     [ "$(wc -l < runs)" = 2 ] && [ "$(sort -u out.* | wc -l)" = 1 ] && [ "$(ls cache/vireo | wc -l)" = 1 ]
 }
 
+# entry NAME SIZE DAYS: a file in the cache, sparse, last used so many days ago.
+entry() { truncate -s "$2" "cache/vireo/$1" && touch -a -d "$3 days ago" "cache/vireo/$1"; }
+there() { [ "$(ls cache/vireo)" = "$(printf '%s\n' "$@" | LC_ALL=C sort)" ] || { ls -l cache/vireo; return 1; }; }
+a_use_is_kept_in_mind() {
+    local path
+    path=$(cached traps.wasm) && touch -a -d "10 days ago" "$path" && [ "$(cached traps.wasm)" = "$path" ] &&
+        [ $(($(date +%s) - $(stat -c %X "$path"))) -lt 600 ]
+}
+the_cache_stays_small() {
+    rm -rf cache && mkdir cache && mkdir -m 700 cache/vireo && entry 00000000000000a1 200M 3 && entry 00000000000000a2 200M 2 && entry 00000000000000a3 200M 1 &&
+        entry 00000000000000a4 1M 40 && entry notes.txt 2G 99 && entry 00000000000000A5 2G 99 && entry 00000000000000b6.new 1M 0 &&
+        entry 00000000000000b6.lock 0 0 && ln -s "$work/hello.wasm" cache/vireo/00000000000000a7 && touch -h -a -d "50 days ago" cache/vireo/00000000000000a7 || return 1
+    local path
+    # 600 MB are more than there may be: the one that was used first goes, and with it what was not used in a month.
+    path=$(cached traps.wasm) && there "${path##*/}" 00000000000000a2 00000000000000a3 notes.txt 00000000000000A5 && [ -e hello.wasm ]
+}
+what_is_in_use_stays() {
+    local path bytes status=0
+    rm -rf cache && path=$(cached traps.wasm) && entry 00000000000000a1 1G 99 && entry 00000000000000a2 1M 99 || return 1
+    bytes=$(($(stat -c %s "$path") + 1048576))
+    exec 9< cache/vireo/00000000000000a1 && flock -s 9 && ends 0 wasm --clear-cache && [ "$(cat out)" = "2 programs removed, $bytes bytes" ] &&
+        there 00000000000000a1 || status=1
+    exec 9<&-
+    [ $status = 0 ] && ends 0 wasm --clear-cache && [ "$(cat out)" = "1 program removed, 1073741824 bytes" ] && [ -z "$(ls cache/vireo)" ] &&
+        ends 0 wasm --clear-cache && [ "$(cat out)" = "0 programs removed, 0 bytes" ] || return 1
+    chmod 755 cache/vireo && refuses 125 "mode 0755" --clear-cache && chmod 700 cache/vireo &&
+        refuses 125 "stands alone" --clear-cache traps.wasm && refuses 125 "stands alone" --clear-cache --cached
+}
+
 # ---- in the sandbox
 
 # confined STATUS TEXT OPTION... MODULE [ARGUMENT...]: as prints, by `vireo exec`.
@@ -228,6 +257,23 @@ confined_modules_are_harmless() {
     echo '(module (memory 1) (func (export "_start") (loop $more (if (i32.ne (memory.grow (i32.const 16)) (i32.const -1)) (then
         (memory.fill (i32.mul (i32.sub (memory.size) (i32.const 16)) (i32.const 65536)) (i32.const 7) (i32.const 1048576)) (br $more))))
         (if (i32.lt_u (memory.size) (i32.const 256)) (then unreachable))))' > f.wat && wat2wasm f.wat && ends 0 exec --memory 32M f.wasm
+}
+# While somebody empties the cache again and again, whoever runs a module has it run.
+clearing_disturbs_nobody() {
+    local i bad=0 clearer runner=()
+    echo '(module (func (export "_start") unreachable))' > f.wat && wat2wasm f.wat || return 1
+    while [ ! -e enough ]; do "$VIREO" wasm --clear-cache > /dev/null || echo bad > disturbed; done &
+    clearer=$!
+    for i in 1 2; do
+        for _ in 1 2 3 4 5 6; do "$VIREO" exec f.wasm; [ $? = 134 ] || echo bad > disturbed; done > runs.$i 2>&1 &
+        runner+=($!)
+    done
+    wait "${runner[@]}"
+    touch enough
+    wait $clearer
+    [ ! -e disturbed ] && [ "$(grep -hc unreachable runs.1)$(grep -hc unreachable runs.2)" = 66 ] || bad=1
+    cat runs.1 runs.2
+    return $bad
 }
 exec_says_what_is_no_module() {
     local status=0
@@ -258,11 +304,15 @@ check "the cache is the user's own and is used again" cache_is_ones_own
 check "a damaged or foreign entry of the cache is made anew" damage_is_found
 check "another compiler makes another entry" another_compiler_is_another_program
 check "processes that want the same module at once translate it once" two_at_once_make_one
+check "the cache knows when an entry was used last" a_use_is_kept_in_mind
+check "the cache stays small: what was used least recently goes, and nothing that is not its own" the_cache_stays_small
+check "--clear-cache removes what is not in use" what_is_in_use_stays
 if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
     check "vireo exec runs modules: arguments, environment, clocks, the native sums" modules_run_confined
     check "a confined module's files are those it is given" confined_files_are_those_given
     check "a confined module's trap has its name" confined_traps_have_names
     check "a confined module that is hostile ends with a trap, an errno or a limit" confined_modules_are_harmless
+    check "emptying the cache disturbs nobody who runs a module" clearing_disturbs_nobody
     check "vireo exec says what is wrong with a module" exec_says_what_is_no_module
 else
     skip "vireo exec runs modules" "no usable /dev/kvm on this machine"
