@@ -32,11 +32,11 @@ int64_t vireo_module_call(vireo_module_fn *fn, const void *in, size_t in_size, v
     if (block == 0) wasm_rt_trap(WASM_RT_TRAP_NO_ROOM);
     uint8_t *bytes = slice(block, size);
     memcpy(bytes, &room, sizeof(room));
-    memcpy(bytes + HEAD_BYTES, in, in_size);
+    if (in_size > 0) memcpy(bytes + HEAD_BYTES, in, in_size);
     const int64_t value = (int64_t)fn(block + HEAD_BYTES, (uint32_t)in_size, block + out_at, block);
     memcpy(&answered, bytes, sizeof(answered));
     /* An answer that is too large is the caller's to refuse, as of any program. */
-    if (answered <= room) memcpy(out, bytes + out_at, answered);
+    if (answered > 0 && answered <= room) memcpy(out, bytes + out_at, answered);
     *out_size = answered;
     vireo_module_free(block);
     return value;
