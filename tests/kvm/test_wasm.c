@@ -139,6 +139,7 @@ static void trapped(struct vireo_sandbox *s, const struct vireo_sandbox_end *end
     struct vireo_sandbox_end after;
     assert_int_equal(end->reason, VIREO_SANDBOX_EXITED);
     assert_int_equal(end->status, 134);
+    if (!strstr(end->detail, trap)) fail_msg("no \"%s\" in \"%s\"", trap, end->detail);
     if (!strstr(said, trap)) fail_msg("no \"%s\" in \"%s\"", trap, said);
     assert_int_equal(vireo_sandbox_call_numbers(s, &fn, (const uint64_t[6]){0}, 0, &after), -EIO);
 }
@@ -233,6 +234,20 @@ static void a_call_that_traps_or_spins_ends_and_a_reset_puts_the_module_back(voi
     vireo_sandbox_template_destroy(t);
 }
 
+static void a_module_that_is_no_program_yet_is_told(void **state)
+{
+    (void)state;
+    static const char module[] = "\0asm\1\0\0";
+    struct vireo_sandbox_config *c = vireo_sandbox_config_create();
+    struct vireo_sandbox *s = NULL;
+    assert_int_not_equal(vireo_sandbox_create_from(&s, c, "plugin.wasm", module, sizeof(module), NULL, &error), 0);
+    assert_null(s);
+    assert_int_equal(error.exit_status, 126);
+    assert_non_null(strstr(error.text, "plugin.wasm: is a WebAssembly module"));
+    assert_non_null(strstr(error.hint, "vireo wasm"));
+    vireo_sandbox_config_destroy(c);
+}
+
 static void an_allocator_that_lies_is_a_trap(void **state)
 {
     (void)state;
@@ -268,6 +283,7 @@ int main(void)
         cmocka_unit_test(an_answer_larger_than_its_room_is_refused),
         cmocka_unit_test(a_call_that_traps_or_spins_ends_and_a_reset_puts_the_module_back),
         cmocka_unit_test(an_allocator_that_lies_is_a_trap),
+        cmocka_unit_test(a_module_that_is_no_program_yet_is_told),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
