@@ -22,7 +22,14 @@
 #endif
 
 #define VIREO_GUEST_CALL 0x76720002L /* the system call; its first argument: */
-enum { VIREO_GUEST_READY, VIREO_GUEST_FIND, VIREO_GUEST_HOST, VIREO_GUEST_LOG, VIREO_GUEST_GENERATION };
+enum {
+    VIREO_GUEST_READY,
+    VIREO_GUEST_FIND,
+    VIREO_GUEST_HOST,
+    VIREO_GUEST_LOG,
+    VIREO_GUEST_GENERATION,
+    VIREO_GUEST_WHY
+};
 
 /* The program is ready: vireo_sandbox_run returns, and functions can be called. What follows it in main never runs. */
 static inline void vireo_guest_ready(void)
@@ -47,6 +54,13 @@ static inline long vireo_guest_host(long number, const void *in, size_t in_size,
 static inline void vireo_guest_log(const char *text)
 {
     (void)syscall(VIREO_GUEST_CALL, VIREO_GUEST_LOG, text);
+}
+
+/* Why the program is about to exit, shorter than 128 bytes: the embedder reads it in vireo_sandbox_end.detail, if the
+ * program exits in the same run or call. */
+static inline void vireo_guest_why(const char *text)
+{
+    (void)syscall(VIREO_GUEST_CALL, VIREO_GUEST_WHY, text);
 }
 
 /* Another number after each reset, and in each clone. A program that keeps a random number generator of its own seeds

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "guest/wasi/wasi.h"
+#include "include/vireo_sandbox_guest.h"
 
 #define STATUS_TRAP  134         /* 128 + SIGABRT, as a shell says of a program that aborts */
 #define STACK_MOST   (8ul << 20) /* of calls; where the system sets no limit, an endless recursion meets this */
@@ -21,17 +22,24 @@ static const char *const names[] = {
     [WASM_RT_TRAP_CALL_INDIRECT] = "indirect call type mismatch, or no function there",
     [WASM_RT_TRAP_EXHAUSTION] = "call stack exhausted",
     [WASM_RT_TRAP_MEMORY] = "no room for the memory or table that the module begins with",
+    [WASM_RT_TRAP_NO_ROOM] = "no room in the module's memory for the bytes of a call",
 };
 static const char *program = "wasm"; /* set once, before the module runs */
 
 void wasm_rt_trap(wasm_rt_trap_t why)
 {
-    char line[256];
+    char line[512]; /* a name that doesn't fit cuts the rest */
+    size_t why_at = 0;
     /* Put together by hand: what a signal's handler may call is no printf. */
-    const char *const part[] = {program, ": wasm trap: ", names[why], "\n"};
+    const char *const part[] = {program, ": wasm trap: ", names[why], NULL};
     size_t len = 0;
-    for (unsigned i = 0; i < 4; i++)
-        for (const char *at = part[i]; *at && len < sizeof(line); at++) line[len++] = *at;
+    for (unsigned i = 0; part[i]; i++) {
+        if (i == 1) why_at = len + strlen(": ");
+        for (const char *at = part[i]; *at && len < sizeof(line) - 1; at++) line[len++] = *at;
+    }
+    line[len] = '\0';
+    if (why_at < len) vireo_guest_why(line + why_at); /* ENOSYS where nobody is told */
+    line[len++] = '\n';
     (void)!write(STDERR_FILENO, line, len);
     _exit(STATUS_TRAP);
 }

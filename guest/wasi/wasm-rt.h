@@ -29,7 +29,8 @@ typedef enum {
     WASM_RT_TRAP_UNREACHABLE,
     WASM_RT_TRAP_CALL_INDIRECT,
     WASM_RT_TRAP_EXHAUSTION,
-    WASM_RT_TRAP_MEMORY, /* ours: the memory or a table that the module begins with is not to be had */
+    WASM_RT_TRAP_MEMORY,  /* ours: the memory or a table that the module begins with is not to be had */
+    WASM_RT_TRAP_NO_ROOM, /* ours: malloc has no room for the bytes of a call */
 } wasm_rt_trap_t;
 
 typedef enum { WASM_RT_I32, WASM_RT_I64, WASM_RT_F32, WASM_RT_F64, WASM_RT_FUNCREF, WASM_RT_EXTERNREF } wasm_rt_type_t;

@@ -185,6 +185,28 @@ static void an_answer_larger_than_allowed_is_refused(void **state)
     vireo_sandbox_destroy(s);
 }
 
+static void a_program_says_why_it_exits(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    struct vireo_sandbox_fn fn;
+    struct vireo_sandbox_end end;
+    /* In another call that was no reason for an end, and is none now. */
+    assert_int_equal(number(s, "quit", 0, 0), 0);
+    OK(vireo_sandbox_function(s, "exit", &fn, &error));
+    struct vireo_sandbox *both[] = {s, open_program()};
+    assert_int_equal(vireo_sandbox_call_numbers(s, &fn, (const uint64_t[6]){3}, 20000000000, &end), 0);
+    assert_int_equal(end.reason, VIREO_SANDBOX_EXITED);
+    assert_string_equal(end.detail, "the program exited with status 3");
+    /* What it says is safe to show. */
+    OK(vireo_sandbox_function(both[1], "quit", &fn, &error));
+    assert_int_equal(vireo_sandbox_call_numbers(both[1], &fn, (const uint64_t[6]){4}, 20000000000, &end), 0);
+    assert_int_equal(end.status, 4);
+    assert_string_equal(end.detail, "the program exited with status 4: so??[2J it? was");
+    vireo_sandbox_destroy(both[0]);
+    vireo_sandbox_destroy(both[1]);
+}
+
 static void host_functions_are_called_by_name_once_and_by_number_then(void **state)
 {
     (void)state;
@@ -225,7 +247,7 @@ static void a_call_that_faults_or_spins_ends_and_nothing_runs_until_a_reset(void
     } cases[] = {{"crash", VIREO_SANDBOX_SIGNAL},
                  {"spin", VIREO_SANDBOX_DEADLINE},
                  {"sleeps", VIREO_SANDBOX_DEADLINE},
-                 {"leave", VIREO_SANDBOX_EXITED}};
+                 {"quit", VIREO_SANDBOX_EXITED}};
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         OK(vireo_sandbox_function(s, cases[i].name, &c.fn, &error));
         assert_int_equal(vireo_sandbox_call(s, &c, &end), 0);
@@ -467,6 +489,7 @@ int main(void)
         cmocka_unit_test(a_megabyte_goes_in_and_out),
         cmocka_unit_test(a_function_that_is_not_there_has_its_nearest_named),
         cmocka_unit_test(an_answer_larger_than_allowed_is_refused),
+        cmocka_unit_test(a_program_says_why_it_exits),
         cmocka_unit_test(host_functions_are_called_by_name_once_and_by_number_then),
         cmocka_unit_test(shared_bytes_are_seen_by_both),
         cmocka_unit_test(a_call_that_faults_or_spins_ends_and_nothing_runs_until_a_reset),

@@ -265,14 +265,15 @@ static int run_program(struct exec *x, struct vireo_sandbox_end *end)
     return caught ? STATUS_SIGNAL + caught : end->status;
 }
 
-/* A WebAssembly module is run as the program that it was made into. 0, and *path: what is to be loaded. */
-static int find_program(const char *named, char made[PATH_MAX], const char **path, struct vireo_error *e)
+/* A WebAssembly module is run as the program that it was made into. 0, and *path: what is to be loaded, which stays as
+ * long as *used is open (-1: the caller's own file). */
+static int find_program(const char *named, char made[PATH_MAX], const char **path, int *used, struct vireo_error *e)
 {
     const struct wasm_params p = {.module = named};
     *path = named;
     if (!wasm_is_module(named)) return 0;
     *path = made;
-    return wasm_program(&p, made, e);
+    return wasm_program(&p, made, used, e);
 }
 
 static int run_exec(const struct command *self, char **words, uint64_t started_ns)
@@ -286,10 +287,10 @@ static int run_exec(const struct command *self, char **words, uint64_t started_n
         (void)bad_call(&e, ENOMEM, "a configuration");
         return say_error(&e);
     }
-    int status;
+    int status, used = -1;
     char **program = args_rest(self, words), made[PATH_MAX];
     const char *path;
-    if (configure(&x, self, words, c, &e) || find_program(program[0], made, &path, &e) ||
+    if (configure(&x, self, words, c, &e) || find_program(program[0], made, &path, &used, &e) ||
         vireo_sandbox_create(&x.sandbox, c, path, (const char *const *)program, &e)) {
         status = say_error(&e);
     } else {
@@ -299,6 +300,7 @@ static int run_exec(const struct command *self, char **words, uint64_t started_n
     }
     vireo_sandbox_destroy(x.sandbox);
     vireo_sandbox_config_destroy(c);
+    if (used >= 0) close(used);
     return status;
 }
 

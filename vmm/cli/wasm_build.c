@@ -177,13 +177,27 @@ static int check_wasm2c(struct wasm_build *b, struct wasm_job *j)
                      b->wasm2c, line, WASM2C_VERSION);
 }
 
+/* What wasm2c says of what it doesn't know, and how the module is built without it. */
+static const struct {
+    const char *said, *hint;
+} beyond[] = {
+    {"memory64 not allowed", "memories of 64 bits are beyond wasm2c: build it for wasm32"},
+    {"threads not allowed", "threads are beyond wasm2c: build it without -pthread and -matomics"},
+    {"opcode: 0xfe", "threads are beyond wasm2c: build it without -pthread and -matomics"},
+    {"opcode: 0x12", "tail calls are beyond wasm2c: build it without -mtail-call"},
+    {"opcode: 0x13", "tail calls are beyond wasm2c: build it without -mtail-call"},
+    {"opcode: 0x6", "exceptions are beyond wasm2c: build it with -fno-exceptions"},
+    {"opcode: 0x8", "exceptions are beyond wasm2c: build it with -fno-exceptions"},
+    /* It aborts at instructions that it can't write. */
+    {SILENT, "vector instructions do that to wasm2c: build it without -msimd128"},
+};
+
 static int to_c(struct wasm_build *b, struct wasm_job *j)
 {
     const char *const argv[] = {b->wasm2c, "--no-debug-names", "-n", "m", "m.wasm", "-o", "m.c", NULL};
     const int rc = run_tool(b, j, argv, "wasm2c refuses it");
-    if (rc && strstr(b->e->text, SILENT)) /* it aborts at instructions that it can't write */
-        (void)snprintf(b->e->hint, sizeof(b->e->hint),
-                       "wasm2c " WASM2C_VERSION " knows no vector instructions: build the module without -msimd128");
+    for (unsigned i = 0; rc && i < sizeof(beyond) / sizeof(beyond[0]); i++)
+        if (strstr(b->e->text, beyond[i].said)) (void)snprintf(b->e->hint, sizeof(b->e->hint), "%s", beyond[i].hint);
     return rc;
 }
 

@@ -25,7 +25,16 @@ int wasm_translate(const struct wasm_params *p, const char *output, struct vireo
 /* The module's program out of the cache, $XDG_CACHE_HOME/vireo or ~/.cache/vireo, translated first when it isn't
  * there. An entry holds the module's bytes and says which compiler, wasm2c and runtime made it: one that doesn't match,
  * or is damaged, is made anew. Two processes that want the same wait for each other. The folder must be the user's own,
- * with no rights for others. *path: the program, which stays until somebody empties the folder. */
-int wasm_program(const struct wasm_params *p, char path[PATH_MAX], struct vireo_error *e);
+ * with no rights for others. Whoever adds a program removes others until all have 512 MiB at most and each was used in
+ * the last 30 days: those first that were used least recently.
+ * *path: the program, which stays as long as the descriptor *used, the caller's to close, is open. */
+int wasm_program(const struct wasm_params *p, char path[PATH_MAX], int *used, struct vireo_error *e);
+
+struct wasm_removed {
+    unsigned programs;
+    uint64_t bytes;
+};
+/* Remove every program of the cache that is not in use. */
+int wasm_clear_cache(struct wasm_removed *out, struct vireo_error *e);
 
 #endif

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,7 +11,10 @@
 #include "vmm/cli/wasm_steps.h"
 
 #define IDENTITY_MAX (4 * PATH_MAX)
-#define MAGIC        UINT64_C(0x316d736157657256) /* "VreWasm1" */
+/* The programs of some hundred modules: one is 0.9 MB of C library and a few times what its module has. */
+#define CACHE_BYTES_MAX (512ull << 20)
+#define CACHE_AGE_MAX_S (30 * 24 * 3600)             /* one that was not used for so long is made anew in seconds */
+#define MAGIC           UINT64_C(0x316d736157657256) /* "VreWasm1" */
 
 struct tail {
     uint64_t magic, program, module, identity, sum;
@@ -54,50 +56,10 @@ static size_t identity_of(const struct wasm_build *b, char text[IDENTITY_MAX])
     return add_identity(text, at, library);
 }
 
-/* ---- the folder ---- */
-
-static int cache_path(struct wasm_build *b, char dir[PATH_MAX])
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n;
-    if (xdg && xdg[0] == '/') /* a relative one counts as none (XDG Base Directory Specification) */
-        n = snprintf(dir, PATH_MAX, "%s", xdg);
-    else if (home && home[0] == '/')
-        n = snprintf(dir, PATH_MAX, "%s/.cache", home);
-    else
-        return wasm_fail(b, STATUS_NOT_RUNNABLE,
-                         "no place for its program: set XDG_CACHE_HOME or HOME, or use vireo wasm");
-    if (n > PATH_MAX - 64) return wasm_fail(b, STATUS_NOT_RUNNABLE, "the path of the cache is too long");
-    (void)mkdir(dir, 0700);
-    memcpy(dir + n, "/vireo", sizeof("/vireo"));
-    return 0;
-}
-
-/* An open folder that is nobody else's. */
-static int open_cache(struct wasm_build *b, char dir[PATH_MAX])
-{
-    struct stat st;
-    int rc = cache_path(b, dir);
-    if (rc) return rc;
-    if (mkdir(dir, 0700) < 0 && errno != EEXIST) return bad_call(b->e, errno, "cache %.300s", dir);
-    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        rc = bad_call(b->e, errno, "cache %.300s", dir);
-        if (fd >= 0) close(fd);
-        return rc;
-    }
-    if (st.st_uid == geteuid() && !(st.st_mode & 077)) return fd;
-    close(fd);
-    bad_command(b->e, "cache %.300s: it is of user %u with mode %04o; programs are taken from a folder of one's own",
-                dir, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
-    (void)snprintf(b->e->hint, sizeof(b->e->hint), "remove it, or set XDG_CACHE_HOME to a folder of yours");
-    return b->e->code;
-}
-
 /* ---- an entry ---- */
 
 struct key {
-    char name[32], lock[40];
+    char name[WASM_ENTRY_NAME];
     char identity[IDENTITY_MAX];
     size_t identity_len;
 };
@@ -107,7 +69,6 @@ static void make_key(const struct wasm_build *b, struct key *k)
     k->identity_len = identity_of(b, k->identity);
     const uint64_t sum = sum_of(sum_of(b->size, b->bytes, b->size), k->identity, k->identity_len);
     (void)snprintf(k->name, sizeof(k->name), "%016llx", (unsigned long long)sum);
-    (void)snprintf(k->lock, sizeof(k->lock), "%s.lock", k->name);
 }
 
 /* Is the file what its tail says, and made of this module by these tools? */
@@ -125,19 +86,21 @@ static bool is_ours(const struct wasm_build *b, const struct key *k, const uint8
            sum_of(MAGIC, file, body) == t.sum;
 }
 
-static bool has_entry(const struct wasm_build *b, int dir, const struct key *k)
+/* The entry, in use (wasm_entry_use), where it is there and good; else -1. */
+static int open_entry(const struct wasm_build *b, int dir, const struct key *k)
 {
     struct stat st;
     bool is_good = false;
-    const int fd = openat(dir, k->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return false;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_size > 0) {
+    const int fd = wasm_entry_use(dir, k->name);
+    if (fd < 0) return -1;
+    if (fstat(fd, &st) == 0 && st.st_size > 0) {
         void *file = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         is_good = file != MAP_FAILED && is_ours(b, k, file, (size_t)st.st_size);
         if (file != MAP_FAILED) (void)munmap(file, (size_t)st.st_size);
     }
+    if (is_good) return fd;
     close(fd);
-    return is_good;
+    return -1;
 }
 
 static bool write_all(int fd, const void *bytes, size_t size)
@@ -161,9 +124,11 @@ static int add_tail(const struct wasm_build *b, const struct key *k, int fd)
     return write_all(fd, &t, sizeof(t)) ? 0 : -ENOSPC;
 }
 
+/* The new entry, in use. The caller has its lock. */
 static int put_entry(struct wasm_build *b, const struct wasm_job *j, int dir, const struct key *k)
 {
     char made[64], from[PATH_MAX];
+    int used = -1;
     wasm_job_path(j, "program", from);
     (void)snprintf(made, sizeof(made), "%s.new", k->name); /* the lock makes it nobody else's */
     (void)unlinkat(dir, made, 0);
@@ -171,59 +136,64 @@ static int put_entry(struct wasm_build *b, const struct wasm_job *j, int dir, co
     int rc = fd < 0 ? -errno : wasm_copy(from, fd);
     if (rc == 0) rc = add_tail(b, k, fd);
     if (fd >= 0 && close(fd) < 0 && rc == 0) rc = -errno;
-    if (rc == 0 && renameat(dir, made, dir, k->name) < 0) rc = -errno;
-    if (rc == 0) return 0;
+    if (rc == 0) rc = used = wasm_entry_use(dir, made); /* before others can find it */
+    if (used >= 0 && renameat(dir, made, dir, k->name) == 0) return used;
+    if (used >= 0) rc = -errno;
+    if (used >= 0) close(used);
     (void)unlinkat(dir, made, 0);
     return bad_call(b->e, -rc, "keeping the program of %.300s", b->params->module);
 }
 
-/* ---- one at a time ---- */
-
-/* The lock's descriptor. Its file goes away with the one who had it: who gets a lock on a file that is gone tries anew.
- */
-static int lock_entry(struct wasm_build *b, int dir, const struct key *k)
+static int translate_entry(struct wasm_build *b, int dir, const struct key *k)
 {
-    for (;;) {
-        struct stat st;
-        const int fd = openat(dir, k->lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd < 0) return bad_call(b->e, errno, "lock %s of the cache", k->lock);
-        while (flock(fd, LOCK_EX) < 0)
-            if (errno != EINTR) break;
-        if (fstat(fd, &st) == 0 && st.st_nlink > 0) return fd;
-        close(fd);
-    }
+    struct wasm_removed removed;
+    struct wasm_job j;
+    int fd = wasm_job_begin(&j, b->e);
+    if (fd) return fd;
+    if (isatty(STDERR_FILENO)) say("%s: translating it, once", b->params->module);
+    fd = wasm_build_run(b, &j);
+    if (fd == 0) fd = put_entry(b, &j, dir, k);
+    wasm_job_end(&j);
+    if (fd >= 0) wasm_folder_tidy(dir, CACHE_BYTES_MAX, CACHE_AGE_MAX_S, &removed);
+    return fd;
 }
 
 static int make_entry(struct wasm_build *b, int dir, const struct key *k)
 {
-    struct wasm_job j;
-    const int lock = lock_entry(b, dir, k);
-    if (lock < 0) return lock;
-    int rc = 0;
-    if (!has_entry(b, dir, k) && (rc = wasm_job_begin(&j, b->e)) == 0) {
-        if (isatty(STDERR_FILENO)) say("%s: translating it, once", b->params->module);
-        rc = wasm_build_run(b, &j);
-        if (rc == 0) rc = put_entry(b, &j, dir, k);
-        wasm_job_end(&j);
-    }
-    (void)unlinkat(dir, k->lock, 0);
-    close(lock);
-    return rc;
+    const int lock = wasm_folder_lock(dir, k->name, true);
+    if (lock < 0) return bad_call(b->e, -lock, "lock %s of the cache", k->name);
+    int fd = open_entry(b, dir, k); /* somebody else may have made it meanwhile */
+    if (fd < 0) fd = translate_entry(b, dir, k);
+    wasm_folder_unlock(dir, k->name, lock);
+    return fd;
 }
 
-int wasm_program(const struct wasm_params *p, char path[PATH_MAX], struct vireo_error *e)
+int wasm_program(const struct wasm_params *p, char path[PATH_MAX], int *used, struct vireo_error *e)
 {
     struct wasm_build b;
     char dir[PATH_MAX];
     struct key k;
-    int fd = -1, rc = wasm_build_init(&b, p, e);
-    if (rc == 0) rc = fd = open_cache(&b, dir);
-    if (fd >= 0) {
+    int folder = -1, fd = -1, rc = wasm_build_init(&b, p, e);
+    if (rc == 0) rc = folder = wasm_folder_open(dir, e);
+    if (folder >= 0) {
         make_key(&b, &k);
-        rc = has_entry(&b, fd, &k) ? 0 : make_entry(&b, fd, &k);
-        close(fd);
+        fd = open_entry(&b, folder, &k);
+        rc = fd = fd < 0 ? make_entry(&b, folder, &k) : fd;
+        close(folder);
     }
-    if (rc == 0) (void)snprintf(path, PATH_MAX, "%.*s/%s", PATH_MAX - 64, dir, k.name);
     wasm_build_fini(&b);
-    return rc;
+    if (fd < 0) return rc;
+    (void)snprintf(path, PATH_MAX, "%.*s/%s", PATH_MAX - 64, dir, k.name);
+    *used = fd;
+    return 0;
+}
+
+int wasm_clear_cache(struct wasm_removed *out, struct vireo_error *e)
+{
+    char dir[PATH_MAX];
+    const int folder = wasm_folder_open(dir, e);
+    if (folder < 0) return folder;
+    wasm_folder_tidy(folder, 0, CACHE_AGE_MAX_S, out);
+    close(folder);
+    return 0;
 }

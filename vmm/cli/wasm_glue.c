@@ -83,6 +83,54 @@ static void write_function(const struct wasm_export *x, uint32_t number, FILE *f
     fprintf(f, "%s", x->type->results ? ")); }\n" : "); return 0; }\n");
 }
 
+/* `count` parameters, all of them i32, and that result (0: none)? */
+static bool is_of_type(const struct wasm_export *x, uint32_t count, uint8_t result)
+{
+    if (!x || x->type->params != count || x->type->results != (result ? 1 : 0)) return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (x->type->param[i] != WASM_I32) return false;
+    return !result || x->type->result[0] == result;
+}
+
+/* What puts bytes into the module's memory: its own malloc and free. */
+struct allocator {
+    const struct wasm_export *malloc, *free;
+};
+
+static bool find_allocator(const struct wasm_module *m, struct allocator *out)
+{
+    out->malloc = wasm_module_find(m, WASM_FUNCTION, "malloc");
+    out->free = wasm_module_find(m, WASM_FUNCTION, "free");
+    return wasm_module_find(m, WASM_MEMORY, "memory") && is_of_type(out->malloc, 1, WASM_I32) &&
+           is_of_type(out->free, 1, 0);
+}
+
+static void write_allocator(const struct wasm_module *m, const struct allocator *a, FILE *f)
+{
+    fprintf(f,
+            "u32 vireo_module_alloc(u32 size) { return Z_mZ_e%u(&instance, size); }\n"
+            "void vireo_module_free(u32 at) { Z_mZ_e%u(&instance, at); }\n"
+            "s64 vireo_module_call(u64 (*fn)(u32, u32, u32, u32), const void *, size_t, void *, size_t *);\n",
+            (unsigned)(a->malloc - m->export), (unsigned)(a->free - m->export));
+}
+
+/* int64_t fn(const void *in, size_t in_size, void *out, size_t *out_size), as clang compiles it for wasm32. */
+static bool takes_bytes(const struct wasm_export *x)
+{
+    return is_of_type(x, 4, WASM_I64);
+}
+
+/* The same C function for the caller, with addresses of the caller's. */
+static void write_bytes_function(uint32_t number, FILE *f)
+{
+    fprintf(f,
+            "static u64 call_%u(u32 in, u32 in_size, u32 out, u32 out_size)"
+            " { return Z_mZ_e%u(&instance, in, in_size, out, out_size); }\n"
+            "s64 vireo_export_%u(const void *in, size_t in_size, void *out, size_t *out_size)"
+            " { return vireo_module_call(call_%u, in, in_size, out, out_size); }\n",
+            number, number, number, number);
+}
+
 static bool is_begin(const struct wasm_export *x)
 {
     return x && x->type->params == 0 && x->type->results == 0;
@@ -92,6 +140,7 @@ void wasm_glue_write(const struct wasm_module *m, FILE *f)
 {
     const struct wasm_export *memory = wasm_module_find(m, WASM_MEMORY, "memory");
     const struct wasm_export *begin = wasm_module_find(m, WASM_FUNCTION, "_start");
+    struct allocator allocator;
     if (!begin) begin = wasm_module_find(m, WASM_FUNCTION, "_initialize");
     fputs(preamble, f);
     fputs("wasm_rt_memory_t *vireo_module_memory(void) { return ", f);
@@ -106,6 +155,13 @@ void wasm_glue_write(const struct wasm_module *m, FILE *f)
     fputs("void vireo_module_begin(void) { ", f);
     if (is_begin(begin)) fprintf(f, "Z_mZ_e%u(&instance); ", (unsigned)(begin - m->export));
     fputs("}\n", f);
-    for (uint32_t i = 0; i < m->exports; i++)
-        if (wasm_export_is_callable(&m->export[i])) write_function(&m->export[i], i, f);
+    const bool has_allocator = find_allocator(m, &allocator);
+    if (has_allocator) write_allocator(m, &allocator, f);
+    for (uint32_t i = 0; i < m->exports; i++) {
+        if (!wasm_export_is_callable(&m->export[i])) continue;
+        if (has_allocator && takes_bytes(&m->export[i]))
+            write_bytes_function(i, f);
+        else
+            write_function(&m->export[i], i, f);
+    }
 }

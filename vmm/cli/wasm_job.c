@@ -72,13 +72,14 @@ __attribute__((noreturn)) static void become(const struct wasm_job *j, const cha
     const int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir(j->dir) < 0)
         _exit(NOT_STARTED);
+    (void)setenv("TMPDIR", j->dir, 1);
+    (void)setenv("LC_ALL", "C", 1);
+    (void)sigprocmask(SIG_SETMASK, &j->before, NULL);
+    /* Last: they are the other program's, and may be less than this one has already. */
     limit(RLIMIT_CPU, CPU_S_MAX);
     limit(RLIMIT_AS, MEMORY_MAX);
     limit(RLIMIT_FSIZE, FILE_MAX);
     limit(RLIMIT_CORE, 0);
-    (void)setenv("TMPDIR", j->dir, 1);
-    (void)setenv("LC_ALL", "C", 1);
-    (void)sigprocmask(SIG_SETMASK, &j->before, NULL);
     (void)execv(argv[0], (char **)(uintptr_t)argv);
     _exit(NOT_STARTED);
 }

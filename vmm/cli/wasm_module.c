@@ -7,7 +7,22 @@
 #define VERSION 1u
 #define WASI    "wasi_snapshot_preview1"
 
-enum section { CUSTOM, TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT };
+enum section {
+    CUSTOM,
+    TYPE,
+    IMPORT,
+    FUNCTION,
+    TABLE,
+    MEMORY,
+    GLOBAL,
+    EXPORT,
+    START,
+    ELEMENT,
+    CODE,
+    DATA,
+    DATA_COUNT,
+    TAG
+};
 
 /* ---- numbers and bytes; what runs out or is wrong sets is_bad and reads as 0 ---- */
 
@@ -311,6 +326,11 @@ static int read_sections(struct parse *p, struct reader *r)
         struct reader body = part_of(r, number_of(r));
         if (body.is_bad || r->is_bad)
             return err_set(p->e, -EINVAL, "%s: the WebAssembly module is cut short at byte %zu", p->name, at);
+        if (id == TAG) {
+            err_set(p->e, -EINVAL, "%s: has exceptions, which are beyond wasm2c", p->name);
+            err_hint(p->e, "build it with -fno-exceptions");
+            return -EINVAL;
+        }
         if (id > DATA_COUNT || (id != CUSTOM && place_of(id) <= last))
             return err_set(p->e, -EINVAL, "%s: no sound WebAssembly module: section %u at byte %zu is not due", p->name,
                            id, at);

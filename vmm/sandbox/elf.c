@@ -137,6 +137,8 @@ int elf_read(struct elf *out, const void *file, uint64_t size, const char *name,
 {
     Elf64_Ehdr h;
     struct elf elf = {.file = file, .size = size};
+    if (size >= 4 && memcmp(file, "\0asm", 4) == 0)
+        return refuse(e, name, "is a WebAssembly module", "make a program of it: vireo wasm MODULE.wasm -o PROGRAM");
     if (size < sizeof(h)) return refuse(e, name, "is no ELF program", NULL);
     memcpy(&h, file, sizeof(h));
     int rc = check_header(&h, name, e);

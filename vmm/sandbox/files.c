@@ -299,12 +299,12 @@ int64_t call_writev(struct process *p, const uint64_t arg[6], enum call_outcome 
 
 int64_t call_preadv(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
 {
-    return vectored(p, arg, false, (int64_t)arg[3] != -1, outcome);
+    return vectored(p, arg, false, true, outcome);
 }
 
 int64_t call_pwritev(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
 {
-    return vectored(p, arg, true, (int64_t)arg[3] != -1, outcome);
+    return vectored(p, arg, true, true, outcome);
 }
 
 /* ---- descriptors ---- */

@@ -1,12 +1,13 @@
 /* What a program asks of the monitor (guest library, include/vireo_sandbox_guest.h): that it is ready, functions of the
- * host's by name and then by number, a line for the log, the generation of this sandbox. */
+ * host's by name and then by number, a line for the log, the generation of this sandbox, why it is about to end. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/text.h"
 #include "vmm/sandbox/struct_sandbox.h"
 
-enum { HOST_READY, HOST_FIND, HOST_CALL, HOST_LOG, HOST_GENERATION };
+enum { HOST_READY, HOST_FIND, HOST_CALL, HOST_LOG, HOST_GENERATION, HOST_WHY };
 #define HOST_BYTES_MAX (1u << 20) /* in and out of one call of the host's */
 #define LOG_MAX        1024u
 
@@ -51,6 +52,17 @@ static int64_t log_line(struct task *t, uint64_t va)
     return 0;
 }
 
+static int64_t keep_why(struct sandbox *s, uint64_t va)
+{
+    const int n = space_read_string(s->main.space, va, s->why, sizeof(s->why));
+    if (n < 0) {
+        s->why[0] = '\0';
+        return n;
+    }
+    text_blunt(s->why, strlen(s->why), "");
+    return 0;
+}
+
 bool host_call(struct task *t, const struct user_call *call, int64_t *result)
 {
     struct sandbox *s = t->sandbox;
@@ -68,6 +80,7 @@ bool host_call(struct task *t, const struct user_call *call, int64_t *result)
     case HOST_CALL: *result = is_main ? call_function(t, call->arg) : -EPERM; return false;
     case HOST_LOG: *result = log_line(t, call->arg[1]); return false;
     case HOST_GENERATION: *result = (int64_t)(s->generation & INT64_MAX); return false;
+    case HOST_WHY: *result = is_main ? keep_why(s, call->arg[1]) : -EPERM; return false;
     default: return false;
     }
 }

@@ -190,6 +190,7 @@ void sandbox_leave(struct sandbox *s, const struct sandbox_end *end)
     atomic_store(&s->main.tid, 0);
     s->main.is_ready = end->reason == SANDBOX_READY || end->reason == SANDBOX_RETURNED;
     s->has_ended = !s->main.is_ready;
+    s->why[0] = '\0';
     if (s->has_ended) sandbox_end_children(s);
 }
 

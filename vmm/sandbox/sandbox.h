@@ -68,6 +68,7 @@ enum sandbox_reason { /* as enum vireo_sandbox_reason */
                       SANDBOX_FAILED,
 };
 #define SANDBOX_DETAIL_MAX 384
+#define SANDBOX_WHY_MAX    128 /* bytes of the program's own word for its end, a part of that */
 struct sandbox_end {
     enum sandbox_reason reason;
     int status;

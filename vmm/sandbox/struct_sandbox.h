@@ -63,6 +63,7 @@ struct sandbox {
     uint64_t call_sp;
     uint64_t generation;
     const struct sandbox_template *from;
+    char why[SANDBOX_WHY_MAX]; /* the program's own word for its end, in this run or call; "": none */
 
     pthread_mutex_t lock; /* of the list, the counts and ended */
     pthread_cond_t gone;

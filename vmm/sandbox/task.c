@@ -333,7 +333,8 @@ static void exit_as(struct task *t, int64_t status, struct sandbox_end *out)
     if (t == &s->main && s->setup->is_called && !s->is_in_call && status == 0)
         end_as(out, SANDBOX_READY, 0, "the program is ready");
     else
-        end_as(out, SANDBOX_EXITED, (int)status, "the program exited with status %d", (int)status);
+        end_as(out, SANDBOX_EXITED, (int)status, "the program exited with status %d%s%s", (int)status,
+               t == &s->main && s->why[0] ? ": " : "", t == &s->main ? s->why : "");
     out->value = status;
 }
 

@@ -25,6 +25,13 @@ VIREO_EXPORT int64_t boast(const void *in, size_t in_size, void *out, size_t *ou
     return 0;
 }
 
+VIREO_EXPORT int64_t quit(int64_t status)
+{
+    vireo_guest_why(status ? "so\n\x1b[2J it\xff was" : "no matter");
+    if (status) exit((int)status);
+    return 0;
+}
+
 VIREO_EXPORT int64_t sum(int64_t a, int64_t b)
 {
     return a + b;

@@ -1,0 +1,43 @@
+;; Does what a module must not do, in the way that the number of its arguments says; each ends with a trap.
+(module
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (memory (export "memory") 1 3)
+  (data $passive "abc")
+  (type $nothing (func))
+  (table $calls 4 4 funcref)
+  (table $things 1 1000 externref)
+  (elem (table $calls) (i32.const 0) func $even $odd)
+  (func $must (param i32) (if (i32.eqz (local.get 0)) (then (call $wrong))))
+  (func $wrong (loop $for_ever (br $for_ever)))
+  ;; Calls that a compiler could turn into jumps.
+  (func $even (call $odd))
+  (func $odd (call $even))
+  ;; Many bytes of stack at each call.
+  (func $wide (param i64 i64 i64 i64) (result i64) (local i64 i64 i64 i64)
+    (local.set 4 (call $wide (local.get 3) (local.get 2) (local.get 1) (i64.add (local.get 0) (i64.const 1))))
+    (local.set 5 (call $wide (local.get 1) (local.get 0) (local.get 3) (local.get 4)))
+    (i64.add (i64.add (local.get 4) (local.get 5)) (i64.mul (local.get 0) (local.get 1))))
+  (func (export "_start")
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (block (block (block (block (block (block (block (block (block (block
+      (br_table 0 1 2 3 4 5 6 7 8 9 (i32.sub (i32.load (i32.const 0)) (i32.const 1))))
+      ;; Memory grows to its limit and no further, and its last bytes are there.
+      (call $must (i32.eq (memory.grow (i32.const -1)) (i32.const -1)))
+      (call $must (i32.eq (memory.grow (i32.const 3)) (i32.const -1)))
+      (call $must (i32.eq (memory.grow (i32.const 2)) (i32.const 1)))
+      (call $must (i32.eq (memory.grow (i32.const 1)) (i32.const -1)))
+      (i64.store (i32.const 196600) (i64.const -1))
+      (i64.store (i32.const 196601) (i64.const -1)) return)
+      (memory.fill (i32.const 16) (i32.const 1) (i32.const -8)) return)
+      (memory.copy (i32.const 1) (i32.const 0) (i32.const 65536)) return)
+      (data.drop $passive) (memory.init $passive (i32.const 0) (i32.const 0) (i32.const 1)) return)
+      ;; So do tables.
+      (call $must (i32.eq (table.grow $things (ref.null extern) (i32.const 1000)) (i32.const -1)))
+      (call $must (i32.eq (table.grow $things (ref.null extern) (i32.const 999)) (i32.const 1)))
+      (table.set $things (i32.const 999) (ref.null extern))
+      (table.set $things (i32.const 1000) (ref.null extern)) return)
+      (table.copy $calls $calls (i32.const 2) (i32.const 0) (i32.const -1)) return)
+      (call_indirect $calls (type $nothing) (i32.const 3)) return)
+      (call_indirect $calls (type $nothing) (i32.const -1)) return)
+      (call $even) return)
+    (drop (call $wide (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)))))
