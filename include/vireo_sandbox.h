@@ -52,7 +52,8 @@ VIREO_API void vireo_sandbox_config_set_log(struct vireo_sandbox_config *c, void
 VIREO_API void vireo_sandbox_config_time_calls(struct vireo_sandbox_config *c);
 /* A function that the program may call by `name` (vireo_guest_host). in_size bytes come; *out_size says how many may be
  * answered, and how many were. Returns 0, or a number that the program gets in their place. On the thread that runs the
- * sandbox, which it must not use. in was copied out of the guest: it does not change. */
+ * sandbox, which it must not use. in was copied out of the guest: it does not change. Nothing ends it at the call's
+ * deadline, but system calls of its own that wait may end with EINTR then; the call ends when it comes back. */
 typedef int vireo_sandbox_host_fn(void *arg, const void *in, size_t in_size, void *out, size_t *out_size);
 VIREO_API int vireo_sandbox_config_add_host(struct vireo_sandbox_config *c, const char *name, vireo_sandbox_host_fn *fn,
                                             void *arg, struct vireo_error *e);

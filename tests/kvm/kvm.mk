@@ -15,8 +15,8 @@ SANDBOX_INSIDE := $(BUILD)/tests/kvm/inside
 $(SANDBOX_INSIDE): tests/kvm/sandbox/inside.c include/vireo_sandbox_guest.h $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(TARGET_FLAGS) -std=gnu17 -D_GNU_SOURCE -O1 $(WARNINGS) -Iinclude -static -o $@ $<
-$(BUILD)/obj/tests/kvm/test_sandbox.o: private BASE_CFLAGS += -DINSIDE='"$(SANDBOX_INSIDE)"'
-$(BUILD)/tests/kvm/test_sandbox: $(SANDBOX_INSIDE)
+$(BUILD)/obj/tests/kvm/test_sandbox.o $(BUILD)/obj/tests/kvm/test_sandbox_ends.o: private BASE_CFLAGS += -DINSIDE='"$(SANDBOX_INSIDE)"'
+$(BUILD)/tests/kvm/test_sandbox $(BUILD)/tests/kvm/test_sandbox_ends: $(SANDBOX_INSIDE)
 # The program that makes programs of the test's modules.
 $(BUILD)/obj/tests/kvm/test_wasm.o: private BASE_CFLAGS += -DVIREO='"$(BUILD)/vireo"'
 $(BUILD)/tests/kvm/test_wasm: | $(BUILD)/vireo $(WASI_FILES)

@@ -108,6 +108,19 @@ VIREO_EXPORT void spin(void)
     for (;;) word++;
 }
 
+VIREO_EXPORT void flood(void)
+{
+    static const char line[64] = "again and again, and never a word that anybody asked for, ever\n";
+    while (write(1, line, sizeof(line)) >= 0) continue;
+}
+
+VIREO_EXPORT int64_t recurse(int64_t n)
+{
+    volatile char room[1024];
+    room[n % 1024] = (char)n;
+    return n ? recurse(n + 1) + room[0] : 0;
+}
+
 VIREO_EXPORT void sleeps(void)
 {
     sleep(1000);
