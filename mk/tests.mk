@@ -35,7 +35,7 @@ $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 test-bins: $(UNIT_BINS) $(KVM_BINS)
 # Cross-built, they run under user emulation, but for those that need what it lacks (taps, io_uring, openat2, a madvise that tells): these run in the
 # emulated ARM host (tests/boot/arm64_programs.t).
-NOT_EMULATED := virtio/test_blk% virtio/test_tap% backend/test_disk% core/test_gmem sandbox/test_paths
+NOT_EMULATED := virtio/test_blk% virtio/test_tap% backend/test_disk% core/test_gmem sandbox/test_paths% sandbox/test_calls
 UNIT_RUN := $(filter-out $(if $(IS_CROSS),$(addprefix $(BUILD)/tests/unit/,$(NOT_EMULATED))),$(UNIT_BINS))
 test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer; ARCH=arm64: emulated)
 	tests/run $(UNIT_RUN)
@@ -65,8 +65,8 @@ SOAK_ROUNDS := 20000
 .PHONY: soak
 soak: all fuzz ## an hour: machines started and stopped by the thousand, floods of a minute, each fuzz target for 3 minutes
 	+$(SUBMAKE) $(KVM_BINS) $(UNIT_BINS)
-	TEST_ROUNDS=$(SOAK_ROUNDS) SOAK_S=60 FUZZ_SECONDS=180 tests/run $(BUILD)/tests/kvm/test_machine $(BUILD)/tests/kvm/test_ends \
-		$(BUILD)/tests/kvm/test_conformance $(BUILD)/tests/kvm/test_sandbox tests/boot/stall.t tests/boot/ends.t tests/boot/console.t tests/fuzz/fuzz.t
+	TEST_ROUNDS=$(SOAK_ROUNDS) SOAK_S=60 FUZZ_SECONDS=180 ATTACK_SEEDS=200 tests/run $(BUILD)/tests/kvm/test_machine $(BUILD)/tests/kvm/test_ends \
+		$(BUILD)/tests/kvm/test_conformance $(BUILD)/tests/kvm/test_sandbox tests/boot/exec.t tests/boot/stall.t tests/boot/ends.t tests/boot/console.t tests/fuzz/fuzz.t
 
 # ---- everything
 SANITIZERS := asan tsan

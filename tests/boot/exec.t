@@ -11,7 +11,7 @@ none() { echo "1..0 # SKIP $1"; exit 0; }
 VIREO=$PWD/build/vireo
 TREE=$PWD
 LIMIT_S=120
-SEEDS=25                # of each attack; make soak has more
+SEEDS=${ATTACK_SEEDS:-25}       # of each attack; make soak has more
 BUSYBOX=$(command -v busybox) BASH_STATIC=$(command -v bash-static)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -48,6 +48,7 @@ programs_are_built() {
     gcc -O1 -w -static -D_GNU_SOURCE -o programs "$dir/programs.c" -lm && gcc -O1 -w -static-pie -D_GNU_SOURCE -o programs-pie "$dir/programs.c" -lm &&
         musl-gcc -O1 -static -o musl "$dir/../exec/musl.c" && g++ -O1 -static -o throws "$dir/throws.cc" &&
         gcc -O1 -static -o database "$dir/database.c" -lsqlite3 -lm -ldl -lpthread && gcc -O1 -static -o script "$dir/script.c" -llua5.4 -lm -ldl &&
+        gcc -O1 -static -o picture "$dir/picture.c" -lpng -lz -lm &&
         gcc -O1 -static -D_GNU_SOURCE -o every_call "$TREE/tests/hostile/every_call.c" && gcc -O1 -static -D_GNU_SOURCE -o random_code "$TREE/tests/hostile/random_code.c"
 }
 seq 3000 | awk '{ print ($1 * 7919) % 3000, "line", $1 }' > input
@@ -66,6 +67,7 @@ check a_shell_script_with_pipes_gives_the_same same -- "$BASH_STATIC" -c 'n=0; w
     printf "%s\n" z y x | while read -r l; do echo "<$l>"; done; f() { local x=$1; ((x < 2)) && { echo 1; return; }; echo $((x * $(f $((x - 1))))); }; f 5; [[ abc =~ b(.) ]] && echo "${BASH_REMATCH[1]}"; exit 7'
 check sqlite_in_memory_gives_the_same same -- ./database
 check lua_gives_the_same same -- ./script
+check libpng_and_zlib_give_the_same same -- ./picture
 check cxx_exceptions_give_the_same same -- ./throws
 check musl_gives_the_same same -- ./musl
 check fork_and_signals_give_the_same same -- ./programs fork
