@@ -161,6 +161,25 @@ a_signal_ends_it() {
 }
 check a_signal_ends_it_with_its_status a_signal_ends_it
 
+# ---- the monitor takes rights from itself
+is_confined() {
+    local got=0 pid i
+    "$VIREO" exec --json=report --timeout 60 --require core,no-new-privs,not-dumpable -- ./programs spin > out 2> err < /dev/null &
+    pid=$!
+    for ((i = 0; i < 300; i++)); do
+        grep -q '^NoNewPrivs:.1$' "/proc/$pid/status" && [ "$(stat -c %U "/proc/$pid/mem")" = root ] && break
+        sleep 0.1
+    done
+    grep -q '^Max core file size  *0  *0 ' "/proc/$pid/limits" && [ "$(stat -c %U "/proc/$pid/mem")" = root ] || got=1
+    kill -TERM $pid
+    wait $pid
+    [ $got = 0 ] && grep -q '"confined": \["core", "no-new-privs"' report || { cat report err; return 1; }
+}
+check rights_are_taken_from_the_monitor is_confined
+check a_layer_that_is_none_is_named ends 125 'there is no layer "landlok"' --require landlok -- "$BUSYBOX" true
+is_not_confined() { exec_ --json --confine off -- "$BUSYBOX" true > out 2> err && grep -q '"confined": \[\]' out; }
+check none_is_taken_where_that_is_asked_for is_not_confined
+
 # ---- attacks: the monitor lives, and what it was not given is as it was
 attack() {
     local i got before

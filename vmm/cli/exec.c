@@ -9,13 +9,29 @@
 
 #include "vmm/base/json_out.h"
 #include "vmm/cli/cli.h"
+#include "vmm/cli/confine.h"
 #include "vmm/cli/wasm_build.h"
+
+#define KVM            "/dev/kvm"
+#define EXEC_PATHS_MAX 33 /* as many directories as a policy has, and one */
 
 struct exec {
     const char *json, *stats, *trace, *input; /* as the options say; NULL: not given */
     int trace_fd, json_fd, stats_fd;
     struct vireo_sandbox *sandbox;
     bool has_failed_trace;
+    const char *confined, *required; /* --confine, --require */
+    unsigned layers;                 /* that are in force */
+    /* What the program was given by name, and /dev/kvm. */
+    struct confine_path path[EXEC_PATHS_MAX];
+    unsigned paths;
+    char *copy[EXEC_PATHS_MAX]; /* of the names, ours */
+};
+
+/* Whom a key of the library is for: the configuration, and of directories the list above. */
+struct exec_keys {
+    struct exec *exec;
+    struct vireo_sandbox_config *config;
 };
 
 static const struct setting options[] = {
@@ -23,6 +39,10 @@ static const struct setting options[] = {
     {"trace", "[FILE|-]", "each system call in a line, as strace(1) has it; - is standard error",
      CLI_TEXT(struct exec, trace)},
     {"stats", "FILE|-", "at the end, where the time went; - is standard error", CLI_TEXT(struct exec, stats)},
+    {"confine", "on|off", "take rights from this process that it does not need (default on)",
+     CLI_TEXT(struct exec, confined)},
+    {"require", "LAYER,...", "refuse to run where one of these can not be taken, or all",
+     CLI_TEXT(struct exec, required)},
     {"json", "[FILE|-]", "say how it ended as one JSON line, last on standard output or in FILE",
      CLI_TEXT(struct exec, json)},
     {0},
@@ -39,9 +59,24 @@ static bool nth_key(const struct command *self, unsigned index, struct setting *
     return true;
 }
 
+static int add_path(struct exec *x, const char *path, size_t len, bool is_writable, struct vireo_error *e)
+{
+    if (x->paths == EXEC_PATHS_MAX) return bad_command(e, "more directories than a program can be shown");
+    char *copy = strndup(path, len);
+    if (!copy) return bad_call(e, ENOMEM, "a directory's name");
+    x->copy[x->paths] = copy;
+    x->path[x->paths++] = (struct confine_path){copy, is_writable};
+    return 0;
+}
+
 static int set_key(void *ctx, const char *key, const char *value, struct vireo_error *e)
 {
-    return vireo_sandbox_config_set(ctx, key, value, e);
+    const struct exec_keys *k = ctx;
+    const int rc = vireo_sandbox_config_set(k->config, key, value, e);
+    const bool is_writable = strcmp(key, "write") == 0;
+    if (rc || (!is_writable && strcmp(key, "read") != 0)) return rc;
+    const char *as = strrchr(value, '=');
+    return add_path(k->exec, value, as ? (size_t)(as - value) : strlen(value), is_writable, e);
 }
 
 /* ---- signals: they end the program, and leave the terminal as it was ---- */
@@ -162,6 +197,15 @@ static void json_put_exits(struct json_out *j, const struct exec *x)
     json_put_end(j);
 }
 
+/* After all that is named on the command line is open, and before the program's first instruction. */
+static int confine_exec(struct exec *x, struct vireo_error *e)
+{
+    if (x->confined && strcmp(x->confined, "off") == 0) return 0;
+    const int rc = add_path(x, KVM, strlen(KVM), true, e); /* each process of a program has a VM of its own */
+    const struct confine_wish w = {.path = x->path, .paths = x->paths, .required = x->required};
+    return rc ? rc : confine(&w, &x->layers, e);
+}
+
 static void put_stats(struct exec *x)
 {
     char *text = NULL, room[32];
@@ -212,6 +256,10 @@ static void put_json(struct exec *x, const struct vireo_sandbox_end *end)
     json_put_uint(&j, "cpu_ns", u.cpu_ns);
     json_put_uint(&j, "exits", u.exits);
     json_put_uint(&j, "memory_peak", u.memory_peak);
+    json_put_array(&j, "confined");
+    for (unsigned i = 0; confine_layer(i); i++)
+        if (x->layers >> i & 1) json_put_string(&j, NULL, confine_layer(i));
+    json_put_end(&j);
     json_put_exits(&j, x);
     json_put_array(&j, "calls");
     for (unsigned i = 0; vireo_sandbox_count(x->sandbox, i, &c); i++) {
@@ -236,7 +284,12 @@ static int configure(struct exec *x, const struct command *self, char **words, s
                      struct vireo_error *e)
 {
     int rc = args_parse(self, ARGS_OWN, words, x, e);
-    if (!rc) rc = args_parse(self, ARGS_KEYS, words, c, e);
+    struct exec_keys keys = {x, c};
+    if (!rc) rc = args_parse(self, ARGS_KEYS, words, &keys, e);
+    if (!rc && x->confined && strcmp(x->confined, "on") != 0 && strcmp(x->confined, "off") != 0)
+        rc = bad_command(e, "confine %.100s: give on or off", x->confined);
+    if (!rc && x->required && x->confined && strcmp(x->confined, "off") == 0)
+        rc = bad_command(e, "require %.100s: not with --confine off", x->required);
     if (!rc && x->input && strcmp(x->input, "none") != 0 && strcmp(x->input, "inherit") != 0)
         rc = bad_command(e, "--stdin %.100s: give none or inherit", x->input);
     if (!rc && !*args_rest(self, words)) {
@@ -291,7 +344,7 @@ static int run_exec(const struct command *self, char **words, uint64_t started_n
     char **program = args_rest(self, words), made[PATH_MAX];
     const char *path;
     if (configure(&x, self, words, c, &e) || find_program(program[0], made, &path, &used, &e) ||
-        vireo_sandbox_create(&x.sandbox, c, path, (const char *const *)program, &e)) {
+        vireo_sandbox_create(&x.sandbox, c, path, (const char *const *)program, &e) || confine_exec(&x, &e)) {
         status = say_error(&e);
     } else {
         status = run_program(&x, &end);
@@ -300,6 +353,7 @@ static int run_exec(const struct command *self, char **words, uint64_t started_n
     }
     vireo_sandbox_destroy(x.sandbox);
     vireo_sandbox_config_destroy(c);
+    for (unsigned i = 0; i < x.paths; i++) free(x.copy[i]);
     if (used >= 0) close(used);
     return status;
 }
