@@ -54,18 +54,40 @@ $(BENCH_OUT)/first-16m: tests/bench/first_x86.S $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(TARGET_FLAGS) -nostdlib -static -no-pie -Wl,--build-id=none,-z,noseparate-code,-Ttext=0x1001000,-s -o $@ $<
 
+# What runs in a sandbox and natively. Some of it needs packages of the group `test`, so it is not among what everybody builds.
+SANDBOX_WORK := $(addprefix $(BENCH_OUT)/sandbox/,hello hello.wasm sha256 database)
+
+$(BENCH_OUT)/sandbox/%.wasm: tests/bench/sandbox/%.c
+	@mkdir -p $(@D)
+	$(call say,WASM)clang --target=wasm32-wasi -O2 -o $@ $<
+
+# SQLite can load extensions, of which the linker warns in a static program.
+$(BENCH_OUT)/sandbox/database: tests/bench/sandbox/database.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD)$(BENCH_CC) -static -o $@ $< -lsqlite3 -lm -Wl,--no-warnings
+
+$(BENCH_OUT)/sandbox/%: tests/bench/sandbox/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD)$(BENCH_CC) -static -o $@ $<
+
+.PHONY: bench-sandbox-work
+bench-sandbox-work: $(SANDBOX_WORK)
+
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS)
 
-BENCHES := size start create exits stat trust boot idle block net
+BENCHES := size start create sandbox exits stat trust boot idle block net
 .PHONY: bench $(BENCHES:%=bench-%)
 # Exits are measured in an emulated ARM host too.
 for_arm64_host = $(if $(filter x86,$(ARCH)),scripts/setup arm64 && $(SUBMAKE) ARCH=arm64 all)
+for_sandbox = scripts/setup build test && $(SUBMAKE) bench-sandbox-work
 bench: all bench-bins ## all figures of docs/performance.md: about 50 minutes
 	scripts/images
 	+$(for_arm64_host)
+	+$(for_sandbox)
 	scripts/bench $(BENCHES)
-$(BENCHES:%=bench-%): bench-%: all bench-bins ## one of them: bench-size, bench-start, bench-create, bench-exits, bench-stat, bench-trust, bench-boot, bench-idle, bench-block, bench-net
-	$(if $(filter-out size start create exits stat trust,$*),scripts/images)
+$(BENCHES:%=bench-%): bench-%: all bench-bins ## one of them: bench-size, bench-start, bench-create, bench-sandbox, bench-exits, bench-stat, bench-trust, bench-boot, bench-idle, bench-block, bench-net
+	$(if $(filter-out size start create sandbox exits stat trust,$*),scripts/images)
 	+$(if $(filter exits,$*),$(for_arm64_host))
+	+$(if $(filter sandbox,$*),$(for_sandbox))
 	scripts/bench $*
