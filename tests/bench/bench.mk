@@ -81,7 +81,7 @@ BENCHES := size start create sandbox exits stat trust boot idle block net
 # Exits are measured in an emulated ARM host too.
 for_arm64_host = $(if $(filter x86,$(ARCH)),scripts/setup arm64 && $(SUBMAKE) ARCH=arm64 all)
 for_sandbox = scripts/setup build test && $(SUBMAKE) bench-sandbox-work
-bench: all bench-bins ## all figures of docs/performance.md: about 50 minutes
+bench: all bench-bins ## all figures of docs/performance.md: about 55 minutes
 	scripts/images
 	+$(for_arm64_host)
 	+$(for_sandbox)
