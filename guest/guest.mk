@@ -46,7 +46,7 @@ $(foreach p,$(GUESTS),$(eval $(call guest_rules,$(p))))
 # A Linux program for sandboxes, static and without a C library. It runs natively, too.
 $(GUEST_OUT)/work.elf: guest/work/work.c guest/guest.mk $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call say,LD)$(GUEST_COMPILE) -fno-tree-loop-distribute-patterns -nostdlib -static -Wl,--build-id=none,-z,noexecstack,-z,max-page-size=4096 -o $@ $<
+	$(call say,LD)$(GUEST_COMPILE) $(if $(IS_CLANG),,-fno-tree-loop-distribute-patterns) -nostdlib -static -Wl,--build-id=none,-z,noexecstack,-z,max-page-size=4096 -o $@ $<
 
 $(GUEST_OUT)/embed-work.o: guest/embed.S $(GUEST_OUT)/work.elf
 	$(call say,CC)$(CC) $(TARGET_FLAGS) -DGUEST_START=guest_work_start -DGUEST_END=guest_work_end -DGUEST_IMAGE='"$(GUEST_OUT)/work.elf"' -c -o $@ $<
