@@ -17,7 +17,7 @@ static char shown[] = "/tmp/vireo-confine-XXXXXX";
 /* Status of a child that has confined itself to reading, or writing, below `shown`. */
 static int in_child(bool is_writable, int (*then)(unsigned layers))
 {
-    int status;
+    int status = 0;
     const pid_t child = fork();
     if (child == 0) {
         unsigned layers;
