@@ -231,7 +231,7 @@ static bool is_of_sandbox(const struct report *r)
 static enum phase phase_at(const struct report *r, unsigned k)
 {
     static const enum phase sandbox[SANDBOX_PHASES] = {PHASE_RTT, PHASE_UNDISTURBED, PHASE_YARDSTICK};
-    return is_of_sandbox(r) ? sandbox[k] : (enum phase)k;
+    return is_of_sandbox(r) && k < SANDBOX_PHASES ? sandbox[k] : (enum phase)k;
 }
 
 /* The k-th series in the plot of a row: a phase when there is one result, else the round trip in the k-th result. */

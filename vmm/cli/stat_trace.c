@@ -320,28 +320,28 @@ static void put(const struct trace *t)
 int stat_trace(const struct stat_trace *o)
 {
     struct vireo_error e;
-    struct trace *t = calloc(1, sizeof(*t));
     double seconds = WINDOW_S;
     const char *option = o->where && *o->where ? "where" : "exits", *time = o->where && *o->where ? o->where : o->exits;
-    int rc = t ? 0 : bad_call(&e, ENOMEM, "memory for a trace");
-    if (!rc && time && *time && !args_time(time, WINDOW_MIN_S, WINDOW_MAX_S, &seconds))
-        rc = bad_command(&e, "%s %.100s: must be 0.01 to 3600 seconds, as 2 or 500ms", option, time);
-    if (!rc) {
-        t->options = o;
-        t->window_ns = (uint64_t)(seconds * 1e9);
-        rc = gather(t, &e);
+    struct trace *t = calloc(1, sizeof(*t));
+    if (!t) {
+        (void)bad_call(&e, ENOMEM, "memory for a trace");
+        return say_error(&e);
     }
+    t->options = o;
+    int rc = 0;
+    if (time && *time && !args_time(time, WINDOW_MIN_S, WINDOW_MAX_S, &seconds))
+        rc = bad_command(&e, "%s %.100s: must be 0.01 to 3600 seconds, as 2 or 500ms", option, time);
+    t->window_ns = (uint64_t)(seconds * 1e9);
+    if (!rc) rc = gather(t, &e);
     if (!rc && o->has_json)
         put(t);
     else if (!rc)
         tell(t);
-    if (t) {
-        trace_close(t->session);
-        trace_join_fini(&t->join);
-        trace_symbols_fini(&t->symbols);
-        free(t->before.kernel);
-        free(t->after.kernel);
-        free(t);
-    }
+    trace_close(t->session);
+    trace_join_fini(&t->join);
+    trace_symbols_fini(&t->symbols);
+    free(t->before.kernel);
+    free(t->after.kernel);
+    free(t);
     return rc ? say_error(&e) : 0;
 }

@@ -86,9 +86,9 @@ static void parse_list(struct trace_symbols *out, size_t size)
             out->count = 0; /* no such list */
             return;
         }
-        const char type = end[1] | 0x20;
+        const char type = end[1];
         end[3 + strcspn(end + 3, " \t\r")] = '\0';
-        if (address && (type == 't' || type == 'w')) add(out, address, 0, end + 3);
+        if (address && strchr("tTwW", type)) add(out, address, 0, end + 3);
         line = next;
     }
 }
