@@ -45,7 +45,7 @@ static struct process *make(const struct process_params *params, struct err *e)
     struct process *p = calloc(1, sizeof(*p));
     if (p) {
         p->handle = calloc(params->policy->files_max, sizeof(*p->handle));
-        p->count = calloc(call_count_rows() / CALL_CHUNK + 1, sizeof(*p->count));
+        p->count = calloc(call_count_rows() / CALL_CHUNK + 1, sizeof(void *)); /* pointers */
         p->wake_fd = fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     }
     if (!p || !p->handle || !p->count || p->wake_fd < 0 || pthread_mutex_init(&p->lock, NULL)) {
