@@ -92,6 +92,8 @@ int space_attach(struct space *s, struct vm *vm, bool tracks, struct err *e)
     s->log.slot = vm->slot_count;
     s->log.pages = s->pages;
     if (!rc) rc = tracks ? vm_map_logged(vm, 0, size, s->base, e) : vm_map_ram(vm, 0, size, s->base, false, e);
+    s->tables_slot =
+        (struct vm_ram){.slot = vm->slot_count, .gpa = USER_KERNEL_GPA, .size = behind, .host = space_kernel(s)};
     if (!rc) rc = vm_map_ram(vm, USER_KERNEL_GPA, behind, space_kernel(s), false, e);
     if (!rc) s->vm = vm;
     return rc;

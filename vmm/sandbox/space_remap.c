@@ -21,7 +21,6 @@ static int64_t move(struct space *s, const struct area *a, uint64_t old, uint64_
         return -ENOMEM;
     }
     pages_move(s, va, to, kept);
-    if (!a->prot) tables_prune(s, to, to + kept);
     (void)space_unmap(s, va, old);
     none.prot = a->prot;
     areas_insert(&s->ledger.areas, &none);
