@@ -50,6 +50,10 @@ void file_drop(struct file *f);
 int files_add(struct process *p, struct file *f, int from, bool is_closed_on_exec);
 struct file *files_get(struct process *p, int64_t number); /* NULL: EBADF */
 int files_close(struct process *p, int64_t number);
+/* files_copy.c. For process_copy: -ENOMEM or another -errno. */
+int files_copy(struct process *p, const struct process *from, enum process_copy how);
+/* Files are where `to` has them. false: more than positions has changed, so they have to be copied. */
+bool files_rewind(struct process *p, const struct process *to);
 
 /* ---- signals ---- */
 
@@ -137,7 +141,10 @@ enum { WAIT_STOPPED = -1, WAIT_TIME = 0, WAIT_READY = 1, WAIT_SIGNAL = 2, WAIT_C
  * the end of a child. */
 int process_wait(struct process *p, int fd, short events, uint64_t until);
 int process_wait_child(struct process *p);
-uint64_t process_now(void); /* CLOCK_MONOTONIC, ns */
+/* In the midst of long work: is the deadline past, or a stop asked for? Then the call ends as CALL_STOPPED. */
+bool process_is_cut(const struct process *p);
+void process_heed(struct process *p); /* what other threads have sent, wake_fd says, becomes the program's own */
+uint64_t process_now(void);           /* CLOCK_MONOTONIC, ns */
 void process_raise(struct process *p, int signo);
 /* The signal that is due, of those that are not blocked and not ignored; 0: none. */
 int process_take_signal(struct process *p);

@@ -51,7 +51,7 @@ struct sandbox {
     struct task main;
     struct elf_image image;
     int stop_fd;
-    _Atomic bool stop;          /* asked from outside */
+    _Atomic bool may_stop;      /* false: stop_fd is not readable. What is asked from outside is there */
     _Atomic bool ends_children; /* the main task is over */
     _Atomic bool child_limit;   /* a forked one wrote too much */
     pthread_t thread;           /* that ran it last, and its number; 0: none */
@@ -89,6 +89,7 @@ struct sandbox *sandbox_make(struct sandbox_setup *setup, struct err *e); /* not
 void sandbox_enter(struct sandbox *s);                                    /* the calling thread runs it from here */
 void sandbox_leave(struct sandbox *s, const struct sandbox_end *end);
 void sandbox_clear_stop(struct sandbox *s);
+bool sandbox_is_stopped(struct sandbox *s); /* from outside, or as a limit of the whole program was reached */
 int sandbox_need_area(struct sandbox *s, uint64_t bytes); /* for a call's; -ENOMEM */
 
 /* ---- task.c ---- */

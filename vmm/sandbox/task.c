@@ -161,8 +161,10 @@ static void *child_main(void *arg)
         task_run(t, &end);
     atomic_store(&t->tid, 0);
     /* A limit of the whole program ends the whole program. */
-    if (end.reason == SANDBOX_OUTPUT) atomic_store(&s->child_limit, true);
-    if (end.reason == SANDBOX_OUTPUT) task_kick(&s->main);
+    if (end.reason == SANDBOX_OUTPUT) {
+        atomic_store(&s->child_limit, true);
+        sandbox_stop(s); /* out of the guest, or of a wait */
+    }
     /* At the deadline and at a stop its parent ends, too, and must not first go on as if only the child had. */
     if (end.reason == SANDBOX_DEADLINE || end.reason == SANDBOX_STOPPED)
         process_child_gone(t->parent->process, process_pid(t->process));
@@ -236,7 +238,7 @@ static int fork_task(struct task *parent)
         unlink_task(s, t);
         s->running--;
         (void)pthread_mutex_unlock(&s->lock);
-        process_child_ended(parent->process, wish.pid, SIGKILL);
+        process_child_gone(parent->process, wish.pid); /* there never was one */
         drop_task(t);
     }
     return rc;
@@ -260,7 +262,7 @@ void sandbox_end_children(struct sandbox *s)
         }
         (void)pthread_cond_timedwait(&s->gone, &s->lock, &until);
     }
-    if (atomic_exchange(&s->ends_children, false) && !atomic_load(&s->stop)) {
+    if (atomic_exchange(&s->ends_children, false) && !atomic_load(&s->may_stop)) {
         eventfd_t n;
         (void)eventfd_read(s->stop_fd, &n);
     }
@@ -273,10 +275,10 @@ void sandbox_end_children(struct sandbox *s)
 static bool is_over(struct task *t, struct sandbox_end *out)
 {
     struct sandbox *s = t->sandbox;
-    if (atomic_load(&s->stop) || atomic_load(&s->ends_children))
-        end_as(out, SANDBOX_STOPPED, 128 + SIGTERM, "the sandbox was stopped");
-    else if (atomic_load(&s->child_limit))
+    if (atomic_load(&s->child_limit))
         end_as(out, SANDBOX_OUTPUT, 124, "the program wrote more than output-max allows");
+    else if (atomic_load(&s->ends_children) || sandbox_is_stopped(s))
+        end_as(out, SANDBOX_STOPPED, 128 + SIGTERM, "the sandbox was stopped");
     else if (s->deadline != UINT64_MAX && process_clock() >= s->deadline)
         end_as(out, SANDBOX_DEADLINE, 124, "the time limit has passed");
     else if (t->cpu_limit_ns != UINT64_MAX && thread_cpu_ns() >= t->cpu_limit_ns)

@@ -53,7 +53,6 @@ static void stand_as(struct sandbox *s, const struct sandbox_template *t)
     s->call_sp = t->call_sp;
     s->main.is_ready = true;
     s->has_ended = s->is_in_call = false;
-    atomic_store(&s->stop, false);
     atomic_store(&s->child_limit, false);
 }
 
