@@ -61,16 +61,16 @@ static int copy_pipe(struct process *p, const struct process *from, unsigned fir
     struct stat pipe, st;
     int fd[2];
     struct file *end[2] = {NULL, NULL};
-    int rc = fstat(from->handle[first].file->fd, &pipe) ? -errno : 0;
-    if (rc || pipe2(fd, O_CLOEXEC | O_NONBLOCK)) return rc ? rc : -errno;
+    int rc = 0;
+    if (fstat(from->handle[first].file->fd, &pipe)) return -errno;
+    if (pipe2(fd, O_CLOEXEC | O_NONBLOCK) || (fd[0] = fd_own(fd[0])) < 0 || (fd[1] = fd_own(fd[1])) < 0) return -errno;
     for (unsigned i = first; !rc && i < p->policy->files_max; i++) {
         struct file *f = from->handle[i].file;
         if (!f || !is_pipe(f) || fstat(f->fd, &st) || st.st_ino != pipe.st_ino) continue;
         const unsigned which = f->can_read ? 0 : 1;
         if (which == 0 && !end[0]) (void)tee(f->fd, fd[1], INT_MAX, SPLICE_F_NONBLOCK);
         if (!end[which]) {
-            const int own = fd_own(fd[which]);
-            end[which] = own < 0 ? NULL : describe(f, own);
+            end[which] = describe(f, fd[which]);
             fd[which] = -1;
         } else
             (void)file_hold(end[which]);
