@@ -206,10 +206,23 @@ int64_t call_flock(struct process *p, const uint64_t arg[6], enum call_outcome *
     return files_get(p, (int64_t)arg[0]) ? 0 : -EBADF;
 }
 
+#define SENT_NS 5000000ull /* between two looks */
+
+/* What TCSETSW waits for, in the kernel for as long as somebody has stopped the terminal. false: a signal, or the end.
+ */
+static bool wait_until_sent(struct process *p, int fd, enum call_outcome *outcome)
+{
+    for (int left; ioctl(fd, TIOCOUTQ, &left) == 0 && left > 0;) {
+        const int why = process_wait(p, -1, 0, process_now() + SENT_NS);
+        if (why == WAIT_STOPPED) *outcome = CALL_STOPPED;
+        if (why != WAIT_TIME) return false;
+    }
+    return true;
+}
+
 /* Of a terminal: its settings and its size. Nothing that puts bytes in for others to read (TIOCSTI), nothing else. */
 int64_t call_ioctl(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
 {
-    (void)outcome;
     union {
         unsigned char bytes[64]; /* the kernel's struct termios has 36 */
         struct winsize size;
@@ -234,7 +247,10 @@ int64_t call_ioctl(struct process *p, const uint64_t arg[6], enum call_outcome *
     case TCSETS:
     case TCSETSW:
     case TCSETSF:
-        return space_read(p->space, arg[2], &u, termios_size) ? -EFAULT : ioctl(f->fd, request, &u) ? -errno : 0;
+        if (space_read(p->space, arg[2], &u, termios_size)) return -EFAULT;
+        if (request != TCSETS && !wait_until_sent(p, f->fd, outcome)) return -EINTR;
+        if (request == TCSETSF && ioctl(f->fd, TCFLSH, TCIFLUSH)) return -errno;
+        return ioctl(f->fd, TCSETS, &u) ? -errno : 0;
     case TIOCGWINSZ:
         return ioctl(f->fd, TIOCGWINSZ, &u) ? -errno : space_write(p->space, arg[2], &u.size, sizeof(u.size));
     case FIONREAD:

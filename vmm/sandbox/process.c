@@ -201,6 +201,7 @@ int process_reset(struct process *p, struct process *to, struct err *e)
     p->limit = NULL;
     p->deadline = UINT64_MAX;
     atomic_store(&p->family->output, 0);
+    atomic_store(&p->family->written, 0);
     atomic_store(&p->family->next_pid, atomic_load(&to->family->next_pid));
     memset(p->child, 0, sizeof(p->child));
     p->fault = (struct user_fault){0};

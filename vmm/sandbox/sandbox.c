@@ -97,7 +97,7 @@ struct sandbox *sandbox_make(struct sandbox_setup *setup, struct err *e)
     }
     s->stop_fd = fd;
     s->setup = setup;
-    s->deadline = UINT64_MAX;
+    s->deadline = s->cpu_limit_ns = UINT64_MAX;
     s->main = (struct task){.sandbox = s, .vm = VM_INIT};
     atomic_fetch_add(&setup->users, 1);
     (void)pthread_mutex_init(&s->lock, NULL);

@@ -39,6 +39,8 @@ struct space *space_make(uint64_t memory, const struct space_template *t, struct
     struct space *s = calloc(1, sizeof(*s));
     if (!s) goto fail;
     s->memory = memory;
+    s->budget = &s->own;
+    (void)pthread_mutex_init(&s->own.lock, NULL);
     s->table_max = table_max_of(memory);
     /* A multiple of 64: what KVM clears of a bitmap at once. */
     s->pages = (uint32_t)align_up(memory / SPACE_PAGE + 1, 64);
@@ -78,6 +80,8 @@ void space_destroy(struct space *s)
 {
     if (!s) return;
     dirty_log_fini(&s->log);
+    if (s->budget != &s->own) atomic_fetch_sub(&s->budget->used, s->ledger.used);
+    (void)pthread_mutex_destroy(&s->own.lock);
     if (s->base) munmap(s->base, host_size(s));
     ledger_fini(&s->ledger);
     page_set_fini(&s->written);

@@ -174,8 +174,22 @@ int space_create_from(struct space **out, const struct space_template *t, struct
         space_destroy(s);
         return rc;
     }
+    atomic_store(&s->own.used, s->ledger.used);
     *out = s;
     return 0;
+}
+
+/* The copy's frames count from now on. */
+static int share_budget(struct space *to, const struct space *from)
+{
+    (void)pthread_mutex_lock(&from->budget->lock);
+    const bool has_room = frames_are_left(from, to->ledger.used);
+    if (has_room) {
+        to->budget = from->budget;
+        atomic_fetch_add(&to->budget->used, to->ledger.used);
+    }
+    (void)pthread_mutex_unlock(&from->budget->lock);
+    return has_room ? 0 : -ENOMEM;
 }
 
 /* Pages that nobody has are not copied: in a clone they have old bytes. */
@@ -195,6 +209,7 @@ int space_copy(struct space **out, struct space *from, struct err *e)
     if (!to) return -ENOMEM;
     shares_unmap(from);
     int rc = ledger_copy(&to->ledger, &from->ledger, true, true);
+    if (!rc) rc = share_budget(to, from);
     if (!rc) copy_pages(to, from);
     const int again = shares_map(from);
     if (!rc) rc = again;
@@ -303,6 +318,7 @@ int space_reset(struct space *s, struct vm *vm, uint64_t *pages)
     rc = is_all ? put_back_all(s) : put_back(s, keeps_tables);
     if (!rc) rc = ledger_copy(&s->ledger, &t->ledger, s->have_areas_changed, !keeps_tables);
     if (!rc && !keeps_tables) rc = tables_moved(s);
+    atomic_store(&s->own.used, s->ledger.used);
     s->have_areas_changed = false;
     page_set_clear(&s->written);
     page_set_clear(&s->changed);

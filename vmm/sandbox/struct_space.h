@@ -22,6 +22,9 @@
 #ifndef VIREO_SANDBOX_STRUCT_SPACE_H
 #define VIREO_SANDBOX_STRUCT_SPACE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "vmm/kvm/dirty.h"
 #include "vmm/sandbox/areas.h"
 #include "vmm/sandbox/page_set.h"
@@ -64,10 +67,18 @@ struct space_template {
     struct ledger ledger;
 };
 
+/* Frames that a program and its forked processes have together. The lock is held over a look at what is left and the
+ * taking that follows; what is given back needs none. */
+struct space_budget {
+    pthread_mutex_t lock;
+    _Atomic uint64_t used;
+};
+
 struct space {
     uint8_t *base, *tables;
-    uint64_t memory; /* bytes that can be mapped */
-    uint32_t pages;  /* frames of slot 0; the first is left out, as 0 is no entry's address */
+    uint64_t memory;                  /* bytes that can be mapped, in all spaces of the budget */
+    struct space_budget own, *budget; /* a forked one's: the first process's, which outlives it */
+    uint32_t pages;                   /* frames of slot 0; the first is left out, as 0 is no entry's address */
     uint32_t table_max;
     uint64_t kernel_size;
     struct ledger ledger;
@@ -108,7 +119,7 @@ uint64_t tables_entry(const struct space *s, uint64_t va);     /* 0: none */
 
 /* ---- space_frames.c ---- */
 
-bool frames_are_left(const struct space *s, uint64_t pages);
+bool frames_are_left(const struct space *s, uint64_t pages); /* for an answer that holds: with the budget's lock */
 /* At most `want` pages that are zero, one after the other; there are enough left. */
 struct run frames_take(struct space *s, uint64_t want);
 void frames_give(struct space *s, struct run run);  /* the guest's entries of them are gone */

@@ -122,6 +122,38 @@ static void take_back(struct process *p, const struct file *f, uint64_t len)
     if (f->is_output && p->policy->output_max) atomic_fetch_sub(&p->family->output, len);
 }
 
+/* ---- what write-max counts ---- */
+
+uint64_t written_take(struct process *p, uint64_t len)
+{
+    const uint64_t max = p->policy->write_max;
+    uint64_t before = atomic_load(&p->family->written), take = len;
+    if (!max) return len;
+    do {
+        const uint64_t left = before < max ? max - before : 0;
+        take = len < left ? len : left;
+    } while (!atomic_compare_exchange_weak(&p->family->written, &before, before + take));
+    return take;
+}
+
+void written_give(struct process *p, uint64_t len)
+{
+    if (p->policy->write_max) atomic_fetch_sub(&p->family->written, len);
+}
+
+int written_take_all(struct process *p, uint64_t len)
+{
+    const uint64_t taken = written_take(p, len);
+    if (taken == len) return 0;
+    written_give(p, taken);
+    return -EDQUOT;
+}
+
+static bool is_counted(const struct file *f)
+{
+    return f->kind == FILE_HOST && !f->is_borrowed && !f->may_wait;
+}
+
 /* One range of guest memory. */
 static int64_t transfer(struct process *p, struct transfer *t, uint64_t va, uint64_t len, enum call_outcome *outcome)
 {
@@ -133,13 +165,22 @@ static int64_t transfer(struct process *p, struct transfer *t, uint64_t va, uint
         uint64_t here = len - all < AT_ONCE ? len - all : AT_ONCE, got;
         int64_t done = await(p, t, &here, outcome);
         if (done) return all && *outcome == CALL_ANSWERED ? (int64_t)all : done;
+        const bool counts = t->is_write && is_counted(t->f);
+        const uint64_t taken = counts ? written_take(p, here) : 0;
+        if (counts && !taken) return all ? (int64_t)all : -EDQUOT;
+        if (counts) here = taken;
         const bool is_one = t->f->kind == FILE_NULL && p->policy->output && t->is_write;
         const int n = space_pieces(p->space, va + all, here, t->is_write ? USER_READ : USER_WRITE, iov,
                                    is_one ? 1 : PIECES, &got);
-        if (n < 0) return all ? (int64_t)all : n;
+        if (n < 0) {
+            written_give(p, taken);
+            return all ? (int64_t)all : n;
+        }
         if (t->is_write && !is_within(p, t->f, got, outcome)) return -EIO;
         done = t->f->kind == FILE_HOST ? at_once(p, t, iov, n) : without_file(p, t, iov, n, got);
-        if (done == -EAGAIN && t->is_write) take_back(p, t->f, got);
+        const uint64_t put = done > 0 ? (uint64_t)done : 0;
+        if (t->is_write && put < got) take_back(p, t->f, got - put);
+        if (put < taken) written_give(p, taken - put);
         if (done == -EPIPE) process_raise(p, SIGPIPE);
         if (done == -EAGAIN && waits(t->f)) continue;
         if (done < 0) return all ? (int64_t)all : done;
@@ -274,8 +315,15 @@ int64_t call_fallocate(struct process *p, const uint64_t arg[6], enum call_outco
 {
     (void)outcome;
     int fd;
-    const int64_t rc = on_written(p, (int64_t)arg[0], &fd);
-    return rc ? rc : change_size(fd, (int)arg[1], (off_t)arg[2], (off_t)arg[3]);
+    int64_t rc = on_written(p, (int64_t)arg[0], &fd);
+    /* A hole that is made (3: with the size kept) takes nothing. */
+    const uint64_t len =
+        (int)arg[1] == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) || (int64_t)arg[3] < 0 ? 0 : arg[3];
+    if (!rc) rc = written_take_all(p, len);
+    if (rc) return rc;
+    rc = change_size(fd, (int)arg[1], (off_t)arg[2], (off_t)arg[3]);
+    if (rc) written_give(p, len);
+    return rc;
 }
 
 /* ---- from file to file ---- */
@@ -305,10 +353,13 @@ static int64_t copy_between(struct process *p, struct file *from, struct file *t
             rc = -EIO;
             break;
         }
-        const struct iovec piece = {buffer, (size_t)n};
+        const uint64_t taken = is_counted(to) ? written_take(p, (uint64_t)n) : (uint64_t)n;
+        const struct iovec piece = {buffer, (size_t)taken};
         const struct transfer out = {.f = to, .is_write = true, .has_position = to_at, .position = to_at ? *to_at : 0};
-        const int64_t put = at_once(p, &out, &piece, 1);
-        if (put == -EAGAIN) take_back(p, to, (uint64_t)n);
+        const int64_t put = taken ? at_once(p, &out, &piece, 1) : -EDQUOT;
+        const uint64_t kept = put > 0 ? (uint64_t)put : 0;
+        take_back(p, to, (uint64_t)n - kept);
+        if (is_counted(to)) written_give(p, taken - kept);
         if (put < 0) rc = put;
         if (put == -EPIPE) process_raise(p, SIGPIPE);
         if (put == -EAGAIN && waits(to)) rc = 0;
