@@ -136,9 +136,8 @@ static int get_fp(struct user *u, const struct user_mem *mem, uint64_t at)
         memset(area + SOFTWARE_AT, 0, sizeof(struct fp_note));
         uint64_t states;
         memcpy(&states, area + STATES_AT, sizeof(states));
-        states &= u->xcr0; /* the program's own: KVM takes any of the host's */
-        if (u->xcr0) memcpy(area + STATES_AT, &states, sizeof(states));
-        rc = ioctl(u->vcpu.fd, KVM_SET_XSAVE, area) ? -errno : 0;
+        if (u->xcr0 && (states & ~u->xcr0)) rc = -EINVAL; /* KVM takes any of the host's */
+        if (!rc) rc = ioctl(u->vcpu.fd, KVM_SET_XSAVE, area) ? -errno : 0;
     }
     free(area);
     return rc ? -EFAULT : 0;

@@ -50,7 +50,7 @@ static struct vireo_sandbox *open_program(void)
     struct vireo_sandbox *s = NULL;
     struct vireo_sandbox_end end;
     assert_non_null(c);
-    OK(vireo_sandbox_config_set(c, "memory", "16M", &error));
+    OK(vireo_sandbox_config_set(c, "memory", "32M", &error));
     OK(vireo_sandbox_config_set(c, "call", "true", &error));
     OK(vireo_sandbox_config_add_host(c, "twice", twice, &host_calls, &error));
     OK(vireo_sandbox_create(&s, c, INSIDE, NULL, &error));
@@ -619,6 +619,14 @@ static void a_call_about_many_pages_ends_at_the_deadline(void **state)
     vireo_sandbox_destroy(s);
 }
 
+static void waiting_for_an_interrupt_returns(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    assert_int_equal(number(s, "wait_for_nothing", 0, 0), 7);
+    vireo_sandbox_destroy(s);
+}
+
 static void a_signal_ends_a_wait_in_poll(void **state)
 {
     (void)state;
@@ -687,6 +695,7 @@ int main(void)
         cmocka_unit_test(the_clock_of_its_process_is_its_own),
         cmocka_unit_test(a_call_about_many_pages_ends_at_the_deadline),
         cmocka_unit_test(a_signal_ends_a_wait_in_poll),
+        cmocka_unit_test(waiting_for_an_interrupt_returns),
         cmocka_unit_test(stops_beside_resets_leave_no_half),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

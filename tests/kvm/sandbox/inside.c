@@ -309,6 +309,17 @@ VIREO_EXPORT int64_t look_at_all_pages(void)
         if (mincore(all, pages * 4096, vec)) return -2;
 }
 
+/* Instructions that wait for an interrupt or an event, of which none ever comes. */
+VIREO_EXPORT int64_t wait_for_nothing(void)
+{
+#if defined(__aarch64__)
+    __asm__ volatile("wfi\n wfe\n wfe\n wfi" : : : "memory");
+#else
+    __asm__ volatile("pause" : : : "memory");
+#endif
+    return 7;
+}
+
 /* The signal that ends a child that waits for nothing in poll. */
 VIREO_EXPORT int64_t end_a_child_in_poll(void)
 {
