@@ -649,7 +649,7 @@ static void stops_beside_resets_leave_no_half(void **state)
     (void)state;
     struct vireo_sandbox_template *t = open_template();
     struct vireo_sandbox *s = clone_of(t);
-    for (unsigned i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < 40; i++) {
         pthread_t thread;
         stops_enough = false;
         assert_int_equal(pthread_create(&thread, NULL, stop_often, s), 0);

@@ -249,7 +249,7 @@ static void what_a_clone_is_given_is_zero(void **state)
     assert_int_equal(space_unmap(c, DATA, 64 * SPACE_PAGE), 0);
     assert_int_equal(space_copy(&child, c, NULL), 0);
     assert_whole(child);
-    struct space *both[] = {c, child};
+    struct space *both[] = {child, c};
     for (unsigned k = 0; k < 2; k++) {
         const int64_t va = space_map(both[k], 0, 64 * SPACE_PAGE, RW, 0);
         assert_true(va > 0);
@@ -280,8 +280,8 @@ static void a_copy_is_the_same_and_apart(void **state)
     assert_int_equal(byte_at(c, HEAP + 2 * SPACE_PAGE), 'h');
     assert_false(space_is_mapped(c, (uint64_t)shared, SPACE_PAGE, 0)); /* the parent's alone */
     assert_int_equal(byte_at(s, (uint64_t)shared), 0);
-    space_destroy(s);
     space_destroy(c);
+    space_destroy(s);
 }
 
 static void shared_bytes_outlive_a_reset(void **state)
