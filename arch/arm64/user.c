@@ -21,8 +21,9 @@
 #define REG_VBAR_EL1    ARM64_SYS_REG(3, 0, 12, 0, 0)
 #define REG_CNTKCTL_EL1 ARM64_SYS_REG(3, 0, 14, 1, 0)
 
-/* Arm ARM, D19.2.118: RES1 bits 29 28 23 22 20 11, then what Linux gives EL0: UCI nTWE nTWI UCT DZE, SA SA0, I C M. */
-#define SCTLR 0x34d5d91dull
+/* Arm ARM, D19.2.118: RES1 bits 29 28 23 22 20 11, then what Linux gives EL0: UCI UCT DZE, SA SA0, I C M. Unlike there
+ * WFE and WFI (nTWE, nTWI) come to EL1: no event and no interrupt would ever wake the vCPU. */
+#define SCTLR 0x34d0d91dull
 /* T0SZ 16, TTBR0 cached and shared, 4 KiB, no TTBR1 (EPD1), 16-bit ASID off, IPS of 40 bits. */
 #define TCR           (16ull | 1ull << 8 | 1ull << 10 | 3ull << 12 | 1ull << 23 | 2ull << 32)
 #define MAIR          0x04ffull    /* 0: normal, write-back; 1: device nGnRE */
@@ -149,12 +150,14 @@ static enum user_event broken(struct err *e, int rc, const char *what)
     return USER_BROKEN;
 }
 
+#define EC_WAIT  0x01u /* WFE, WFI */
 #define EC_SVC64 0x15u
+#define A64_SIZE 4u
 
 static enum user_event take_exit(struct user *u, struct err *e)
 {
     const struct kvm_run *run = u->vcpu.run;
-    const struct user_frame *f = user_frame(u);
+    struct user_frame *f = user_frame(u);
     if (run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) {
         u->is_out_by_kick = true; /* in the midst of the program, as after a kick */
         return USER_RING_FULL;
@@ -168,7 +171,12 @@ static enum user_event take_exit(struct user *u, struct err *e)
                 (unsigned long long)f->vector, (unsigned long long)f->esr, (unsigned long long)f->elr);
         return USER_BROKEN;
     }
-    return (f->esr >> 26 & 0x3f) == EC_SVC64 ? USER_CALL : USER_FAULT;
+    const unsigned class = f->esr >> 26 & 0x3f;
+    if (class == EC_WAIT) { /* as if something had come: the architecture allows that at any time */
+        f->elr += A64_SIZE;
+        return USER_KICKED;
+    }
+    return class == EC_SVC64 ? USER_CALL : USER_FAULT;
 }
 
 enum user_event user_run(struct user *u, struct err *e)

@@ -12,6 +12,7 @@
 #define MSR_FS_BASE  0xc0000100u
 #define SYSCALL_SIZE 2u
 
+#define FLAGS_TF   0x100ull
 #define PF_PRESENT 0x1u /* error code of a page fault: SDM vol. 3, 4.7 */
 #define PF_WRITE   0x2u
 #define PF_FETCH   0x10u
@@ -101,6 +102,7 @@ void user_get_fault(struct user *u, struct user_fault *out)
     const struct fault_kind *kind = is_known ? &kinds[vector] : &kinds[13];
     *out = (struct user_fault){.signo = kind->signo, .code = kind->code, .pc = u->way.pc};
     if (kind->at_pc) out->address = u->way.pc;
+    if (vector == 1 && !(u->way.flags & FLAGS_TF)) out->code = TRAP_BRKPT; /* INT1 */
     if (vector == 14) take_page_fault(u, out);
     if (vector == 16 || vector == 19) out->code = float_code(u, vector);
     (void)snprintf(out->what, sizeof(out->what), "%s", kind->what);

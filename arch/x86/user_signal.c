@@ -10,6 +10,7 @@
 
 #define RED_ZONE         128u
 #define SOFTWARE_AT      464u /* in the first 512 bytes of an XSAVE area: what the kernel says about it */
+#define STATES_AT        512u /* XSTATE_BV (SDM vol. 1, 13.4.2) */
 #define MAGIC_1          0x46505853u
 #define MAGIC_2          0x46505845u
 #define UC_FP_XSTATE     1u
@@ -17,7 +18,7 @@
 #define UC_STRICT_SS     4u
 #define CODE_USER        0x33u
 #define DATA_USER        0x2bu
-#define FLAGS_TF_DF_AC   0x40500ull
+#define FLAGS_TF_DF      0x500ull
 
 struct frame_context {
     uint64_t r8, r9, r10, r11, r12, r13, r14, r15, di, si, bp, bx, dx, ax, cx, sp, ip, flags;
@@ -119,7 +120,7 @@ int user_enter_signal(struct user *u, const struct user_mem *mem, const struct u
     gp->rsi = sp + offsetof(struct frame, info);
     gp->rdx = sp + offsetof(struct frame, uc_flags);
     gp->rax = 0;
-    u->way = (struct user_way){.pc = s->handler, .sp = sp, .flags = u->way.flags & ~FLAGS_TF_DF_AC};
+    u->way = (struct user_way){.pc = s->handler, .sp = sp, .flags = u->way.flags & ~FLAGS_TF_DF};
     u->vector = -1;
     return 0;
 }
@@ -133,7 +134,10 @@ static int get_fp(struct user *u, const struct user_mem *mem, uint64_t at)
     int rc = mem->read(mem->arg, at, area, u->used_size);
     if (!rc) {
         memset(area + SOFTWARE_AT, 0, sizeof(struct fp_note));
-        rc = ioctl(u->vcpu.fd, KVM_SET_XSAVE, area) ? -errno : 0;
+        uint64_t states;
+        memcpy(&states, area + STATES_AT, sizeof(states));
+        if (u->xcr0 && (states & ~u->xcr0)) rc = -EINVAL; /* KVM takes any of the host's */
+        if (!rc) rc = ioctl(u->vcpu.fd, KVM_SET_XSAVE, area) ? -errno : 0;
     }
     free(area);
     return rc ? -EFAULT : 0;

@@ -96,7 +96,10 @@ check a_spin_meets_its_limit_of_cpu_time ends 124 'CPU time' --cpu-time 200ms --
 check a_flood_of_output_is_cut ends 124 'output-max' --output-max 1M ./programs flood
 check memory_has_its_end prints 'ENOMEM after some MiB' --memory 16M ./programs memory
 check a_chain_of_forks_has_its_end prints 'fork: EAGAIN' --timeout 60 ./programs fork-chain
-check forks_do_not_renew_the_cpu_time prints '^cut' --cpu-time 300ms --timeout 60 ./programs fork-worker
+check forks_do_not_renew_the_cpu_time ends 124 'CPU time' --cpu-time 300ms --timeout 60 ./programs fork-worker
+check children_that_compute_meet_the_programs_limit ends 124 'CPU time' --cpu-time 300ms --timeout 60 ./programs fork-spin
+check a_child_that_floods_ends_a_parent_that_sleeps ends 124 'output-max' --output-max 64K --timeout 60 ./programs fork-flood
+check memory_is_one_for_all_processes prints '^3 and 3 children, then ENOMEM' --memory 24M --timeout 60 ./programs fork-memory
 shares_a_pipe() { exec_ --timeout 60 ./programs share-pipe > out && grep -q shared out; }
 check readers_of_one_pipe_end_with_the_program shares_a_pipe
 mkdir -p short

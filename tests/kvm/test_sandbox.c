@@ -50,7 +50,7 @@ static struct vireo_sandbox *open_program(void)
     struct vireo_sandbox *s = NULL;
     struct vireo_sandbox_end end;
     assert_non_null(c);
-    OK(vireo_sandbox_config_set(c, "memory", "16M", &error));
+    OK(vireo_sandbox_config_set(c, "memory", "32M", &error));
     OK(vireo_sandbox_config_set(c, "call", "true", &error));
     OK(vireo_sandbox_config_add_host(c, "twice", twice, &host_calls, &error));
     OK(vireo_sandbox_create(&s, c, INSIDE, NULL, &error));
@@ -81,16 +81,20 @@ static struct vireo_sandbox_end call(struct vireo_sandbox *s, const char *name, 
     return end;
 }
 
-static int64_t number(struct vireo_sandbox *s, const char *name, uint64_t a, uint64_t b)
+static int64_t numbers(struct vireo_sandbox *s, const char *name, const uint64_t arg[6])
 {
     struct vireo_sandbox_fn fn;
     struct vireo_sandbox_end end;
-    const uint64_t arg[6] = {a, b};
     OK(vireo_sandbox_function(s, name, &fn, &error));
     assert_int_equal(vireo_sandbox_call_numbers(s, &fn, arg, 20000000000, &end), 0);
     if (end.reason != VIREO_SANDBOX_RETURNED) print_error("%s: %s\n", name, end.detail);
     assert_int_equal(end.reason, VIREO_SANDBOX_RETURNED);
     return end.value;
+}
+
+static int64_t number(struct vireo_sandbox *s, const char *name, uint64_t a, uint64_t b)
+{
+    return numbers(s, name, (const uint64_t[6]){a, b});
 }
 
 static void a_function_takes_bytes_and_gives_bytes(void **state)
@@ -480,6 +484,191 @@ static void a_stop_from_another_thread_ends_what_runs(void **state)
     vireo_sandbox_destroy(s);
 }
 
+static struct vireo_sandbox *clone_of(struct vireo_sandbox_template *t)
+{
+    struct vireo_sandbox *s;
+    OK(vireo_sandbox_clone(&s, t, &error));
+    return s;
+}
+
+static void a_full_log_of_written_pages_changes_nothing(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox *s = clone_of(t);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(number(s, "write_and_read", 3000, 0), 3000);
+        OK(vireo_sandbox_reset(s, &error));
+    }
+    vireo_sandbox_destroy(s);
+    vireo_sandbox_template_destroy(t);
+}
+
+static void page_tables_move_without_their_pages(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox *s = clone_of(t), *plain = open_program();
+    assert_int_equal(number(plain, "move_tables", 0, 0), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(number(s, "move_tables", 0, 0), 0);
+        OK(vireo_sandbox_reset(s, &error));
+    }
+    /* As many as stay over a reset, more than that, and more than there are. */
+    static const unsigned tables[][2] = {{10, 41}, {40, 101}, {300, 3001}};
+    for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        for (unsigned seed = 0; seed < 14; seed++) {
+            const uint64_t arg[6] = {tables[i][0], seed, tables[i][1]};
+            assert_int_equal(numbers(plain, "spread_over_tables", arg), tables[i][0]);
+            assert_int_equal(numbers(s, "spread_over_tables", arg), tables[i][0]);
+            OK(vireo_sandbox_reset(s, &error));
+        }
+    vireo_sandbox_destroy(plain);
+    vireo_sandbox_destroy(s);
+    vireo_sandbox_template_destroy(t);
+}
+
+static void signals_of_before_a_reset_are_forgotten(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox *s = clone_of(t);
+    assert_int_equal(call(s, "crash", NULL, 0, NULL, 0).reason, VIREO_SANDBOX_SIGNAL);
+    OK(vireo_sandbox_reset(s, &error));
+    assert_int_equal(number(s, "address_of_raised", 0, 0), 0);
+    OK(vireo_sandbox_reset(s, &error));
+    assert_int_equal(number(s, "leave_a_child", 0, 0), 1);
+    (void)nanosleep(&(struct timespec){0, 100000000}, NULL); /* the child ends meanwhile */
+    OK(vireo_sandbox_reset(s, &error));
+    assert_int_equal(number(s, "sleep_a_moment", 0, 0), 0);
+    vireo_sandbox_destroy(s);
+    vireo_sandbox_template_destroy(t);
+}
+
+/* What a template has open, each clone has for itself. */
+static void clones_share_no_open_file(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox *a = clone_of(t), *b = clone_of(t);
+    for (int fd = 0; fd < 3; fd++) {
+        const int64_t before = number(a, "flags_of", (uint64_t)fd, 0);
+        assert_int_equal(number(a, "set_flags_of", (uint64_t)fd, 04000), 0); /* O_NONBLOCK */
+        assert_int_equal(number(b, "flags_of", (uint64_t)fd, 0), before);
+        OK(vireo_sandbox_reset(a, &error));
+        assert_int_equal(number(a, "flags_of", (uint64_t)fd, 0), before);
+    }
+    assert_int_equal(number(a, "take_from_pipe", 0, 0), 7);
+    assert_int_equal(number(a, "put_in_pipe", 9, 0), 1);
+    assert_int_equal(number(b, "take_from_pipe", 0, 0), 7);
+    assert_int_equal(number(b, "take_from_pipe", 0, 0), -EAGAIN);
+    OK(vireo_sandbox_reset(a, &error));
+    assert_int_equal(number(a, "take_from_pipe", 0, 0), 7);
+    assert_int_equal(number(a, "take_from_pipe", 0, 0), -EAGAIN);
+    vireo_sandbox_destroy(a);
+    vireo_sandbox_destroy(b);
+    vireo_sandbox_template_destroy(t);
+}
+
+static _Atomic bool has_burnt;
+
+static void *burn(void *arg)
+{
+    volatile uint64_t *n = arg;
+    while (!has_burnt) ++*n;
+    return NULL;
+}
+
+/* The host's other threads, other sandboxes among them, are not to be seen in it. */
+static void the_clock_of_its_process_is_its_own(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    uint64_t n = 0;
+    struct vireo_sandbox *s = open_program();
+    const int64_t before = number(s, "cpu_of_process", 0, 0);
+    has_burnt = false;
+    assert_int_equal(pthread_create(&thread, NULL, burn, &n), 0);
+    struct timespec t;
+    clockid_t clock;
+    assert_int_equal(pthread_getcpuclockid(thread, &clock), 0);
+    do {
+        (void)nanosleep(&(struct timespec){0, 10000000}, NULL);
+        (void)clock_gettime(clock, &t);
+    } while (!t.tv_sec && t.tv_nsec < 300000000);
+    has_burnt = true;
+    (void)pthread_join(thread, NULL);
+    assert_in_range(number(s, "cpu_of_process", 0, 0) - before, 0, 200000000);
+    vireo_sandbox_destroy(s);
+}
+
+static void a_call_about_many_pages_ends_at_the_deadline(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    struct vireo_sandbox_call c = {.timeout_ns = 50000000};
+    struct vireo_sandbox_end end;
+    struct timespec from, to;
+    OK(vireo_sandbox_function(s, "look_at_all_pages", &c.fn, &error));
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    assert_int_equal(vireo_sandbox_call(s, &c, &end), 0);
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    assert_int_equal(end.reason, VIREO_SANDBOX_DEADLINE);
+    print_message("cut off after %lld us of CPU time\n",
+                  ((long long)(to.tv_sec - from.tv_sec) * 1000000000 + to.tv_nsec - from.tv_nsec) / 1000);
+    vireo_sandbox_destroy(s);
+}
+
+static void waiting_for_an_interrupt_returns(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    assert_int_equal(number(s, "wait_for_nothing", 0, 0), 7);
+    vireo_sandbox_destroy(s);
+}
+
+static void a_signal_ends_a_wait_in_poll(void **state)
+{
+    (void)state;
+    struct vireo_sandbox *s = open_program();
+    assert_int_equal(number(s, "end_a_child_in_poll", 0, 0), 15);
+    vireo_sandbox_destroy(s);
+}
+
+static _Atomic bool stops_enough;
+
+static void *stop_often(void *arg)
+{
+    while (!stops_enough) vireo_sandbox_stop(arg);
+    return NULL;
+}
+
+/* A reset takes a stop away whole, whatever it meets of it. */
+static void stops_beside_resets_leave_no_half(void **state)
+{
+    (void)state;
+    struct vireo_sandbox_template *t = open_template();
+    struct vireo_sandbox *s = clone_of(t);
+    for (unsigned i = 0; i < 40; i++) {
+        pthread_t thread;
+        stops_enough = false;
+        assert_int_equal(pthread_create(&thread, NULL, stop_often, s), 0);
+        for (unsigned k = 0; k < 20; k++) OK(vireo_sandbox_reset(s, &error));
+        stops_enough = true;
+        for (unsigned k = 0; k < 20; k++) OK(vireo_sandbox_reset(s, &error));
+        (void)pthread_join(thread, NULL);
+        struct vireo_sandbox_call c = {.timeout_ns = 20000000000};
+        struct vireo_sandbox_end end;
+        OK(vireo_sandbox_function(s, "sleep_a_moment", &c.fn, &error));
+        if (vireo_sandbox_call(s, &c, &end) == 0 && end.reason == VIREO_SANDBOX_STOPPED) {
+            OK(vireo_sandbox_reset(s, &error)); /* the last stop came after the last reset */
+            assert_int_equal(number(s, "sleep_a_moment", 0, 0), 0);
+        }
+    }
+    vireo_sandbox_destroy(s);
+    vireo_sandbox_template_destroy(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +688,15 @@ int main(void)
         cmocka_unit_test(many_threads_call_each_its_own),
         cmocka_unit_test(threads_take_from_one_pool),
         cmocka_unit_test(a_stop_from_another_thread_ends_what_runs),
+        cmocka_unit_test(a_full_log_of_written_pages_changes_nothing),
+        cmocka_unit_test(page_tables_move_without_their_pages),
+        cmocka_unit_test(signals_of_before_a_reset_are_forgotten),
+        cmocka_unit_test(clones_share_no_open_file),
+        cmocka_unit_test(the_clock_of_its_process_is_its_own),
+        cmocka_unit_test(a_call_about_many_pages_ends_at_the_deadline),
+        cmocka_unit_test(a_signal_ends_a_wait_in_poll),
+        cmocka_unit_test(waiting_for_an_interrupt_returns),
+        cmocka_unit_test(stops_beside_resets_leave_no_half),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,10 @@ __asm__(".pushsection .rodata\n"
         "  divss %xmm1, %xmm0; ud2; float_sse_end:\n"
         "trace: pushf; orl $0x100, (%rsp); popf; nop; ud2; trace_end:\n"
         "trace_call: pushf; orl $0x100, (%rsp); popf; syscall; nop; nop; ud2; trace_call_end:\n"
+        "align: pushf; orl $0x40000, (%rsp); popf; mov -15(%rsp), %eax; ud2; align_end:\n"
+        "icebp: .byte 0xf1; ud2; icebp_end:\n"
+        "tell: sgdt -32(%rsp); sidt -32(%rsp); sldt %eax; str %eax; smsw %eax; ud2; tell_end:\n"
+        "counter: rdpmc; ud2; counter_end:\n"
         "nested: pushf; orl $0x4000, (%rsp); popf; iretq; nested_end:\n"
         "to_kernel: push $0x18; push %rsp; pushf; push $0x10; push $0x400000; iretq; to_kernel_end:\n"
         "far_local: push $7; push $0x400000; .byte 0x48, 0xff, 0x2c, 0x24 /* ljmp *(%rsp), 64 bits */; far_local_end:\n"
@@ -168,6 +172,10 @@ PROGRAM(float_x87);
 PROGRAM(float_sse);
 PROGRAM(trace);
 PROGRAM(trace_call);
+PROGRAM(align);
+PROGRAM(icebp);
+PROGRAM(tell);
+PROGRAM(counter);
 PROGRAM(nested);
 PROGRAM(to_kernel);
 PROGRAM(far_local);
@@ -189,6 +197,11 @@ static const struct {
     {"divides by zero by SSE", float_sse, float_sse_end, SIGFPE, FPE_FLTDIV, SIGILL},
     {"steps itself", trace, trace_end, SIGTRAP, TRAP_TRACE, 0},
     {"steps itself into a call", trace_call, trace_call_end, SIGTRAP, TRAP_TRACE, SIGILL},
+    {"reads where it may not with EFLAGS.AC", align, align_end, SIGBUS, BUS_ADRALN, SIGILL}, /* QEMU reads */
+    {"says INT1", icebp, icebp_end, SIGTRAP, TRAP_BRKPT, 0},
+    /* CR4.UMIP is off, as it is for Linux on older processors: the addresses are those of every sandbox. */
+    {"asks where tables are", tell, tell_end, SIGILL, ILL_ILLOPN, 0},
+    {"reads a performance counter", counter, counter_end, SIGSEGV, SI_KERNEL, 0},
     {"says IRETQ with NT", nested, nested_end, SIGSEGV, SI_KERNEL, 0},
     {"says IRETQ to CPL 0", to_kernel, to_kernel_end, SIGSEGV, SI_KERNEL, 0},
     {"jumps far into an LDT", far_local, far_local_end, SIGSEGV, SI_KERNEL, 0},

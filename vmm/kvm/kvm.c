@@ -144,6 +144,16 @@ int vm_map_ram(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool read
     return map_slot(vm, gpa, size, host, read_only ? KVM_MEM_READONLY : 0, e);
 }
 
+int vm_remap_ram(struct vm *vm, const struct vm_ram *ram, struct err *e)
+{
+    struct kvm_userspace_memory_region region = {
+        .slot = ram->slot, .guest_phys_addr = ram->gpa, .userspace_addr = (uint64_t)(uintptr_t)ram->host};
+    int rc = ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+    region.memory_size = ram->size;
+    if (rc == 0) rc = ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+    return rc < 0 ? host_errno(e, "KVM: map guest memory again") : 0;
+}
+
 int vm_map_logged(struct vm *vm, uint64_t gpa, uint64_t size, void *host, struct err *e)
 {
     return map_slot(vm, gpa, size, host, KVM_MEM_LOG_DIRTY_PAGES, e);

@@ -60,6 +60,9 @@ struct vm_ram { /* what vm_map_ram was told; slot: how many were mapped before *
     void *host;
 };
 int vm_map_ram(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool read_only, struct err *e);
+/* Taken away and mapped again (not a logged one): KVM forgets every translation and shadow of the whole VM. No vCPU
+ * runs. A VM whose slot is gone comes back as -errno. */
+int vm_remap_ram(struct vm *vm, const struct vm_ram *ram, struct err *e);
 int vm_map_logged(struct vm *vm, uint64_t gpa, uint64_t size, void *host, struct err *e); /* writes are noted at once */
 
 /* Mapped RAM slot's writes are noted, which makes the first to each page trap; false: no more. */

@@ -76,6 +76,14 @@ static int set_output_max(void *of, const char *value, struct err *e)
                : bad("output-max", value, "a size above 0, such as 1M", e);
 }
 
+static int set_write_max(void *of, const char *value, struct err *e)
+{
+    struct vireo_sandbox_config *c = of;
+    return value_size(value, &c->policy.write_max) && c->policy.write_max
+               ? 0
+               : bad("write-max", value, "a size above 0, such as 100M", e);
+}
+
 static int set_files_max(void *of, const char *value, struct err *e)
 {
     struct vireo_sandbox_config *c = of;
@@ -169,6 +177,10 @@ static const struct setting table[] = {
      .arg = "SIZE",
      .help = "end it when it has written more to its output",
      .set = set_output_max},
+    {.name = "write-max",
+     .arg = "SIZE",
+     .help = "bytes it may write below --write; beyond it EDQUOT",
+     .set = set_write_max},
     {.name = "files-max", .arg = "N", .help = "files it may have open, 3 to 1024 (default 256)", .set = set_files_max},
     {.name = "read",
      .arg = "DIR[=AS]",

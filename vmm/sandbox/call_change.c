@@ -7,19 +7,30 @@
 
 #include "vmm/sandbox/process.h"
 
-/* The parent of the place, to be written to. */
-static int open_written_parent(const struct place *at, const char **last)
-{
-    if (at->dir && !at->dir->is_writable) return -EROFS;
-    if (!at->dir) return at->is_virtual ? -EBUSY : -EROFS;
-    return path_open_parent(at, last);
-}
-
 static int64_t done(int fd, int rc)
 {
     const int failed = rc ? errno : 0;
     (void)close(fd);
     return -failed;
+}
+
+/* The parent of the place, to be written to. */
+static int open_written_parent(struct place *at, const char **last)
+{
+    if (!at->dir) return at->is_virtual ? -EBUSY : -EROFS;
+    const int fd = path_open_parent(at, last);
+    if (fd < 0 || at->dir->is_writable) return fd;
+    /* As Linux has it on a mount that is read-only: whether the name itself is there, it does not look. */
+    (void)close(fd);
+    return -EROFS;
+}
+
+/* A name is made by it: one is counted, unless rc says that there is none. */
+static int64_t made(struct process *p, int fd, int rc)
+{
+    const int64_t result = done(fd, rc);
+    if (result) written_give(p, POLICY_NAME_COST);
+    return result;
 }
 
 static int64_t make_dir(struct process *p, int at, uint64_t path, unsigned mode)
@@ -31,7 +42,11 @@ static int64_t make_dir(struct process *p, int at, uint64_t path, unsigned mode)
     if (rc) return rc;
     if (place_stat(&place, false, &st) == 0) return -EEXIST;
     const int fd = open_written_parent(&place, &last);
-    return fd < 0 ? fd : done(fd, mkdirat(fd, last, mode & 0777 & ~p->umask));
+    if (fd < 0) return fd;
+    rc = written_take_all(p, POLICY_NAME_COST);
+    if (!rc) return made(p, fd, mkdirat(fd, last, mode & 0777 & ~p->umask));
+    (void)close(fd);
+    return rc;
 }
 
 int64_t call_mkdir(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
@@ -90,9 +105,14 @@ static int64_t two_names(struct process *p, int from_at, uint64_t from, int to_a
         (void)close(a_fd);
         return b_fd;
     }
-    rc = is_link ? linkat(a_fd, a_last, b_fd, b_last, 0)
-                 : (int)syscall(SYS_renameat2, a_fd, a_last, b_fd, b_last, flags);
+    rc = is_link ? written_take_all(p, POLICY_NAME_COST) : 0;
+    if (rc)
+        errno = -rc;
+    else
+        rc = is_link ? linkat(a_fd, a_last, b_fd, b_last, 0)
+                     : (int)syscall(SYS_renameat2, a_fd, a_last, b_fd, b_last, flags);
     const int64_t result = done(a_fd, rc);
+    if (is_link && result && result != -EDQUOT) written_give(p, POLICY_NAME_COST);
     (void)close(b_fd);
     return result;
 }
@@ -138,10 +158,14 @@ static int64_t make_symlink(struct process *p, uint64_t target_va, int at, uint6
     const char *last;
     const int n = space_read_string(p->space, target_va, target, sizeof(target));
     if (n <= 0) return n ? n : -ENOENT;
-    const int rc = path_find(p, at, path, &place);
+    int rc = path_find(p, at, path, &place);
     if (rc) return rc;
     const int fd = open_written_parent(&place, &last);
-    return fd < 0 ? fd : done(fd, symlinkat(target, fd, last));
+    if (fd < 0) return fd;
+    rc = written_take_all(p, POLICY_NAME_COST);
+    if (!rc) return made(p, fd, symlinkat(target, fd, last));
+    (void)close(fd);
+    return rc;
 }
 
 int64_t call_symlink(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
@@ -163,11 +187,12 @@ static int open_changed(struct process *p, int at, uint64_t path, int flags)
     bool is_dir = false;
     int rc = path_find(p, at, path, &place);
     if (rc) return rc;
-    if (!place.dir || !place.dir->is_writable) return place.dir || place.is_virtual ? -EROFS : -ENOENT;
+    if (!place.dir) return place.is_virtual ? -EROFS : -ENOENT;
     const int probe = place_open(&place, true);
     if (probe < 0) return probe;
     rc = place_check(probe, &is_dir);
     (void)close(probe);
+    if (!rc && !place.dir->is_writable) rc = -EROFS;
     return rc ? rc : path_open(&place, (is_dir ? O_RDONLY : flags) | O_NONBLOCK | O_NOCTTY, 0);
 }
 

@@ -88,11 +88,13 @@ int64_t call_sysinfo(struct process *p, const uint64_t arg[6], enum call_outcome
     (void)outcome;
     struct space_use use;
     space_use(p->space, &use);
-    const struct sysinfo s = {.uptime = (long)((process_now() - p->began_ns) / 1000000000),
-                              .totalram = use.limit,
-                              .freeram = use.limit - use.mapped,
-                              .procs = 1,
-                              .mem_unit = 1};
+    struct sysinfo s;
+    memset(&s, 0, sizeof(s)); /* what lies between its members, too */
+    s.uptime = (long)((process_now() - p->began_ns) / 1000000000);
+    s.totalram = use.limit;
+    s.freeram = use.limit - use.mapped;
+    s.procs = 1;
+    s.mem_unit = 1;
     return space_write(p->space, arg[0], &s, sizeof(s));
 }
 

@@ -1,5 +1,6 @@
 /* Calls about the program's memory. */
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -116,12 +117,18 @@ int64_t call_madvise(struct process *p, const uint64_t arg[6], enum call_outcome
 
 int64_t call_mincore(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
 {
-    (void)outcome;
-    const uint8_t is_there = 1;
+    uint8_t are_there[1024];
     if (arg[0] % SPACE_PAGE) return -EINVAL;
     if (!space_is_mapped(p->space, arg[0], arg[1], 0)) return -ENOMEM;
-    for (uint64_t at = 0; at < arg[1]; at += SPACE_PAGE)
-        if (space_write(p->space, arg[2] + at / SPACE_PAGE, &is_there, 1)) return -EFAULT;
+    memset(are_there, 1, sizeof(are_there));
+    const uint64_t pages = arg[1] / SPACE_PAGE + (arg[1] % SPACE_PAGE != 0);
+    for (uint64_t at = 0, n; at < pages; at += n) {
+        n = pages - at < sizeof(are_there) ? pages - at : sizeof(are_there);
+        if (space_write(p->space, arg[2] + at, are_there, n)) return -EFAULT;
+        if (n < sizeof(are_there) || !process_is_cut(p)) continue;
+        *outcome = CALL_STOPPED;
+        return -EINTR;
+    }
     return 0;
 }
 

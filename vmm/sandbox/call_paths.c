@@ -101,8 +101,13 @@ static int64_t open_host(struct process *p, const struct place *at, int flags, u
     } else if (probe != -ENOENT || !(flags & O_CREAT)) {
         return probe;
     }
+    const uint64_t cost = probe == -ENOENT ? POLICY_NAME_COST : 0;
+    if (written_take_all(p, cost)) return -EDQUOT;
     const int fd = path_open(at, (flags & OPEN_FLAGS) | O_NONBLOCK | O_NOCTTY, mode & 0777 & ~p->umask);
-    if (fd < 0) return fd;
+    if (fd < 0) {
+        written_give(p, cost);
+        return fd;
+    }
     const int rc = place_check(fd, &is_dir);
     if (rc) {
         (void)close(fd);
@@ -117,6 +122,8 @@ static int64_t open_place(struct process *p, const struct place *at, int flags, 
     const struct builtin *own = builtin_at(at);
     const int descriptor = named_descriptor(at);
     if ((flags & O_TMPFILE) == O_TMPFILE || (flags & O_PATH)) return -EOPNOTSUPP;
+    if (at->has_slash && (flags & O_CREAT)) return -EISDIR;
+    if (at->wants_dir && (own || descriptor >= 0)) return -ENOTDIR;
     if (own) return add_open(p, file_create(own->kind, -1), flags, NULL);
     if (descriptor >= 0) {
         struct file *f = files_get(p, descriptor);

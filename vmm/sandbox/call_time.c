@@ -24,7 +24,9 @@ int64_t call_clock_gettime(struct process *p, const uint64_t arg[6], enum call_o
     (void)outcome;
     struct timespec t;
     if (!is_clock(arg[0])) return -EINVAL;
-    return clock_gettime((clockid_t)arg[0], &t) ? -errno : space_write(p->space, arg[1], &t, sizeof(t));
+    /* A process of the program's is a thread of ours. What else our process computes is not for it to see. */
+    const clockid_t clock = arg[0] == CLOCK_PROCESS_CPUTIME_ID ? CLOCK_THREAD_CPUTIME_ID : (clockid_t)arg[0];
+    return clock_gettime(clock, &t) ? -errno : space_write(p->space, arg[1], &t, sizeof(t));
 }
 
 int64_t call_clock_getres(struct process *p, const uint64_t arg[6], enum call_outcome *outcome)
@@ -150,13 +152,14 @@ static int look(struct process *p, struct pollfd *fds, unsigned n)
     return ready;
 }
 
-/* Waits on all of them and on the stop. */
+/* Waits on all of them, on the stop, and on signals: -EINTR. */
 static int wait_for(struct process *p, struct pollfd *fds, unsigned n, uint64_t until, enum call_outcome *outcome)
 {
-    struct pollfd host[POLL_MAX + 1];
+    struct pollfd host[POLL_MAX + 2];
     for (;;) {
         const int ready = look(p, fds, n);
         if (ready) return ready;
+        if (process_take_signal(p)) return -EINTR;
         const uint64_t now = process_now(), end = until < p->deadline ? until : p->deadline;
         if (now >= until) return 0;
         if (now >= p->deadline) break;
@@ -165,10 +168,12 @@ static int wait_for(struct process *p, struct pollfd *fds, unsigned n, uint64_t 
             host[i] = (struct pollfd){.fd = f && f->kind == FILE_HOST ? f->fd : -1, .events = fds[i].events};
         }
         host[n] = (struct pollfd){.fd = p->stop_fd, .events = POLLIN};
+        host[n + 1] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
         const uint64_t left = end - now;
         const struct timespec t = {(time_t)(left / NS_PER_S), (long)(left % NS_PER_S)};
-        if (ppoll(host, n + 1, end == UINT64_MAX ? NULL : &t, NULL) < 0 && errno != EINTR) break;
+        if (ppoll(host, n + 2, end == UINT64_MAX ? NULL : &t, NULL) < 0 && errno != EINTR) break;
         if (host[n].revents) break;
+        if (host[n + 1].revents) process_heed(p);
     }
     *outcome = CALL_STOPPED;
     return 0;
@@ -180,6 +185,7 @@ static int64_t do_poll(struct process *p, uint64_t va, uint64_t n, uint64_t unti
     if (n > POLL_MAX) return -EINVAL;
     if (space_read(p->space, va, fds, n * sizeof(*fds))) return -EFAULT;
     const int ready = wait_for(p, fds, (unsigned)n, until, outcome);
+    if (ready < 0) return ready;
     return space_write(p->space, va, fds, n * sizeof(*fds)) ? -EFAULT : ready;
 }
 
@@ -216,7 +222,8 @@ static int64_t do_select(struct process *p, const uint64_t arg[6], uint64_t unti
         if (n == POLL_MAX) return -EINVAL;
         fds[n++] = (struct pollfd){.fd = (int)fd, .events = (short)wanted};
     }
-    (void)wait_for(p, fds, n, until, outcome);
+    const int ready = wait_for(p, fds, n, until, outcome);
+    if (ready < 0) return ready;
     memset(set, 0, sizeof(set));
     for (unsigned i = 0; i < n; i++)
         for (unsigned k = 0; k < 3; k++) {

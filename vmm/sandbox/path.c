@@ -60,6 +60,9 @@ int path_find_text(struct process *p, int at, const char *path, struct place *ou
             policy_clean_path(whole, out->full, sizeof(out->full)))
             return -ENAMETOOLONG;
     }
+    const char *slash = strrchr(path, '/'), *end = slash ? slash + 1 : path;
+    out->has_slash = slash && !*end;
+    out->wants_dir = !*end || strcmp(end, ".") == 0 || strcmp(end, "..") == 0;
     look_up(p, out);
     return 0;
 }
@@ -82,17 +85,24 @@ static int open_beneath(int dir, const char *rest, int flags, unsigned mode)
 
 int path_open(const struct place *at, int flags, unsigned mode)
 {
+    char slashed[PATH_MAX + 1];
     if (!at->dir) return at->is_virtual ? -EISDIR : -ENOENT;
-    return open_beneath(at->dir->fd, at->rest, flags, mode);
+    if (!at->wants_dir) return open_beneath(at->dir->fd, at->rest, flags, mode);
+    (void)snprintf(slashed, sizeof(slashed), "%s/", at->rest);
+    return open_beneath(at->dir->fd, slashed, flags, mode);
 }
 
-int path_open_parent(const struct place *at, const char **last)
+int path_open_parent(struct place *at, const char **last)
 {
     char parent[PATH_MAX];
     if (!at->dir) return at->is_virtual ? -EBUSY : -ENOENT;
     if (strcmp(at->rest, ".") == 0) return -EBUSY;
     const char *slash = strrchr(at->rest, '/');
     *last = slash ? slash + 1 : at->rest;
+    if (at->has_slash && strlen(*last) <= NAME_MAX) {
+        (void)snprintf(at->last, sizeof(at->last), "%s/", *last);
+        *last = at->last;
+    }
     if (!slash) return open_beneath(at->dir->fd, ".", O_PATH | O_DIRECTORY, 0);
     memcpy(parent, at->rest, (size_t)(slash - at->rest));
     parent[slash - at->rest] = 0;

@@ -13,6 +13,9 @@
 #define POLICY_FILES_DEFAULT 256
 #define POLICY_FILES_MAX     1024
 
+/* What write-max counts for a name that is made: a block, as a file system takes for it sooner or later. */
+#define POLICY_NAME_COST 4096u
+
 struct policy_dir {
     int fd;   /* O_PATH | O_DIRECTORY; the policy's */
     char *at; /* where the program sees it: absolute, without "." and "..", no slash at its end but for "/" */
@@ -24,6 +27,7 @@ struct policy {
     int std[3];          /* what the program has as 0, 1 and 2: descriptors that stay the caller's; -1: as /dev/null */
     char *cwd;           /* of the program; NULL: "/" */
     uint64_t output_max; /* bytes to 1 and 2 together; 0: no limit */
+    uint64_t write_max;  /* bytes to files of its directories, and POLICY_NAME_COST a name; 0: no limit */
     unsigned files_max;  /* open files */
     bool is_timed;       /* how long answers take is counted */
     bool allow_wx;       /* mappings that are writable and executable at once */

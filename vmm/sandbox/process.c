@@ -147,38 +147,6 @@ void process_set_deadline(struct process *p, uint64_t monotonic_ns)
     p->deadline = monotonic_ns;
 }
 
-/* A file of a template, for a sandbox of its own: one that has a position is opened anew, where it stood. */
-static struct file *copy_file(struct file *from)
-{
-    char name[32];
-    if (from->kind != FILE_HOST || from->is_borrowed || from->may_wait) return file_hold(from);
-    const int flags = fcntl(from->fd, F_GETFL);
-    (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", from->fd);
-    const int fd = flags < 0 ? -1 : fd_own(open(name, (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC));
-    if (fd < 0) return file_hold(from);
-    (void)lseek(fd, lseek(from->fd, 0, SEEK_CUR), SEEK_SET);
-    struct file *f = file_create(FILE_HOST, fd);
-    if (!f) return NULL;
-    f->can_read = from->can_read;
-    f->can_write = from->can_write;
-    f->flags = atomic_load(&from->flags);
-    f->path = from->path ? strdup(from->path) : NULL;
-    return f;
-}
-
-static int copy_files(struct process *p, struct process *from, enum process_copy how)
-{
-    for (unsigned i = 0; i < from->policy->files_max && i < p->policy->files_max; i++) {
-        struct file *f = from->handle[i].file;
-        if (!f) continue;
-        p->handle[i] =
-            (struct handle){how == PROCESS_FORK ? file_hold(f) : copy_file(f), from->handle[i].is_closed_on_exec};
-        if (!p->handle[i].file) return -ENOMEM;
-    }
-    p->files_changed = false;
-    return 0;
-}
-
 /* And what else is no file: -ENOMEM, for the current directory. */
 static int copy_signals(struct process *p, const struct process *from)
 {
@@ -209,7 +177,7 @@ int process_copy(struct process **out, struct process *from, enum process_copy h
         p->pid = from->pid;
         p->pending = from->pending;
     }
-    if (rc || !p->exe || !p->family || copy_files(p, from, how)) {
+    if (rc || !p->exe || !p->family || files_copy(p, from, how)) {
         process_destroy(p);
         return err_set(e, -ENOMEM, "sandbox: no memory for the program's files");
     }
@@ -217,32 +185,31 @@ int process_copy(struct process **out, struct process *from, enum process_copy h
     return 0;
 }
 
-/* A file that nobody opened since has only its position to go back to. */
-static void rewind_files(struct process *p, const struct process *to)
+/* What came from other threads becomes the program's own. */
+void process_heed(struct process *p)
 {
-    for (unsigned i = 3; i < p->policy->files_max; i++) {
-        const struct file *f = p->handle[i].file, *t = to->handle[i].file;
-        if (f && t && f != t && f->kind == FILE_HOST && !f->may_wait)
-            (void)lseek(f->fd, lseek(t->fd, 0, SEEK_CUR), SEEK_SET);
-    }
+    eventfd_t n;
+    (void)eventfd_read(p->wake_fd, &n);
+    p->pending |= atomic_exchange(&p->sent, 0);
+    if (atomic_exchange(&p->child_ended, false)) process_raise(p, SIGCHLD);
 }
 
 int process_reset(struct process *p, struct process *to, struct err *e)
 {
     if (copy_signals(p, to)) return err_set(e, -ENOMEM, "sandbox: no memory for the current directory");
-    p->pending = to->pending;
     p->is_suspended = false;
     p->limit = NULL;
     p->deadline = UINT64_MAX;
     atomic_store(&p->family->output, 0);
+    atomic_store(&p->family->written, 0);
     atomic_store(&p->family->next_pid, atomic_load(&to->family->next_pid));
     memset(p->child, 0, sizeof(p->child));
-    if (!p->files_changed) {
-        rewind_files(p, to);
-        return 0;
-    }
+    p->fault = (struct user_fault){0};
+    if (atomic_load(&p->child_ended) || atomic_load(&p->sent)) process_heed(p);
+    p->pending = to->pending;
+    if (files_rewind(p, to)) return 0;
     close_all(p);
-    return copy_files(p, to, PROCESS_CLONE) ? err_set(e, -ENOMEM, "sandbox: no memory for the program's files") : 0;
+    return files_copy(p, to, PROCESS_CLONE) ? err_set(e, -ENOMEM, "sandbox: no memory for the program's files") : 0;
 }
 
 const char *process_limit(const struct process *p)
@@ -251,17 +218,6 @@ const char *process_limit(const struct process *p)
 }
 
 /* ---- waiting ---- */
-
-/* What came from other threads becomes the program's own. */
-static bool heed(struct process *p)
-{
-    eventfd_t n;
-    if (eventfd_read(p->wake_fd, &n)) return false;
-    p->pending |= atomic_exchange(&p->sent, 0);
-    const bool is_child = atomic_exchange(&p->child_ended, false);
-    if (is_child) process_raise(p, SIGCHLD);
-    return is_child;
-}
 
 static int wait_once(struct process *p, int fd, short events, uint64_t until)
 {
@@ -276,10 +232,16 @@ static int wait_once(struct process *p, int fd, short events, uint64_t until)
     if (fds[0].revents) return WAIT_STOPPED;
     if (fds[2].revents) return WAIT_READY;
     if (fds[1].revents) {
-        (void)heed(p);
+        process_heed(p);
         return process_take_signal(p) ? WAIT_SIGNAL : WAIT_CHILD;
     }
     return process_now() >= p->deadline ? WAIT_STOPPED : WAIT_TIME;
+}
+
+bool process_is_cut(const struct process *p)
+{
+    struct pollfd stop = {.fd = p->stop_fd, .events = POLLIN};
+    return process_now() >= p->deadline || poll(&stop, 1, 0) > 0;
 }
 
 int process_wait(struct process *p, int fd, short events, uint64_t until)

@@ -50,6 +50,10 @@ void file_drop(struct file *f);
 int files_add(struct process *p, struct file *f, int from, bool is_closed_on_exec);
 struct file *files_get(struct process *p, int64_t number); /* NULL: EBADF */
 int files_close(struct process *p, int64_t number);
+/* files_copy.c. For process_copy: -ENOMEM or another -errno. */
+int files_copy(struct process *p, const struct process *from, enum process_copy how);
+/* Files are where `to` has them. false: more than positions has changed, so they have to be copied. */
+bool files_rewind(struct process *p, const struct process *to);
 
 /* ---- signals ---- */
 
@@ -70,7 +74,8 @@ struct fork_wish {
 struct family {
     _Atomic unsigned users;
     _Atomic int next_pid;
-    _Atomic uint64_t output; /* bytes written to 1 and 2 */
+    _Atomic uint64_t output;  /* bytes written to 1 and 2 */
+    _Atomic uint64_t written; /* bytes that write-max counts: never less, whatever is removed */
     /* Over the last look at a stream of the policy's and the transfer that follows: without it a second process could
      * take what the first was told of, and the first would wait in the kernel, beyond any deadline. */
     pthread_mutex_t lock;
@@ -114,6 +119,12 @@ struct process {
 
 int process_set_cwd(struct process *p, const char *path); /* -ENOMEM: it stays where it was */
 
+/* Of len bytes to be written below a directory of the policy: how many write-max has room for, which are counted then.
+ * What was not written after all is given back. */
+uint64_t written_take(struct process *p, uint64_t len);
+void written_give(struct process *p, uint64_t len);
+int written_take_all(struct process *p, uint64_t len); /* all or -EDQUOT */
+
 /* ---- calls ---- */
 
 /* Answers one: the result, or -errno. What isn't an answer is told by *outcome. */
@@ -137,7 +148,10 @@ enum { WAIT_STOPPED = -1, WAIT_TIME = 0, WAIT_READY = 1, WAIT_SIGNAL = 2, WAIT_C
  * the end of a child. */
 int process_wait(struct process *p, int fd, short events, uint64_t until);
 int process_wait_child(struct process *p);
-uint64_t process_now(void); /* CLOCK_MONOTONIC, ns */
+/* In the midst of long work: is the deadline past, or a stop asked for? Then the call ends as CALL_STOPPED. */
+bool process_is_cut(const struct process *p);
+void process_heed(struct process *p); /* what other threads have sent, wake_fd says, becomes the program's own */
+uint64_t process_now(void);           /* CLOCK_MONOTONIC, ns */
 void process_raise(struct process *p, int signo);
 /* The signal that is due, of those that are not blocked and not ignored; 0: none. */
 int process_take_signal(struct process *p);
@@ -148,7 +162,9 @@ int process_signal_child(struct process *p, int pid, int signo); /* 0 or -ESRCH 
 struct place {
     const struct policy_dir *dir; /* NULL: a virtual directory, or nothing */
     bool is_virtual;              /* a directory above those of the policy */
+    bool has_slash, wants_dir;    /* a slash ended it; or a dot: only a directory will do */
     char full[PATH_MAX];          /* as the program has it, clean */
+    char last[NAME_MAX + 2];      /* of path_open_parent's */
     const char *rest;             /* below dir, in full; "." for dir itself */
 };
 /* A path of the program's: relative to descriptor at (AT_FDCWD: its directory). 0, or -errno. */
@@ -157,7 +173,7 @@ int path_find_text(struct process *p, int at, const char *path, struct place *ou
 /* Open below the place's directory: openat2 with RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS. A descriptor or -errno. */
 int path_open(const struct place *at, int flags, unsigned mode);
 /* The directory that the last component is in, and that component in *last. A descriptor or -errno. */
-int path_open_parent(const struct place *at, const char **last);
+int path_open_parent(struct place *at, const char **last);
 
 /* A descriptor that only names what is there (O_PATH). -EISDIR: a virtual directory. */
 int place_open(const struct place *at, bool follows);

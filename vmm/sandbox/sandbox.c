@@ -2,6 +2,7 @@
 #include "vmm/sandbox/sandbox.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +97,7 @@ struct sandbox *sandbox_make(struct sandbox_setup *setup, struct err *e)
     }
     s->stop_fd = fd;
     s->setup = setup;
-    s->deadline = UINT64_MAX;
+    s->deadline = s->cpu_limit_ns = UINT64_MAX;
     s->main = (struct task){.sandbox = s, .vm = VM_INIT};
     atomic_fetch_add(&setup->users, 1);
     (void)pthread_mutex_init(&s->lock, NULL);
@@ -158,16 +159,26 @@ void sandbox_destroy(struct sandbox *s)
 
 void sandbox_stop(struct sandbox *s)
 {
-    atomic_store(&s->stop, true);
+    /* The flag on both sides: who takes the stop away meanwhile, and the flag with it, finds the flag again later. */
+    atomic_store(&s->may_stop, true);
     (void)eventfd_write(s->stop_fd, 1);
+    atomic_store(&s->may_stop, true);
     task_kick(&s->main);
 }
 
+bool sandbox_is_stopped(struct sandbox *s)
+{
+    struct pollfd stop = {.fd = s->stop_fd, .events = POLLIN};
+    return atomic_load(&s->may_stop) && poll(&stop, 1, 0) > 0;
+}
+
+/* The kick first: one that comes after it may be for a stop that comes after this. */
 void sandbox_clear_stop(struct sandbox *s)
 {
     eventfd_t n;
-    if (atomic_load(&s->stop)) (void)eventfd_read(s->stop_fd, &n);
     __atomic_store_n(&user_vcpu(s->main.user)->run->immediate_exit, 0, __ATOMIC_RELAXED);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_exchange(&s->may_stop, false)) (void)eventfd_read(s->stop_fd, &n);
 }
 
 /* The calling thread runs the main task now: it must take the signal that calls it out. */

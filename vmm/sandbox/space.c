@@ -39,6 +39,8 @@ struct space *space_make(uint64_t memory, const struct space_template *t, struct
     struct space *s = calloc(1, sizeof(*s));
     if (!s) goto fail;
     s->memory = memory;
+    s->budget = &s->own;
+    (void)pthread_mutex_init(&s->own.lock, NULL);
     s->table_max = table_max_of(memory);
     /* A multiple of 64: what KVM clears of a bitmap at once. */
     s->pages = (uint32_t)align_up(memory / SPACE_PAGE + 1, 64);
@@ -78,6 +80,8 @@ void space_destroy(struct space *s)
 {
     if (!s) return;
     dirty_log_fini(&s->log);
+    if (s->budget != &s->own) atomic_fetch_sub(&s->budget->used, s->ledger.used);
+    (void)pthread_mutex_destroy(&s->own.lock);
     if (s->base) munmap(s->base, host_size(s));
     ledger_fini(&s->ledger);
     page_set_fini(&s->written);
@@ -92,6 +96,8 @@ int space_attach(struct space *s, struct vm *vm, bool tracks, struct err *e)
     s->log.slot = vm->slot_count;
     s->log.pages = s->pages;
     if (!rc) rc = tracks ? vm_map_logged(vm, 0, size, s->base, e) : vm_map_ram(vm, 0, size, s->base, false, e);
+    s->tables_slot =
+        (struct vm_ram){.slot = vm->slot_count, .gpa = USER_KERNEL_GPA, .size = behind, .host = space_kernel(s)};
     if (!rc) rc = vm_map_ram(vm, USER_KERNEL_GPA, behind, space_kernel(s), false, e);
     if (!rc) s->vm = vm;
     return rc;

@@ -112,8 +112,11 @@ int space_template_create(struct space_template **out, struct space *s, struct e
 void space_template_destroy(struct space_template *t); /* after its spaces */
 /* A hash of all of it (64 bits, for tests and for a check that it never changes). */
 uint64_t space_template_hash(const struct space_template *t);
-/* A full copy for fork(2): memory and mappings as they are now, but for memory shared with the host. */
+/* A full copy for fork(2): memory and mappings as they are now, but for memory shared with the host. Both have the one
+ * limit of memory together: -ENOMEM beyond it. s, or what it is a copy of, outlives the copy. */
 int space_copy(struct space **out, struct space *s, struct err *e);
+/* A copy's program is over: its memory is the others' again. Nothing but space_destroy follows. */
+void space_give_up(struct space *s);
 /* Take what the dirty ring has (USER_RING_FULL, and before a reset). */
 int space_collect(struct space *s, struct vm *vm);
 /* Back to the template that s was made from; *pages: how many were put back. Where an entry lost something,

@@ -41,9 +41,15 @@ static struct run list_pop(struct run_list *l, uint64_t want)
     return out;
 }
 
+static uint64_t frames_left(const struct space *s)
+{
+    const uint64_t used = atomic_load(&s->budget->used), all = s->memory / SPACE_PAGE;
+    return used < all ? all - used : 0;
+}
+
 bool frames_are_left(const struct space *s, uint64_t pages)
 {
-    return pages <= s->memory / SPACE_PAGE - s->ledger.used;
+    return pages <= frames_left(s);
 }
 
 /* What lies in a template's file has old bytes in it. */
@@ -66,10 +72,11 @@ static struct run take(struct run_list *list, uint32_t *next, uint64_t want)
 struct run frames_take(struct space *s, uint64_t want)
 {
     struct ledger *l = &s->ledger;
-    const uint64_t left = s->memory / SPACE_PAGE - l->used;
+    const uint64_t left = frames_left(s);
     const struct run run = take(&l->frames, &l->next, want < left ? want : left);
     make_zero(s, run);
     l->used += run.count;
+    atomic_fetch_add(&s->budget->used, run.count);
     if (l->used > l->peak) l->peak = l->used;
     return run;
 }
@@ -89,7 +96,16 @@ void frames_give(struct space *s, struct run run)
 {
     discard(s, run);
     /* Without memory for the list they count as used: the program loses them, we lose nothing. */
-    if (list_push(&s->ledger.frames, run)) s->ledger.used -= run.count;
+    if (!list_push(&s->ledger.frames, run)) return;
+    s->ledger.used -= run.count;
+    atomic_fetch_sub(&s->budget->used, run.count);
+}
+
+void space_give_up(struct space *s)
+{
+    (void)madvise(s->base, s->pages * SPACE_PAGE, MADV_DONTNEED);
+    if (s->budget != &s->own) atomic_fetch_sub(&s->budget->used, s->ledger.used);
+    s->budget = &s->own;
 }
 
 void frames_zero(struct space *s, struct run run)

@@ -114,7 +114,7 @@ static int clear_place(struct space *s, uint64_t va, uint64_t len, uint64_t fram
     return rc;
 }
 
-int64_t space_map(struct space *s, uint64_t hint, uint64_t len, unsigned prot, unsigned flags)
+static int64_t map(struct space *s, uint64_t hint, uint64_t len, unsigned prot, unsigned flags)
 {
     if (!len || flags & SPACE_PINNED) return -EINVAL;
     len = whole_pages(len);
@@ -139,6 +139,14 @@ int64_t space_map(struct space *s, uint64_t hint, uint64_t len, unsigned prot, u
     return rc ? rc : (int64_t)va;
 }
 
+int64_t space_map(struct space *s, uint64_t hint, uint64_t len, unsigned prot, unsigned flags)
+{
+    (void)pthread_mutex_lock(&s->budget->lock);
+    const int64_t rc = map(s, hint, len, prot, flags);
+    (void)pthread_mutex_unlock(&s->budget->lock);
+    return rc;
+}
+
 int space_unmap(struct space *s, uint64_t va, uint64_t len)
 {
     len = whole_pages(len);
@@ -159,7 +167,7 @@ bool space_is_mapped(const struct space *s, uint64_t va, uint64_t len, unsigned 
     return true;
 }
 
-int space_protect(struct space *s, uint64_t va, uint64_t len, unsigned prot)
+static int protect(struct space *s, uint64_t va, uint64_t len, unsigned prot)
 {
     if (va % SPACE_PAGE) return -EINVAL;
     if (!len) return 0;
@@ -188,6 +196,14 @@ int space_protect(struct space *s, uint64_t va, uint64_t len, unsigned prot)
     pages_protect(s, va, end, prot);
     if (prot) pages_fill(s, va, end, prot);
     return 0;
+}
+
+int space_protect(struct space *s, uint64_t va, uint64_t len, unsigned prot)
+{
+    (void)pthread_mutex_lock(&s->budget->lock);
+    const int rc = protect(s, va, len, prot);
+    (void)pthread_mutex_unlock(&s->budget->lock);
+    return rc;
 }
 
 int space_forget(struct space *s, uint64_t va, uint64_t len)
@@ -239,5 +255,8 @@ bool space_grow(struct space *s, uint64_t va)
     if (a.start <= va || va < a.low + SPACE_GUARD) return false;
     const struct area more = {.start = va, .end = a.start, .low = a.low, .prot = a.prot, .flags = a.flags};
     if (va > SPACE_GUARD && areas_find(&s->ledger.areas, va - SPACE_GUARD, &below) && below.start < va) return false;
-    return range_add(s, &more) == 0;
+    (void)pthread_mutex_lock(&s->budget->lock);
+    const int rc = range_add(s, &more);
+    (void)pthread_mutex_unlock(&s->budget->lock);
+    return rc == 0;
 }

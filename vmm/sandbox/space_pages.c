@@ -22,7 +22,6 @@ void pages_fill(struct space *s, uint64_t va, uint64_t end, unsigned prot)
 
 void pages_drop(struct space *s, uint64_t va, uint64_t end)
 {
-    const uint64_t begin = va;
     struct batch given = {.s = s, .fn = frames_give};
     struct leaf leaf;
     while (tables_next(s, &va, end, &leaf)) {
@@ -34,7 +33,6 @@ void pages_drop(struct space *s, uint64_t va, uint64_t end)
         }
     }
     batch_end(&given);
-    tables_prune(s, begin, end);
 }
 
 void pages_protect(struct space *s, uint64_t va, uint64_t end, unsigned prot)
@@ -71,7 +69,6 @@ void pages_move(struct space *s, uint64_t from, uint64_t to, uint64_t len)
         }
     }
     batch_end(&lost);
-    tables_prune(s, from, from + len);
 }
 
 uint64_t pages_have(const struct space *s, uint64_t va, uint64_t end)

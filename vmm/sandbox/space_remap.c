@@ -21,7 +21,6 @@ static int64_t move(struct space *s, const struct area *a, uint64_t old, uint64_
         return -ENOMEM;
     }
     pages_move(s, va, to, kept);
-    if (!a->prot) tables_prune(s, to, to + kept);
     (void)space_unmap(s, va, old);
     none.prot = a->prot;
     areas_insert(&s->ledger.areas, &none);
@@ -42,7 +41,7 @@ static int find_part(struct space *s, uint64_t va, uint64_t old, struct area *ou
     return 0;
 }
 
-int64_t space_remap(struct space *s, uint64_t va, uint64_t old_len, uint64_t new_len, bool may_move, uint64_t fixed)
+static int64_t remap(struct space *s, uint64_t va, uint64_t old_len, uint64_t new_len, bool may_move, uint64_t fixed)
 {
     struct area a;
     if (old_len > USER_END || new_len > USER_END || !new_len || fixed % SPACE_PAGE) return -EINVAL;
@@ -69,4 +68,12 @@ int64_t space_remap(struct space *s, uint64_t va, uint64_t old_len, uint64_t new
     }
     const uint64_t to = may_move ? areas_gap(&s->ledger.areas, USER_MIN, s->ledger.top, new) : 0;
     return to ? move(s, &a, old, to, new) : -ENOMEM;
+}
+
+int64_t space_remap(struct space *s, uint64_t va, uint64_t old_len, uint64_t new_len, bool may_move, uint64_t fixed)
+{
+    (void)pthread_mutex_lock(&s->budget->lock);
+    const int64_t rc = remap(s, va, old_len, new_len, may_move, fixed);
+    (void)pthread_mutex_unlock(&s->budget->lock);
+    return rc;
 }

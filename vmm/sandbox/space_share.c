@@ -25,10 +25,7 @@ static int map_one(struct space *s, const struct share *h)
                               .flags = SPACE_PINNED};
     if (tables_make(s, area.start, area.end)) return -ENOMEM;
     const int rc = range_add(s, &area);
-    if (rc)
-        tables_prune(s, area.start, area.end);
-    else
-        put_entries(s, h);
+    if (!rc) put_entries(s, h);
     return rc;
 }
 

@@ -14,7 +14,8 @@
 #include "vmm/base/fd.h"
 #include "vmm/sandbox/struct_space.h"
 
-#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define KEPT_TABLES 32 /* that the template has not: 128 KiB of a clone's, and more than programs use in a call */
+#define SEALS       (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static int list_copy(struct run_list *to, const struct run_list *from)
 {
@@ -30,18 +31,20 @@ static int list_copy(struct run_list *to, const struct run_list *from)
     return 0;
 }
 
-/* All but the areas, where these are still the same. */
-static int ledger_copy(struct ledger *to, const struct ledger *from, bool with_areas)
+/* All but the areas, where these are still the same, and what is kept of the tables. */
+static int ledger_copy(struct ledger *to, const struct ledger *from, bool with_areas, bool with_tables)
 {
     int rc = list_copy(&to->frames, &from->frames);
-    if (!rc) rc = list_copy(&to->tables, &from->tables);
+    if (!rc && with_tables) rc = list_copy(&to->tables, &from->tables);
     if (!rc && with_areas) rc = areas_copy(&to->areas, &from->areas);
     if (rc) return rc;
     to->next = from->next;
-    to->next_table = from->next_table;
     to->used = from->used;
     to->peak = from->peak;
-    to->table_count = from->table_count;
+    if (with_tables) {
+        to->next_table = from->next_table;
+        to->table_count = from->table_count;
+    }
     to->brk_start = from->brk_start;
     to->brk = from->brk;
     to->top = from->top;
@@ -86,7 +89,7 @@ static int freeze(struct space_template *t, const struct space *s)
     t->file_tables = s->ledger.next_table;
     const uint64_t frames = t->file_pages * SPACE_PAGE, size = frames + t->file_tables * SPACE_PAGE;
     t->fd = fd_own(memfd_create("vireo-template", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (t->fd < 0 || ledger_init(&t->ledger) || ledger_copy(&t->ledger, &s->ledger, true)) return -1;
+    if (t->fd < 0 || ledger_init(&t->ledger) || ledger_copy(&t->ledger, &s->ledger, true, true)) return -1;
     if (ftruncate(t->fd, (off_t)size) || write_pages(t->fd, s->base, t->file_pages, 0) ||
         write_pages(t->fd, s->tables, t->file_tables, frames) || fcntl(t->fd, F_ADD_SEALS, SEALS))
         return -1;
@@ -165,14 +168,28 @@ int space_create_from(struct space **out, const struct space_template *t, struct
     if (!s) return -ENOMEM;
     const uint64_t frames = t->file_pages * SPACE_PAGE;
     if (map_file(s->base, frames, t->fd, 0) || map_file(s->tables, t->file_tables * SPACE_PAGE, t->fd, frames) ||
-        ledger_copy(&s->ledger, &t->ledger, true)) {
+        ledger_copy(&s->ledger, &t->ledger, true, true)) {
         const int rc = err_errno(e, "a sandbox from a template");
         err_as(e, ERR_HOST);
         space_destroy(s);
         return rc;
     }
+    atomic_store(&s->own.used, s->ledger.used);
     *out = s;
     return 0;
+}
+
+/* The copy's frames count from now on. */
+static int share_budget(struct space *to, const struct space *from)
+{
+    (void)pthread_mutex_lock(&from->budget->lock);
+    const bool has_room = frames_are_left(from, to->ledger.used);
+    if (has_room) {
+        to->budget = from->budget;
+        atomic_fetch_add(&to->budget->used, to->ledger.used);
+    }
+    (void)pthread_mutex_unlock(&from->budget->lock);
+    return has_room ? 0 : -ENOMEM;
 }
 
 /* Pages that nobody has are not copied: in a clone they have old bytes. */
@@ -191,7 +208,8 @@ int space_copy(struct space **out, struct space *from, struct err *e)
     struct space *to = space_make(from->memory, NULL, e);
     if (!to) return -ENOMEM;
     shares_unmap(from);
-    int rc = ledger_copy(&to->ledger, &from->ledger, true);
+    int rc = ledger_copy(&to->ledger, &from->ledger, true, true);
+    if (!rc) rc = share_budget(to, from);
     if (!rc) copy_pages(to, from);
     const int again = shares_map(from);
     if (!rc) rc = again;
@@ -264,15 +282,27 @@ static void put_back_set(struct page_set *set, uint8_t *to, const uint8_t *from,
     }
 }
 
+/* As the template's, or empty; what leads to a table that the template has not stays (struct_space.h). */
+static void put_back_table(struct space *s, uint32_t page)
+{
+    uint64_t *now = table_at(s, page);
+    const uint64_t *then = (const uint64_t *)(const void *)(s->from->tables + page * SPACE_PAGE);
+    for (unsigned i = 0; i < USER_TABLE_ENTRIES; i++) {
+        const uint64_t entry = page < s->file_tables ? then[i] : 0;
+        if (entry || !tables_is_link(now[i])) now[i] = entry;
+    }
+}
+
 /* Pages that the template has are copied; those that it has not are discarded, which makes them zero. */
-static int put_back(struct space *s)
+static int put_back(struct space *s, bool keeps_tables)
 {
     const struct space_template *t = s->from;
     for (uint32_t i = 0; i < s->changed.count; i++) unsee_table(s, s->changed.list[i]);
     put_back_set(&s->written, s->base, t->base, t->file_pages);
-    put_back_set(&s->changed, s->tables, t->tables, t->file_tables);
+    for (uint32_t i = 0; keeps_tables && i < s->changed.count; i++) put_back_table(s, s->changed.list[i]);
     const int rc = discard_from(s->base + t->file_pages * SPACE_PAGE, s->ledger.next - t->file_pages);
-    return rc ? rc : discard_from(s->tables + t->file_tables * SPACE_PAGE, s->ledger.next_table - t->file_tables);
+    if (rc || keeps_tables) return rc;
+    return discard_from(s->tables, s->ledger.next_table);
 }
 
 int space_reset(struct space *s, struct vm *vm, uint64_t *pages)
@@ -284,8 +314,11 @@ int space_reset(struct space *s, struct vm *vm, uint64_t *pages)
     const bool is_all = s->written.is_all || s->changed.is_all;
     *pages = is_all ? s->pages : s->written.count + s->changed.count + (s->ledger.next - t->file_pages);
     if (s->changed.count || is_all) s->wants_flush = true;
-    rc = is_all ? put_back_all(s) : put_back(s);
-    if (!rc) rc = ledger_copy(&s->ledger, &t->ledger, s->have_areas_changed);
+    const bool keeps_tables = !is_all && s->ledger.next_table - t->file_tables <= KEPT_TABLES;
+    rc = is_all ? put_back_all(s) : put_back(s, keeps_tables);
+    if (!rc) rc = ledger_copy(&s->ledger, &t->ledger, s->have_areas_changed, !keeps_tables);
+    if (!rc && !keeps_tables) rc = tables_moved(s);
+    atomic_store(&s->own.used, s->ledger.used);
     s->have_areas_changed = false;
     page_set_clear(&s->written);
     page_set_clear(&s->changed);

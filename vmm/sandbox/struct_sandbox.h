@@ -39,9 +39,9 @@ struct task {
     struct process *process;
     _Atomic int tid; /* of the thread that runs it; 0: none */
     timer_t wall, cpu;
-    int timers_tid;        /* the thread that they are for; 0: none are made */
-    uint64_t cpu_limit_ns; /* of the thread's CPU time; UINT64_MAX: none */
-    bool is_ready;         /* stopped where functions can be called */
+    int timers_tid;       /* the thread that they are for; 0: none are made */
+    uint64_t cpu_base_ns; /* of the thread's CPU time: used before the limit began. With the sandbox's lock */
+    bool is_ready;        /* stopped where functions can be called */
     struct forked forked;
     struct record *record; /* made when it first runs; NULL: none, for want of memory too */
 };
@@ -51,13 +51,15 @@ struct sandbox {
     struct task main;
     struct elf_image image;
     int stop_fd;
-    _Atomic bool stop;          /* asked from outside */
+    _Atomic bool may_stop;      /* false: stop_fd is not readable. What is asked from outside is there */
     _Atomic bool ends_children; /* the main task is over */
-    _Atomic bool child_limit;   /* a forked one wrote too much */
+    _Atomic int child_limit;    /* enum sandbox_reason: a limit of all that a forked one has met; 0: none */
     pthread_t thread;           /* that ran it last, and its number; 0: none */
     int tid;
     bool has_ended, is_in_call;
-    _Atomic uint64_t deadline; /* CLOCK_MONOTONIC, ns; forked tasks of an earlier call may still read it */
+    _Atomic uint64_t deadline;     /* CLOCK_MONOTONIC, ns; forked tasks of an earlier call may still read it */
+    _Atomic uint64_t cpu_limit_ns; /* of all tasks together; UINT64_MAX: none */
+    uint64_t cpu_ended_ns;         /* of those that are over; with the lock */
     /* Where a call's bytes are: mapped when first needed, larger when that is needed. */
     uint64_t area, area_size;
     uint64_t call_sp;
@@ -89,6 +91,7 @@ struct sandbox *sandbox_make(struct sandbox_setup *setup, struct err *e); /* not
 void sandbox_enter(struct sandbox *s);                                    /* the calling thread runs it from here */
 void sandbox_leave(struct sandbox *s, const struct sandbox_end *end);
 void sandbox_clear_stop(struct sandbox *s);
+bool sandbox_is_stopped(struct sandbox *s); /* from outside, or as a limit of the whole program was reached */
 int sandbox_need_area(struct sandbox *s, uint64_t bytes); /* for a call's; -ENOMEM */
 
 /* ---- task.c ---- */
@@ -107,9 +110,9 @@ void sandbox_end_children(struct sandbox *s);
 
 uint64_t thread_cpu_ns(void);
 int limits_begin(struct task *t, uint64_t wall_ns, uint64_t cpu_ns, struct err *e);
-/* By the thread of the task: what a child of it may use. UINT64_MAX: no limit. */
-uint64_t limits_left_of_cpu(const struct task *t);
-int limits_begin_child(struct task *t, struct err *e); /* the same deadline; CPU time: what its parent had left */
+int limits_begin_child(struct task *t, struct err *e); /* the same deadline, the same CPU time */
+/* By the thread of the task. false: more of it is left, and the task's timer is set to look again in time. */
+bool limits_is_cpu_used(struct task *t);
 void limits_close(struct task *t);
 void limits_end(struct task *t);
 

@@ -11,10 +11,19 @@
  * the tables. In a clone the first file_pages frames and file_tables tables are the file's, mapped privately; what is
  * given since lies behind, in anonymous memory. There a page is zero while nobody has it. A frame below holds what the
  * template has there or what was written since; it is zeroed when it is given. What comes back goes to a list and stays
- * what it was: a table never becomes a frame, nor does its place for other addresses change where the template has it.
+ * what it was: a table never becomes a frame.
+ *
+ * A table stands for the same addresses from when it is first used on, also when it has no entry left and after a
+ * reset. Where KVM shadows the tables it keeps a shadow of each, and what leads to it, and sees no change of ours: a
+ * table that stood elsewhere meanwhile would still be found at its old place, with the pages of the new one. Only when
+ * no table is left, or a reset finds many that the template has not, are the empty ones taken back, and KVM is made to
+ * forget all that it has (tables_moved).
  */
 #ifndef VIREO_SANDBOX_STRUCT_SPACE_H
 #define VIREO_SANDBOX_STRUCT_SPACE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "vmm/kvm/dirty.h"
 #include "vmm/sandbox/areas.h"
@@ -58,10 +67,18 @@ struct space_template {
     struct ledger ledger;
 };
 
+/* Frames that a program and its forked processes have together. The lock is held over a look at what is left and the
+ * taking that follows; what is given back needs none. */
+struct space_budget {
+    pthread_mutex_t lock;
+    _Atomic uint64_t used;
+};
+
 struct space {
     uint8_t *base, *tables;
-    uint64_t memory; /* bytes that can be mapped */
-    uint32_t pages;  /* frames of slot 0; the first is left out, as 0 is no entry's address */
+    uint64_t memory;                  /* bytes that can be mapped, in all spaces of the budget */
+    struct space_budget own, *budget; /* a forked one's: the first process's, which outlives it */
+    uint32_t pages;                   /* frames of slot 0; the first is left out, as 0 is no entry's address */
     uint32_t table_max;
     uint64_t kernel_size;
     struct ledger ledger;
@@ -73,6 +90,7 @@ struct space {
     struct share share[SPACE_SHARES_MAX];
     unsigned shares;
     struct vm *vm; /* attached to; NULL: not yet */
+    struct vm_ram tables_slot;
     bool wants_flush;
     struct dirty_log log;
 };
@@ -83,9 +101,10 @@ struct space {
 #define TABLES_GPA  (USER_KERNEL_GPA + USER_KERNEL_MAX)
 
 int tables_make_root(struct space *s); /* with the kernel's pages */
-/* Every page of [va, end) has a table of the last level. -ENOMEM: nothing changed. */
+/* Every page of [va, end) has a table of the last level. -ENOMEM: some have none. */
 int tables_make(struct space *s, uint64_t va, uint64_t end);
-void tables_prune(struct space *s, uint64_t va, uint64_t end); /* give back those without an entry */
+/* Tables stand for other addresses than KVM may remember: it forgets all shadows. -errno: the VM is broken. */
+int tables_moved(struct space *s);
 
 struct leaf { /* the part of one table of the last level that is in a range */
     uint64_t *entry;
@@ -100,7 +119,7 @@ uint64_t tables_entry(const struct space *s, uint64_t va);     /* 0: none */
 
 /* ---- space_frames.c ---- */
 
-bool frames_are_left(const struct space *s, uint64_t pages);
+bool frames_are_left(const struct space *s, uint64_t pages); /* for an answer that holds: with the budget's lock */
 /* At most `want` pages that are zero, one after the other; there are enough left. */
 struct run frames_take(struct space *s, uint64_t want);
 void frames_give(struct space *s, struct run run);  /* the guest's entries of them are gone */
@@ -153,6 +172,11 @@ const char *space_is_broken(const struct space *s);
 static inline uint64_t *table_at(const struct space *s, uint32_t page)
 {
     return (uint64_t *)(void *)(s->tables + page * SPACE_PAGE);
+}
+/* Does the entry lead to another table? */
+static inline bool tables_is_link(uint64_t entry)
+{
+    return user_entry_gpa(entry) >= TABLES_GPA;
 }
 /* Is it of slot 0, not of a share or of the kernel? */
 static inline bool gpa_is_frame(const struct space *s, uint64_t gpa)

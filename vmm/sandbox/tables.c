@@ -55,14 +55,11 @@ int tables_make_root(struct space *s)
     return 0;
 }
 
-int tables_make(struct space *s, uint64_t va, uint64_t end)
+static bool make_leaves(struct space *s, uint64_t va, uint64_t end)
 {
-    for (uint64_t at = va & ~(SPACE_CHUNK - 1); at < end; at += SPACE_CHUNK) {
-        if (make_leaf(s, at)) continue;
-        tables_prune(s, va, end);
-        return -ENOMEM;
-    }
-    return 0;
+    for (uint64_t at = va & ~(SPACE_CHUNK - 1); at < end; at += SPACE_CHUNK)
+        if (!make_leaf(s, at)) return false;
+    return true;
 }
 
 bool tables_next(const struct space *s, uint64_t *va, uint64_t end, struct leaf *out)
@@ -105,25 +102,37 @@ static bool is_empty(const struct space *s, uint32_t page)
     return true;
 }
 
-/* Give back the tables below `page` that stand for a part of [va, end) and have no entry. Those of a template's file
- * stay where they are: so a reset can tell by one look at such a table and at the template's which entries lose. */
-static void prune_below(struct space *s, uint32_t page, unsigned level, uint64_t va, uint64_t end)
+/* Give back the tables below `page` that have no entry. Those of a template's file stay where they are: so a reset can
+ * tell by one look at such a table and at the template's which entries lose. */
+static void collect_below(struct space *s, uint32_t page, unsigned level)
 {
-    const uint64_t size = 1ull << shift_of(level);
-    for (uint64_t at = va & ~(size - 1); at < end; at += size) {
-        uint64_t *entry = entry_of(s, page, at, level);
-        if (!*entry) continue;
-        const uint32_t next = page_of(*entry);
-        const uint64_t from = at > va ? at : va, to = at + size < end ? at + size : end;
-        if (level > 1) prune_below(s, next, level - 1, from, to);
+    uint64_t *entry = table_at(s, page);
+    for (unsigned i = 0; i < USER_TABLE_ENTRIES; i++) {
+        if (!tables_is_link(entry[i])) continue;
+        const uint32_t next = page_of(entry[i]);
+        if (level > 1) collect_below(s, next, level - 1);
         if (next < s->file_tables || !is_empty(s, next)) continue;
         note(s, page);
-        *entry = 0;
+        entry[i] = 0;
         table_give(s, next);
     }
 }
 
-void tables_prune(struct space *s, uint64_t va, uint64_t end)
+/* Is there one more than before? They stand for other addresses from now on. */
+static bool collect(struct space *s)
 {
-    prune_below(s, TABLES_ROOT, LEVEL_TOP, va, end);
+    const uint64_t before = s->ledger.table_count;
+    collect_below(s, TABLES_ROOT, LEVEL_TOP);
+    return s->ledger.table_count < before && tables_moved(s) == 0;
+}
+
+int tables_moved(struct space *s)
+{
+    return s->vm ? vm_remap_ram(s->vm, &s->tables_slot, NULL) : 0;
+}
+
+int tables_make(struct space *s, uint64_t va, uint64_t end)
+{
+    if (make_leaves(s, va, end)) return 0;
+    return collect(s) && make_leaves(s, va, end) ? 0 : -ENOMEM;
 }

@@ -48,7 +48,7 @@ struct process_params task_params(struct task *t)
 int task_open(struct task *t, struct sandbox *s, struct space *space, bool tracks, struct err *e)
 {
     unsigned long type = 0;
-    *t = (struct task){.sandbox = s, .vm = VM_INIT, .space = space, .users = 1, .cpu_limit_ns = UINT64_MAX};
+    *t = (struct task){.sandbox = s, .vm = VM_INIT, .space = space, .users = 1};
     int rc = kvm_open(&t->vm.kvm_fd, e);
     if (!rc) rc = arch_vm_type(t->vm.kvm_fd, TOP_GPA, &type, e);
     if (!rc) rc = vm_create_typed(&t->vm, type, e);
@@ -159,12 +159,19 @@ static void *child_main(void *arg)
         end_as(&end, SANDBOX_FAILED, 125, "%s", e.text);
     else
         task_run(t, &end);
+    (void)pthread_mutex_lock(&s->lock);
+    s->cpu_ended_ns += thread_cpu_ns() - t->cpu_base_ns;
     atomic_store(&t->tid, 0);
+    (void)pthread_mutex_unlock(&s->lock);
     /* A limit of the whole program ends the whole program. */
-    if (end.reason == SANDBOX_OUTPUT) atomic_store(&s->child_limit, true);
-    if (end.reason == SANDBOX_OUTPUT) task_kick(&s->main);
+    const bool is_limit = end.reason == SANDBOX_OUTPUT || end.reason == SANDBOX_CPU_TIME;
+    if (is_limit) {
+        atomic_store(&s->child_limit, (int)end.reason);
+        sandbox_stop(s); /* out of the guest, or of a wait */
+    }
+    space_give_up(t->space); /* before its parent is told, who may fork again */
     /* At the deadline and at a stop its parent ends, too, and must not first go on as if only the child had. */
-    if (end.reason == SANDBOX_DEADLINE || end.reason == SANDBOX_STOPPED)
+    if (is_limit || end.reason == SANDBOX_DEADLINE || end.reason == SANDBOX_STOPPED)
         process_child_gone(t->parent->process, process_pid(t->process));
     else
         process_child_ended(t->parent->process, process_pid(t->process), wait_status(&end));
@@ -221,7 +228,6 @@ static int fork_task(struct task *parent)
         return rc;
     }
     process_set_kick(t->process, task_kick, t);
-    t->cpu_limit_ns = limits_left_of_cpu(parent);
     atomic_fetch_add(&parent->users, 1);
     (void)pthread_mutex_lock(&s->lock);
     t->next = s->children;
@@ -229,6 +235,7 @@ static int fork_task(struct task *parent)
     s->running++;
     (void)pthread_mutex_unlock(&s->lock);
     process_child_began(parent->process, t->process);
+    (void)limits_is_cpu_used(parent); /* it shares what is left from now on */
     const struct thread_start start = {.name = "sandbox:fork", .signal = SIGURG, .fn = child_main, .arg = t};
     rc = thread_make(NULL, &start);
     if (rc) {
@@ -236,7 +243,7 @@ static int fork_task(struct task *parent)
         unlink_task(s, t);
         s->running--;
         (void)pthread_mutex_unlock(&s->lock);
-        process_child_ended(parent->process, wish.pid, SIGKILL);
+        process_child_gone(parent->process, wish.pid); /* there never was one */
         drop_task(t);
     }
     return rc;
@@ -260,7 +267,7 @@ void sandbox_end_children(struct sandbox *s)
         }
         (void)pthread_cond_timedwait(&s->gone, &s->lock, &until);
     }
-    if (atomic_exchange(&s->ends_children, false) && !atomic_load(&s->stop)) {
+    if (atomic_exchange(&s->ends_children, false) && !atomic_load(&s->may_stop)) {
         eventfd_t n;
         (void)eventfd_read(s->stop_fd, &n);
     }
@@ -273,13 +280,14 @@ void sandbox_end_children(struct sandbox *s)
 static bool is_over(struct task *t, struct sandbox_end *out)
 {
     struct sandbox *s = t->sandbox;
-    if (atomic_load(&s->stop) || atomic_load(&s->ends_children))
-        end_as(out, SANDBOX_STOPPED, 128 + SIGTERM, "the sandbox was stopped");
-    else if (atomic_load(&s->child_limit))
+    const int limit = atomic_load(&s->child_limit);
+    if (limit == SANDBOX_OUTPUT)
         end_as(out, SANDBOX_OUTPUT, 124, "the program wrote more than output-max allows");
+    else if (limit == 0 && (atomic_load(&s->ends_children) || sandbox_is_stopped(s)))
+        end_as(out, SANDBOX_STOPPED, 128 + SIGTERM, "the sandbox was stopped");
     else if (s->deadline != UINT64_MAX && process_clock() >= s->deadline)
         end_as(out, SANDBOX_DEADLINE, 124, "the time limit has passed");
-    else if (t->cpu_limit_ns != UINT64_MAX && thread_cpu_ns() >= t->cpu_limit_ns)
+    else if (limit == SANDBOX_CPU_TIME || limits_is_cpu_used(t))
         end_as(out, SANDBOX_CPU_TIME, 124, "the limit of CPU time was reached");
     else
         return false;
@@ -338,6 +346,16 @@ static void exit_as(struct task *t, int64_t status, struct sandbox_end *out)
     out->value = status;
 }
 
+/* ENOMEM: the limit of memory; EAGAIN: all else. */
+static bool fork_or_fail(struct task *t)
+{
+    const int rc = fork_task(t);
+    if (!rc) return true;
+    process_fork_failed(t->process);
+    user_set_result(t->user, rc == -ENOMEM ? -ENOMEM : -EAGAIN);
+    return true;
+}
+
 /* One system call. false: it ends the run. */
 static bool answer(struct task *t, struct sandbox_end *out)
 {
@@ -350,13 +368,7 @@ static bool answer(struct task *t, struct sandbox_end *out)
     case CALL_KILLED: end_by_signal(t, (int)result, out); return false;
     case CALL_SIGNAL: user_set_result(t->user, result); return !dies_of_signal(t, out) && deliver(t, out);
     case CALL_SIGRETURN: return leave_signal(t, out);
-    case CALL_FORK:
-        user_set_result(t->user, result);
-        if (fork_task(t)) {
-            process_fork_failed(t->process);
-            user_set_result(t->user, -EAGAIN);
-        }
-        return true;
+    case CALL_FORK: user_set_result(t->user, result); return fork_or_fail(t);
     case CALL_RETURNED:
         if (t != &t->sandbox->main || !t->sandbox->is_in_call) {
             user_set_result(t->user, -ENOSYS);

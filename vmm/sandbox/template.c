@@ -53,8 +53,7 @@ static void stand_as(struct sandbox *s, const struct sandbox_template *t)
     s->call_sp = t->call_sp;
     s->main.is_ready = true;
     s->has_ended = s->is_in_call = false;
-    atomic_store(&s->stop, false);
-    atomic_store(&s->child_limit, false);
+    atomic_store(&s->child_limit, 0);
 }
 
 int sandbox_clone(struct sandbox **out, struct sandbox_template *t, struct err *e)

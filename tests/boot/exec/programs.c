@@ -175,6 +175,54 @@ static int fork_worker(void)
     return 0;
 }
 
+/* Children that hold memory: how many there are before fork fails, and again when they are gone. */
+static int fork_memory(void)
+{
+    const size_t size = 4 << 20;
+    char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int children[2] = {0, 0}, failed = 0, hold[2];
+    if (p == MAP_FAILED) return 1;
+    memset(p, 1, size);
+    for (int round = 0; round < 2; round++) {
+        char byte;
+        if (pipe(hold)) return 1;
+        for (; children[round] < 40; children[round]++) {
+            const pid_t pid = fork();
+            if (pid < 0) failed = errno;
+            if (pid < 0) break;
+            if (pid) continue;
+            close(hold[1]);
+            _exit(read(hold[0], &byte, 1) != 0);
+        }
+        close(hold[0]);
+        close(hold[1]);
+        while (wait(NULL) > 0) continue;
+    }
+    printf("%d and %d children, then %s\n", children[0], children[1], strerrorname_np(failed));
+    return 0;
+}
+
+/* A parent that waits while its children compute. */
+static int fork_spin(void)
+{
+    for (int i = 0; i < 3; i++)
+        if (fork() == 0)
+            for (volatile int n = 0;; n++) continue;
+    while (wait(NULL) > 0) continue;
+    puts("nobody was cut");
+    return 0;
+}
+
+/* A parent that sleeps while its child writes too much. */
+static int fork_flood(void)
+{
+    static char bytes[4096];
+    if (fork() == 0)
+        while (write(1, bytes, sizeof(bytes)) > 0) continue;
+    sleep(1000);
+    return 0;
+}
+
 /* Many read one stream of the host's, each byte once. */
 static int drain_input(void)
 {
@@ -207,6 +255,9 @@ int main(int argc, char **argv)
     if (strcmp(what, "copy-sparse") == 0) return copy_sparse();
     if (strcmp(what, "share-pipe") == 0) return share_pipe();
     if (strcmp(what, "fork-worker") == 0) return fork_worker();
+    if (strcmp(what, "fork-memory") == 0) return fork_memory();
+    if (strcmp(what, "fork-spin") == 0) return fork_spin();
+    if (strcmp(what, "fork-flood") == 0) return fork_flood();
     if (strcmp(what, "fork-chain") == 0) return fork_chain();
     if (strcmp(what, "socket") == 0) return say_errno("socket", socket(AF_INET, SOCK_STREAM, 0) < 0);
     if (strcmp(what, "execve") == 0) return say_errno("execve", execl("/bin/sh", "sh", (char *)NULL) < 0);

@@ -1,8 +1,15 @@
 /* The program in the sandboxes of test_sandbox.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 #include <vireo_sandbox_guest.h>
 
 int counter; /* data, and no function */
@@ -169,6 +176,164 @@ VIREO_EXPORT int64_t find_all(int value)
     return found;
 }
 
+/* More pages than the log of written pages takes at once, each with its number: how many have theirs afterwards. */
+VIREO_EXPORT int64_t write_and_read(int64_t pages)
+{
+    int64_t right = 0;
+    volatile int64_t *p = mmap(NULL, (size_t)pages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return -1;
+    for (int64_t i = 0; i < pages; i++) p[i * 512] = i + 1;
+    for (int64_t i = 0; i < pages; i++) right += p[i * 512] == i + 1;
+    return right;
+}
+
+#define TABLE (2ul << 20) /* what one page table of the last level maps */
+
+static volatile int *map_at(uintptr_t at)
+{
+    return mmap((void *)at, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+/* Page tables that come back are given to other places: 0, or which look saw another place's page. */
+VIREO_EXPORT int64_t move_tables(void)
+{
+    const uintptr_t begin = 0x200000000000;
+    for (uintptr_t i = 0; i < 8; i++) *map_at(begin + i * TABLE) = 1;
+    for (uintptr_t i = 0; i < 8; i++) (void)munmap((void *)(begin + i * TABLE), 4096);
+    for (uintptr_t i = 0; i < 8; i++) *map_at(begin + (8 + i) * TABLE) = 100 + (int)i;
+    for (uintptr_t i = 0; i < 8; i++) *map_at(begin + i * TABLE) = 200 + (int)i;
+    for (uintptr_t i = 0; i < 8; i++) {
+        if (*(volatile int *)(begin + (8 + i) * TABLE) != 100 + (int)i) return 1 + (int64_t)i;
+        if (*(volatile int *)(begin + i * TABLE) != 200 + (int)i) return 101 + (int64_t)i;
+    }
+    return 0;
+}
+
+/* One of so many places of a table each, in an order that depends on the seed. */
+static uintptr_t place_of(int64_t i, int64_t seed, int64_t places)
+{
+    static const unsigned steps[] = {7, 11, 13, 17, 19, 23, 29};
+    return 0x200000000000 + (uintptr_t)(i * steps[seed % 7] % places * 3) * TABLE;
+}
+
+/* A page in each of `tables` tables' addresses: how many are right. */
+VIREO_EXPORT int64_t spread_over_tables(int64_t tables, int64_t seed, int64_t places)
+{
+    int64_t right = 0;
+    for (int64_t i = 0; i < tables; i++) {
+        volatile int *p = map_at(place_of(i, seed, places));
+        if (p == MAP_FAILED) return -1 - i;
+        *p = (int)(i + seed);
+    }
+    for (int64_t i = 0; i < tables; i++) {
+        volatile int *p = (volatile int *)place_of(i, seed, places);
+        right += *p == (int)(i + seed);
+    }
+    for (int64_t i = 0; i < tables; i++) (void)munmap((void *)place_of(i, seed, places), 4096);
+    return right;
+}
+
+static volatile uintptr_t told_address;
+static volatile int told_code, told_signals;
+
+static void tell_signal(int signo, siginfo_t *info, void *context)
+{
+    (void)signo;
+    (void)context;
+    told_address = (uintptr_t)info->si_addr;
+    told_code = info->si_code;
+    told_signals++;
+}
+
+/* The address that a signal which it sends itself comes with. */
+VIREO_EXPORT int64_t address_of_raised(void)
+{
+    const struct sigaction a = {.sa_sigaction = tell_signal, .sa_flags = SA_SIGINFO};
+    if (sigaction(SIGSEGV, &a, NULL) || raise(SIGSEGV)) return -1;
+    return told_code > 0 ? -2 : (int64_t)told_address;
+}
+
+VIREO_EXPORT int64_t leave_a_child(void)
+{
+    const int pid = fork();
+    if (pid == 0) _exit(0);
+    return pid > 0;
+}
+
+/* A signal of before a reset would cut it short. */
+VIREO_EXPORT int64_t sleep_a_moment(void)
+{
+    const struct sigaction a = {.sa_sigaction = tell_signal, .sa_flags = SA_SIGINFO};
+    const struct timespec moment = {0, 20000000};
+    (void)sigaction(SIGCHLD, &a, NULL);
+    return nanosleep(&moment, NULL) ? errno : told_signals;
+}
+
+VIREO_EXPORT int64_t flags_of(int fd)
+{
+    return fcntl(fd, F_GETFL);
+}
+
+VIREO_EXPORT int64_t set_flags_of(int fd, int flags)
+{
+    return fcntl(fd, F_SETFL, flags);
+}
+
+static int ends[2] = {-1, -1};
+VIREO_EXPORT int64_t put_in_pipe(int n)
+{
+    const char byte = (char)n;
+    return write(ends[1], &byte, 1);
+}
+
+VIREO_EXPORT int64_t take_from_pipe(void)
+{
+    char byte = 0;
+    return read(ends[0], &byte, 1) == 1 ? byte : -errno;
+}
+
+VIREO_EXPORT int64_t cpu_of_process(void)
+{
+    struct timespec t;
+    return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) ? -1 : t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Asks about more pages than there is time for. */
+VIREO_EXPORT int64_t look_at_all_pages(void)
+{
+    const size_t pages = 4 << 20;
+    unsigned char *vec = mmap(NULL, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *all = mmap(NULL, pages * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (vec == MAP_FAILED || all == MAP_FAILED) return -1;
+    for (;;)
+        if (mincore(all, pages * 4096, vec)) return -2;
+}
+
+/* Instructions that wait for an interrupt or an event, of which none ever comes. */
+VIREO_EXPORT int64_t wait_for_nothing(void)
+{
+#if defined(__aarch64__)
+    __asm__ volatile("wfi\n wfe\n wfe\n wfi" : : : "memory");
+#else
+    __asm__ volatile("pause" : : : "memory");
+#endif
+    return 7;
+}
+
+/* The signal that ends a child that waits for nothing in poll. */
+VIREO_EXPORT int64_t end_a_child_in_poll(void)
+{
+    int status = 0, fd[2];
+    if (pipe(fd)) return -1;
+    struct pollfd p = {.fd = fd[0], .events = POLLIN};
+    const int pid = fork();
+    if (pid == 0) _exit(poll(&p, 1, -1));
+    (void)nanosleep(&(struct timespec){0, 20000000}, NULL);
+    return pid < 0 || kill(pid, SIGTERM) || waitpid(pid, &status, 0) != pid ? -2
+           : WIFSIGNALED(status)                                            ? WTERMSIG(status)
+                                                                            : -3;
+}
+
 #if defined(__x86_64__)
 VIREO_EXPORT int64_t set_registers(void)
 {
@@ -202,6 +367,8 @@ VIREO_EXPORT int64_t find_in_registers(void)
 
 int main(void)
 {
+    if (pipe2(ends, O_NONBLOCK)) return 1;
+    (void)put_in_pipe(7);
     vireo_guest_ready();
     return 0;
 }
