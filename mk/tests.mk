@@ -35,7 +35,7 @@ $(UNIT_BINS) $(KVM_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 test-bins: $(UNIT_BINS) $(KVM_BINS)
 # Cross-built, they run under user emulation, but for those that need what it lacks (taps, io_uring, openat2, a madvise that tells): these run in the
 # emulated ARM host (tests/boot/arm64_programs.t).
-NOT_EMULATED := virtio/test_blk% virtio/test_tap% backend/test_disk% core/test_gmem sandbox/test_paths% sandbox/test_calls
+NOT_EMULATED := virtio/test_blk% virtio/test_tap% backend/test_disk% core/test_gmem sandbox/test_paths% sandbox/test_calls sandbox/test_files
 UNIT_RUN := $(filter-out $(if $(IS_CROSS),$(addprefix $(BUILD)/tests/unit/,$(NOT_EMULATED))),$(UNIT_BINS))
 test-unit: $(UNIT_BINS) ## unit tests: no KVM, no root (SAN=asan, SAN=tsan: under a sanitizer; ARCH=arm64: emulated)
 	tests/run $(UNIT_RUN)

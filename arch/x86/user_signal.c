@@ -96,6 +96,11 @@ static int put_fp(struct user *u, const struct user_mem *mem, uint64_t at)
         const uint32_t size = u->used_size;
         struct fp_note note = {.magic = MAGIC_1, .extended_size = size + 4, .features = u->xcr0, .size = size};
         memcpy(area + SOFTWARE_AT, &note, sizeof(note));
+        /* KVM tells of states that the program is not offered, as of protection keys. */
+        uint64_t states;
+        memcpy(&states, area + STATES_AT, sizeof(states));
+        if (u->xcr0) states &= u->xcr0;
+        memcpy(area + STATES_AT, &states, sizeof(states));
         memcpy(area + size, &magic_2, sizeof(magic_2));
         rc = mem->write(mem->arg, at, area, size + sizeof(magic_2));
     }

@@ -34,7 +34,9 @@ int bare_open(struct bare *b, int memory_fd)
     *b = (struct bare){.memory_fd = memory_fd, .kvm_fd = -1, .vm_fd = -1, .vcpu_fd = -1};
     b->kvm_fd = fd_own(open("/dev/kvm", O_RDWR | O_CLOEXEC));
     if (b->kvm_fd < 0) return -errno;
-    b->vm_fd = fd_own(ioctl(b->kvm_fd, KVM_CREATE_VM, 0ul));
+    do {
+        b->vm_fd = fd_own(ioctl(b->kvm_fd, KVM_CREATE_VM, 0ul));
+    } while (b->vm_fd < 0 && errno == EINTR);
     if (b->vm_fd < 0) return -errno;
     void *p = mmap(NULL, BARE_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, memory_fd, 0);
     if (p == MAP_FAILED) return -errno;

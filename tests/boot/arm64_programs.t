@@ -27,8 +27,8 @@ make --no-print-directory ARCH=arm64 test-bins > /tmp/vireo-arm64-units.$$ 2>&1 
     exit 1
 }
 rm -f /tmp/vireo-arm64-units.$$
-mapfile -t units < <(find build/arm64/tests/unit -type f -name 'test_*' ! -name '*.*' | grep -E '/test_((blk|disk|gmem|paths|tap)[^/]*|calls)$' | sort)
-mapfile -t kvms < <(find build/arm64/tests/kvm -type f -name 'test_*' ! -name '*.*' ! -name test_fairness | sort)
+mapfile -t units < <(find build/arm64/tests/unit -type f -name 'test_*' ! -name '*.*' | grep -E '/test_((blk|disk|gmem|paths|tap)[^/]*|calls|files)$' | sort)
+mapfile -t kvms < <(find build/arm64/tests/kvm -type f -name 'test_*' ! -name '*.*' ! -name test_fairness ! -name test_wasm | sort)
 fairness=build/arm64/tests/kvm/test_fairness
 # The guests of the others take no interrupt: a GIC of another version changes nothing that they see.
 mapfile -t with_interrupts < <(printf '%s\n' "${kvms[@]}" | grep -E '/test_(arm64|bench_exits|kernel|machine|record|snippets)[^/]*$')

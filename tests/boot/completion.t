@@ -54,7 +54,7 @@ completes() (
 )
 bash_completes_what_there_is() {
     completes 'vireo ' run exec wasm bench report fairness stat top metrics doctor help && completes 'vireo r' run report && completes 'vireo --v' --version &&
-        completes 'vireo run --me' --memory && completes 'vireo help st' stat && completes 'vireo bench ' exits fairness &&
+        completes 'vireo run --me' --memory && completes 'vireo help st' stat && completes 'vireo bench ' exits fairness sandbox &&
         completes 'vireo bench exits --ro' --rows && completes 'vireo run --record ' on off && completes 'vireo run --huge-pages ' 1G 2M advise off && completes 'vireo run --console p' pty &&
         completes 'vireo run --console=st' stdio && completes 'vireo run --kernel v' vmlinuz && completes 'vireo run --disk ' path= &&
         completes 'vireo run --disk path=d' disk.img && completes 'vireo run --disk readonly,path=' disk.img report vmlinuz &&

@@ -134,7 +134,6 @@ __asm__(".pushsection .rodata\n"
         "trace: pushf; orl $0x100, (%rsp); popf; nop; ud2; trace_end:\n"
         "trace_call: pushf; orl $0x100, (%rsp); popf; syscall; nop; nop; ud2; trace_call_end:\n"
         "align: pushf; orl $0x40000, (%rsp); popf; mov -15(%rsp), %eax; ud2; align_end:\n"
-        "icebp: .byte 0xf1; ud2; icebp_end:\n"
         "tell: sgdt -32(%rsp); sidt -32(%rsp); sldt %eax; str %eax; smsw %eax; ud2; tell_end:\n"
         "counter: rdpmc; ud2; counter_end:\n"
         "nested: pushf; orl $0x4000, (%rsp); popf; iretq; nested_end:\n"
@@ -173,7 +172,6 @@ PROGRAM(float_sse);
 PROGRAM(trace);
 PROGRAM(trace_call);
 PROGRAM(align);
-PROGRAM(icebp);
 PROGRAM(tell);
 PROGRAM(counter);
 PROGRAM(nested);
@@ -198,7 +196,6 @@ static const struct {
     {"steps itself", trace, trace_end, SIGTRAP, TRAP_TRACE, 0},
     {"steps itself into a call", trace_call, trace_call_end, SIGTRAP, TRAP_TRACE, SIGILL},
     {"reads where it may not with EFLAGS.AC", align, align_end, SIGBUS, BUS_ADRALN, SIGILL}, /* QEMU reads */
-    {"says INT1", icebp, icebp_end, SIGTRAP, TRAP_BRKPT, 0},
     /* CR4.UMIP is off, as it is for Linux on older processors: the addresses are those of every sandbox. */
     {"asks where tables are", tell, tell_end, SIGILL, ILL_ILLOPN, 0},
     {"reads a performance counter", counter, counter_end, SIGSEGV, SI_KERNEL, 0},
