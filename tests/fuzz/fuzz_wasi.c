@@ -176,7 +176,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     MUST(utimensat(top_fd, "out", old, 0) == 0);
     (void)signal(SIGXFSZ, SIG_IGN);
     MUST(setrlimit(RLIMIT_FSIZE, &small) == 0);
-    (void)signal(SIGXFSZ, SIG_IGN); /* then EFBIG says so */
     return 0;
 }
 
@@ -253,6 +252,7 @@ static void one_call(struct wasi *w, struct script *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    (void)signal(SIGXFSZ, SIG_IGN); /* then EFBIG says so; libFuzzer has set its own handler by now */
     static struct wasi w;
     static char *argv[] = {"program", "argument", NULL}, *envp[] = {"NAME=value", NULL};
     struct script in = {.p = data, .left = size};
