@@ -3,6 +3,7 @@
 # /dev/kvm, with a GICv3, and those that see the interrupt controller with a GICv2 too; and the unit tests that user emulation can't run
 # (mk/tests.mk), as they need io_uring, taps and memory flags. Fairness, which knows no interrupt controller, once and by a clock that counts
 # instructions: what else this machine does can't be seen there.
+# test_wasm is left out: it makes its programs by compilers, which are not there.
 # time limit: 2400
 PROGRAM_LIMIT_S=600     # thousands of machines, or of pauses, take a minute or two where every instruction is emulated
 HOST_LIMIT_S=1200
